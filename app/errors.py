@@ -1,0 +1,150 @@
+"""Errors by meaning, each with the one code that HTTP answers, metrics and topics show.
+
+RejectedError and below: the sender's fault, its neighbours go on. UnavailableError: passes by
+itself, try again. StartError: the start stops with one line. Any other exception in an agent
+stops the worker before anything is committed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CounterError(Exception):
+    """Base of all errors with a code.
+
+    code: stable, for machines. hint: what the reader does next. status: of the HTTP answer.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    hint: ClassVar[str] = "See the log of the worker."
+    status: ClassVar[int] = 500
+    retry_after_s: ClassVar[int | None] = None
+
+    def as_dict(self) -> dict[str, str]:
+        """Return {"code", "message"}, the body of every error answer."""
+        return {"code": self.code, "message": f"{self}. {self.hint}"}
+
+
+class RejectedError(CounterError):
+    """An event that is not taken; status 400."""
+
+    status = 400
+
+
+class MalformedJsonError(RejectedError):
+    """The bytes are not JSON in UTF-8."""
+
+    code, hint = "malformed_json", "Send one JSON object, encoded in UTF-8."
+
+
+class NotAnObjectError(RejectedError):
+    """JSON, but not an object."""
+
+    code, hint = "not_an_object", 'Send a JSON object such as {"type":"CLICK","url":"/a"}.'
+
+
+class MissingTypeError(RejectedError):
+    """No type under any of its accepted names."""
+
+    code, hint = "missing_type", "Name the event's type, for example CLICK."
+
+
+class InvalidFieldError(RejectedError):
+    """A field of the wrong type, too long, or with a NUL character."""
+
+    code, hint = "invalid_field", "See the table of fields in the README."
+
+
+class InvalidTimestampError(RejectedError):
+    """A time that cannot be read, or before 1970."""
+
+    code, hint = "invalid_timestamp", "Send e.g. 2024-03-15T14:30:00Z, or epoch seconds or ms."
+
+
+class TimestampInFutureError(RejectedError):
+    """More than a day later than the moment the event was received."""
+
+    code, hint = "timestamp_in_future", "Check the sender's clock."
+
+
+class TooLargeError(RejectedError):
+    """An event over 32 KB."""
+
+    code, hint, status = "too_large", "Send at most 32,768 bytes an event.", 413
+
+
+class BadRequestError(CounterError):
+    """A request that cannot be understood."""
+
+    code, hint, status = "bad_request", "See the API section of the README.", 400
+
+
+class BodyTooLargeError(CounterError):
+    """A request body over the limit."""
+
+    code, hint, status = "body_too_large", "Split it into smaller requests.", 413
+
+
+class OutsideRetentionError(CounterError):
+    """A window that the counter no longer keeps; it would be wrong to answer 0."""
+
+    code, hint, status = "outside_retention", "Ask for a later time; see GET /counters.", 400
+
+
+class NotFoundError(CounterError):
+    """No such path, counter or thing."""
+
+    code, hint, status = "not_found", "See the API section of the README.", 404
+
+
+class UnavailableError(CounterError):
+    """Something needed is away for now; status 503 with Retry-After."""
+
+    code, hint, status = "unavailable", "Try again in a moment.", 503
+    retry_after_s = 1
+
+
+class KafkaUnavailableError(UnavailableError):
+    """Kafka did not acknowledge in time; the event may or may not be stored."""
+
+    code, hint = "kafka_unavailable", "The event was not acknowledged; send it again."
+
+
+class RecoveringError(UnavailableError):
+    """The worker that owns the key is not ready to answer."""
+
+    code, hint = "recovering", "The tables are being restored; try again in a moment."
+
+
+class OverloadedError(CounterError):
+    """More is waiting than the worker takes; status 429 with Retry-After."""
+
+    code, hint, status = "overloaded", "Slow down and send again.", 429
+    retry_after_s = 1
+
+
+class StartError(CounterError):
+    """The start cannot go on; the command line prints it in one line and exits with 1."""
+
+    code, hint = "start_failed", ""
+
+
+class SettingsError(StartError):
+    """A setting is unknown or has a bad value."""
+
+    code, hint = "bad_setting", "See the settings table in the README."
+
+
+REJECT_CODES = tuple(
+    error.code
+    for error in (
+        MalformedJsonError,
+        NotAnObjectError,
+        MissingTypeError,
+        InvalidFieldError,
+        InvalidTimestampError,
+        TimestampInFutureError,
+        TooLargeError,
+    )
+)

@@ -1,0 +1,65 @@
+"""The event in canonical form and its JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+EVENT_MAX_BYTES = 32_768
+FUTURE_LIMIT = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+URL_MAX_BYTES = 2048  # with the type it must fit a Postgres index row of 2,704 bytes
+TYPE_MAX_BYTES = 255  # a length byte in the keys of the tables
+
+# A UTF-8 character has at most 4 bytes: up to these lengths no byte count is needed.
+_Type = Annotated[str, Meta(min_length=1, max_length=TYPE_MAX_BYTES // 4)]
+_Url = Annotated[str, Meta(max_length=URL_MAX_BYTES // 4)]
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Event(msgspec.Struct, omit_defaults=True, gc=False):
+    """One event in canonical form; times are aware, ip and uuid are free text.
+
+    timestamp: event time. received_at: when the collector took it.
+    """
+
+    type: _Type
+    url: _Url | None = None
+    timestamp: _Time | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    ip: str | None = None
+    uuid: str | None = None
+    received_at: _Time | None = None
+    ad_id: str | None = None
+    app_name: str | None = None
+    product_id: str | None = None
+    category: str | None = None
+    value: float | None = None
+    properties: dict[str, Any] | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(event: Event) -> bytes:
+    """Return canonical JSON, without the fields that are not set."""
+    return _encode(event)
+
+
+def partition_key(event: Event) -> bytes:
+    """Return the record key: user_id, else session_id, else ip, else uuid, in UTF-8."""
+    return (event.user_id or event.session_id or event.ip or event.uuid or "").encode()
+
+
+def at_ms(ms: int) -> datetime:
+    """Return the UTC moment of ms since 1970."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def to_ms(time: datetime) -> int:
+    """Return ms since 1970 of an aware moment."""
+    return int(time.timestamp() * 1000)

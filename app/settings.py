@@ -1,0 +1,122 @@
+"""All settings, read once from the environment into one frozen object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from app.errors import SettingsError
+
+PREFIX = "EVENT_COUNTER_"
+Role = Literal["", "collect", "count", "store"]
+
+
+class Settings(BaseModel):
+    """Every field is the environment variable EVENT_COUNTER_<FIELD IN CAPITALS>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    http_host: str = Field("127.0.0.1", description="Address that HTTP is served on.")
+    http_port: int = Field(8000, ge=1, le=65535, description="Port of the collector.")
+    data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
+    kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local one.")
+    postgres: SecretStr = Field(
+        SecretStr(""), description="DSN; empty: run starts a local one."
+    )
+    redis: SecretStr = Field(SecretStr(""), description="URL; empty: run starts a local one.")
+    token: SecretStr = Field(
+        SecretStr(""), description="X-Token of POST /track; empty: run takes secret_token."
+    )
+    role: Role = Field("", description="Role of this worker: collect, count or store.")
+    namespace: str = Field(
+        "",
+        pattern=r"^[a-zA-Z0-9._-]{0,60}$",
+        description="Prefix of all topic and group names; several counters share a cluster.",
+    )
+
+    worker_name: str = Field(
+        "",
+        pattern=r"^[a-zA-Z0-9._-]{0,60}$",
+        description="Fixed name of this worker: back in 2 s after a crash. Empty: none.",
+    )
+    worker_host: str = Field(
+        "127.0.0.1", description="Address that count and store workers serve HTTP on."
+    )
+    worker_port: int = Field(6067, ge=1, le=65535, description="Port of a count or store worker.")
+    count_urls: str = Field(
+        "http://127.0.0.1:6067",
+        description="URLs of count workers that the collector asks, separated by commas.",
+    )
+    count_workers: int = Field(1, ge=1, le=64, description="Count workers that run starts.")
+
+    events_partitions: int = Field(4, ge=1, le=1000, description="Partitions of events, once.")
+    counts_partitions: int = Field(4, ge=1, le=1000, description="Partitions of counts, once.")
+    replication: int = Field(1, ge=1, le=9, description="Replicas of topics made here.")
+    events_retention_hours: int = Field(
+        168, ge=1, description="Hours that Kafka keeps events and rejected events."
+    )
+    hourly_retention_days: int = Field(
+        0, ge=0, description="Days that hourly counts are kept; 0: for good."
+    )
+
+    session_timeout_s: float = Field(
+        6.0, ge=6, description="Seconds without heartbeat until a worker's partitions move."
+    )
+    commit_interval_s: float = Field(1.0, gt=0, description="Seconds; longer, more replay.")
+    flush_interval_s: float = Field(0.1, gt=0, description="Seconds from event to totals.")
+    batch_pause_s: float = Field(
+        0.02, ge=0, description="Seconds waited before small fetches; saves CPU, adds delay."
+    )
+    totals_interval_s: float = Field(
+        1.0, gt=0, description="Seconds between messages on unique-event-topic, at least."
+    )
+    summary_interval_s: float = Field(
+        10.0, gt=0, le=300, description="Seconds between refreshes of event_summary."
+    )
+    redis_interval_s: float = Field(0.5, gt=0, description="Seconds between writes to Redis.")
+    send_timeout_s: float = Field(
+        3.0, gt=0, description="Seconds to wait for Kafka before answering 503."
+    )
+    body_max_bytes: int = Field(
+        16_777_216, ge=65_536, description="Bytes of a request body, also when unpacked."
+    )
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read EVENT_COUNTER_*; raise SettingsError naming all wrong or unknown."""
+        given = {k.removeprefix(PREFIX).lower(): v for k, v in env.items() if k.startswith(PREFIX)}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as exc:
+            faults = "; ".join(
+                f"{PREFIX}{'.'.join(map(str, error['loc'])).upper()}: {error['msg']}"
+                for error in exc.errors()
+            )
+            raise SettingsError(faults) from exc
+
+    def to_env(self) -> dict[str, str]:
+        """Return the variables that make another process read these settings."""
+        env = {}
+        for name, value in self:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            env[PREFIX + name.upper()] = text
+        return env
+
+
+class Names:
+    """Topic and group names under the namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        prefix = namespace
+        self.events = prefix + "events"
+        self.counts = prefix + "counts"
+        self.rejected = prefix + "events-rejected"
+        self.totals = prefix + "unique-event-topic"
+        self.count_group = prefix + "event-counter-count"
+        self.store_group = prefix + "event-counter-store"
+        self.collect_group = prefix + "event-counter-collect"
+        self.partials_changelog = f"{self.count_group}-partials-changelog"
+        self.totals_changelog = f"{self.count_group}-totals-changelog"
