@@ -1,0 +1,148 @@
+"""One child process: log file, pid file, death with its parent, bounded stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from app.errors import StartError
+
+User = Literal["same", "alias", "account"]
+LEASH = Path(__file__).with_name("leash.py")
+POLL_S = 0.05
+LOG_MAX_BYTES = 20_000_000  # a log that grew beyond is moved to .1 when the child starts
+
+
+def leashed(program: Sequence[str | Path], death_signal: signal.Signals, user: User) -> list[str]:
+    """Return the command line of a program that dies with this process; see leash.py."""
+    leash = [sys.executable, "-I", "-S", LEASH, os.getpid(), death_signal.value, user, "--"]
+    return [*map(str, leash), *map(str, program)]
+
+
+class Child:
+    """A program that runs until stopped; start it again after it died.
+
+    It gets its own process group, so that Ctrl-C in the terminal reaches only the supervisor,
+    which then stops the children in order.
+    """
+
+    def __init__(  # noqa: PLR0913 - a config object would only hide them
+        self,
+        name: str,
+        folder: Path,
+        log: Path,
+        *,
+        user: User = "same",
+        death_signal: signal.Signals = signal.SIGKILL,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """folder: holds the pid file; log: output is appended there; user: see leash.py."""
+        self.name = name
+        self.log = log
+        self._pid_file = folder / f"{name}.pid"
+        self._user = user
+        self._death_signal = death_signal
+        self._stop_signal = stop_signal
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The pid; 0 while there is no process."""
+        return self._process.pid if self._process and self.alive() else 0
+
+    def alive(self) -> bool:
+        """Return whether the program runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def exit_code(self) -> int | None:
+        """Return what it ended with (negative: the signal), None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def spawn(self, program: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+        """Start the program; what an earlier parent left running is killed first."""
+        kill_leftover(self._pid_file)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
+            self.log.replace(self.log.with_suffix(self.log.suffix + ".1"))
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(  # noqa: S603 - our own programs
+                leashed(program, self._death_signal, self._user),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                process_group=0,
+            )
+        with contextlib.suppress(psutil.NoSuchProcess):
+            born = psutil.Process(self._process.pid).create_time()
+            self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
+
+    async def ready(self, probe: Callable[[], Awaitable[bool]], deadline_s: float) -> None:
+        """Wait until probe says so; raise StartError when the program ends or takes too long."""
+        until = time.monotonic() + deadline_s
+        while not await probe():
+            if not self.alive():
+                raise StartError(f"{self.name} ended while starting; {self.last_words()}")
+            if time.monotonic() > until:
+                await self.stop(1)
+                raise StartError(f"{self.name} did not get ready in {deadline_s:.0f} s; {self.log}")
+            await asyncio.sleep(POLL_S)
+
+    def last_words(self) -> str:
+        """Return where the log is and its last line that is not a stack trace."""
+        with contextlib.suppress(OSError):
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 20_000))
+                lines = log.read().decode("utf-8", "replace").splitlines()
+            said = [line.strip() for line in lines if line.strip() and not line[0].isspace()]
+            if said:
+                return f"log {self.log} ends with: {said[-1][:300]}"
+        return f"log: {self.log}"
+
+    async def stop(self, deadline_s: float) -> None:
+        """Ask it to end, kill it at the deadline; nothing to do when it is not there."""
+        process = self._process
+        if process is None:
+            return
+        self.signal(self._stop_signal)
+        until = time.monotonic() + deadline_s
+        while process.poll() is None and time.monotonic() < until:
+            await asyncio.sleep(POLL_S)
+        self.kill()
+        self._pid_file.unlink(missing_ok=True)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        if self._process is not None and self.alive():
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, with all that it started in its process group."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def kill_leftover(pid_file: Path, deadline_s: float = 10) -> None:
+    """Kill the process that the file names, if it is still the same one."""
+    try:
+        pid, born = pid_file.read_text("ascii").split()
+        process = psutil.Process(int(pid))
+        same = abs(process.create_time() - float(born)) < 1  # else the pid is another's by now
+        if same and process.status() != psutil.STATUS_ZOMBIE:
+            process.kill()
+            psutil.wait_procs([process], deadline_s)
+    except (OSError, ValueError, psutil.Error):
+        return

