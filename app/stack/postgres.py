@@ -66,7 +66,14 @@ class Postgres:
             await self._init(data)
         port = Ports(self._folder / "ports.json").take("postgres")
         options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-        program = [self._binaries / "postgres", "-D", data, "-p", str(port), *options]
+        program: list[str | Path] = [
+            self._binaries / "postgres",
+            "-D",
+            data,
+            "-p",
+            str(port),
+            *options,
+        ]
         self.child.spawn(program)
         dsn = f"postgresql://{ADMIN}:{password}@{LOOPBACK}:{port}"
         await self.child.ready(lambda: _ensure_database(f"{dsn}/postgres"), START_DEADLINE_S)

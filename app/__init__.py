@@ -1,0 +1,1 @@
+"""faust-event-counter: settings, errors, stores, pure functions, and what wires them."""

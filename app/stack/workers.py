@@ -1,0 +1,75 @@
+"""One worker as a child process: its settings, its start, its readiness."""
+
+from __future__ import annotations
+
+import os
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+
+from app.settings import Role, Settings
+from app.stack.child import Child
+
+STOP_DEADLINE_S = 10  # a worker ends in 1-2 s, with a hanging batch in half a session timeout
+PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
+
+
+def worker_settings(
+    settings: Settings, role: Role, name: str, port: int, count_urls: str = ""
+) -> Settings:
+    """Return what one worker is given: its own role, name, folder and port."""
+    changes: dict[str, object] = {
+        "role": role,
+        "worker_name": name,
+        "data_dir": settings.data_dir.absolute() / name,
+    }
+    if role == "collect":
+        changes["http_port"] = port
+    else:
+        changes["worker_port"] = port
+    if count_urls:
+        changes["count_urls"] = count_urls
+    return settings.model_copy(update=changes)
+
+
+class Worker:
+    """A worker process; start it again after it died."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        """settings: its own, see worker_settings."""
+        self.settings = settings
+        self.name = settings.worker_name
+        self.restarts = 0
+        collects = settings.role == "collect"
+        self.host = settings.http_host if collects else settings.worker_host
+        self.port = settings.http_port if collects else settings.worker_port
+        reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        self.url = f"http://{reached}:{self.port}"
+        self.child = Child(self.name, settings.data_dir, log)
+
+    def start(self) -> None:
+        """Start the process; it is not ready yet."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "app.cli", "worker", "--role", self.settings.role]
+        self.child.spawn(command, {**os.environ, **self.settings.to_env()})
+
+    async def is_ready(self) -> bool:
+        """Return whether GET /ready answers 200."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=PROBE_TIMEOUT) as session,
+                session.get(f"{self.url}/ready") as answer,
+            ):
+                return answer.status == HTTPStatus.OK
+        except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+            return False
+
+    async def ready(self, deadline_s: float = 60) -> None:
+        """Wait until it is ready; raise StartError when it ends or takes too long."""
+        await self.child.ready(self.is_ready, deadline_s)
+
+    async def stop(self) -> None:
+        """End it with SIGTERM, or by force when that takes too long."""
+        await self.child.stop(STOP_DEADLINE_S)

@@ -1,0 +1,85 @@
+"""A small client of Kafka for tests: raw records in, whole topics out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+
+class KafkaClient:
+    """Use as an async context manager."""
+
+    def __init__(self, address: str) -> None:
+        """address: host:port."""
+        self.address = address
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(bootstrap_servers=self.address, acks="all", linger_ms=2)
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+    async def send(
+        self,
+        topic: str,
+        values: Iterable[bytes],
+        partition: int | None = None,
+        *,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+    ) -> list[int]:
+        """Send records to one partition, or as Kafka likes; return their offsets once acked."""
+        waiting = [
+            await self._producer.send(topic, value, key, partition, timestamp_ms)
+            for value in values
+        ]
+        return [(await future).offset for future in waiting]
+
+    async def read(self, topic: str) -> list[ConsumerRecord]:
+        """Return all records that the topic holds now, partition after partition."""
+        records: list[ConsumerRecord] = []
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.address, fetch_max_wait_ms=50
+        ) as consumer:
+            parts = [TopicPartition(topic, number) for number in await self._numbers(topic)]
+            consumer.assign(parts)
+            await consumer.seek_to_beginning(*parts)
+            ends = await consumer.end_offsets(parts)
+            while behind := [part for part in parts if await consumer.position(part) < ends[part]]:
+                found = await consumer.getmany(*behind, timeout_ms=200)
+                records += [record for batch in found.values() for record in batch]
+        records = [r for r in records if r.offset < ends[TopicPartition(topic, r.partition)]]
+        return sorted(records, key=lambda record: (record.partition, record.offset))
+
+    async def values(self, topic: str) -> list[Any]:
+        """Return only the values of read()."""
+        return [record.value for record in await self.read(topic)]
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset after the last record by partition."""
+        async with AIOKafkaConsumer(bootstrap_servers=self.address) as consumer:
+            parts = [TopicPartition(topic, number) for number in await self._numbers(topic)]
+            ends = await consumer.end_offsets(parts)
+        return {part.partition: end for part, end in ends.items()}
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return the committed offset by partition, of those that have one."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        return {
+            part.partition: meta.offset
+            for part, meta in offsets.items()
+            if part.topic == topic and meta.offset >= 0
+        }
+
+    async def _numbers(self, topic: str) -> list[int]:
+        return sorted(await self._producer.partitions_for(topic))

@@ -1,0 +1,1 @@
+"""The HTTP views: thin, one subject a file."""
