@@ -80,6 +80,9 @@ class Settings(BaseModel):
     send_timeout_s: float = Field(
         3.0, gt=0, description="Seconds to wait for Kafka before answering 503."
     )
+    waiting_max_bytes: int = Field(
+        67_108_864, ge=1_048_576, description="Bytes of events that may wait for Kafka; then 429."
+    )
     body_max_bytes: int = Field(
         16_777_216, ge=65_536, description="Bytes of a request body, also when unpacked."
     )

@@ -1,0 +1,88 @@
+"""Agent count_events: fold each batch of `events` into the partial counts of its partition."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import cache
+from time import monotonic, time
+from typing import Any
+
+from app import metrics
+from app.batches import decode_batch
+from app.counters import Counters, Rows
+from app.rejects import reject_record
+from app.settings import Names, Settings
+from app.transport import Batch
+from tables.partials import Partials
+
+BEHIND_BATCH = 4000  # records in one fetch: there is a backlog, larger flushes pay off
+BEHIND_FLUSH_S = 1.0
+FLUSH_ROWS = 50_000  # rows; more would only need memory
+
+
+def register(app: Any, topic: Any, partials: Partials, counters: Counters, settings: Settings) -> None:
+    """Add the agent and its flush timer to the app."""
+    names = Names(settings.namespace)
+    pace = FlushPace()
+
+    @app.agent(topic, name="count_events")
+    async def count_events(stream: Any) -> AsyncIterator[int]:
+        """Fold each batch of events into the partial counts of its partition."""
+        stream = stream.noack()
+        async for event in stream.events():
+            batch: Batch = event.value
+            await absorb(app, partials, counters, names.rejected, batch)
+            pace.note(len(batch))
+            if partials.dirty_rows > FLUSH_ROWS:
+                await partials.flush()
+            await stream.ack(event)  # committed only after the flush, see Partials.before_commit
+            yield len(batch)
+
+    @app.timer(interval=settings.flush_interval_s, name="flush_partials")
+    async def flush_partials() -> None:
+        if pace.due():
+            await partials.flush()
+
+
+async def absorb(
+    app: Any, partials: Partials, counters: Counters, rejected_topic: str, batch: Batch
+) -> None:
+    """Count a batch, and send what cannot be counted to `events-rejected`."""
+    partition = batch[0].partition
+    decoded = decode_batch(batch)
+    now = time()
+
+    @cache
+    def fold_after(offset: int) -> Rows:
+        return counters.fold(decoded.after(offset), now)
+
+    first, last = batch[0].offset, batch[-1].offset
+    partials.absorb(partition, counters.fold(decoded.events, now), first, last, fold_after)
+    partials.read_to(partition, batch.after)
+    for record, error in decoded.rejected:
+        metrics.events_rejected.labels(error.code).inc()
+        key, value = reject_record(record, error)
+        sent = await app.producer._producer.send(rejected_topic, value, key=key)
+        partials.await_before_commit(partition, sent)
+    metrics.events_counted.inc(len(decoded.events))
+
+
+class FlushPace:
+    """When to flush: at every tick of the timer, or rarely while there is a backlog."""
+
+    def __init__(self) -> None:
+        self._behind = False
+        self._last = 0.0
+
+    def note(self, records: int) -> None:
+        """Learn from the size of a fetch."""
+        self._behind = records >= BEHIND_BATCH
+
+    def due(self) -> bool:
+        """Whether to flush now."""
+        now = monotonic()
+        if self._behind and now - self._last < BEHIND_FLUSH_S:
+            return False
+        self._last = now
+        self._behind = False
+        return True

@@ -1,0 +1,23 @@
+"""Agent merge_counts: merge the partial counts of `counts` into the totals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from app.transport import Batch
+from tables.totals import Totals
+
+
+def register(app: Any, topic: Any, totals: Totals) -> None:
+    """Add the agent to the app."""
+
+    @app.agent(topic, name="merge_counts")
+    async def merge_counts(stream: Any) -> AsyncIterator[int]:
+        """Merge each batch of partial counts into the totals of its partition."""
+        stream = stream.noack()
+        async for event in stream.events():
+            batch: Batch = event.value
+            await totals.merge(batch[0].partition, batch, batch.after)
+            await stream.ack(event)
+            yield len(batch)

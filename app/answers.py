@@ -1,0 +1,111 @@
+"""The JSON answers to report queries, from counts. Pure; shapes as in the README's API section."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from app.counters import DAY, FOREVER, HOUR, Counters, CounterSpec
+from app.errors import BadRequestError, OutsideRetentionError
+
+ALWAYS_SHOWN = ("CLICK", "VIEW")
+
+Windows = dict[int, dict[str, int]]
+
+
+def track_answer(url: str, windows: Windows) -> dict[str, Any]:
+    """Return {"url", "events": [{"type", "count"}]}, by type, CLICK and VIEW always there."""
+    counts = Counter(dict.fromkeys(ALWAYS_SHOWN, 0))
+    for labels in windows.values():
+        counts.update(labels)
+    return {"url": url, "events": [{"type": t, "count": n} for t, n in sorted(counts.items())]}
+
+
+def report_answer(url: str, day: date, windows: Windows) -> dict[str, Any]:
+    """Return the 24 UTC hours of a day; each hour shows every type of that day.
+
+    windows: {start of the hour, seconds since 1970: {type: count}}.
+    """
+    types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
+    begin = day_start(day)
+    hours = [
+        {
+            "datehour": hour,
+            "eventCounts": [
+                {"type": name, "count": windows.get(begin + hour * HOUR, {}).get(name, 0)}
+                for name in types
+            ],
+        }
+        for hour in range(24)
+    ]
+    return {"url": url, "date": day.isoformat(), "dateHourEventCounts": hours}
+
+
+def counts_answer(counter: str, key: str, windows: Windows, *, all_time: bool) -> dict[str, Any]:
+    """Return {"counter", "key", "windows": [{"start", "counts"}], "total"}.
+
+    An all-time counter has no windows, only the total.
+    """
+    total: Counter[str] = Counter()
+    for labels in windows.values():
+        total.update(labels)
+    listed = [
+        {"start": rfc3339(start), "counts": dict(sorted(windows[start].items()))}
+        for start in ([] if all_time else sorted(windows))
+    ]
+    return {"counter": counter, "key": key, "windows": listed, "total": dict(sorted(total.items()))}
+
+
+def counters_answer(counters: Counters) -> list[dict[str, Any]]:
+    """Return name, window and retention (s or null), key, label, description of each counter."""
+    return [
+        {
+            "name": spec.name,
+            "window": spec.window,
+            "retention": spec.retention,
+            "key": spec.key.name,
+            "label": spec.label.name,
+            "description": spec.description,
+        }
+        for spec in counters.values()
+    ]
+
+
+def range_of(
+    spec: CounterSpec, begin: datetime | None, end: datetime | None, now: float
+) -> tuple[int, int]:
+    """Return [begin, end) of the windows to answer with, seconds since 1970.
+
+    Raises OutsideRetentionError for a begin that is no longer kept, BadRequestError for times
+    that an all-time counter does not have or that end before they begin.
+    """
+    if spec.window is None:
+        if begin or end:
+            raise BadRequestError(f"{spec.name} counts all time and has no from and to")
+        return 0, FOREVER
+    oldest = 0
+    if spec.retention is not None:
+        oldest = int(now) - spec.retention
+        oldest += -oldest % spec.window  # the first window that lies inside as a whole
+    first = int(begin.timestamp()) if begin else oldest
+    first -= first % spec.window
+    if begin and first + spec.window <= now - (spec.retention or now + 1):
+        raise OutsideRetentionError(
+            f"{spec.name} is kept for {spec.retention} s, since {rfc3339(oldest)}"
+        )
+    # A window that has begun may hold events up to a day ahead of the clock.
+    last = int(end.timestamp()) if end else int(now) + 2 * DAY
+    if end and begin and last < begin.timestamp():
+        raise BadRequestError("to is before from")
+    return first, last
+
+
+def day_start(day: date) -> int:
+    """Return the seconds since 1970 of a UTC day's begin."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def rfc3339(seconds: int) -> str:
+    """Return e.g. 2024-03-15T14:30:00Z."""
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,227 @@
+"""Hands events to Kafka and returns when Kafka has acknowledged them, never before.
+
+Group commit: while one request is on its way to a broker, the events of all callers gather in one
+record batch per partition, and a batch is one future inside aiokafka however many wait for it. So
+the time that Kafka takes costs latency, not throughput: the busier, the fuller the batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from app import metrics
+from app.errors import KafkaUnavailableError, OverloadedError
+from app.event import Event
+from app.kafka_link import KafkaLink
+from app.murmur2 import partition_of
+from app.packing import Record, pack
+from app.settings import Names, Settings
+
+RECORD_OVERHEAD_BYTES = 200  # of what surrounds a waiting record in memory
+
+
+class _Batch:
+    """Records of one partition that are acknowledged, or not, together."""
+
+    __slots__ = ("builder", "done", "error", "partition", "since", "size", "waiters")
+
+    def __init__(self, partition: int, builder: BatchBuilder) -> None:
+        self.partition = partition
+        self.builder = builder
+        self.since = time.monotonic()
+        self.size = 0
+        self.done = False
+        self.error = ""
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def append(self, record: Record) -> bool:
+        """Take a record; False when it has no room left."""
+        key, value, timestamp_ms = record
+        return self.builder.append(timestamp=timestamp_ms, key=key, value=value) is not None
+
+    async def acknowledged(self) -> None:
+        """Return when Kafka has it; raise KafkaUnavailableError when Kafka did not take it.
+
+        Each waiter has a future of its own, so that cancelling one leaves the others waiting.
+        """
+        if not self.done:
+            waiter = asyncio.get_running_loop().create_future()
+            self.waiters.append(waiter)
+            await waiter
+        if self.error:
+            raise KafkaUnavailableError(self.error)
+
+    def finish(self, error: str = "") -> None:
+        """Wake all waiters; the first verdict stands."""
+        if self.done:
+            return
+        self.done, self.error = True, error
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _Lane:
+    """Batches of the partitions that one broker leads: they travel in one request.
+
+    Who leads is as known at the last connect; a stale answer costs speed, nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.filling: dict[int, _Batch] = {}  # by partition
+        self.full: deque[_Batch] = deque()
+        self.flight: asyncio.Task[None] | None = None
+
+    def take(self) -> list[_Batch]:
+        """Remove and return what goes into one request: the oldest batch of each partition."""
+        taken: dict[int, _Batch] = {}
+        for _ in range(len(self.full)):
+            batch = self.full.popleft()
+            if taken.setdefault(batch.partition, batch) is not batch:
+                self.full.append(batch)
+        for partition in self.filling.keys() - taken.keys():
+            taken[partition] = self.filling.pop(partition)
+        return list(taken.values())
+
+    def empty(self) -> list[_Batch]:
+        """Remove and return everything."""
+        batches = [*self.full, *self.filling.values()]
+        self.full.clear()
+        self.filling.clear()
+        return batches
+
+
+class Collector:
+    """Sends events; may be started before Kafka is there, and goes on when Kafka comes back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = Names(settings.namespace).events
+        self._timeout_s = settings.send_timeout_s
+        self._max_bytes = settings.waiting_max_bytes
+        self._link = KafkaLink(settings.kafka, self._topic, settings.send_timeout_s)
+        self._producer: AIOKafkaProducer | None = None  # the one that the lanes belong to
+        self._lanes: list[_Lane] = []  # by partition; partitions of one leader share a lane
+        self._waiting_bytes = 0
+        self._stopping = False
+
+    @property
+    def problem(self) -> str:
+        """Why events are not taken right now; empty when they are."""
+        return "" if self._link.producer is not None else self._link.problem
+
+    async def start(self) -> None:
+        """Begin to connect, in the background; until then send() raises."""
+        self._link.start()
+
+    async def stop(self) -> None:
+        """Take no more, wait for what is on its way (at most 1.5 times send_timeout_s), and go."""
+        self._stopping = True
+        flights = {lane.flight for lane in self._lanes if lane.flight is not None}
+        await asyncio.gather(*flights, return_exceptions=True)
+        await self._link.stop()
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Return when Kafka has acknowledged all of them, received now.
+
+        Raises TooLargeError before anything is sent; else as send_records().
+        """
+        now_ms = time.time_ns() // 1_000_000
+        await self.send_records([pack(event, now_ms) for event in events])
+
+    async def send_records(self, records: Sequence[Record]) -> None:
+        """Return when Kafka has acknowledged all of them, in the order given per partition.
+
+        Raises KafkaUnavailableError: not all of them are stored, any of them may be. Raises
+        OverloadedError: more waits already than waiting_max_bytes; none is stored.
+        """
+        self._check_open()
+        batches = dict.fromkeys([self._add(record) for record in records])
+        for batch in batches:
+            await batch.acknowledged()
+
+    async def send_record(self, record: Record) -> None:
+        """As send_records(), for one."""
+        self._check_open()
+        await self._add(record).acknowledged()
+
+    def _check_open(self) -> None:
+        producer = self._link.producer
+        if producer is None or self._stopping:
+            raise KafkaUnavailableError(self._link.problem)
+        if self._waiting_bytes > self._max_bytes:
+            raise OverloadedError(f"{self._waiting_bytes} bytes of events wait for Kafka")
+        if producer is not self._producer:
+            lanes = {leader: _Lane() for leader in self._link.leaders}
+            self._lanes = [lanes[leader] for leader in self._link.leaders]
+            self._producer = producer
+
+    def _add(self, record: Record) -> _Batch:
+        """Put a record into the batch of its partition; returns that batch."""
+        key, value, _ = record
+        partition = partition_of(key, len(self._lanes))
+        lane = self._lanes[partition]
+        batch = lane.filling.get(partition)
+        if batch is None or not batch.append(record):
+            if batch is not None:
+                lane.full.append(batch)
+            batch = lane.filling[partition] = _Batch(partition, self._producer.create_batch())
+            batch.append(record)
+        size = len(key) + len(value) + RECORD_OVERHEAD_BYTES
+        batch.size += size
+        self._waiting_bytes += size
+        if lane.flight is None:
+            lane.flight = asyncio.get_running_loop().create_task(self._fly(lane))
+        return batch
+
+    async def _fly(self, lane: _Lane) -> None:
+        """Send what has gathered, one request after the other, until nothing is left."""
+        producer = self._producer
+        while batches := lane.take():
+            if failure := await self._request(producer, batches):
+                self._link.lose(producer, failure)
+                self._finish(lane.empty(), failure)
+        lane.flight = None
+
+    async def _request(self, producer: AIOKafkaProducer, batches: list[_Batch]) -> str:
+        """Send a batch of each partition and finish them all; return what failed, or nothing.
+
+        Waits for send_timeout_s from a batch's first event on; for what had to queue long, half.
+        """
+        failure = "not acknowledged in time"
+        started = time.monotonic()
+        waited = started - min(batch.since for batch in batches)
+        metrics.waiting_bytes.set(self._waiting_bytes)
+        try:
+            async with asyncio.timeout(max(self._timeout_s - waited, self._timeout_s / 2)):
+                futures = [
+                    await producer.send_batch(batch.builder, self._topic, partition=batch.partition)
+                    for batch in batches
+                ]
+                for batch, future in zip(batches, futures, strict=True):
+                    await future
+                    self._finish([batch])
+            failure = ""
+        except TimeoutError:
+            pass
+        except KafkaError as exc:
+            failure = str(exc) or type(exc).__name__
+        finally:
+            self._finish([batch for batch in batches if not batch.done], failure)
+        metrics.acknowledge_seconds.observe(time.monotonic() - started)
+        return failure
+
+    def _finish(self, batches: list[_Batch], failure: str = "") -> None:
+        for batch in batches:
+            batch.finish(failure)
+            self._waiting_bytes -= batch.size
+            if not failure:
+                metrics.batch_events.observe(batch.builder.record_count())
+                metrics.events_received.inc(batch.builder.record_count())
+                metrics.received_bytes.inc(batch.size)

@@ -1,0 +1,161 @@
+"""Wires an app: settings in, one Faust app of one role out. Only this file knows all parts."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from typing import Any
+
+import faust
+from faust.tables.manager import TableManager
+
+import agents.count_events
+import agents.expire_rows
+import agents.merge_counts
+import agents.publish_totals
+import web.counts
+import web.health
+import web.report
+from app.errors import SettingsError
+from app.ownership import Ownership
+from app.settings import Names, Settings
+from app.transport import BatchTransport, batch_scheduler
+from tables.counters import declare
+from tables.partials import Partials
+from tables.totals import Totals
+
+BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
+MAX_POLL_RECORDS = 20_000
+FETCH_MAX_BYTES = 4_000_000  # of one partition
+PRODUCE_MAX_BYTES = 500_000  # of one record batch
+REQUEST_MAX_BYTES = 4_000_000
+
+
+class PromptTableManager(TableManager):  # type: ignore[misc]
+    """Faust's, without the second that it sleeps at each start."""
+
+    async def on_start(self) -> None:
+        """Begin recovery at once."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
+def create_app(settings: Settings) -> faust.App:
+    """Return the app of settings.role; raise SettingsError without a role or an address."""
+    if not settings.kafka:
+        raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
+    # Faust leaves the root logger at DEBUG; building those messages costs a third of the throughput.
+    logging.disable(logging.DEBUG)
+    build = {"collect": _collect, "count": _count, "store": _store}.get(settings.role)
+    if build is None:
+        raise SettingsError("EVENT_COUNTER_ROLE is empty; give collect, count or store")
+    return build(settings)
+
+
+def _faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:
+    name = {"consumer_group_instance_id": settings.worker_name} if settings.worker_name else {}
+    return faust.App(
+        group,
+        broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
+        store="rocksdb://",
+        datadir=str(settings.data_dir),
+        topic_disable_leader=True,
+        topic_allow_declare=False,  # made beforehand, see app.stack.topics
+        topic_replication_factor=settings.replication,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_MAX_BYTES,
+        broker_max_poll_records=MAX_POLL_RECORDS,
+        broker_commit_interval=settings.commit_interval_s,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=1.0,
+        producer_max_batch_size=PRODUCE_MAX_BYTES,
+        producer_max_request_size=REQUEST_MAX_BYTES,
+        producer_linger=0.0,
+        stream_buffer_maxsize=BATCH_QUEUE,
+        stream_wait_empty=True,
+        table_standby_replicas=0,
+        web_tables_enabled=False,  # would serve all tables to anyone
+        web_bind=host,
+        web_host=host,
+        web_port=port,
+        canonical_url=f"http://{host}:{port}",
+        web_application_options={"client_max_size": settings.body_max_bytes},
+        TableManager=PromptTableManager,
+        **name,
+        **options,
+    )
+
+
+def _batch_app(settings: Settings, group: str, sources: set[str], changelogs: set[str]) -> faust.App:
+    """An app of a worker that reads batch topics."""
+    app = _faust_app(
+        settings,
+        group,
+        settings.worker_port,
+        settings.worker_host,
+        ConsumerScheduler=batch_scheduler(sources, changelogs),
+    )
+    app.transport = BatchTransport(app.conf.broker_consumer, app)
+    app.transport.batch_pause_s = settings.batch_pause_s
+
+    @app.on_worker_init.connect  # type: ignore[untyped-decorator]
+    def make_data_dir(*_args: Any, **_kwargs: Any) -> None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+
+    @app.on_rebalance_complete.connect  # type: ignore[untyped-decorator]
+    async def keep_what_stays(*_args: Any, **_kwargs: Any) -> None:
+        # What is loaded by now lives as long as the worker: the collector need not look at it.
+        gc.collect()
+        gc.freeze()
+
+    gc.set_threshold(100_000, 50, 100)  # rows come by the ten thousand, and none is cyclic
+    return app
+
+
+def _batch_topic(app: faust.App, name: str, partitions: int) -> Any:
+    return app.topic(name, value_serializer="raw", key_serializer="raw", partitions=partitions, maxsize=BATCH_QUEUE)
+
+
+def _count(settings: Settings) -> faust.App:
+    names, counters = Names(settings.namespace), declare(settings)
+    app = _batch_app(
+        settings,
+        names.count_group,
+        {names.events, names.counts},
+        {names.partials_changelog, names.totals_changelog},
+    )
+    partials = Partials.create(
+        app, "partials", settings.events_partitions, Partials.__doc__ or "",
+        counters=counters, counts_topic=names.counts, counts_partitions=settings.counts_partitions,
+    )
+    totals = Totals.create(
+        app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
+    )
+    sources = Ownership(app, names.events, "partials", settings.events_partitions)
+    owned = Ownership(app, names.counts, "totals", settings.counts_partitions)
+
+    events = _batch_topic(app, names.events, settings.events_partitions)
+    counts = _batch_topic(app, names.counts, settings.counts_partitions)
+    agents.count_events.register(app, events, partials, counters, settings)
+    agents.merge_counts.register(app, counts, totals)
+    agents.publish_totals.register(app, totals, owned, settings)
+    agents.expire_rows.register(app, partials, totals, sources, owned)
+
+    web.health.register(app, lambda: _ready(app))
+    web.report.register(app, totals, owned)
+    web.counts.register(app, totals, owned, counters)
+    return app
+
+
+def _store(settings: Settings) -> faust.App:
+    raise NotImplementedError
+
+
+def _collect(settings: Settings) -> faust.App:
+    raise NotImplementedError
+
+
+def _ready(app: faust.App) -> bool:
+    """Whether partitions are assigned, recovered and being read."""
+    return bool(app.consumer.is_flowing()) and not app.rebalancing

@@ -1,0 +1,57 @@
+"""Everything that /metrics shows, a module-level object each; units in the names."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+# Role collect; rejected also counts in role count, which sends them to events-rejected.
+events_received = Counter(
+    "event_counter_events_received_total", "Events that Kafka has acknowledged."
+)
+received_bytes = Counter(
+    "event_counter_received_bytes_total", "Bytes of the keys and values of these events."
+)
+events_rejected = Counter(
+    "event_counter_events_rejected_total", "Events not taken, by what is wrong.", ["code"]
+)
+batch_events = Histogram(
+    "event_counter_batch_events",
+    "Events that shared one record batch and its acknowledgement.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000),
+)
+acknowledge_seconds = Histogram(
+    "event_counter_acknowledge_seconds",
+    "From handing a record batch to the producer until Kafka acknowledged it.",
+    buckets=LATENCY_S,
+)
+waiting_bytes = Gauge(
+    "event_counter_waiting_bytes", "Bytes of events that wait for Kafka in the collector."
+)
+kafka_outages = Counter(
+    "event_counter_kafka_outages_total", "Times that the collector lost Kafka."
+)
+
+# Role count.
+events_counted = Counter("event_counter_events_counted_total", "Events folded into the counts.")
+rows_expired = Counter("event_counter_rows_expired_total", "Rows that left their retention.")
+
+# Role store, and the refreshers of role count; sink: event, summary or redis.
+events_stored = Counter(
+    "event_counter_events_stored_total", "Rows written to the table event."
+)
+sink_rows = Counter(
+    "event_counter_sink_rows_total", "Rows written to a sink, again or for the first time.", ["sink"]
+)
+sink_seconds = Histogram(
+    "event_counter_sink_seconds",
+    "One write to a sink: a COPY transaction, an upsert of counts, a call of Redis.",
+    ["sink"],
+    buckets=LATENCY_S,
+)
+sink_away = Gauge("event_counter_sink_away", "1 while a sink cannot be written to.", ["sink"])
+sink_outages = Counter("event_counter_sink_outages_total", "Times a sink went away.", ["sink"])
+sink_away_seconds = Counter(
+    "event_counter_sink_away_seconds_total", "Time that a sink was away.", ["sink"]
+)

@@ -1,0 +1,50 @@
+"""Which partitions of a batch topic this worker has, and which worker has the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faust.types import TP
+
+from app.errors import RecoveringError
+
+
+class Ownership:
+    """Partitions of one batch topic, as the consumer and the assignor see them.
+
+    table: name of the Faust table that is partitioned as the topic.
+    """
+
+    def __init__(self, app: Any, topic: str, table: str, partitions: int) -> None:
+        self._app, self._topic, self._table, self._count = app, topic, table, partitions
+
+    def owns(self, partition: int) -> bool:
+        """Whether the partition is ours, recovered, and being read."""
+        return TP(self._topic, partition) in self._app.consumer.open_partitions()
+
+    def partitions(self) -> list[int]:
+        """Return the partitions that are ours, recovered, and being read."""
+        return [tp.partition for tp in self._app.consumer.open_partitions() if tp.topic == self._topic]
+
+    def started_at(self, partition: int) -> int:
+        """Return the offset that this worker began to read the partition from."""
+        return self._app.consumer.started_at.get(TP(self._topic, partition), 0)  # type: ignore[no-any-return]
+
+    def url(self, partition: int) -> str | None:
+        """Return the base URL of the worker that owns the partition; None: this one.
+
+        Raises RecoveringError while nobody can answer for it.
+        """
+        if self.owns(partition):
+            return None
+        own = str(self._app.conf.canonical_url).rstrip("/")
+        for host, topics in self._app.router.tables_metadata().items():
+            if partition in topics.get(self._app.tables[self._table].changelog_topic_name, ()):
+                if host.rstrip("/") == own:
+                    break
+                return host.rstrip("/")
+        raise RecoveringError(f"partition {partition} of {self._topic} has no ready worker")
+
+    def urls(self) -> set[str | None]:
+        """Return url() of every partition."""
+        return {self.url(partition) for partition in range(self._count)}

@@ -1,0 +1,110 @@
+"""One connection to Postgres that comes back by itself, one transaction at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from app.errors import UnavailableError
+from app.sql import migrate_over
+
+CONNECT_TIMEOUT_S = 5.0
+TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this, Postgres hangs
+SERVER_SETTINGS = {
+    # A worker that is frozen, or cut off, in a transaction must not keep its locks for ever.
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "10s",
+    "statement_timeout": "60s",
+    "timezone": "UTC",
+}
+# Errors that pass without anyone changing the rows: Postgres is away, starting, stopping, full,
+# overloaded, being moved, or lets nobody in.
+PASSING = (
+    OSError,
+    pg.PostgresConnectionError,
+    pg.OperatorInterventionError,
+    pg.InsufficientResourcesError,
+    pg.TransactionRollbackError,
+    pg.LockNotAvailableError,
+    pg.PostgresSystemError,
+    pg.ReadOnlySQLTransactionError,
+    pg.IdleInTransactionSessionTimeoutError,
+    pg.TransactionTimeoutError,
+    pg.InvalidAuthorizationSpecificationError,
+    pg.InvalidCatalogNameError,
+)
+
+Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
+
+
+class PostgresUnavailableError(UnavailableError):
+    """Postgres does not take the transaction for now; whether it was committed is not known."""
+
+    code, hint = "postgres_unavailable", "It is tried again until Postgres is back."
+
+
+class Postgres:
+    """Connects when needed, brings the schema up to date first, and forgets a failed connection.
+
+    name: as Postgres shows it in pg_stat_activity. prepare: called with each new connection.
+    """
+
+    def __init__(self, dsn: str, name: str, prepare: Prepare | None = None) -> None:
+        self._dsn, self._name, self._prepare = dsn, name, prepare
+        self._connection: asyncpg.Connection | None = None
+        self._migrated = False
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(
+        self, timeout_s: float = TRANSACTION_TIMEOUT_S
+    ) -> AsyncIterator[asyncpg.Connection]:
+        """Give a connection in a transaction; commit at the end, roll back on an exception.
+
+        timeout_s: for all of it. Raises PostgresUnavailableError when Postgres is away.
+        """
+        async with self._lock:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    connection = await self._connected()
+                    await connection.execute("begin")
+                    yield connection
+                    await connection.execute("commit")
+            except BaseException as exc:
+                # Closing rolls back, and needs no answer from a server that may be dead.
+                broken = self.close()
+                if isinstance(exc, PASSING) or (broken and _is_of_asyncpg(exc)):
+                    reason = str(exc) or type(exc).__name__
+                    raise PostgresUnavailableError(f"Postgres is away: {reason}") from exc
+                raise
+
+    def close(self) -> bool:
+        """Close the connection at once; return whether it was broken already."""
+        connection, self._connection = self._connection, None
+        broken = connection is not None and connection.is_closed()
+        if connection is not None:
+            connection.terminate()
+        return broken
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_TIMEOUT_S,
+                server_settings={"application_name": self._name, **SERVER_SETTINGS},
+            )
+            if not self._migrated:
+                await migrate_over(self._connection)
+                self._migrated = True
+            if self._prepare is not None:
+                await self._prepare(self._connection)
+        return self._connection
+
+
+def _is_of_asyncpg(exc: BaseException) -> bool:
+    """What asyncpg raises when the server goes away in the middle has many faces."""
+    return isinstance(exc, (pg.PostgresError, pg.InterfaceError, pg.InternalClientError))

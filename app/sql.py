@@ -1,0 +1,71 @@
+"""The SQL files: queries by name, and migrations that bring a database up to date."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import asyncpg
+
+from app.errors import CounterError
+
+CONNECT_TIMEOUT_S = 5.0
+LOCK = "select pg_advisory_xact_lock(hashtext('event_counter.migrations'))"
+APPLIED = "create table if not exists applied_migrations (name text primary key, at timestamptz)"
+
+
+class SqlMissingError(CounterError):
+    """The package was installed without its SQL files."""
+
+    code, hint = "sql_missing", "Install event-counter again."
+
+
+@cache
+def load_queries() -> dict[str, str]:
+    """Return {"summary.upsert": text}; raise SqlMissingError if there is none."""
+    return load(files("sql") / "queries")
+
+
+def load(folder: Traversable) -> dict[str, str]:
+    """Return the texts of the .sql files of a folder by name without .sql, sorted."""
+    found = sorted((f.name, f) for f in folder.iterdir()) if folder.is_dir() else []
+    texts = {n.removesuffix(".sql"): f.read_text("utf-8") for n, f in found if n.endswith(".sql")}
+    if not texts:
+        raise SqlMissingError(f"no SQL in {folder}")
+    return texts
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Create or update the tables of an existing database; return the names of what it applied.
+
+    Does nothing to one that is up to date. Safe when several do it at once.
+    """
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    try:
+        return await migrate_over(connection)
+    finally:
+        await connection.close()
+
+
+async def migrate_over(connection: asyncpg.Connection) -> list[str]:
+    """As migrate(), over a connection that is in no transaction."""
+    migrations = load(files("sql") / "migrations")
+    if not await _missing(connection, migrations):
+        return []  # the usual case takes no lock and needs no right to create anything
+    async with connection.transaction():
+        await connection.execute(LOCK)
+        await connection.execute(APPLIED)
+        missing = await _missing(connection, migrations)
+        for name in missing:
+            await connection.execute(migrations[name])
+            await connection.execute("insert into applied_migrations values ($1, now())", name)
+    return missing
+
+
+async def _missing(connection: asyncpg.Connection, migrations: dict[str, str]) -> list[str]:
+    """Return the migrations that the database has not seen, oldest first."""
+    if await connection.fetchval("select to_regclass('applied_migrations')") is None:
+        return list(migrations)
+    seen = {row["name"] for row in await connection.fetch("select name from applied_migrations")}
+    return [name for name in migrations if name not in seen]

@@ -1,0 +1,118 @@
+"""The consumer thread: fetching batches together with their positions, and seeking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from time import monotonic
+from typing import Any
+
+from aiokafka import errors
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+
+from app.transport.batch import Batch
+
+SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
+
+
+class FetchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Runs in the consumer thread; reads the position that aiokafka itself keeps."""
+
+    _resume_at = 0.0
+
+    async def fetch(
+        self, active: frozenset[Any], gate: int, timeout: float, topics: Collection[str]
+    ) -> dict[Any, Any]:
+        """Return records by partition, those of batch topics as Batch; empty after timeout (s).
+
+        Ends early when the gate or the flow changes. Nothing else runs between the two readings
+        of a position (timeout=0), so records and position belong together.
+        """
+        consumer = self._ensure_consumer()
+        fetcher, end = consumer._fetcher, monotonic() + timeout
+        await asyncio.sleep(max(0.0, min(self._resume_at, end) - monotonic()))
+        with fetcher._subscriptions.fetch_context():
+            while gate == self.consumer.gate and self.consumer.flow_active:
+                if consumer._closed or fetcher._closed:
+                    raise errors.ConsumerStoppedError
+                if fetcher._subscriptions.reassignment_in_progress:
+                    # fetched_records would wait here while the positions change
+                    await asyncio.sleep(0.02)
+                else:
+                    if records := await self._take(consumer, fetcher, active, gate, topics):
+                        self._pace(records)
+                        return records
+                    await self._wait_for_data(fetcher, end)
+                if monotonic() >= end:
+                    break
+        return {}
+
+    async def _take(
+        self, consumer: Any, fetcher: Any, active: frozenset[Any], gate: int, topics: Collection[str]
+    ) -> dict[Any, Any]:
+        assignment = fetcher._subscriptions.subscription.assignment
+        states = {
+            tp: state
+            for tp in active
+            if tp.topic in topics and (state := assignment.state_value(tp)) is not None
+        }
+        before = {tp: state._position for tp, state in states.items()}
+        records: dict[Any, Any] = await fetcher.fetched_records(
+            active, timeout=0, max_records=consumer._max_poll_records
+        )
+        for tp, state in states.items():
+            if state._position != before[tp]:  # also without records: markers, aborted records
+                batch = records[tp] = Batch(records.get(tp, ()))
+                batch.before, batch.after, batch.gate = before[tp], state._position, gate
+        return records
+
+    def _pace(self, records: dict[Any, Any]) -> None:
+        """Small fetches in quick succession cost more than their events: let some gather."""
+        small = sum(map(len, records.values())) < SMALL_FETCH
+        self._resume_at = monotonic() + self.transport.batch_pause_s if small else 0.0
+
+    async def _wait_for_data(self, fetcher: Any, end: float) -> None:
+        waiter = fetcher._create_fetch_waiter()
+        await asyncio.wait([waiter], timeout=max(0.0, end - monotonic()))
+        if not waiter.cancel():
+            waiter.exception()  # coordinator errors are reported by check_coordinator()
+
+    async def seek_batches(
+        self, topics: Collection[str], origin: dict[Any, int]
+    ) -> tuple[dict[Any, int], dict[Any, int]]:
+        """Seek to the committed offsets; return them, and the start of each batch partition.
+
+        origin: where this assignment began in partitions without a committed offset; kept by
+        the caller, so that a second seek goes back to the same place.
+        """
+        consumer = self._ensure_consumer()
+        start: dict[Any, int] = {}
+        committed: dict[Any, int] = await consumer.seek_to_committed()
+        for tp, offset in committed.items():
+            if tp.topic not in topics:
+                continue
+            if offset is None or offset < 0:
+                if tp not in origin:
+                    earliest = self.app.conf.consumer_auto_offset_reset == "earliest"
+                    ask = consumer.beginning_offsets if earliest else consumer.end_offsets
+                    origin.update(await ask([tp]))
+                offset = origin[tp]
+            consumer.seek(tp, offset)
+            start[ensure_TP(tp)] = offset
+        return committed, start
+
+    def check_coordinator(self) -> None:
+        """Raise the pending error of the group coordinator.
+
+        aiokafka stops coordinating until somebody has taken the error, and Faust never does: the
+        worker would idle for ever without a word.
+        """
+        if self._consumer is not None and self._consumer._coordinator is not None:
+            self._consumer._coordinator.check_errors()
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust offers this only together with exactly_once.
+        consumer._isolation_level = transport.isolation_level
+        return consumer

@@ -1,0 +1,215 @@
+"""A Faust table that is written in batches: the ground that partials and totals stand on.
+
+Stock Faust writes one row at a time: a RocksDB put, a changelog record and a future each. Here a
+flush is one RocksDB write batch and a few ready-made record batches a partition
+(docs/decisions/batch-table.md). The rules that keep it exact after a kill at any moment:
+
+* Offsets are committed only after every changelog record below them is acknowledged.
+* RocksDB may be ahead of the changelog after a kill. So a row that is met again in a replay is
+  sent again even where its value does not change, and recovery merges instead of overwriting.
+* The persisted offset moves only over this table's own contiguous changelog writes.
+* Nothing unflushed outlives a rebalance: it is read again by whoever has the partition then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import rocksdict
+from faust.tables.table import Table
+from faust.types import TP
+
+# RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
+ROCKSDB_OPTIONS = {"block_cache_size": 64 << 20, "write_buffer_size": 32 << 20}
+RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
+
+
+class BatchTable(Table):  # type: ignore[misc]
+    """Base of the tables; keys and values are bytes, values merge by merge_values()."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
+        self._draining = asyncio.Lock()
+
+    @classmethod
+    def create(cls, app: Any, name: str, partitions: int, help: str, **kwargs: Any) -> Any:  # noqa: A002
+        """Add a table to the app; partitions: as its source topic."""
+        table = cls(
+            app,
+            name=name,
+            default=int,
+            partitions=partitions,
+            recovery_buffer_size=RECOVERY_BUFFER,
+            options=dict(ROCKSDB_OPTIONS),
+            help=help,
+            **kwargs,
+        )
+        return app.tables.add(table)
+
+    def _new_changelog_topic(self, **kwargs: Any) -> Any:
+        topic = super()._new_changelog_topic(**kwargs)
+        # raw: recovery moves bytes, and decodes only what it must compare
+        return topic.clone(key_type=None, value_type=None, key_serializer="raw", value_serializer="raw")
+
+    def db(self, partition: int) -> Any:
+        """Return the RocksDB of a partition."""
+        return self.data._db_for_partition(partition)
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """Return the value that holds what both know; the same in any order and number."""
+        raise NotImplementedError
+
+    # -- writing --------------------------------------------------------------------------
+
+    async def write(
+        self, partition: int, rows: Mapping[bytes, bytes], deleted: Iterable[bytes] = ()
+    ) -> None:
+        """Write rows to RocksDB and the changelog; before_commit() awaits the latter."""
+        changes = rocksdict.WriteBatch(raw_mode=True)
+        records = self.record_batches()
+        for key, value in rows.items():
+            changes.put(key, value)
+            records.append(key, value)
+        for key in deleted:
+            changes.delete(key)
+            records.append(key, None)
+        self.db(partition).write(changes)
+        await self.send(partition, self.changelog_topic.get_topic_name(), partition, records, own=True)
+
+    def record_batches(self) -> RecordBatches:
+        """Return an empty collection of records to send()."""
+        return RecordBatches(self.app.producer._producer)
+
+    async def send(
+        self, source: int, topic: str, partition: int, records: RecordBatches, *, own: bool = False
+    ) -> None:
+        """Hand records to the producer; before_commit() awaits them for the source partition."""
+        for builder in records.builders:
+            builder.close()
+            sent = await self.app.producer._producer.send_batch(builder, topic, partition=partition)
+            self._pending[source].append((sent, builder.record_count(), own))
+
+    def await_before_commit(self, source: int, sent: Any) -> None:
+        """Make the next commit wait for a send of somebody else's."""
+        self._pending[source].append((sent, 1, False))
+
+    async def before_commit(self) -> None:
+        """Called by the transport: raises when a write was not acknowledged."""
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until Kafka has acknowledged everything written so far; raise if it did not."""
+        async with self._draining:  # whoever comes second must wait for what the first waits for
+            for partition, pending in list(self._pending.items()):
+                if pending:
+                    self._pending[partition] = []
+                    await self._drain_partition(partition, pending)
+
+    async def _drain_partition(self, partition: int, pending: list[tuple[Any, int, bool]]) -> None:
+        changelog = TP(self.changelog_topic.get_topic_name(), partition)
+        is_open = partition in self.data._dbs
+        before = self.data.persisted_offset(changelog) if is_open else None
+        last = before = -1 if before is None else before
+        for sent, count, own in pending:
+            metadata = await sent
+            # Another writer's record in between (a zombie's): the next recovery reads from there.
+            if own and metadata.offset == last + 1:
+                last += count
+        if last > before and partition in self.data._dbs:
+            self.data.set_persisted_offset(changelog, last)
+
+    # -- rebalance and recovery -----------------------------------------------------------
+
+    async def on_rebalance(
+        self, assigned: Any, revoked: Any, newly_assigned: Any, generation_id: int = 0
+    ) -> None:
+        """Forget what is not committed, of all partitions: it is read again."""
+        self.forget()
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    def forget(self) -> None:
+        """Drop all that is only in memory."""
+        self._pending.clear()
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Merge changelog records into RocksDB; each message carries a fetch of them."""
+        newest: defaultdict[int, dict[bytes, bytes | None]] = defaultdict(dict)
+        offsets: dict[Any, int] = {}
+        for event in batch:
+            message = event.message
+            rows = newest[message.partition]
+            records = message.value if type(message.value) is list else (message,)
+            for record in records:
+                old = rows.get(record.key)
+                both = old is not None and record.value is not None
+                rows[record.key] = self.merge_values(old, record.value) if both else record.value  # type: ignore[arg-type]
+            offsets[message.tp] = max(int(message.offset), offsets.get(message.tp, -1))
+        for partition, rows in newest.items():
+            self._recover_rows(partition, rows)
+        for tp, offset in offsets.items():
+            self.data.set_persisted_offset(tp, offset)
+
+    def _recover_rows(self, partition: int, rows: dict[bytes, bytes | None]) -> None:
+        db, changes, keys = self.db(partition), rocksdict.WriteBatch(raw_mode=True), list(rows)
+        for key, old in zip(keys, db.get(keys), strict=True):
+            new = rows[key]
+            if new is None:
+                changes.delete(key)
+            elif old is None:
+                changes.put(key, new)
+            elif (merged := self.merge_values(old, new)) != old:
+                changes.put(key, merged)
+        db.write(changes)
+
+    # -- expiry ---------------------------------------------------------------------------
+
+    def expired(self, partition: int, begin: bytes, end: bytes, most: int) -> list[bytes]:
+        """Return up to `most` keys in [begin, end)."""
+        found = []
+        for key in scan_keys(self.db(partition), begin):
+            if key >= end or len(found) == most:
+                break
+            found.append(key)
+        return found
+
+    def drop_range(self, partition: int, begin: bytes, end: bytes) -> None:
+        """Delete [begin, end) from RocksDB in one step."""
+        self.db(partition).delete_range(begin, end)
+
+
+class RecordBatches:
+    """Records of one topic partition as ready-made record batches: one future each, not per record."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self.builders: list[Any] = []
+
+    def append(self, key: bytes, value: bytes | None) -> None:
+        """Add a record; begins another batch when one is full."""
+        if not self.builders or self._last(timestamp=None, key=key, value=value) is None:
+            self.builders.append(self._producer.create_batch())
+            self._last = self.builders[-1].append
+            if self._last(timestamp=None, key=key, value=value) is None:
+                raise ValueError(f"a record of {len(value or b'')} bytes does not fit a batch")
+
+
+def scan_keys(db: Any, begin: bytes) -> Iterator[bytes]:
+    """Iterate over keys from `begin` on, in order."""
+    cursor = db.iter()
+    cursor.seek(begin)
+    while cursor.valid():
+        yield cursor.key()
+        cursor.next()
+
+
+def scan_prefix(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Iterate over the rows whose key begins with prefix, in order."""
+    cursor = db.iter()
+    cursor.seek(prefix)
+    while cursor.valid() and (key := cursor.key()).startswith(prefix):
+        yield key, cursor.value()
+        cursor.next()

@@ -1,0 +1,168 @@
+"""Partial counts: what one partition of `events` adds to each row, and how far it was read.
+
+Value: (last source offset, {slot: count}). Events at or below the stored offset are in the count
+already, so a batch that comes again, in part or late changes nothing. Each flush publishes the
+changed rows as absolute values to `counts`, before the table remembers the offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from time import time
+from typing import Any
+
+import msgspec
+
+from app.counters import Cells, Counters, Rows, counts_partition, row_key
+from tables.batch_table import BatchTable, RecordBatches
+
+Partial = tuple[int, Cells]
+
+SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
+MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
+CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
+EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, dict[int, int]]).decode
+NEW: Partial = (-1, {})
+
+
+class Partials(BatchTable):
+    """(counter, key, row start, label) of a source partition: (last offset, {slot: count})."""
+
+    def __init__(self, app: Any, *, counters: Counters, counts_topic: str, counts_partitions: int, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._counters = counters
+        self._counts_topic = counts_topic
+        self._counts_partitions = counts_partitions
+        self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
+        self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
+        self._read_to: dict[int, int] = {}
+        self._lock = asyncio.Lock()
+
+    def absorb(
+        self, partition: int, rows: Rows, first: int, last: int, fold_after: Callable[[int], Rows]
+    ) -> None:
+        """Add the rows of a batch.
+
+        rows: what all events of the batch add up to. first, last: their offsets.
+        fold_after: offset -> rows of the events above it, for a row that has seen part of them.
+        """
+        cache = self._load(partition, rows)
+        dirty = self._dirty[partition]
+        # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
+        dirty.update(rows)
+        for row, cells in rows.items():
+            seen, counted = cache[row]
+            if seen >= first:
+                if seen >= last:
+                    continue
+                cells = fold_after(seen).get(row, {})  # noqa: PLW2901
+            cache[row] = (last, _add(counted, cells))
+
+    def read_to(self, partition: int, position: int) -> None:
+        """Note that everything below this position of a source partition is absorbed."""
+        self._read_to[partition] = position
+
+    @property
+    def dirty_rows(self) -> int:
+        """Rows that wait for a flush."""
+        return sum(map(len, self._dirty.values()))
+
+    async def flush(self) -> None:
+        """Publish, store and log what changed since the last flush."""
+        async with self._lock:  # a commit must not overtake a flush that is still sending
+            for partition, rows in list(self._dirty.items()):
+                if not rows and partition not in self._read_to:
+                    continue
+                self._dirty[partition] = set()
+                try:
+                    await self._flush_partition(partition, rows)
+                except BaseException:
+                    self._dirty[partition] |= rows
+                    raise
+
+    async def before_commit(self) -> None:
+        """Flush, then wait for Kafka's acknowledgement."""
+        await self.flush()
+        await self.drain()
+
+    async def _flush_partition(self, partition: int, dirty: set[bytes]) -> None:
+        cache = self._cache[partition]
+        published = self._publish(partition, dirty, cache)
+        for target, records in published.items():
+            await self.send(partition, self._counts_topic, target, records)
+        await self.write(partition, {row: _encode(cache[row]) for row in dirty})
+        if len(cache) > CACHE_MAX and not self._dirty[partition]:
+            cache.clear()
+
+    def _publish(
+        self, partition: int, dirty: Iterable[bytes], cache: dict[bytes, Partial]
+    ) -> dict[int, RecordBatches]:
+        """Return the records for each partition of `counts`, a mark at the end of each."""
+        source, specs, targets = SOURCE.pack(partition), self._counters.by_number, self._counts_partitions
+        published = {target: self.record_batches() for target in range(targets)}
+        for row in dirty:
+            target = counts_partition(row_key(row, specs[row[0]]), targets)
+            published[target].append(row + source, _encode(cache[row][1]))
+        position = self._read_to.pop(partition, None)
+        if position is not None:
+            for records in published.values():
+                records.append(MARK + source, _encode({0: position}))
+        return published
+
+    def _load(self, partition: int, rows: Rows) -> dict[bytes, Partial]:
+        cache = self._cache[partition]
+        missing = [row for row in rows if row not in cache]
+        if missing:
+            values = self.db(partition).get(missing)
+            for row, value in zip(missing, values, strict=True):
+                cache[row] = NEW if value is None else _decode(value)
+        return cache
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """The value that has read further: a zombie's late write lowers nothing."""
+        return new if _decode(new)[0] > _decode(old)[0] else old
+
+    def forget(self) -> None:
+        """Drop what is not flushed: it will be read again."""
+        super().forget()
+        for state in (self._cache, self._dirty, self._read_to):
+            state.clear()
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete rows past their retention, here and in `counts`; return how many."""
+        dropped = 0
+        await self.flush()
+        for spec in self._counters.values():
+            bounds = spec.expired_range(time())
+            for partition in partitions if bounds else ():
+                while rows := self.expired(partition, *bounds, EXPIRE_CHUNK):  # type: ignore[misc]
+                    await self._expire_rows(partition, rows)
+                    dropped += len(rows)
+        return dropped
+
+    async def _expire_rows(self, partition: int, rows: list[bytes]) -> None:
+        source, specs = SOURCE.pack(partition), self._counters.by_number
+        published = {target: self.record_batches() for target in range(self._counts_partitions)}
+        for row in rows:
+            target = counts_partition(row_key(row, specs[row[0]]), self._counts_partitions)
+            published[target].append(row + source, None)
+            self._cache[partition].pop(row, None)
+        for target, records in published.items():
+            await self.send(partition, self._counts_topic, target, records)
+        await self.write(partition, {}, deleted=rows)
+
+
+def _add(counted: Cells, cells: Cells) -> Cells:
+    """Return the sum of both; neither is changed, the old one may be waiting for its flush."""
+    if not counted:
+        return cells
+    total = counted.copy()
+    for slot, count in cells.items():
+        total[slot] = total.get(slot, 0) + count
+    return total

@@ -1,0 +1,190 @@
+"""Total counts: the partials of all source partitions, merged.
+
+Value: {source partition << 8 | slot: count}, the largest count seen of each: a grow-only counter.
+A record of `counts` that comes twice, late or out of order changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from time import time
+from typing import Any
+
+import msgspec
+
+from app.counters import FOREVER, Cells, Counters, counts_partition
+from tables.batch_table import BatchTable, scan_prefix
+from tables.partials import EXPIRE_CHUNK, MARK
+
+SLOT_BITS = 8
+SLOT_MASK = (1 << SLOT_BITS) - 1
+CACHE_MAX = 200_000  # rows of a partition
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[int, int]).decode
+
+
+class Totals(BatchTable):
+    """(counter, key, row start, label): {source partition and slot: count}."""
+
+    def __init__(self, app: Any, *, counters: Counters, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._counters = counters
+        self._cache: defaultdict[int, dict[bytes, Cells]] = defaultdict(dict)
+        self._watchers: list[Changes] = []
+
+    def watch(self, number: int) -> Changes:
+        """Return a record of the rows of one counter that change from now on."""
+        changes = Changes(number)
+        self._watchers.append(changes)
+        return changes
+
+    async def merge(self, partition: int, batch: Iterable[Any], after: int) -> None:
+        """Merge the records of one fetch of `counts`; after: the position behind them."""
+        latest = {record.key: record.value for record in batch if record.value is not None}
+        cache = self._load(partition, {key[:-2] for key in latest})
+        rows: dict[bytes, Cells] = {}
+        for key, value in latest.items():
+            row = key[:-2]
+            source = (key[-2] << 8 | key[-1]) << SLOT_BITS
+            cells = rows.get(row)
+            if cells is None:
+                cells = rows[row] = cache[row]
+            for slot, count in _decode(value).items():
+                if cells.get(source | slot, 0) < count:
+                    cells[source | slot] = count
+        # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.
+        await self.write(partition, {row: _encode(cells) for row, cells in rows.items()})
+        for changes in self._watchers:
+            changes.note(partition, rows, after)
+        if len(cache) > CACHE_MAX:
+            cache.clear()
+
+    def _load(self, partition: int, rows: Iterable[bytes]) -> dict[bytes, Cells]:
+        cache = self._cache[partition]
+        missing = [row for row in rows if row not in cache]
+        if missing:
+            values = self.db(partition).get(missing)
+            for row, value in zip(missing, values, strict=True):
+                cache[row] = {} if value is None else _decode(value)
+        return cache
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """The larger count of each cell."""
+        cells = _decode(old)
+        for cell, count in _decode(new).items():
+            if cells.get(cell, 0) < count:
+                cells[cell] = count
+        return _encode(cells)
+
+    def forget(self) -> None:
+        """Drop what is only in memory."""
+        super().forget()
+        self._cache.clear()
+        for changes in self._watchers:
+            changes.forget()
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete rows past their retention; return how many."""
+        dropped = 0
+        for spec in self._counters.values():
+            bounds = spec.expired_range(time())
+            for partition in partitions if bounds else ():
+                while rows := self.expired(partition, *bounds, EXPIRE_CHUNK):  # type: ignore[misc]
+                    for row in rows:
+                        self._cache[partition].pop(row, None)
+                    await self.write(partition, {}, deleted=rows)
+                    dropped += len(rows)
+        return dropped
+
+    # -- reading --------------------------------------------------------------------------
+
+    def partition_of(self, key: str) -> int:
+        """Return the partition that owns a counted key."""
+        return counts_partition(key.encode(), self.partitions)
+
+    def read(self, name: str, key: str, begin: int, end: int) -> dict[int, dict[str, int]]:
+        """Return {window start: {label: count}} of the windows that begin in [begin, end).
+
+        All-time counters have one window, which starts at 0. Times: seconds since 1970.
+        The caller has checked that this worker owns the key.
+        """
+        spec = self._counters.stored(name)
+        db = self.db(self.partition_of(key))
+        windows: dict[int, dict[str, int]] = {}
+        for prefix in _prefixes(spec, key, begin, end):
+            for row, value in scan_prefix(db, prefix):
+                _, start, label = spec.parse(row)
+                for window, count in windows_of(spec.window or 0, start, _decode(value)).items():
+                    if begin <= window < end:
+                        labels = windows.setdefault(window, {})
+                        labels[label] = labels.get(label, 0) + count
+        return windows
+
+    def read_all(self, name: str, key: str) -> dict[int, dict[str, int]]:
+        """Return read() of all windows that are kept."""
+        return self.read(name, key, 0, FOREVER)
+
+    def row_counts(self, partition: int, row: bytes) -> tuple[str, str, dict[int, int]]:
+        """Return (key, label, {window start: count}) of a row."""
+        spec = self._counters.by_number[row[0]]
+        key, start, label = spec.parse(row)
+        cells = self._load(partition, (row,))[row]
+        return key, label, windows_of(spec.window or 0, start, cells)
+
+    def rows_of(self, number: int, partition: int) -> Iterator[bytes]:
+        """Iterate over the rows of a counter."""
+        for row, _ in scan_prefix(self.db(partition), bytes((number,))):
+            yield row
+
+    def merged_to(self, partition: int) -> dict[int, int]:
+        """Return {source partition: position of `events` up to which this partition is complete}."""
+        return {
+            cell >> SLOT_BITS: position
+            for cell, position in self._load(partition, (MARK,))[MARK].items()
+        }
+
+
+def _prefixes(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
+    if spec.retention is None:
+        yield spec.scan_prefix(key)
+        return
+    for start in range(begin - begin % spec.row_span, end, spec.row_span):
+        yield spec.key_prefix(key, start)
+
+
+def windows_of(window: int, start: int, cells: Cells) -> dict[int, int]:
+    """Return {window start: count} of a row, added up over the source partitions."""
+    counts: dict[int, int] = {}
+    for cell, count in cells.items():
+        begin = start + (cell & SLOT_MASK) * window
+        counts[begin] = counts.get(begin, 0) + count
+    return counts
+
+
+class Changes:
+    """Rows of one counter that changed since they were last taken, by partition."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._rows: defaultdict[int, set[bytes]] = defaultdict(set)
+        self._position: dict[int, int] = {}
+
+    def note(self, partition: int, rows: Iterable[bytes], position: int) -> None:
+        """Remember rows; position: in `counts`, what is merged by now."""
+        self._rows[partition].update(row for row in rows if row[0] == self._number)
+        self._position[partition] = position
+
+    def take(self, partition: int) -> tuple[set[bytes], int]:
+        """Return the rows, and the position that they include; -1 if nothing was merged yet."""
+        return self._rows.pop(partition, set()), self._position.get(partition, -1)
+
+    def put_back(self, partition: int, rows: Iterable[bytes]) -> None:
+        """Undo a take() whose rows could not be written."""
+        self._rows[partition].update(rows)
+
+    def forget(self) -> None:
+        """A rebalance: what is read again will be noted again."""
+        self._rows.clear()
+        self._position.clear()
