@@ -1,0 +1,1 @@
+"""DDL and long queries, one file each; read by app.sql."""
