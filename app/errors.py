@@ -98,6 +98,12 @@ class NotFoundError(CounterError):
     code, hint, status = "not_found", "See the API section of the README.", 404
 
 
+class MethodNotAllowedError(CounterError):
+    """The path exists, for other methods."""
+
+    code, hint, status = "method_not_allowed", "See the API section of the README.", 405
+
+
 class UnavailableError(CounterError):
     """Something needed is away for now; status 503 with Retry-After."""
 

@@ -1,0 +1,40 @@
+"""GET /health, /ready, /metrics: for the supervisor, load balancers and Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp.web import Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.errors import RecoveringError
+from web.views import ApiView, json_response, page
+
+
+def register(app: Any, ready: Callable[[], bool | str]) -> None:
+    """Add the views; ready() returns True, or False or the reason why not."""
+
+    @page(app, "/health")
+    class Health(ApiView):
+        """GET -> 200 while the process answers at all."""
+
+        async def get(self, _request: Request) -> Response:
+            return json_response({"status": "alive"})
+
+    @page(app, "/ready")
+    class Ready(ApiView):
+        """GET -> 200 once this worker can do its work, else 503."""
+
+        async def get(self, _request: Request) -> Response:
+            state = ready()
+            if state is not True:
+                raise RecoveringError(state or "the worker is not ready yet")
+            return json_response({"status": "ready"})
+
+    @page(app, "/metrics")
+    class Metrics(ApiView):
+        """GET -> all metrics of this worker in Prometheus' text format."""
+
+        async def get(self, _request: Request) -> Response:
+            return Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

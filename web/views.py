@@ -1,0 +1,94 @@
+"""What all views share: both spellings of a path, JSON in and out, errors with a code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp.web import HTTPRequestEntityTooLarge, Request, RequestPayloadError, Response
+from faust.web import View
+from faust.web.exceptions import WebError
+from pydantic import BaseModel, ValidationError
+
+from app.errors import BadRequestError, BodyTooLargeError, CounterError, MethodNotAllowedError
+
+ViewT = TypeVar("ViewT", bound=type[View])
+ModelT = TypeVar("ModelT", bound=BaseModel)
+JSON = {"Content-Type": "application/json"}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ApiView(View):
+    """A view whose CounterErrors become JSON answers.
+
+    Faust's own dispatch asks its sensors before and after each request, 6 us of a PUT's 60; the
+    figures that /metrics shows are counted elsewhere.
+    """
+
+    async def __call__(self, request: Any) -> Any:
+        """Answer a request; an error that is not ours is left to web.server."""
+        try:
+            return await self.methods[request.method.lower()](request, **request.match_info)
+        except CounterError as exc:
+            return error_response(exc)
+        except WebError as exc:
+            raise MethodNotAllowedError(exc.detail) from exc
+
+    def get_methods(self) -> set[str]:
+        """Return the methods that this view has; HEAD only together with GET."""
+        own = {
+            name for name in self.methods if getattr(type(self), name) is not getattr(View, name)
+        }
+        return {name.upper() for name in own | ({"head"} if "get" in own else set())}
+
+
+def page(app: Any, path: str) -> Callable[[ViewT], ViewT]:
+    """Serve a view at a path with and without its final slash."""
+
+    def add(view: ViewT) -> ViewT:
+        for spelling in sorted({path.rstrip("/") or "/", path.rstrip("/") + "/"}):
+            app.page(spelling, name=f"{view.__name__}:{spelling}")(view)
+        return view
+
+    return add
+
+
+def json_response(
+    value: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return compact JSON."""
+    return Response(body=_encode(value), status=status, headers={**JSON, **(headers or {})})
+
+
+def error_response(error: CounterError) -> Response:
+    """Return {"code", "message"} with the error's status and, where it passes, Retry-After."""
+    again = error.retry_after_s
+    headers = {} if again is None else {"Retry-After": str(again)}
+    return json_response(error.as_dict(), error.status, headers)
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body, unpacked where Content-Encoding says so.
+
+    Raises BodyTooLargeError over body_max_bytes, also once unpacked; BadRequestError.
+    """
+    try:
+        return await request.read()
+    except HTTPRequestEntityTooLarge as exc:
+        raise BodyTooLargeError(f"the body has more than {request.client_max_size} bytes") from exc
+    except RequestPayloadError as exc:
+        raise BadRequestError("the body is not what its headers say") from exc
+
+
+async def read_json(request: Request, model: type[ModelT]) -> ModelT:
+    """Return the body as a model; raise BadRequestError that names each fault."""
+    try:
+        return model.model_validate_json(await read_body(request))
+    except ValidationError as exc:
+        faults = "; ".join(
+            f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}"
+            for error in exc.errors(include_url=False, include_input=False)
+        )
+        raise BadRequestError(faults) from exc
