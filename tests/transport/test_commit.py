@@ -1,0 +1,112 @@
+"""What may be committed when."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.transport import PositionError
+from tests.transport.conftest import Delivery
+
+
+class Changelog:
+    """A table whose changelog does not take its records."""
+
+    async def before_commit(self) -> None:
+        raise RuntimeError("not acknowledged")
+
+
+async def test_the_end_of_the_acknowledged_prefix_is_committed(delivery: Delivery) -> None:
+    await delivery.open()
+    for first in (100, 110, 120):
+        await delivery.deliver(first, first + 10)
+    delivery.take(0)
+    delivery.acknowledge(1)
+    assert not await delivery.consumer.commit(), "the first is still being worked on"
+    delivery.acknowledge(0)
+    await delivery.consumer.commit()
+    delivery.acknowledge(2)
+    await delivery.consumer.commit()
+    assert delivery.thread.commits == [120, 130]
+
+
+async def test_a_fetch_of_markers_alone_moves_the_commit(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    await delivery.deliver(110, 110, after=113)
+    delivery.acknowledge(0)
+    await delivery.consumer.commit()
+    assert delivery.thread.commits == [113]
+
+
+async def test_what_is_committed_is_not_committed_again(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    await delivery.consumer.commit()
+    assert not await delivery.consumer.commit()
+
+
+async def test_a_batch_that_its_stream_skipped_is_not_committed(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.messages[0].refcount = 1
+    delivery.messages[0].ack(delivery.consumer)
+    assert delivery.messages[0].acked
+    assert not await delivery.consumer.commit()
+
+
+async def test_a_batch_lost_before_its_stream_stops_all_commits(delivery: Delivery) -> None:
+    await delivery.open()
+    for first in (100, 110):
+        await delivery.deliver(first, first + 10)
+    delivery.acknowledge(1)
+    with pytest.raises(PositionError):
+        await delivery.consumer.commit()
+    assert not await delivery.consumer.commit()
+
+
+async def test_an_acknowledgement_of_an_older_generation_does_not_count(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.take(0)
+    await delivery.open()
+    delivery.acknowledge(0)
+    assert not await delivery.consumer.commit()
+
+
+async def test_an_error_in_an_agent_stops_all_commits(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    await delivery.consumer.on_task_error(RuntimeError())
+    assert delivery.crashes
+    assert not await delivery.consumer.commit()
+
+
+async def test_a_changelog_that_fails_stops_all_commits(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    tables = delivery.consumer.app.tables.data
+    tables["broken"] = Changelog()
+    with pytest.raises(RuntimeError):
+        await delivery.consumer.commit()
+    del tables["broken"]
+    assert delivery.crashes
+    assert not await delivery.consumer.commit()
+    assert not delivery.thread.commits
+
+
+async def test_a_revocation_waits_for_the_running_batch_and_commits_it(delivery: Delivery) -> None:
+    await delivery.open()
+    for index, first in enumerate((100, 110)):
+        await delivery.deliver(first, first + 10)
+        delivery.take(index)
+    asyncio.get_running_loop().call_later(0.05, delivery.acknowledge, 0)
+    delivery.consumer.finish_timeout = 0.3
+    await delivery.consumer._finish()  # the second batch never ends
+    assert delivery.thread.commits == [110]
+    delivery.acknowledge(1)
+    assert not await delivery.consumer.commit()

@@ -1,0 +1,69 @@
+"""A fetch and its positions, from aiokafka's own state."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+from app.transport.fetching import FetchThread
+from tests.transport.conftest import SOURCE, record
+
+
+class ScriptedFetcher:
+    """Gives the scripted (records, position afterwards) one after the other."""
+
+    _closed = False
+
+    def __init__(self, position: int, script: list[tuple[list[Any], int]]) -> None:
+        self.state = SimpleNamespace(_position=position)
+        self._script = script
+        assignment = SimpleNamespace(state_value=lambda _tp: self.state)
+        self._subscriptions = SimpleNamespace(
+            reassignment_in_progress=False, fetch_context=nullcontext,
+            subscription=SimpleNamespace(assignment=assignment),
+        )
+
+    async def fetched_records(self, _active: Any, timeout: float, max_records: int) -> dict[Any, Any]:  # noqa: ASYNC109
+        assert timeout == 0, "another task could move the position in between"
+        assert max_records == 10
+        records, self.state._position = self._script.pop(0)
+        return {SOURCE: records} if records else {}
+
+    def _create_fetch_waiter(self) -> asyncio.Future[None]:
+        waiter = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.01, lambda: waiter.done() or waiter.set_result(None))
+        return waiter
+
+
+def make_thread(fetcher: ScriptedFetcher, pause_s: float = 0.0) -> Any:
+    """Return a FetchThread without its thread."""
+    thread = FetchThread.__new__(FetchThread)
+    consumer = SimpleNamespace(_fetcher=fetcher, _closed=False, _max_poll_records=10)
+    thread._ensure_consumer = lambda: consumer
+    thread.consumer = SimpleNamespace(gate=1, flow_active=True)
+    thread.transport = SimpleNamespace(batch_pause_s=pause_s)
+    return thread
+
+
+async def test_records_come_with_the_positions_around_them() -> None:
+    thread = make_thread(ScriptedFetcher(5, [([], 5), ([], 9), ([record(9), record(12)], 15)]))
+    markers = (await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"}))[SOURCE]
+    batch = (await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"}))[SOURCE]
+    assert (len(markers), markers.before, markers.after) == (0, 5, 9)
+    assert (len(batch), batch.before, batch.after) == (2, 9, 15)
+
+
+async def test_a_fetch_for_a_closed_gate_takes_nothing() -> None:
+    thread = make_thread(ScriptedFetcher(5, [([record(5)], 6)]))
+    assert await thread.fetch(frozenset([SOURCE]), 0, 1, {"source"}) == {}
+
+
+async def test_a_small_fetch_makes_the_next_one_wait() -> None:
+    thread = make_thread(ScriptedFetcher(5, [([record(5)], 6), ([record(6)], 7)]), pause_s=0.05)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for _ in range(2):
+        await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"})
+    assert loop.time() - begun >= 0.05
