@@ -11,9 +11,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app import metrics
@@ -40,6 +40,10 @@ class _Batch:
         self.done = False
         self.error = ""
         self.waiters: list[asyncio.Future[None]] = []
+
+    def age_s(self) -> float:
+        """Return the seconds since the first record came."""
+        return time.monotonic() - self.since
 
     def append(self, record: Record) -> bool:
         """Take a record; False when it has no room left."""
@@ -106,15 +110,17 @@ class Collector:
         self._timeout_s = settings.send_timeout_s
         self._max_bytes = settings.waiting_max_bytes
         self._link = KafkaLink(settings.kafka, self._topic, settings.send_timeout_s)
-        self._producer: AIOKafkaProducer | None = None  # the one that the lanes belong to
+        self._producer: Any = None  # the one that the lanes belong to
         self._lanes: list[_Lane] = []  # by partition; partitions of one leader share a lane
+        self._flights: set[asyncio.Task[None]] = set()
         self._waiting_bytes = 0
         self._stopping = False
 
-    @property
-    def problem(self) -> str:
-        """Why events are not taken right now; empty when they are."""
-        return "" if self._link.producer is not None else self._link.problem
+    def check_ready(self) -> bool:
+        """Return True while Kafka takes events; else raise KafkaUnavailableError."""
+        if self._link.producer is None:
+            raise KafkaUnavailableError(self._link.problem)
+        return True
 
     async def start(self) -> None:
         """Begin to connect, in the background; until then send() raises."""
@@ -123,8 +129,7 @@ class Collector:
     async def stop(self) -> None:
         """Take no more, wait for what is on its way (at most 1.5 times send_timeout_s), and go."""
         self._stopping = True
-        flights = {lane.flight for lane in self._lanes if lane.flight is not None}
-        await asyncio.gather(*flights, return_exceptions=True)
+        await asyncio.gather(*self._flights, return_exceptions=True)
         await self._link.stop()
 
     async def send(self, events: Sequence[Event]) -> None:
@@ -152,15 +157,15 @@ class Collector:
         await self._add(record).acknowledged()
 
     def _check_open(self) -> None:
-        producer = self._link.producer
-        if producer is None or self._stopping:
-            raise KafkaUnavailableError(self._link.problem)
+        self.check_ready()
+        if self._stopping:
+            raise KafkaUnavailableError("the collector stops")
         if self._waiting_bytes > self._max_bytes:
             raise OverloadedError(f"{self._waiting_bytes} bytes of events wait for Kafka")
-        if producer is not self._producer:
+        if self._link.producer is not self._producer:
             lanes = {leader: _Lane() for leader in self._link.leaders}
             self._lanes = [lanes[leader] for leader in self._link.leaders]
-            self._producer = producer
+            self._producer = self._link.producer
 
     def _add(self, record: Record) -> _Batch:
         """Put a record into the batch of its partition; returns that batch."""
@@ -178,28 +183,37 @@ class Collector:
         self._waiting_bytes += size
         if lane.flight is None:
             lane.flight = asyncio.get_running_loop().create_task(self._fly(lane))
+            self._flights.add(lane.flight)
+            lane.flight.add_done_callback(self._flights.discard)
         return batch
 
     async def _fly(self, lane: _Lane) -> None:
         """Send what has gathered, one request after the other, until nothing is left."""
         producer = self._producer
-        while batches := lane.take():
-            if failure := await self._request(producer, batches):
-                self._link.lose(producer, failure)
-                self._finish(lane.empty(), failure)
-        lane.flight = None
+        try:
+            while lane.full or lane.filling:
+                await asyncio.sleep(0)  # requests that have arrived by now come along
+                batches = lane.take()
+                expired = [batch for batch in batches if batch.age_s() > self._timeout_s]
+                self._finish(expired, "Kafka is too slow")
+                if failure := await self._request(producer, [b for b in batches if not b.done]):
+                    self._link.lose(producer, failure)
+                    self._finish(lane.empty(), failure)
+        finally:
+            lane.flight = None
+            self._finish(lane.empty(), "the collector stops")
 
     async def _request(self, producer: AIOKafkaProducer, batches: list[_Batch]) -> str:
         """Send a batch of each partition and finish them all; return what failed, or nothing.
 
-        Waits for send_timeout_s from a batch's first event on; for what had to queue long, half.
+        Waits until send_timeout_s after a batch's first event; for what had to queue, half more.
         """
         failure = "not acknowledged in time"
         started = time.monotonic()
-        waited = started - min(batch.since for batch in batches)
+        waited_s = max((batch.age_s() for batch in batches), default=0.0)
         metrics.waiting_bytes.set(self._waiting_bytes)
         try:
-            async with asyncio.timeout(max(self._timeout_s - waited, self._timeout_s / 2)):
+            async with asyncio.timeout(max(self._timeout_s - waited_s, self._timeout_s / 2)):
                 futures = [
                     await producer.send_batch(batch.builder, self._topic, partition=batch.partition)
                     for batch in batches
@@ -210,7 +224,7 @@ class Collector:
             failure = ""
         except TimeoutError:
             pass
-        except KafkaError as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, callers wait for a verdict
             failure = str(exc) or type(exc).__name__
         finally:
             self._finish([batch for batch in batches if not batch.done], failure)
