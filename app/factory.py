@@ -23,6 +23,7 @@ from app.transport import BatchTransport, batch_scheduler
 from tables.counters import declare
 from tables.partials import Partials
 from tables.totals import Totals
+from web.server import Server
 
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
 MAX_POLL_RECORDS = 20_000
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> faust.App:
 
 def _faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:
     name = {"consumer_group_instance_id": settings.worker_name} if settings.worker_name else {}
-    return faust.App(
+    app = faust.App(
         group,
         broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
         store="rocksdb://",
@@ -75,16 +76,16 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
         stream_buffer_maxsize=BATCH_QUEUE,
         stream_wait_empty=True,
         table_standby_replicas=0,
-        web_tables_enabled=False,  # would serve all tables to anyone
         web_bind=host,
         web_host=host,
         web_port=port,
         canonical_url=f"http://{host}:{port}",
-        web_application_options={"client_max_size": settings.body_max_bytes},
         TableManager=PromptTableManager,
         **name,
         **options,
     )
+    app.web = Server(app, settings.body_max_bytes)
+    return app
 
 
 def _batch_app(settings: Settings, group: str, sources: set[str], changelogs: set[str]) -> faust.App:

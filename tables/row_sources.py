@@ -1,0 +1,101 @@
+"""What the writers of event_summary and Redis read from the totals: app.refresh.RowSource."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from itertools import groupby, islice
+
+from app.counters import Counters
+from app.event import at_ms
+from app.ownership import Ownership
+from tables.totals import Totals
+
+CHUNK = 5000  # rows: of a full rewrite, handed over at a time
+
+SummaryRow = tuple[str, datetime, str, int]  # url, hour, type, count
+LiveRow = tuple[str, dict[str, int]]  # url, {type: count}
+
+
+class SummaryRows:
+    """Rows of events_by_url_hourly, as event_summary holds them."""
+
+    def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
+        self._totals, self._owned = totals, owned
+        self._spec = counters["events_by_url_hourly"]
+        self._changes = totals.watch(self._spec.number)
+
+    def partitions(self) -> Collection[int]:
+        """Return the partitions that are ours and recovered."""
+        return self._owned.partitions()
+
+    def started_at(self, partition: int) -> int:
+        """Return the offset of `counts` that this worker began to read from."""
+        return self._owned.started_at(partition)
+
+    def take(self, partition: int) -> tuple[list[SummaryRow], int]:
+        """Return what changed since the last take, and the position that it includes."""
+        rows, position = self._changes.take(partition)
+        return [made for row in rows for made in self._rows(partition, row)], position
+
+    def put_back(self, partition: int, rows: list[SummaryRow]) -> None:
+        """Keep rows that could not be written for the next take."""
+        keys = set()
+        for url, hour, label, _ in rows:
+            start, _slot = self._spec.place(int(hour.timestamp()))
+            keys.add(self._spec.row(url, start, label))
+        self._changes.put_back(partition, keys)
+
+    def every(self, partition: int) -> Iterator[list[SummaryRow]]:
+        """Iterate over all rows, in chunks."""
+        rows = self._totals.rows_of(self._spec.number, partition)
+        made = (one for row in rows for one in self._rows(partition, row))
+        while chunk := list(islice(made, CHUNK)):
+            yield chunk
+
+    def _rows(self, partition: int, row: bytes) -> list[SummaryRow]:
+        url, label, windows = self._totals.row_counts(partition, row)
+        return [(url, at_ms(start * 1000), label, count) for start, count in windows.items()]
+
+
+class LiveRows:
+    """All-time counts by url, as Redis holds them."""
+
+    def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
+        self._totals, self._owned = totals, owned
+        self._spec = counters.stored("events_by_url")
+        self._changes = totals.watch(self._spec.number)
+        self._again: defaultdict[int, set[str]] = defaultdict(set)
+
+    def partitions(self) -> Collection[int]:
+        """Return the partitions that are ours and recovered."""
+        return self._owned.partitions()
+
+    def started_at(self, partition: int) -> int:
+        """Return the offset of `counts` that this worker began to read from."""
+        return self._owned.started_at(partition)
+
+    def take(self, partition: int) -> tuple[list[LiveRow], int]:
+        """Return the urls that changed since the last take, and the position included."""
+        rows, position = self._changes.take(partition)
+        urls = {self._spec.parse(row)[0] for row in rows} | self._again.pop(partition, set())
+        return [self._row(url) for url in urls], position
+
+    def put_back(self, partition: int, rows: list[LiveRow]) -> None:
+        """Keep rows that could not be written for the next take."""
+        self._again[partition].update(url for url, _ in rows)
+
+    def every(self, partition: int) -> Iterator[list[LiveRow]]:
+        """Iterate over all urls, in chunks."""
+        rows = self._totals.rows_of(self._spec.number, partition)
+        urls = (url for url, _ in groupby(rows, key=lambda row: self._spec.parse(row)[0]))
+        while chunk := [self._row(url) for url in islice(urls, CHUNK)]:
+            yield chunk
+
+    def _row(self, url: str) -> LiveRow:
+        counts: dict[str, int] = {}
+        for labels in self._totals.read_all("events_by_url", url).values():
+            for label, count in labels.items():
+                counts[label] = counts.get(label, 0) + count
+        return url, counts

@@ -1,0 +1,100 @@
+"""The answers to report queries, byte for byte where a contract gives them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import msgspec
+import pytest
+
+from app.answers import counters_answer, counts_answer, range_of, report_answer, track_answer
+from app.counters import DAY, FOREVER, HOUR, MINUTE
+from app.errors import BadRequestError, OutsideRetentionError
+from app.settings import Settings
+from tables.counters import declare
+
+COUNTERS = declare(Settings())
+NOW = datetime(2024, 3, 15, 12, 0, 30, tzinfo=UTC).timestamp()
+
+
+def test_track_shows_click_and_view_even_of_an_unknown_url() -> None:
+    assert msgspec.json.encode(track_answer("/a", {})) == (
+        b'{"url":"/a","events":[{"type":"CLICK","count":0},{"type":"VIEW","count":0}]}'
+    )
+
+
+def test_track_adds_up_windows_and_sorts_types() -> None:
+    windows = {0: {"VIEW": 2, "ADD": 1}, HOUR: {"VIEW": 3}}
+    assert track_answer("/a", windows)["events"] == [
+        {"type": "ADD", "count": 1},
+        {"type": "CLICK", "count": 0},
+        {"type": "VIEW", "count": 5},
+    ]
+
+
+def test_report_shows_each_type_of_the_day_in_each_hour() -> None:
+    begin = int(datetime(2021, 12, 3, tzinfo=UTC).timestamp())
+    answer = report_answer("/a", date(2021, 12, 3), {begin + 23 * HOUR: {"ADD": 4}})
+    hours = answer["dateHourEventCounts"]
+    assert [hour["datehour"] for hour in hours] == list(range(24))
+    assert [c["type"] for c in hours[0]["eventCounts"]] == ["ADD", "CLICK", "VIEW"]
+    assert [c["count"] for c in hours[23]["eventCounts"]] == [4, 0, 0]
+    assert sum(c["count"] for hour in hours for c in hour["eventCounts"]) == 4
+
+
+def test_counts_of_an_all_time_counter_have_no_windows() -> None:
+    answer = counts_answer("events_by_url", "/a", {0: {"CLICK": 1}, DAY: {"CLICK": 2}}, all_time=True)
+    assert msgspec.json.encode(answer) == (
+        b'{"counter":"events_by_url","key":"/a","windows":[],"total":{"CLICK":3}}'
+    )
+
+
+def test_counts_list_windows_by_time() -> None:
+    answer = counts_answer("c", "/a", {HOUR: {"B": 1, "A": 2}, 0: {"A": 1}}, all_time=False)
+    assert msgspec.json.encode(answer) == (
+        b'{"counter":"c","key":"/a","windows":[{"start":"1970-01-01T00:00:00Z","counts":{"A":1}},'
+        b'{"start":"1970-01-01T01:00:00Z","counts":{"A":2,"B":1}}],"total":{"A":3,"B":1}}'
+    )
+
+
+def test_each_declared_counter_is_described() -> None:
+    described = counters_answer(COUNTERS)
+    assert [c["name"] for c in described] == list(COUNTERS)
+    assert all(c["description"] for c in described)
+
+
+def at(hour: int, minute: int = 0, day: int = 15) -> datetime:
+    return datetime(2024, 3, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("begin", "refused"), [(at(12, 1, day=13), False), (at(12, 0, day=13), False), (at(11, 59, day=13), True)]
+)
+def test_a_window_outside_the_retention_is_refused(begin: datetime, refused: bool) -> None:
+    spec = COUNTERS["events_by_type_minutely"]
+    if refused:
+        with pytest.raises(OutsideRetentionError, match="since 2024-03-13T12:01:00Z"):
+            range_of(spec, begin, None, NOW)
+    else:
+        assert range_of(spec, begin, None, NOW)[0] == begin.timestamp()
+
+
+def test_without_a_begin_the_answer_starts_at_the_oldest_whole_window() -> None:
+    spec = COUNTERS["events_by_type_minutely"]
+    assert range_of(spec, None, None, NOW)[0] == at(12, 1, day=13).timestamp()
+    assert (range_of(spec, None, None, NOW)[0] + 2 * DAY) % MINUTE == 0
+
+
+def test_an_hour_counter_kept_for_good_answers_from_1970() -> None:
+    assert range_of(COUNTERS["events_by_url_hourly"], None, at(12), NOW) == (0, at(12).timestamp())
+
+
+def test_all_time_has_no_from_and_to() -> None:
+    assert range_of(COUNTERS["events_by_url"], None, None, NOW) == (0, FOREVER)
+    with pytest.raises(BadRequestError):
+        range_of(COUNTERS["events_by_url"], at(1), None, NOW)
+
+
+def test_to_before_from_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="to is before from"):
+        range_of(COUNTERS["events_by_url_hourly"], at(2), at(1), NOW)

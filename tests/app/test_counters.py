@@ -1,0 +1,121 @@
+"""The fold of events into rows, and what is too old for them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.counters import (
+    DAY,
+    EVERYTHING,
+    HOUR,
+    MINUTE,
+    TYPE,
+    URL,
+    Counters,
+    CounterSpec,
+    counts_partition,
+    row_key,
+)
+from app.event import Event
+from app.settings import Settings
+from tables.counters import declare
+
+NOON = datetime(2024, 3, 15, 12, tzinfo=UTC)
+NOW = NOON.timestamp()
+
+
+def make_spec(window: int | None = HOUR, retention: int | None = None) -> CounterSpec:
+    return CounterSpec(7, "by_url", "", window, retention, URL, TYPE)
+
+
+def unfold(counters: Counters, rows: dict[bytes, dict[int, int]]) -> Counter[tuple[object, ...]]:
+    """Return {(counter, key, label, window start): count} of rows."""
+    found: Counter[tuple[object, ...]] = Counter()
+    for row, cells in rows.items():
+        spec = counters.by_number[row[0]]
+        key, start, label = spec.parse(row)
+        for slot, count in cells.items():
+            found[spec.name, key, label, start + slot * (spec.window or 0)] += count
+    return found
+
+
+@pytest.mark.parametrize("days", [0, 30])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fold_counts_like_one_event_at_a_time(seed: int, days: int) -> None:
+    dice = random.Random(seed)
+    counters = declare(Settings(hourly_retention_days=days))
+    events = [
+        Event(
+            type=dice.choice(["CLICK", "VIEW", "ü"]),
+            url=dice.choice(["/a", "/b", "", "/ü", None]),
+            timestamp=NOON - timedelta(seconds=dice.randrange(3 * DAY)),
+        )
+        for _ in range(500)
+    ]
+    expected: Counter[tuple[object, ...]] = Counter()
+    for event in events:
+        for spec in counters.values():
+            key, label = spec.key.get(event), spec.label.get(event)
+            assert event.timestamp is not None
+            time = int(event.timestamp.timestamp())
+            if spec.sum_of or key is None or spec.too_old(time, NOW):
+                continue
+            expected[spec.name, key, label, time - time % spec.window if spec.window else 0] += 1
+    assert unfold(counters, counters.fold(events, NOW)) == expected
+
+
+@pytest.mark.parametrize("retention", [None, 2 * DAY])
+@pytest.mark.parametrize(
+    ("key", "label"), [("", ""), ("/a", "CLICK"), ("/ü\0x", "a" * 255), ("k" * 2048, "ü")]
+)
+def test_a_row_is_parsed_into_what_it_was_made_of(
+    key: str, label: str, retention: int | None
+) -> None:
+    spec = make_spec(retention=retention)
+    row = spec.row(key, 86_400, label)
+    assert spec.parse(row) == (key, 86_400, label)
+    assert row_key(row, spec) == key.encode()
+
+
+@pytest.mark.parametrize(
+    ("time", "start", "slot"),
+    [(0, 0, 0), (HOUR - 1, 0, 0), (HOUR, 0, 1), (DAY - 1, 0, 23), (DAY, DAY, 0)],
+)
+def test_a_row_of_hours_is_a_day(time: int, start: int, slot: int) -> None:
+    assert make_spec().place(time) == (start, slot)
+
+
+@pytest.mark.parametrize(
+    ("age", "too_old"), [(0, False), (DAY - 1, False), (DAY, False), (DAY + MINUTE, True)]
+)
+def test_a_window_is_too_old_once_its_end_is_past_the_retention(age: int, too_old: bool) -> None:
+    assert make_spec(MINUTE, DAY).too_old(int(NOW) - age, NOW) is too_old
+
+
+def test_no_row_expires_while_one_of_its_windows_is_kept() -> None:
+    spec = make_spec(HOUR, 3 * DAY)
+    begin, end = spec.expired_range(NOW) or (b"", b"")
+    for hours in range(24 * 10):
+        time = int(NOW) - hours * HOUR
+        expires = begin <= spec.row("/a", spec.place(time)[0], "CLICK") < end
+        start = spec.place(time)[0]
+        assert expires == (start + spec.row_span <= NOW - 3 * DAY)
+
+
+def test_an_event_too_old_for_one_counter_is_in_the_others() -> None:
+    counters = declare(Settings())
+    rows = counters.fold([Event(type="VIEW", url="/a", timestamp=NOON - timedelta(days=9))], NOW)
+    assert {name for name, *_ in unfold(counters, rows)} == {"events_by_url_hourly", "events_by_type"}
+
+
+def test_a_number_serves_one_counter() -> None:
+    with pytest.raises(ValueError, match="share a number"):
+        Counters([make_spec(), CounterSpec(7, "other", "", None, None, EVERYTHING, TYPE)])
+
+
+def test_a_key_has_one_owner() -> None:
+    assert [counts_partition(key, 4) for key in (b"", b"/a", b"/b")] == [0, 0, 2]
