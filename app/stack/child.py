@@ -70,7 +70,7 @@ class Child:
 
     def spawn(self, program: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
         """Start the program; what an earlier parent left running is killed first."""
-        kill_leftover(self._pid_file)
+        self.sweep()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
             self.log.replace(self.log.with_suffix(self.log.suffix + ".1"))
@@ -87,6 +87,11 @@ class Child:
             born = psutil.Process(self._process.pid).create_time()
             self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
 
+    def sweep(self) -> None:
+        """Kill what an earlier parent left running, so that its ports are free again."""
+        if not self.alive():
+            kill_leftover(self._pid_file)
+
     async def ready(self, probe: Callable[[], Awaitable[bool]], deadline_s: float) -> None:
         """Wait until probe says so; raise StartError when the program ends or takes too long."""
         until = time.monotonic() + deadline_s
@@ -98,15 +103,15 @@ class Child:
                 raise StartError(f"{self.name} did not get ready in {deadline_s:.0f} s; {self.log}")
             await asyncio.sleep(POLL_S)
 
-    def last_words(self) -> str:
-        """Return where the log is and its last line that is not a stack trace."""
+    def last_words(self, lines: int = 1) -> str:
+        """Return where the log is and its last lines that are not a stack trace."""
         with contextlib.suppress(OSError):
             with self.log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - 20_000))
-                lines = log.read().decode("utf-8", "replace").splitlines()
-            said = [line.strip() for line in lines if line.strip() and not line[0].isspace()]
+                tail = log.read().decode("utf-8", "replace").splitlines()
+            said = [line.strip()[:300] for line in tail if line.strip() and not line[0].isspace()]
             if said:
-                return f"log {self.log} ends with: {said[-1][:300]}"
+                return f"log {self.log} ends with: {' | '.join(said[-lines:])}"
         return f"log: {self.log}"
 
     async def stop(self, deadline_s: float) -> None:

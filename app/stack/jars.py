@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -36,7 +35,8 @@ def cache_dir() -> Path:
 def kafka_jars(say: Callable[[str], None], cache: Path | None = None) -> list[Path]:
     """Return all jars in class path order; the first call downloads 44 MB.
 
-    say: told about the progress. Raises StartError without a network.
+    say: told about the progress; what it raises ends the download. Raises StartError without a
+    network.
     """
     folder = (cache or cache_dir()) / f"kafka-{KAFKA_VERSION}"
     if not folder.is_dir():
@@ -57,14 +57,17 @@ def _download_all(scratch: Path, say: Callable[[str], None]) -> None:
     try:
         say("asking Maven Central what Apache Kafka needs")
         artifacts = _artifacts(scratch / "repository")
-        size, done, lock = 0, 0, threading.Lock()
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            for future in as_completed(pool.submit(_download, item) for item in artifacts):
+        size = 0
+        pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
+        try:
+            running = as_completed([pool.submit(_download, item) for item in artifacts])
+            for done, future in enumerate(running, 1):
                 jar = future.result()
-                with lock:
-                    size, done = size + jar.stat().st_size, done + 1
+                size += jar.stat().st_size
                 shutil.move(jar, scratch / "jars" / jar.name)
                 say(f"downloaded {done} of {len(artifacts)} jars, {size / 1e6:.0f} MB")
+        finally:
+            pool.shutdown(cancel_futures=True)
     except (requests.RequestException, RuntimeError) as exc:
         reason = f"{exc}".splitlines()[0][:200]
         raise StartError(

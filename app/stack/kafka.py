@@ -6,6 +6,7 @@ import asyncio
 import base64
 import shutil
 import subprocess
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -74,7 +75,8 @@ class Kafka:
     async def start(self) -> str:
         """Return host:port, ready for clients; raise StartError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        jars = await asyncio.to_thread(kafka_jars, self._say)
+        self.child.sweep()
+        jars = await self._jars()
         java = [str(find_java()), *JAVA_OPTIONS, "-cp", ":".join(map(str, jars))]
         ports = Ports(self._folder / "ports.json")
         broker, controller = ports.take("broker"), ports.take("controller")
@@ -90,6 +92,20 @@ class Kafka:
         self.address = f"{LOOPBACK}:{broker}"
         await self.child.ready(self._coordinates, START_DEADLINE_S)
         return self.address
+
+    async def _jars(self) -> list[Path]:
+        """Return the class path; a download ends soon after this is cancelled."""
+        stopped = threading.Event()
+
+        def say(text: str) -> None:
+            if stopped.is_set():
+                raise StartError("stopped")
+            self._say(text)
+
+        try:
+            return await asyncio.to_thread(kafka_jars, say)
+        finally:
+            stopped.set()
 
     async def _coordinates(self) -> bool:
         """Return whether consumer groups can be joined.

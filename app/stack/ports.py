@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import random
 import socket
 from pathlib import Path
 
+from app.errors import StartError
+
 LOOPBACK = "127.0.0.1"
+# Below the ports that systems give to outgoing connections (32768 and up): while a server of ours
+# is away, nobody's connection takes its port, not even one of its own clients trying again.
+FIRST, LAST = 20_000, 32_000
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Return whether a server could listen there now; host: IPv4, IPv6 or a name."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
+    """Return whether a server could listen there now; raise OSError where that is not allowed."""
+    try:
+        _bind(port, host)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
             return False
+        raise
     return True
+
+
+def check_port(port: int, host: str, setting: str) -> None:
+    """Raise StartError, naming the setting, where a server could not listen."""
+    try:
+        _bind(port, host)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"Port {port} on {host} is in use. Stop what listens there, or set {setting} "
+                "to another port"
+            ) from exc
+        raise StartError(f"Cannot listen on {host}, port {port}: {exc}; see {setting}") from exc
 
 
 def free_port() -> int:
     """Return a port that nobody listens on; another process may still take it first."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while not is_free(port := random.randint(FIRST, LAST)):  # noqa: S311 - not a secret
+        pass
+    return port
 
 
 class Ports:
@@ -42,8 +60,9 @@ class Ports:
         known: dict[str, int] = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(self._file.read_text("utf-8"))
+        others = {port for other, port in known.items() if other != name}
         port = known.get(name, 0)
-        while not port or not is_free(port) or port in (known[n] for n in known if n != name):
+        while not port or port in others or not is_free(port):
             port = free_port()
         if known.get(name) != port:
             known[name] = port
@@ -58,9 +77,16 @@ async def accepts(port: int, host: str = LOOPBACK) -> bool:
     try:
         async with asyncio.timeout(1):
             _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError):
+    except OSError:  # TimeoutError is one
         return False
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
+
+
+def _bind(port: int, host: str) -> None:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)

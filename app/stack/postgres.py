@@ -9,6 +9,8 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +27,7 @@ ADMIN = "postgres"
 INIT_DEADLINE_S = 120
 START_DEADLINE_S = 120  # after kill -9 it reads its write-ahead log
 STOP_DEADLINE_S = 20
+RETRY_S = 0.2
 OPTIONS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a path may be too long for a socket; TCP is enough
@@ -58,6 +61,7 @@ class Postgres:
     async def start(self) -> str:
         """Return its DSN with the database event_counter, ready for clients; raise StartError."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.child.sweep()
         password = password_in(self._folder)
         data = self._folder / "data"
         if self._user == "account":
@@ -74,11 +78,23 @@ class Postgres:
             str(port),
             *options,
         ]
-        self.child.spawn(program)
         dsn = f"postgresql://{ADMIN}:{password}@{LOOPBACK}:{port}"
-        await self.child.ready(lambda: _ensure_database(f"{dsn}/postgres"), START_DEADLINE_S)
+        await self._serve(program, lambda: _ensure_database(f"{dsn}/postgres"))
         self.address = f"{dsn}/{DATABASE}"
         return self.address
+
+    async def _serve(self, program: list[str | Path], probe: Callable[[], Awaitable[bool]]) -> None:
+        """Start the server; after kill -9 its former processes may take a moment to leave."""
+        until = time.monotonic() + START_DEADLINE_S
+        while True:
+            self.child.spawn(program)
+            try:
+                return await self.child.ready(probe, START_DEADLINE_S)
+            except StartError:
+                in_use = "shared memory block" in self.child.last_words(lines=3)
+                if not in_use or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(RETRY_S)
 
     async def stop(self) -> None:
         """End it cleanly, or by force when that takes too long."""
@@ -104,10 +120,12 @@ class Postgres:
                 "--builtin-locale=C.UTF-8",  # sorts as the code points do, on any machine
             ]
         )
-        async with asyncio.timeout(INIT_DEADLINE_S):
-            while initdb.alive():
-                await asyncio.sleep(0.02)
-        await initdb.stop(0)
+        try:
+            async with asyncio.timeout(INIT_DEADLINE_S):
+                while initdb.alive():
+                    await asyncio.sleep(0.02)
+        finally:
+            await initdb.stop(0)
         if not (scratch / "PG_VERSION").exists() or initdb.exit_code():
             raise StartError(f"Postgres could not create {data}; {initdb.last_words()}")
         scratch.rename(data)

@@ -39,6 +39,7 @@ class Redis:
     async def start(self) -> str:
         """Return its URL, ready for clients; raise StartError."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.child.sweep()
         port = Ports(self._folder / "ports.json").take("redis")
         password = password_in(self._folder)
         config = self._folder / "redis.conf"

@@ -41,7 +41,6 @@ class Worker:
         """settings: its own, see worker_settings."""
         self.settings = settings
         self.name = settings.worker_name
-        self.restarts = 0
         collects = settings.role == "collect"
         self.host = settings.http_host if collects else settings.worker_host
         self.port = settings.http_port if collects else settings.worker_port

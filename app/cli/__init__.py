@@ -1,0 +1,60 @@
+"""The command line: `event-counter COMMAND`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from app.errors import CounterError, StartError
+
+COMMANDS = {  # name: module with a click command named `command`
+    "run": "app.cli.run",
+    "worker": "app.cli.worker",
+    "status": "app.cli.status",
+    "import": "app.cli.import_",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command when it is asked for: Faust alone takes a second to import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command, None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="faust-event-counter")
+def group() -> None:
+    """Count events exactly once. Settings: environment variables EVENT_COUNTER_..."""
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one line on stderr, exit 1."""
+    try:
+        sys.exit(group.main(prog_name="event-counter", standalone_mode=False))
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except StartError as exc:
+        fail(exc)
+    except CounterError as exc:
+        fail(exc)
+
+
+def fail(error: CounterError) -> None:
+    """Print the error in one line and exit."""
+    text = " ".join(f"{error}. {error.hint}".split()).removesuffix(" ")
+    click.echo(f"event-counter: {text}", err=True)
+    sys.exit(1)

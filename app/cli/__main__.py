@@ -1,0 +1,5 @@
+"""`python -m app.cli`: the same as `event-counter`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""`event-counter run`: everything on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import click
+
+from app.cli.console import TimedConsole
+from app.settings import Settings
+from app.stack.supervisor import Supervisor
+
+READY = """
+Ready after {seconds:.1f} s. Ctrl-C stops all of it; the state stays in {folder}
+  HTTP      {http}
+  Kafka     {kafka}
+  Postgres  {postgres}
+  Redis     {redis}
+  Logs      {folder}/logs
+Count a click, then ask for it:
+  curl -X PUT {http}/event_generate/ -d '{{"type":"CLICK","url":"https://www.example.net"}}'
+  curl -X POST {http}/event_track/ -d '{{"url":"https://www.example.net"}}'
+"""
+
+
+@click.command(name="run")
+def command() -> None:
+    """Start what is not configured (Kafka, Postgres, Redis) and the workers."""
+    settings = Settings.from_env(os.environ)
+    asyncio.run(supervise(settings, TimedConsole()))
+
+
+async def supervise(settings: Settings, console: TimedConsole) -> None:
+    """Run until a signal; the second signal ends everything without asking."""
+    supervisor = Supervisor(settings, console)
+    running = asyncio.ensure_future(
+        supervisor.run(lambda now: click.echo(ready_text(now, console.seconds())))
+    )
+    signals = []
+
+    def stop() -> None:
+        signals.append(True)
+        if len(signals) == 1:
+            console.step("stopping")
+            running.cancel()
+        else:
+            supervisor.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await running
+    except asyncio.CancelledError:
+        console.step("stopped")
+
+
+def ready_text(settings: Settings, seconds: float) -> str:
+    """Return what a person can do now."""
+    return READY.format(
+        seconds=seconds,
+        folder=settings.data_dir,
+        http=f"http://{settings.http_host}:{settings.http_port}",
+        kafka=settings.kafka,
+        postgres=settings.postgres.get_secret_value(),
+        redis=settings.redis.get_secret_value(),
+    )

@@ -1,0 +1,96 @@
+"""The data directory of a running copy: one owner at a time, room on the disk, run.json."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.errors import StartError
+from app.stack.child import kill_leftover
+
+FREE_MIN_BYTES = 500_000_000  # Kafka, Postgres and the tables of a first day
+
+
+@contextlib.contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Own the folder while inside; what a killed owner left running is ended first.
+
+    Raises StartError when another process owns it, or the disk is full or read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("a+", encoding="ascii") as lock:  # freed with the process
+            _lock(lock, folder)
+            free = shutil.disk_usage(folder).free
+            if free < FREE_MIN_BYTES:
+                raise no_space(folder, free)
+            for pid_file in folder.glob("*/*.pid"):
+                kill_leftover(pid_file)
+            yield
+    except OSError as exc:
+        if exc.errno == errno.ENOSPC:
+            raise no_space(folder, 0) from exc
+        if exc.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StartError(
+                f"Cannot write to {folder}: {exc.strerror}. Set EVENT_COUNTER_DATA_DIR to a "
+                "folder of yours"
+            ) from exc
+        raise
+
+
+def _lock(lock: Any, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        lock.seek(0)
+        raise StartError(
+            f"Data directory {folder} is in use by process {lock.read().strip() or 'unknown'}. "
+            "Stop that copy, or set EVENT_COUNTER_DATA_DIR and EVENT_COUNTER_HTTP_PORT to run "
+            "another beside it"
+        ) from exc
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def no_space(folder: Path, free: int) -> StartError:
+    """Return the error of a full disk; free: bytes."""
+    return StartError(
+        f"No space: {free / 1e6:.0f} MB free in {folder}, {FREE_MIN_BYTES / 1e6:.0f} MB needed. "
+        "Free some, or set EVENT_COUNTER_DATA_DIR to a folder on another disk"
+    )
+
+
+def is_owned(folder: Path) -> bool:
+    """Return whether a running copy owns the folder."""
+    with contextlib.suppress(OSError), (folder / "lock").open("r", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def write_run_file(folder: Path, facts: dict[str, Any]) -> None:
+    """Tell `status` where everything is; for the owner alone, it holds passwords."""
+    scratch = folder / "run.json.new"
+    scratch.touch(0o600)
+    scratch.write_text(json.dumps(facts, indent=1), "utf-8")
+    scratch.replace(folder / "run.json")
+
+
+def read_run_file(folder: Path) -> dict[str, Any]:
+    """Return the facts of the running copy, {} when none runs."""
+    if not is_owned(folder):
+        return {}
+    with contextlib.suppress(OSError, ValueError):
+        facts: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+        return facts
+    return {}

@@ -1,0 +1,59 @@
+"""Keep a process running: start it again when it ends, slower only if it keeps ending at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from app.errors import StartError
+from app.stack.child import Child
+
+CHECK_S = 0.1
+STABLE_S = 5.0  # a process that lived longer is started again at once
+PAUSE_S, PAUSE_MAX_S = 0.5, 10.0
+
+
+def pause_before(quick_deaths: int) -> float:
+    """Return the seconds to wait after so many deaths in a row, each within STABLE_S.
+
+    None after the first, then 0.5, 1, 2 and so on.
+    """
+    if quick_deaths <= 1:
+        return 0.0
+    return min(PAUSE_S * 2.0 ** min(quick_deaths - 2, 10), PAUSE_MAX_S)
+
+
+class Keeper:
+    """Watches one process."""
+
+    def __init__(
+        self, child: Child, start: Callable[[], Awaitable[object]], say: Callable[[str], None]
+    ) -> None:
+        """start: starts it again; say: told about each death and start."""
+        self.child = child
+        self.restarts = 0
+        self.quick_deaths = 0
+        self._start = start
+        self._say = say
+
+    async def run(self) -> None:
+        """Never returns; cancel it before the process is stopped on purpose."""
+        name = self.child.name
+        while True:
+            started = time.monotonic()
+            while self.child.alive():
+                await asyncio.sleep(CHECK_S)
+            lived = time.monotonic() - started
+            self.quick_deaths = self.quick_deaths + 1 if lived < STABLE_S else 0
+            pause = pause_before(self.quick_deaths)
+            later = f" in {pause:.1f} s" if pause else ""
+            self._say(f"{name} ended with {self.child.exit_code()}; starting it again{later}")
+            await asyncio.sleep(pause)
+            self.restarts += 1
+            try:
+                await self._start()
+            except (StartError, OSError) as exc:
+                self._say(f"{name}: {exc}")
+            else:
+                self._say(f"{name} started again, process {self.child.pid}")

@@ -1,0 +1,35 @@
+"""What must exist before a worker starts: topics, and the schema of the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import asyncpg
+
+from app import sql
+from app.settings import Settings
+from app.stack.topics import ensure_topics
+
+RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+async def prepare_worker(settings: Settings) -> None:
+    """Make the topics; for role store also the schema, waiting for Postgres and saying so.
+
+    Raises StartError when Kafka is away: whoever supervises the worker starts it again.
+    """
+    await ensure_topics(settings)
+    said = False
+    while settings.role == "store":
+        try:
+            await sql.migrate(settings.postgres.get_secret_value())
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as exc:
+            if not said:
+                log.warning("Postgres is away, waiting for it: %r", exc)
+            said = True
+            await asyncio.sleep(RETRY_S)
+        else:
+            break

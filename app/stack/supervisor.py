@@ -1,0 +1,246 @@
+"""`event-counter run`: start what is not configured, then the workers; keep all of it running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from app import sql
+from app.errors import StartError
+from app.settings import Settings
+from app.stack.child import Child
+from app.stack.data_dir import owned, write_run_file
+from app.stack.kafka import Kafka
+from app.stack.keeper import Keeper
+from app.stack.ports import Ports, check_port
+from app.stack.postgres import Postgres
+from app.stack.redis import Redis
+from app.stack.topics import ensure_topics
+from app.stack.workers import Worker, worker_settings
+
+DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and in the README
+GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
+SAY_EVERY_S = 5.0
+
+
+class Part(Protocol):
+    """Kafka, Postgres or Redis."""
+
+    name: str
+    child: Child
+
+    async def start(self) -> str:
+        """Return the address."""
+        ...
+
+    async def stop(self) -> None:
+        """End it."""
+        ...
+
+
+class Console(Protocol):
+    """Where the supervisor says what it does."""
+
+    def step(self, text: str) -> None:
+        """Say something that stays."""
+        ...
+
+    def progress(self, text: str) -> None:
+        """Say how far a long step is; the next text may replace it."""
+        ...
+
+
+class Supervisor:
+    """Runs everything until its task is cancelled; then stops everything."""
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        folder = settings.data_dir.absolute()
+        token = settings.token.get_secret_value() or DEFAULT_TOKEN
+        changes = {"data_dir": folder, "token": SecretStr(token), "role": "", "worker_name": ""}
+        self.settings = settings.model_copy(update=changes)
+        self._folder = folder
+        self._logs = folder / "logs"
+        self._console = console
+        self._parts: list[Part] = []
+        self._workers: list[Worker] = []
+        self._keepers: list[Keeper] = []
+
+    async def run(self, on_ready: Callable[[Settings], None]) -> None:
+        """Never returns but by cancellation or StartError; on_ready gets all addresses."""
+        with owned(self._folder):
+            check_port(self.settings.http_port, self.settings.http_host, "EVENT_COUNTER_HTTP_PORT")
+            async with self._everything_stopped():
+                await self._start_parts()
+                await self._prepare()
+                self._make_workers()
+                async with self._kept() as tasks:
+                    await self._wait_until_ready()
+                    on_ready(self.settings)
+                    await asyncio.gather(*tasks)
+
+    def kill(self) -> None:
+        """End everything at once; what is kept is as after kill -9, that is: all of it."""
+        units: list[Part | Worker] = [*self._workers, *self._parts]
+        for unit in units:
+            unit.child.kill()
+
+    @contextlib.asynccontextmanager
+    async def _everything_stopped(self) -> AsyncIterator[None]:
+        """Stop workers, then parts, however the inside ends."""
+        try:
+            yield
+        finally:
+            if self._workers:
+                self._console.step("stopping the workers")
+                await asyncio.gather(*(worker.stop() for worker in self._workers))
+            for part in reversed(self._parts):
+                self._console.step(f"stopping {part.name}")
+                await part.stop()
+            (self._folder / "run.json").unlink(missing_ok=True)
+
+    async def _start_parts(self) -> None:
+        """Start what has no address yet, all at the same time."""
+        folder, given = self._folder, self.settings
+        say = self._console.progress
+        if not given.kafka:
+            self._parts.append(Kafka(folder / "kafka", self._logs / "kafka.log", say))
+        if not given.postgres.get_secret_value():
+            self._parts.append(Postgres(folder / "postgres", self._logs / "postgres.log"))
+        if not given.redis.get_secret_value():
+            self._parts.append(Redis(folder / "redis", self._logs / "redis.log"))
+        addresses: dict[str, str] = {}
+
+        async def start(part: Part) -> None:
+            started = time.monotonic()
+            self._console.step(f"starting {part.name}")
+            addresses[part.name] = await part.start()
+            self._console.step(f"{part.name} is up after {time.monotonic() - started:.1f} s")
+
+        await _all_or_first_error(*(start(part) for part in self._parts))
+        changes: dict[str, object] = {
+            name: address if name == "kafka" else SecretStr(address)
+            for name, address in addresses.items()
+        }
+        self.settings = given.model_copy(update=changes)
+
+    async def _prepare(self) -> None:
+        """Make topics and schema."""
+        made = await ensure_topics(self.settings)
+        if made:
+            self._console.step(f"made the topics {', '.join(made)}")
+        try:
+            await sql.migrate(self.settings.postgres.get_secret_value())
+        except OSError as exc:
+            raise StartError(f"Cannot reach Postgres: {exc}. Check EVENT_COUNTER_POSTGRES") from exc
+        self._console.step("the database is ready")
+
+    def _make_workers(self) -> None:
+        """Decide on names, folders and ports; the same ones as last time where possible."""
+        ports, settings = Ports(self._folder / "ports.json"), self.settings
+        counts = [f"count-{number}" for number in range(1, settings.count_workers + 1)]
+        own = {name: ports.take(name) for name in (*counts, "store-1")}
+        urls = ",".join(f"http://{settings.worker_host}:{own[name]}" for name in counts)
+        self.settings = settings.model_copy(update={"count_urls": urls})
+        plans = [worker_settings(self.settings, "count", name, own[name]) for name in counts]
+        plans.append(worker_settings(self.settings, "store", "store-1", own["store-1"]))
+        plans.append(
+            worker_settings(self.settings, "collect", "collect-1", self.settings.http_port)
+        )
+        self._workers = [Worker(plan, self._logs / f"{plan.worker_name}.log") for plan in plans]
+
+    @contextlib.asynccontextmanager
+    async def _kept(self) -> AsyncIterator[list[asyncio.Task[None]]]:
+        """Start the workers; while inside, whatever ends is started again."""
+        names = ", ".join(worker.name for worker in self._workers)
+        self._console.step(f"starting the workers {names}")
+        for worker in self._workers:
+            worker.start()
+        units: list[Part | Worker] = [*self._parts, *self._workers]
+        for unit in units:
+            self._keepers.append(Keeper(unit.child, self._again(unit), self._console.step))
+        self._tell()
+        tasks = [asyncio.create_task(keeper.run()) for keeper in self._keepers]
+        try:
+            yield tasks
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _again(self, unit: Part | Worker) -> Callable[[], Awaitable[None]]:
+        """Return what starts the unit again and tells `status`."""
+
+        async def start() -> None:
+            if isinstance(unit, Worker):
+                unit.start()
+            elif await unit.start() not in self._addresses():
+                raise StartError("has a new address, which the workers do not know; run again")
+            self._tell()
+
+        return start
+
+    def _addresses(self) -> tuple[str, str, str]:
+        settings = self.settings
+        return (
+            settings.kafka,
+            settings.postgres.get_secret_value(),
+            settings.redis.get_secret_value(),
+        )
+
+    async def _wait_until_ready(self) -> None:
+        """Return when all workers are; raise StartError when one ends again and again."""
+        waiting, said = list(self._workers), time.monotonic()
+        while waiting:
+            waiting = [worker for worker in waiting if not await worker.is_ready()]
+            for keeper in self._keepers:
+                if keeper.quick_deaths >= GIVE_UP_DEATHS:
+                    raise StartError(
+                        f"{keeper.child.name} ends at once; {keeper.child.last_words()}"
+                    )
+            if waiting and time.monotonic() - said > SAY_EVERY_S:
+                said = time.monotonic()
+                names = ", ".join(worker.name for worker in waiting)
+                self._console.progress(f"waiting for {names}; logs in {self._logs}")
+            await asyncio.sleep(0.05)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write run.json anew."""
+        ports = {worker.name: worker.port for worker in self._workers}
+        units = [{"name": "run", "pid": os.getpid(), "port": 0, "restarts": 0}]
+        units += [
+            {
+                "name": keeper.child.name,
+                "pid": keeper.child.pid,
+                "port": ports.get(keeper.child.name, 0),
+                "restarts": keeper.restarts,
+            }
+            for keeper in self._keepers
+        ]
+        settings = self.settings
+        write_run_file(
+            self._folder,
+            {
+                "processes": units,
+                **dict(zip(("kafka", "postgres", "redis"), self._addresses(), strict=True)),
+                "http": f"http://{settings.http_host}:{settings.http_port}",
+                "count_urls": settings.count_urls,
+                "namespace": settings.namespace,
+            },
+        )
+
+
+async def _all_or_first_error(*jobs: Coroutine[None, None, None]) -> None:
+    """Do all at the same time; one error ends the others and is raised bare."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for job in jobs:
+                tasks.create_task(job)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
