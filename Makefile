@@ -1,0 +1,50 @@
+# The one door to everything, for people and for .ci/run. `make help` lists the targets.
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough.
+PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PACKAGING := setup.cfg pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test soak bench lint clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
+
+run: $(VENV)/installed ## install, start everything on this machine, stop it with Ctrl-C
+	@exec $(BIN)/event-counter run
+
+test: lint ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
+	@$(BIN)/python -m pytest
+
+soak: $(VENV)/installed-test ## the kill tests ten times in a row
+	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
+		$(BIN)/python -m pytest -q -m kill || exit 1; done
+
+bench: $(VENV)/installed-test ## measure every path against its peers; prints a table, writes JSON
+	@$(BIN)/python -m bench
+
+lint: $(VENV)/installed-test ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format"; exit 1; }
+	@$(BIN)/mypy
+
+clean: ## remove what was installed and measured; keeps .data
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed: $(PACKAGING) | $(VENV)/bin/python
+	@echo "installing into $(VENV) (only once; a minute)"
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
+	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
+	@$(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; or: make PYTHON=/path/to/it"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a venv"; exit 1; }
