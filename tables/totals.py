@@ -13,13 +13,14 @@ from typing import Any
 
 import msgspec
 
-from app.counters import FOREVER, Cells, Counters, counts_partition
+from app.counters import DAY, FOREVER, Cells, Counters, counts_partition
 from tables.batch_table import BatchTable, scan_prefix
 from tables.partials import EXPIRE_CHUNK, MARK
 
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
 CACHE_MAX = 200_000  # rows of a partition
+AHEAD_MAX = 2 * DAY  # s that an event may lie ahead of this clock, with some room
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[int, int]).decode
@@ -42,10 +43,10 @@ class Totals(BatchTable):
 
     async def merge(self, partition: int, batch: Iterable[Any], after: int) -> None:
         """Merge the records of one fetch of `counts`; after: the position behind them."""
-        latest = {record.key: record.value for record in batch if record.value is not None}
-        cache = self._load(partition, {key[:-2] for key in latest})
+        records = [(record.key, record.value) for record in batch if record.value is not None]
+        cache = self._load(partition, {key[:-2] for key, _ in records})
         rows: dict[bytes, Cells] = {}
-        for key, value in latest.items():
+        for key, value in records:
             row = key[:-2]
             source = (key[-2] << 8 | key[-1]) << SLOT_BITS
             cells = rows.get(row)
@@ -150,7 +151,9 @@ def _prefixes(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
     if spec.retention is None:
         yield spec.scan_prefix(key)
         return
-    for start in range(begin - begin % spec.row_span, end, spec.row_span):
+    now = int(time())  # what lies outside is not there; looking for it would take for ever
+    first = max(begin, now - spec.retention - spec.row_span)
+    for start in range(first - first % spec.row_span, min(end, now + AHEAD_MAX), spec.row_span):
         yield spec.key_prefix(key, start)
 
 

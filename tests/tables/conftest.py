@@ -1,0 +1,77 @@
+"""Tables on a real RocksDB, without a broker: what they send is kept in a list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from app.counters import Counters
+from app.settings import Settings
+from tables.counters import declare
+from tables.partials import Partials
+from tables.totals import Totals
+
+
+class SentRecords:
+    """Stands where the producer does; acknowledge() is Kafka's answer."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, int, Any, asyncio.Future[Any]]] = []
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(500_000, 0, is_transactional=False, key_serializer=None, value_serializer=None)
+
+    async def send_batch(self, builder: Any, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        sent = asyncio.get_running_loop().create_future()
+        self.batches.append((topic, partition, builder, sent))
+        return sent
+
+    def acknowledge(self, first_offset: int = 0) -> None:
+        for _, partition, _, sent in self.batches:
+            if not sent.done():
+                sent.set_result(SimpleNamespace(offset=first_offset, partition=partition))
+
+    def topics(self) -> list[str]:
+        return [topic for topic, *_ in self.batches]
+
+
+@pytest.fixture
+def counters() -> Counters:
+    return declare(Settings())
+
+
+@pytest.fixture
+def sent() -> SentRecords:
+    return SentRecords()
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, sent: SentRecords) -> Callable[[], faust.App]:
+    """Return a factory of apps; each sees what the one before left on the disk."""
+
+    def make() -> faust.App:
+        app = faust.App("t", store="rocksdb://", datadir=str(tmp_path), topic_disable_leader=True)
+        app.conf.tabledir.mkdir(parents=True, exist_ok=True)
+        app._producer = SimpleNamespace(_producer=sent)
+        return app
+
+    return make
+
+
+@pytest.fixture
+def make_partials(make_app: Callable[[], faust.App], counters: Counters) -> Callable[[], Partials]:
+    return lambda: Partials.create(
+        make_app(), "partials", 4, "", counters=counters, counts_topic="counts", counts_partitions=4
+    )
+
+
+@pytest.fixture
+def make_totals(make_app: Callable[[], faust.App], counters: Counters) -> Callable[[], Totals]:
+    return lambda: Totals.create(make_app(), "totals", 4, "", counters=counters)

@@ -1,0 +1,152 @@
+"""Partial counts: a batch that comes again, in part, or after a crash in the middle of a flush."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.counters import Counters, Rows
+from app.event import Event
+from tables.partials import Partials
+from tests.tables.conftest import SentRecords
+
+NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
+URLS = ["/a", "/b", "/a", "/c", "/a", "/b"]
+
+
+def absorb(partials: Partials, counters: Counters, first: int, end: int) -> None:
+    """Absorb the events at the offsets [first, end); the url of each follows from its offset."""
+
+    def fold_after(offset: int) -> Rows:
+        events = [
+            Event(type="VIEW", url=URLS[at % len(URLS)], timestamp=NOW)
+            for at in range(max(first, offset + 1), end)
+        ]
+        return counters.fold(events, NOW.timestamp())
+
+    partials.absorb(0, fold_after(-1), first, end - 1, fold_after)
+    partials.read_to(0, end)
+
+
+def counted(partials: Partials, counters: Counters) -> dict[str, int]:
+    """Return {url: events} of partition 0."""
+    spec = counters["events_by_url_hourly"]
+    found = {}
+    for url in sorted(set(URLS)):
+        row = spec.row(url, spec.place(int(NOW.timestamp()))[0], "VIEW")
+        _, cells = partials._load(0, {row: {}})[row]
+        if cells:
+            found[url] = sum(cells.values())
+    return found
+
+
+def expected(end: int) -> dict[str, int]:
+    seen = [URLS[at % len(URLS)] for at in range(end)]
+    return {url: seen.count(url) for url in sorted(set(seen))}
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [(0, 10), (10, 30)],
+        [(0, 10), (0, 10)],
+        [(0, 10), (5, 20)],
+        [(0, 10), (0, 30)],
+        [(0, 4), (2, 3), (4, 5), (0, 12)],
+        [(0, 30), (3, 10), (10, 30)],
+    ],
+)
+def test_events_that_come_again_are_not_counted_again(
+    make_partials: Callable[[], Partials], counters: Counters, batches: list[tuple[int, int]]
+) -> None:
+    partials = make_partials()
+    for first, end in batches:
+        absorb(partials, counters, first, end)
+    assert counted(partials, counters) == expected(max(end for _, end in batches))
+
+
+async def test_a_replay_changes_nothing_and_is_sent_again(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    absorb(partials, counters, 0, 10)
+    await partials.flush()
+    first = len(sent.batches)
+    partials.forget()  # the worker died before Kafka had any of it
+    absorb(partials, counters, 0, 10)
+    await partials.flush()
+    assert counted(partials, counters) == expected(10)
+    assert sorted(sent.topics()[first:]) == sorted(sent.topics()[:first]), "lost for good otherwise"
+
+
+async def test_counts_are_sent_before_the_table_remembers_the_offset(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    absorb(partials, counters, 0, 10)
+    await partials.flush()
+    changelog = partials.changelog_topic_name
+    assert sent.topics()[-1] == changelog
+    assert set(sent.topics()[:-1]) == {"counts"}
+
+
+async def test_a_flushed_row_is_there_after_a_restart(
+    make_partials: Callable[[], Partials], counters: Counters
+) -> None:
+    partials = make_partials()
+    absorb(partials, counters, 0, 10)
+    await partials.flush()
+    partials.data._dbs.clear()
+    gc.collect()  # closes RocksDB
+    assert counted(make_partials(), counters) == expected(10)
+
+
+async def test_a_commit_waits_for_kafka_and_fails_with_it(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    absorb(partials, counters, 0, 10)
+    await partials.flush()
+    sent.batches[0][3].set_exception(ConnectionError("Kafka is away"))
+    with pytest.raises(ConnectionError):
+        await partials.before_commit()
+
+
+async def test_each_flush_marks_every_partition_of_counts(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    absorb(partials, counters, 0, 10)
+    await partials.flush()
+    targets = [partition for topic, partition, *_ in sent.batches if topic == "counts"]
+    assert sorted(targets) == [0, 1, 2, 3]
+
+
+def message(partition: int, offset: int, records: list[Any]) -> Any:
+    """Return a changelog event as recovery hands it over."""
+    from types import SimpleNamespace  # noqa: PLC0415
+
+    from faust.types import TP  # noqa: PLC0415
+
+    tp = TP("t-partials-changelog", partition)
+    body = SimpleNamespace(tp=tp, partition=partition, offset=offset, value=records)
+    return SimpleNamespace(message=body)
+
+
+def test_recovery_keeps_the_value_that_read_further(make_partials: Callable[[], Partials]) -> None:
+    from types import SimpleNamespace  # noqa: PLC0415
+
+    partials = make_partials()
+    encode = msgspec.msgpack.encode
+
+    def row(last: int, count: int) -> Any:
+        return SimpleNamespace(key=b"\x02row", value=encode((last, {0: count})))
+
+    partials.apply_changelog_batch([message(0, 2, [row(5, 2), row(9, 4), row(7, 3)])])
+    partials.apply_changelog_batch([message(0, 3, [row(6, 2)])])  # a zombie's late write
+    assert msgspec.msgpack.decode(partials.db(0).get(b"\x02row")) == [9, {0: 4}]

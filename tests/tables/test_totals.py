@@ -1,0 +1,102 @@
+"""Total counts: merging in any order, any number of times; reading; expiry."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.counters import Counters
+from tables.partials import MARK, SOURCE
+from tables.totals import Totals
+from tests.tables.conftest import SentRecords
+
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def partial(counters: Counters, source: int, count: int, url: str = "/a", **ago: int) -> Any:
+    """Return a record of `counts`: VIEWs of a url in one hour, from one source partition."""
+    spec = counters["events_by_url_hourly"]
+    start, slot = spec.place(int((NOW - timedelta(**ago)).timestamp()))
+    key = spec.row(url, start, "VIEW") + SOURCE.pack(source)
+    return SimpleNamespace(key=key, value=msgspec.msgpack.encode({slot: count}))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_records_in_any_order_and_number_give_the_largest_of_each_source(
+    make_totals: Callable[[], Totals], counters: Counters, seed: int
+) -> None:
+    totals, dice = make_totals(), random.Random(seed)
+    records = [partial(counters, source, n) for source in range(3) for n in (1, 5, 9)] * 2
+    dice.shuffle(records)
+    partition = totals.partition_of("/a")
+    for at in range(0, len(records), 4):
+        await totals.merge(partition, records[at : at + 4], at)
+    assert totals.read_all("events_by_url", "/a") == {int(NOW.timestamp()): {"VIEW": 27}}
+
+
+async def test_a_zombies_late_record_lowers_nothing_in_the_same_batch_either(
+    make_totals: Callable[[], Totals], counters: Counters
+) -> None:
+    totals = make_totals()
+    partition = totals.partition_of("/a")
+    await totals.merge(partition, [partial(counters, 0, 9)], 1)
+    await totals.merge(partition, [partial(counters, 0, 10), partial(counters, 0, 3)], 3)
+    assert totals.read_all("events_by_url", "/a") == {int(NOW.timestamp()): {"VIEW": 10}}
+
+
+async def test_reading_a_range_of_windows(make_totals: Callable[[], Totals], counters: Counters) -> None:
+    totals = make_totals()
+    partition = totals.partition_of("/a")
+    await totals.merge(partition, [partial(counters, 0, h + 1, hours=h) for h in range(40)], 40)
+    begin = int((NOW - timedelta(hours=30)).timestamp())
+    end = int((NOW - timedelta(hours=28)).timestamp())
+    found = totals.read("events_by_url_hourly", "/a", begin, end)
+    assert [found[w]["VIEW"] for w in sorted(found)] == [31, 30]
+
+
+async def test_one_url_is_never_read_as_the_beginning_of_another(
+    make_totals: Callable[[], Totals], counters: Counters
+) -> None:
+    totals = make_totals()
+    for url in ("/a", "/ab", "/", ""):
+        await totals.merge(totals.partition_of(url), [partial(counters, 0, len(url) + 1, url)], 1)
+    for url in ("/a", "/ab", "/", ""):
+        assert list(totals.read_all("events_by_url", url).values()) == [{"VIEW": len(url) + 1}]
+
+
+async def test_marks_tell_up_to_where_a_partition_is_complete(
+    make_totals: Callable[[], Totals]
+) -> None:
+    totals = make_totals()
+    marks = [
+        SimpleNamespace(key=MARK + SOURCE.pack(source), value=msgspec.msgpack.encode({0: at}))
+        for source, at in ((0, 70_000), (3, 5), (0, 80_000))
+    ]
+    await totals.merge(2, marks, 3)
+    assert totals.merged_to(2) == {0: 80_000, 3: 5}
+
+
+async def test_rows_past_their_retention_go_and_leave_tombstones(
+    make_totals: Callable[[], Totals], counters: Counters, sent: SentRecords
+) -> None:
+    totals, spec = make_totals(), counters["events_by_type_minutely"]
+    old = int((NOW - timedelta(days=3)).timestamp())
+    records = []
+    for time in (old, int(NOW.timestamp())):
+        start, slot = spec.place(time)
+        key = spec.row("", start, "VIEW") + SOURCE.pack(0)
+        records.append(SimpleNamespace(key=key, value=msgspec.msgpack.encode({slot: 1})))
+    partition = totals.partition_of("")
+    await totals.merge(partition, records, 2)
+    written = len(sent.batches)
+    assert await totals.expire([partition]) == 1
+    assert list(totals.read("events_by_type_minutely", "", old - 60, old + 60)) == []
+    assert list(totals.read_all("events_by_type_minutely", "")) == [int(NOW.timestamp())]
+    assert len(sent.batches) == written + 1
+    assert await totals.expire([partition]) == 0
