@@ -140,13 +140,14 @@ class Collector:
         now_ms = time.time_ns() // 1_000_000
         await self.send_records([pack(event, now_ms) for event in events])
 
-    async def send_records(self, records: Sequence[Record]) -> None:
+    async def send_records(self, records: Sequence[Record], *, admitted: bool = False) -> None:
         """Return when Kafka has acknowledged all of them, in the order given per partition.
 
         Raises KafkaUnavailableError: not all of them are stored, any of them may be. Raises
-        OverloadedError: more waits already than waiting_max_bytes; none is stored.
+        OverloadedError: more waits already than waiting_max_bytes; none is stored. admitted: they
+        belong to a request of which a part is stored, so they are taken in any case.
         """
-        self._check_open()
+        self._check_open(admitted=admitted)
         batches = dict.fromkeys([self._add(record) for record in records])
         for batch in batches:
             await batch.acknowledged()
@@ -156,11 +157,11 @@ class Collector:
         self._check_open()
         await self._add(record).acknowledged()
 
-    def _check_open(self) -> None:
+    def _check_open(self, *, admitted: bool = False) -> None:
         self.check_ready()
         if self._stopping:
             raise KafkaUnavailableError("the collector stops")
-        if self._waiting_bytes > self._max_bytes:
+        if self._waiting_bytes > self._max_bytes and not admitted:
             raise OverloadedError(f"{self._waiting_bytes} bytes of events wait for Kafka")
         if self._link.producer is not self._producer:
             lanes = {leader: _Lane() for leader in self._link.leaders}

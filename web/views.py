@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,18 +23,32 @@ _encode = msgspec.json.Encoder().encode
 class ApiView(View):
     """A view whose CounterErrors become JSON answers.
 
-    Faust's own dispatch asks its sensors before and after each request, 6 us of a PUT's 60; the
-    figures that /metrics shows are counted elsewhere.
+    Faust's own dispatch asks its sensors before and after each request, a tenth of what a PUT
+    costs; the figures that /metrics shows are counted elsewhere.
     """
 
     async def __call__(self, request: Any) -> Any:
         """Answer a request; an error that is not ours is left to web.server."""
-        try:
-            return await self.methods[request.method.lower()](request, **request.match_info)
-        except CounterError as exc:
-            return error_response(exc)
-        except WebError as exc:
-            raise MethodNotAllowedError(exc.detail) from exc
+        return await self.handler(request.method.lower())(request)
+
+    def handler(self, method: str) -> Callable[[Any], Awaitable[Any]]:
+        """Return the function that answers requests of a method."""
+        answer = self.methods[method]
+        if method == "head" and type(self).head is View.head:
+            answer = self.methods["get"]  # the server leaves its body out
+
+        async def handle(request: Any) -> Any:
+            try:
+                # Most paths have no parts that vary, and empty keyword arguments cost time too.
+                if parts := request.match_info:
+                    return await answer(request, **parts)
+                return await answer(request)
+            except CounterError as exc:
+                return error_response(exc)
+            except WebError as exc:
+                return error_response(MethodNotAllowedError(exc.detail))
+
+        return handle
 
     def get_methods(self) -> set[str]:
         """Return the methods that this view has; HEAD only together with GET."""

@@ -1,0 +1,102 @@
+"""The calls that take events: PUT /event_generate/, POST /track, POST / and POST /events.
+
+All of them take any of the shapes, and answer 2xx only once Kafka has acknowledged.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import Any
+
+from aiohttp.web import Request, Response
+
+from app import metrics
+from app.bodies import split_body
+from app.collector import Collector
+from app.decoding import decode
+from app.errors import RejectedError
+from app.packing import Record, pack
+from app.settings import Settings
+from web.views import ApiView, json_response, page, read_body
+
+ITEMS_AT_ONCE = 1000  # events decoded before other requests get their turn: about 5 ms
+
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def register(app: Any, collector: Collector, settings: Settings) -> None:
+    """Add the views to the app of a collector."""
+    token = settings.token.get_secret_value().encode()
+
+    @page(app, "/event_generate/")
+    class EventGenerate(ApiView):
+        """PUT a counter event -> OK."""
+
+        async def put(self, request: Request) -> Response:
+            await collector.send_record(record_of(await read_body(request), now_ms()))
+            return Response(body=b"OK", headers=TEXT)
+
+    @page(app, "/track")
+    class Track(ApiView):
+        """POST an app event, with X-Token -> {"detail":"Event created"}."""
+
+        async def post(self, request: Request) -> Response:
+            given = request.headers.get("X-Token", "").encode("utf-8", "surrogateescape")
+            # An empty setting must not let an empty header in.
+            if not token or not hmac.compare_digest(given, token):
+                return json_response({"detail": "Invalid X-Token header"}, 400)
+            await collector.send_record(record_of(await read_body(request), now_ms()))
+            return json_response({"detail": "Event created"})
+
+    @page(app, "/")
+    class Ads(ApiView):
+        """POST an ads event -> endedSuccessfully."""
+
+        async def post(self, request: Request) -> Response:
+            await collector.send_record(record_of(await read_body(request), now_ms()))
+            return Response(body=b"endedSuccessfully", headers=TEXT)
+
+    @page(app, "/events")
+    class Events(ApiView):
+        """POST one event, a JSON array or NDJSON -> {"accepted", "rejected", "errors"}."""
+
+        async def post(self, request: Request) -> Response:
+            items = split_body(await read_body(request))
+            errors: list[dict[str, Any]] = []
+            for start in range(0, len(items), ITEMS_AT_ONCE):
+                records, faults = records_of(items[start : start + ITEMS_AT_ONCE], start, now_ms())
+                errors += faults
+                await collector.send_records(records, admitted=start > 0)
+            accepted = len(items) - len(errors)
+            return json_response({"accepted": accepted, "rejected": len(errors), "errors": errors})
+
+
+def now_ms() -> int:
+    """Return the clock, ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def record_of(body: bytes, received_ms: int) -> Record:
+    """Return the record of one event of any shape; raise the RejectedError it deserves."""
+    try:
+        return pack(decode(body, received_ms), received_ms)
+    except RejectedError as exc:
+        metrics.events_rejected.labels(exc.code).inc()
+        raise
+
+
+def records_of(
+    items: list[bytes], first: int, received_ms: int
+) -> tuple[list[Record], list[dict[str, Any]]]:
+    """Return the records of the good items and {"index", "code", "message"} of each bad one.
+
+    first: the index of the first item in the request.
+    """
+    records, errors = [], []
+    for index, item in enumerate(items, first):
+        try:
+            records.append(record_of(item, received_ms))
+        except RejectedError as exc:
+            errors.append({"index": index, **exc.as_dict()})
+    return records, errors
