@@ -19,7 +19,9 @@ def register(app: Any, topic: Any, store: EventStore) -> None:
             async for event in stream.events():
                 message = event.message
                 stored = await store.store(message.topic, message.partition, event.value)
-                await stream.ack(event)  # after the commit: a batch that comes again changes nothing
+                await stream.ack(
+                    event
+                )  # after the commit: a batch that comes again changes nothing
                 yield stored
         finally:
             store.close()

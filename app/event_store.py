@@ -16,7 +16,7 @@ from app import metrics
 from app.decoding import decode
 from app.errors import CounterError, RejectedError, UnavailableError
 from app.outages import Outage
-from app.postgres import Postgres
+from app.postgres import TRANSACTION_TIMEOUT_S, Postgres
 from app.sql import load_queries
 from app.transport.batch import Batch
 
@@ -37,6 +37,12 @@ MICROSECOND = timedelta(microseconds=1)
 
 _offset = attrgetter("offset")
 _json = msgspec.json.Encoder().encode
+
+
+class RefusedError(CounterError):
+    """Postgres takes no row of this kind, however often it is tried: a fault of ours."""
+
+    code, hint = "row_refused", "Please report it; nothing was stored or committed."
 
 
 class HoleError(CounterError):
@@ -63,7 +69,8 @@ class EventStore:
     commit nobody saw, is stored once.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, timeout_s: float = TRANSACTION_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._postgres = Postgres(dsn, "event-counter store", send_times_as_integers)
         self._outage = Outage(SINK)
         self._sql = load_queries()
@@ -71,7 +78,7 @@ class EventStore:
     async def store(self, topic: str, partition: int, batch: Batch) -> int:
         """Store a batch, and wait for Postgres as long as it takes; return the rows written.
 
-        Raises HoleError, and what Postgres says about a row that it will never take.
+        Raises HoleError and RefusedError.
         """
         retry_s = RETRY_FIRST_S
         while True:
@@ -88,20 +95,25 @@ class EventStore:
 
     async def store_once(self, topic: str, partition: int, batch: Batch) -> int:
         """As store(), but raise UnavailableError when Postgres is away."""
-        with metrics.sink_seconds.labels(SINK).time():
-            try:
+        try:
+            with metrics.sink_seconds.labels(SINK).time():
                 return await self._transaction(topic, partition, batch)
-            except asyncpg.CheckViolationError:  # no partition of the table for a row
-                async with self._postgres.transaction() as connection:
-                    await connection.execute(self._sql["event_partition.make"], times_of(batch))
+        except asyncpg.CheckViolationError:  # no partition of the table for a row
+            async with self._postgres.transaction(self._timeout_s) as connection:
+                await connection.execute(self._sql["event_partition.make"], times_of(batch))
             return await self._transaction(topic, partition, batch)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise RefusedError(
+                f"Postgres refused offsets {batch.before} to {batch.after} of {topic}-{partition}:"
+                f" {exc}; {getattr(exc, 'context', None)}"
+            ) from exc
 
     def close(self) -> None:
         """Disconnect; the next batch connects again."""
         self._postgres.close()
 
     async def _transaction(self, topic: str, partition: int, batch: Batch) -> int:
-        async with self._postgres.transaction() as connection:
+        async with self._postgres.transaction(self._timeout_s) as connection:
             done = await self._lock_offset(connection, topic, partition)
             if done >= batch.after:
                 return 0

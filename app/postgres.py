@@ -36,6 +36,7 @@ PASSING = (
     pg.TransactionTimeoutError,
     pg.InvalidAuthorizationSpecificationError,
     pg.InvalidCatalogNameError,
+    pg.InternalClientError,  # the server's last words came between two operations
 )
 
 Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -107,4 +108,4 @@ class Postgres:
 
 def _is_of_asyncpg(exc: BaseException) -> bool:
     """What asyncpg raises when the server goes away in the middle has many faces."""
-    return isinstance(exc, (pg.PostgresError, pg.InterfaceError, pg.InternalClientError))
+    return isinstance(exc, (pg.PostgresError, pg.InterfaceError))
