@@ -88,9 +88,9 @@ class Child:
             self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
 
     def sweep(self) -> None:
-        """Kill what an earlier parent left running, so that its ports are free again."""
-        if not self.alive():
-            kill_leftover(self._pid_file)
+        """Kill what is left of an earlier start, also by another parent: its ports are free then."""
+        self.kill()
+        kill_leftover(self._pid_file)
 
     async def ready(self, probe: Callable[[], Awaitable[bool]], deadline_s: float) -> None:
         """Wait until probe says so; raise StartError when the program ends or takes too long."""

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import asyncpg
+import psutil
+import pytest
 import redis.asyncio
 
+import app.stack.postgres
 from app.settings import Names, Settings
+from app.stack.child import Child
+from app.stack.kafka import Kafka
+from app.stack.ports import LOOPBACK
+from app.stack.postgres import Postgres
+from app.stack.redis import Redis
+from app.stack.topics import ensure_topics
 from tests.support.kafka_client import KafkaClient
+from tests.support.running_copy import ROOT, is_gone
 from tests.support.waiting import wait_until
 
 
@@ -23,3 +40,133 @@ async def test_the_fixtures_give_working_parts(
     client = redis.asyncio.Redis.from_url(settings.redis.get_secret_value())
     assert await client.ping()
     await client.aclose()
+
+
+async def test_kafka_keeps_records_and_address_after_kill_9(tmp_path: Path) -> None:
+    part = Kafka(tmp_path / "kafka", tmp_path / "kafka.log")
+    before = await part.start()
+    settings = Settings(kafka=before)
+    await ensure_topics(settings)
+    async with KafkaClient(before) as client:
+        await client.send("events", [b"kept"], 0)
+    part.child.kill()
+    try:
+        assert await part.start() == before
+        assert await ensure_topics(settings) == []
+        async with KafkaClient(before) as client:
+            assert await client.values("events") == [b"kept"]
+    finally:
+        await part.stop()
+
+
+async def test_postgres_keeps_rows_and_address_after_kill_9_while_it_works(tmp_path: Path) -> None:
+    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    before = await part.start()
+    connection = await asyncpg.connect(before)
+    await connection.execute("create table kept (n int); insert into kept values (7)")
+    server = psutil.Process(part.child.pid)
+    server.kill()
+    connection.terminate()
+    try:
+        assert await part.start() == before
+        connection = await asyncpg.connect(before)
+        assert await connection.fetchval("select n from kept") == 7
+        await connection.close()
+    finally:
+        await part.stop()
+
+
+async def test_redis_keeps_keys_and_address_after_kill_9(tmp_path: Path) -> None:
+    part = Redis(tmp_path / "redis", tmp_path / "redis.log")
+    before = await part.start()
+    client = redis.asyncio.Redis.from_url(before)
+    await client.set("kept", 7)
+    await client.aclose()
+    part.child.kill()
+    try:
+        assert await part.start() == before
+        client = redis.asyncio.Redis.from_url(before)
+        assert await client.get("kept") == b"7"
+        await client.aclose()
+    finally:
+        await part.stop()
+
+
+async def test_a_part_takes_another_port_when_its_own_is_occupied(tmp_path: Path) -> None:
+    part = Redis(tmp_path / "redis", tmp_path / "redis.log")
+    before = await part.start()
+    await part.stop()
+    port = int(before.rpartition(":")[2].removesuffix("/0"))
+    with socket.create_server((LOOPBACK, port)):
+        after = await part.start()
+        await part.stop()
+    assert after != before
+
+
+async def test_strangers_are_not_let_in(tmp_path: Path) -> None:
+    database = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    address = await database.start()
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(address.replace(address.split(":")[2].split("@")[0], "guess"))
+    await database.stop()
+    assert (tmp_path / "postgres/password").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root cannot run Postgres as itself")
+async def test_postgres_runs_under_another_account_where_namespaces_are_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.stack.postgres, "_user", lambda: "account")
+    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    for _ in range(2):
+        await part.start()
+        assert psutil.Process(part.child.pid).uids().effective != 0
+        await part.stop()
+
+
+def test_a_part_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, pathlib, sys; from app.stack.redis import Redis;"
+        "folder = pathlib.Path(sys.argv[1]); part = Redis(folder, folder / 'log');"
+        "asyncio.run(part.start()); print(part.child.pid, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        assert not is_gone(child)
+        parent.kill()
+        parent.wait()
+    psutil.wait_procs([child], timeout=5)
+    assert is_gone(child)
+
+
+@pytest.fixture
+def make_sleeper() -> Iterator[Callable[[], psutil.Process]]:
+    """Return a factory of processes that do nothing for a minute."""
+    made: list[subprocess.Popen[bytes]] = []
+
+    def make() -> psutil.Process:
+        made.append(subprocess.Popen(["sleep", "60"]))
+        return psutil.Process(made[-1].pid)
+
+    yield make
+    for process in made:
+        process.kill()
+        process.wait()
+
+
+def test_what_an_earlier_process_left_running_is_ended_and_nothing_else(
+    tmp_path: Path, make_sleeper: Callable[[], psutil.Process]
+) -> None:
+    ours, another = make_sleeper(), make_sleeper()
+    for process, born in ((ours, ours.create_time()), (another, another.create_time() - 60)):
+        name = str(process.pid)
+        (tmp_path / f"{name}.pid").write_text(f"{process.pid} {born}", "ascii")
+        Child(name, tmp_path, tmp_path / "log").sweep()
+    assert is_gone(ours)
+    assert not is_gone(another)  # its pid was used again since
