@@ -12,7 +12,7 @@ from app.batches import decode_batch
 from app.counters import Counters, Rows
 from app.rejects import reject_record
 from app.settings import Names, Settings
-from app.transport import Batch
+from app.transport import Batch, kafka_producer
 from tables.partials import Partials
 
 BEHIND_BATCH = 4000  # records in one fetch: there is a backlog, larger flushes pay off
@@ -20,7 +20,9 @@ BEHIND_FLUSH_S = 1.0
 FLUSH_ROWS = 50_000  # rows; more would only need memory
 
 
-def register(app: Any, topic: Any, partials: Partials, counters: Counters, settings: Settings) -> None:
+def register(
+    app: Any, topic: Any, partials: Partials, counters: Counters, settings: Settings
+) -> None:
     """Add the agent and its flush timer to the app."""
     names = Names(settings.namespace)
     pace = FlushPace()
@@ -62,7 +64,7 @@ async def absorb(
     for record, error in decoded.rejected:
         metrics.events_rejected.labels(error.code).inc()
         key, value = reject_record(record, error)
-        sent = await app.producer._producer.send(rejected_topic, value, key=key)
+        sent = await kafka_producer(app).send(rejected_topic, value, key=key)
         partials.await_before_commit(partition, sent)
     metrics.events_counted.inc(len(decoded.events))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from app.settings import Names, Settings
 from app.ownership import Ownership
+from app.settings import Names, Settings
+from app.transport import kafka_producer
 from tables.totals import Totals
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -30,7 +31,8 @@ def register(app: Any, totals: Totals, ownership: Ownership, settings: Settings)
         # What is not in the changelog yet could be lost with this worker, and the next one would
         # publish less.
         await totals.drain()
-        await app.producer._producer.send_and_wait(topic, total_message(counts, datetime.now(UTC)))
+        message = total_message(counts, datetime.now(UTC))
+        await kafka_producer(app).send_and_wait(topic, message)
         published = counts
 
 

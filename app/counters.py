@@ -24,6 +24,7 @@ FOREVER = 1 << 32  # seconds since 1970: the year 2106, where a row start's four
 
 Cells = dict[int, int]  # slot of the window in its row -> count
 Rows = dict[bytes, Cells]
+Seen = tuple[str | None, str | None, int]  # key, label, minutes since 1970
 
 _HEAD = struct.Struct(">BIH")  # number, row start, key length: rows that expire
 _KEPT_HEAD = struct.Struct(">BH")  # number, key length; then key, row start, label
@@ -47,8 +48,8 @@ EVERYTHING = Dimension("", lambda _event: "")
 class CounterSpec:
     """A declared counter.
 
-    number: 1-255, its tag in table keys, never used twice. window, retention: seconds; None: all
-    time, for good. sum_of: an all-time counter that is read as the sum of this windowed counter's rows.
+    number: 1-90, its tag in table keys, never used twice. window, retention: seconds; None: all
+    time, for good. sum_of: the windowed counter whose rows add up to this all-time one.
     """
 
     number: int
@@ -79,18 +80,19 @@ class CounterSpec:
         return time - time % self.window + self.window <= now - self.retention
 
     def row(self, key: str, start: int, label: str) -> bytes:
-        """Return the table key of a row."""
-        return self.key_prefix(key, start) + label.encode()
-
-    def key_prefix(self, key: str, start: int) -> bytes:
-        """Return what the rows of all labels of a key and row start begin with.
+        """Return the table key of a row.
 
         What expires sorts by time, for one range delete; what stays sorts by key, for one scan.
         """
         text = key.encode()
         if self.retention is not None:
-            return _HEAD.pack(self.number, start, len(text)) + text
-        return self.scan_prefix(key) + _START.pack(start)
+            return _HEAD.pack(self.number, start, len(text)) + text + label.encode()
+        head = _KEPT_HEAD.pack(self.number, len(text))
+        return b"%b%b%b%b" % (head, text, _START.pack(start), label.encode())
+
+    def key_prefix(self, key: str, start: int) -> bytes:
+        """Return what the rows of all labels of a key and row start begin with."""
+        return self.row(key, start, "")
 
     def scan_prefix(self, key: str) -> bytes:
         """Return what all rows of a key begin with; only for counters kept for good."""
@@ -151,6 +153,7 @@ class Counters(Mapping[str, CounterSpec]):
         """
         minutes = [int(event.timestamp.timestamp()) // MINUTE for event in events]  # type: ignore[union-attr]
         rows: Rows = {}
+        seen: Counter[Seen]
         for (key, label), specs in self._groups.items():
             keys = repeat("") if key is EVERYTHING else map(key.get, events)
             seen = Counter(zip(keys, map(label.get, events), minutes, strict=False))
@@ -159,30 +162,19 @@ class Counters(Mapping[str, CounterSpec]):
         return rows
 
 
-def _spread(
-    spec: CounterSpec, seen: Mapping[tuple[object, ...], int], now: float, rows: Rows
-) -> None:
-    """Add counts by (key, label, minute) to the rows of one counter."""
-    places: dict[int, tuple[int, int] | None] = {}
-    number, kept = spec.number, spec.retention is None
+def _spread(spec: CounterSpec, seen: Mapping[Seen, int], now: float, rows: Rows) -> None:
+    """Add counts to the rows of one counter."""
+    places = {
+        minute: spec.place(minute * MINUTE)
+        for minute in {minute for _, _, minute in seen}
+        if not spec.too_old(minute * MINUTE, now)
+    }
+    row_of = spec.row
     for (key, label, minute), count in seen.items():
-        if key is None or label is None:
+        if key is None or label is None or minute not in places:
             continue
-        place = places.get(minute, 0)  # type: ignore[call-overload]
-        if place == 0:
-            time = minute * MINUTE  # type: ignore[operator]
-            place = places[minute] = None if spec.too_old(time, now) else spec.place(time)  # type: ignore[index]
-        if place is None:
-            continue
-        start, slot = place
-        text = key.encode()  # type: ignore[attr-defined]
-        # spec.row(), written out: this line runs once per distinct key
-        if kept:
-            row = b"%b%b%b%b" % (
-                _KEPT_HEAD.pack(number, len(text)), text, _START.pack(start), label.encode()  # type: ignore[attr-defined]
-            )
-        else:
-            row = b"%b%b%b" % (_HEAD.pack(number, start, len(text)), text, label.encode())  # type: ignore[attr-defined]
+        start, slot = places[minute]
+        row = row_of(key, start, label)
         cells = rows.get(row)
         if cells is None:
             rows[row] = {slot: count}

@@ -14,6 +14,7 @@ from app.event import EVENT_MAX_BYTES, Event, at_ms, to_ms
 from app.shapes import parse
 
 DAY_MS = 86_400_000
+BACKSLASH = ord("\\")
 
 
 class _Strict(Event, gc=False):
@@ -42,7 +43,7 @@ def decode(value: bytes, record_ms: int) -> Event:
     if len(value) > EVENT_MAX_BYTES:
         raise TooLargeError(f"the event has {len(value)} bytes")
     # A backslash may hide a NUL, which Postgres cannot store: the slow path looks closer.
-    if 92 not in value:
+    if BACKSLASH not in value:
         try:
             event = _decode_strict(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

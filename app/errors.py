@@ -74,6 +74,12 @@ class TooLargeError(RejectedError):
     code, hint, status = "too_large", "Send at most 32,768 bytes an event.", 413
 
 
+class MalformedLineError(RejectedError):
+    """A line of an access log that says no event."""
+
+    code, hint = "malformed_line", "Give lines of the common or combined log format."
+
+
 class BadRequestError(CounterError):
     """A request that cannot be understood."""
 

@@ -8,15 +8,21 @@ from typing import Any
 
 import faust
 from faust.tables.manager import TableManager
+from mode import Service
 
 import agents.count_events
 import agents.expire_rows
 import agents.merge_counts
 import agents.publish_totals
+import agents.store_events
+import web.collect
 import web.counts
+import web.forward
 import web.health
 import web.report
+from app.collector import Collector
 from app.errors import SettingsError
+from app.event_store import EventStore
 from app.ownership import Ownership
 from app.settings import Names, Settings
 from app.transport import BatchTransport, batch_scheduler
@@ -32,7 +38,7 @@ PRODUCE_MAX_BYTES = 500_000  # of one record batch
 REQUEST_MAX_BYTES = 4_000_000
 
 
-class PromptTableManager(TableManager):  # type: ignore[misc]
+class PromptTableManager(TableManager):
     """Faust's, without the second that it sleeps at each start."""
 
     async def on_start(self) -> None:
@@ -46,7 +52,7 @@ def create_app(settings: Settings) -> faust.App:
     """Return the app of settings.role; raise SettingsError without a role or an address."""
     if not settings.kafka:
         raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
-    # Faust leaves the root logger at DEBUG; building those messages costs a third of the throughput.
+    # Faust leaves the root logger at DEBUG; building those messages costs a third of the speed.
     logging.disable(logging.DEBUG)
     build = {"collect": _collect, "count": _count, "store": _store}.get(settings.role)
     if build is None:
@@ -88,7 +94,9 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
     return app
 
 
-def _batch_app(settings: Settings, group: str, sources: set[str], changelogs: set[str]) -> faust.App:
+def _batch_app(
+    settings: Settings, group: str, sources: set[str], changelogs: set[str]
+) -> faust.App:
     """An app of a worker that reads batch topics."""
     app = _faust_app(
         settings,
@@ -100,11 +108,11 @@ def _batch_app(settings: Settings, group: str, sources: set[str], changelogs: se
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     app.transport.batch_pause_s = settings.batch_pause_s
 
-    @app.on_worker_init.connect  # type: ignore[untyped-decorator]
+    @app.on_worker_init.connect
     def make_data_dir(*_args: Any, **_kwargs: Any) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
 
-    @app.on_rebalance_complete.connect  # type: ignore[untyped-decorator]
+    @app.on_rebalance_complete.connect
     async def keep_what_stays(*_args: Any, **_kwargs: Any) -> None:
         # What is loaded by now lives as long as the worker: the collector need not look at it.
         gc.collect()
@@ -115,7 +123,13 @@ def _batch_app(settings: Settings, group: str, sources: set[str], changelogs: se
 
 
 def _batch_topic(app: faust.App, name: str, partitions: int) -> Any:
-    return app.topic(name, value_serializer="raw", key_serializer="raw", partitions=partitions, maxsize=BATCH_QUEUE)
+    return app.topic(
+        name,
+        value_serializer="raw",
+        key_serializer="raw",
+        partitions=partitions,
+        maxsize=BATCH_QUEUE,
+    )
 
 
 def _count(settings: Settings) -> faust.App:
@@ -127,8 +141,13 @@ def _count(settings: Settings) -> faust.App:
         {names.partials_changelog, names.totals_changelog},
     )
     partials = Partials.create(
-        app, "partials", settings.events_partitions, Partials.__doc__ or "",
-        counters=counters, counts_topic=names.counts, counts_partitions=settings.counts_partitions,
+        app,
+        "partials",
+        settings.events_partitions,
+        Partials.__doc__ or "",
+        counters=counters,
+        counts_topic=names.counts,
+        counts_partitions=settings.counts_partitions,
     )
     totals = Totals.create(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
@@ -150,11 +169,35 @@ def _count(settings: Settings) -> faust.App:
 
 
 def _store(settings: Settings) -> faust.App:
-    raise NotImplementedError
+    names = Names(settings.namespace)
+    app = _batch_app(settings, names.store_group, {names.events}, set())
+    events = _batch_topic(app, names.events, settings.events_partitions)
+    store = EventStore(settings.postgres.get_secret_value())
+    agents.store_events.register(app, events, store)
+    web.health.register(app, lambda: _ready(app))
+    return app
 
 
 def _collect(settings: Settings) -> faust.App:
-    raise NotImplementedError
+    names = Names(settings.namespace)
+    app = _faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
+    app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
+    collector = Collector(settings)
+
+    @app.service
+    class Collecting(Service):
+        """Starts and stops the collector with the app."""
+
+        async def on_start(self) -> None:
+            await collector.start()
+
+        async def on_stop(self) -> None:
+            await collector.stop()
+
+    web.health.register(app, collector.check_ready)
+    web.collect.register(app, collector, settings)
+    web.forward.register(app, settings)
+    return app
 
 
 def _ready(app: faust.App) -> bool:

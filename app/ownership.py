@@ -24,7 +24,9 @@ class Ownership:
 
     def partitions(self) -> list[int]:
         """Return the partitions that are ours, recovered, and being read."""
-        return [tp.partition for tp in self._app.consumer.open_partitions() if tp.topic == self._topic]
+        return [
+            tp.partition for tp in self._app.consumer.open_partitions() if tp.topic == self._topic
+        ]
 
     def started_at(self, partition: int) -> int:
         """Return the offset that this worker began to read the partition from."""
@@ -42,7 +44,7 @@ class Ownership:
             if partition in topics.get(self._app.tables[self._table].changelog_topic_name, ()):
                 if host.rstrip("/") == own:
                     break
-                return host.rstrip("/")
+                return str(host).rstrip("/")
         raise RecoveringError(f"partition {partition} of {self._topic} has no ready worker")
 
     def urls(self) -> set[str | None]:

@@ -23,9 +23,7 @@ class Settings(BaseModel):
     http_port: int = Field(8000, ge=1, le=65535, description="Port of the collector.")
     data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
     kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local one.")
-    postgres: SecretStr = Field(
-        SecretStr(""), description="DSN; empty: run starts a local one."
-    )
+    postgres: SecretStr = Field(SecretStr(""), description="DSN; empty: run starts a local one.")
     redis: SecretStr = Field(SecretStr(""), description="URL; empty: run starts a local one.")
     token: SecretStr = Field(
         SecretStr(""), description="X-Token of POST /track; empty: run takes secret_token."

@@ -46,6 +46,7 @@ NAMES = {
     "product_id": ("product_id", "productId"),
     "category": ("category", "event_category"),
 }
+SHOWN_MAX = 60  # characters of a bad value in its error message
 MILLISECONDS_FROM = 100_000_000_000  # as seconds: the year 5138; as milliseconds: 1973
 
 
@@ -195,4 +196,4 @@ def _json_type(value: object) -> str:
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."

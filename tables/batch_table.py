@@ -22,12 +22,14 @@ import rocksdict
 from faust.tables.table import Table
 from faust.types import TP
 
+from app.transport import kafka_producer
+
 # RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
 ROCKSDB_OPTIONS = {"block_cache_size": 64 << 20, "write_buffer_size": 32 << 20}
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
 
-class BatchTable(Table):  # type: ignore[misc]
+class BatchTable(Table):
     """Base of the tables; keys and values are bytes, values merge by merge_values()."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,7 +55,9 @@ class BatchTable(Table):  # type: ignore[misc]
     def _new_changelog_topic(self, **kwargs: Any) -> Any:
         topic = super()._new_changelog_topic(**kwargs)
         # raw: recovery moves bytes, and decodes only what it must compare
-        return topic.clone(key_type=None, value_type=None, key_serializer="raw", value_serializer="raw")
+        return topic.clone(
+            key_type=None, value_type=None, key_serializer="raw", value_serializer="raw"
+        )
 
     def db(self, partition: int) -> Any:
         """Return the RocksDB of a partition."""
@@ -78,19 +82,22 @@ class BatchTable(Table):  # type: ignore[misc]
             changes.delete(key)
             records.append(key, None)
         self.db(partition).write(changes)
-        await self.send(partition, self.changelog_topic.get_topic_name(), partition, records, own=True)
+        await self.send(
+            partition, self.changelog_topic.get_topic_name(), partition, records, own=True
+        )
 
     def record_batches(self) -> RecordBatches:
         """Return an empty collection of records to send()."""
-        return RecordBatches(self.app.producer._producer)
+        return RecordBatches(kafka_producer(self.app))
 
     async def send(
         self, source: int, topic: str, partition: int, records: RecordBatches, *, own: bool = False
     ) -> None:
         """Hand records to the producer; before_commit() awaits them for the source partition."""
+        producer = kafka_producer(self.app)
         for builder in records.builders:
             builder.close()
-            sent = await self.app.producer._producer.send_batch(builder, topic, partition=partition)
+            sent = await producer.send_batch(builder, topic, partition=partition)
             self._pending[source].append((sent, builder.record_count(), own))
 
     def await_before_commit(self, source: int, sent: Any) -> None:
@@ -167,33 +174,32 @@ class BatchTable(Table):  # type: ignore[misc]
 
     # -- expiry ---------------------------------------------------------------------------
 
-    def expired(self, partition: int, begin: bytes, end: bytes, most: int) -> list[bytes]:
-        """Return up to `most` keys in [begin, end)."""
-        found = []
+    def expired(self, partition: int, bounds: tuple[bytes, bytes], most: int) -> list[bytes]:
+        """Return up to `most` keys of the range [begin, end)."""
+        begin, end = bounds
+        found: list[bytes] = []
         for key in scan_keys(self.db(partition), begin):
             if key >= end or len(found) == most:
                 break
             found.append(key)
         return found
 
-    def drop_range(self, partition: int, begin: bytes, end: bytes) -> None:
-        """Delete [begin, end) from RocksDB in one step."""
-        self.db(partition).delete_range(begin, end)
-
 
 class RecordBatches:
-    """Records of one topic partition as ready-made record batches: one future each, not per record."""
+    """Records of one topic partition as ready-made record batches: one future each."""
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
+        self._append: Any = None  # of the last builder
         self.builders: list[Any] = []
 
     def append(self, key: bytes, value: bytes | None) -> None:
         """Add a record; begins another batch when one is full."""
-        if not self.builders or self._last(timestamp=None, key=key, value=value) is None:
-            self.builders.append(self._producer.create_batch())
-            self._last = self.builders[-1].append
-            if self._last(timestamp=None, key=key, value=value) is None:
+        if self._append is None or self._append(timestamp=None, key=key, value=value) is None:
+            builder = self._producer.create_batch()
+            self.builders.append(builder)
+            self._append = builder.append
+            if builder.append(timestamp=None, key=key, value=value) is None:
                 raise ValueError(f"a record of {len(value or b'')} bytes does not fit a batch")
 
 

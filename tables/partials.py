@@ -34,7 +34,15 @@ NEW: Partial = (-1, {})
 class Partials(BatchTable):
     """(counter, key, row start, label) of a source partition: (last offset, {slot: count})."""
 
-    def __init__(self, app: Any, *, counters: Counters, counts_topic: str, counts_partitions: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        counters: Counters,
+        counts_topic: str,
+        counts_partitions: int,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(app, **kwargs)
         self._counters = counters
         self._counts_topic = counts_topic
@@ -104,7 +112,11 @@ class Partials(BatchTable):
         self, partition: int, dirty: Iterable[bytes], cache: dict[bytes, Partial]
     ) -> dict[int, RecordBatches]:
         """Return the records for each partition of `counts`, a mark at the end of each."""
-        source, specs, targets = SOURCE.pack(partition), self._counters.by_number, self._counts_partitions
+        source, specs, targets = (
+            SOURCE.pack(partition),
+            self._counters.by_number,
+            self._counts_partitions,
+        )
         published = {target: self.record_batches() for target in range(targets)}
         for row in dirty:
             target = counts_partition(row_key(row, specs[row[0]]), targets)
@@ -139,9 +151,10 @@ class Partials(BatchTable):
         dropped = 0
         await self.flush()
         for spec in self._counters.values():
-            bounds = spec.expired_range(time())
-            for partition in partitions if bounds else ():
-                while rows := self.expired(partition, *bounds, EXPIRE_CHUNK):  # type: ignore[misc]
+            if (bounds := spec.expired_range(time())) is None:
+                continue
+            for partition in partitions:
+                while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
                     await self._expire_rows(partition, rows)
                     dropped += len(rows)
         return dropped

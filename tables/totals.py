@@ -90,9 +90,10 @@ class Totals(BatchTable):
         """Delete rows past their retention; return how many."""
         dropped = 0
         for spec in self._counters.values():
-            bounds = spec.expired_range(time())
-            for partition in partitions if bounds else ():
-                while rows := self.expired(partition, *bounds, EXPIRE_CHUNK):  # type: ignore[misc]
+            if (bounds := spec.expired_range(time())) is None:
+                continue
+            for partition in partitions:
+                while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
                     for row in rows:
                         self._cache[partition].pop(row, None)
                     await self.write(partition, {}, deleted=rows)
@@ -140,7 +141,7 @@ class Totals(BatchTable):
             yield row
 
     def merged_to(self, partition: int) -> dict[int, int]:
-        """Return {source partition: position of `events` up to which this partition is complete}."""
+        """Return {source partition: position of `events` up to which all is merged here}."""
         return {
             cell >> SLOT_BITS: position
             for cell, position in self._load(partition, (MARK,))[MARK].items()

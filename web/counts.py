@@ -34,8 +34,8 @@ def register(app: Any, totals: Totals, owned: Ownership, counters: Counters) -> 
                 if spec.key is not EVERYTHING:
                     raise BadRequestError(f"{counter} needs key=, a {spec.key.name}")
                 key = ""
-            times = [_time(request, name) for name in ("from", "to")]
-            begin, end = range_of(spec, *times, now=time())
+            times = _time(request, "from"), _time(request, "to")
+            begin, end = range_of(spec, *times, time())
             partition = totals.partition_of(key)
             if (answer := await answer_of_owner(app, request, owned, partition)) is not None:
                 return answer
@@ -46,7 +46,7 @@ def register(app: Any, totals: Totals, owned: Ownership, counters: Counters) -> 
     class DeclaredCounters(ApiView):
         """GET -> the declared counters."""
 
-        async def get(self, request: Request) -> Response:
+        async def get(self, _request: Request) -> Response:
             return json_response(counters_answer(counters))
 
 

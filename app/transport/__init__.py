@@ -22,6 +22,7 @@ and acknowledges each by hand after its effects are safe.
 
 from app.transport.batch import Batch, batch_scheduler
 from app.transport.consumer import BatchConsumer, BatchTransport
+from app.transport.producing import kafka_producer
 from app.transport.progress import PositionError, Progress
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "PositionError",
     "Progress",
     "batch_scheduler",
+    "kafka_producer",
 ]

@@ -34,7 +34,11 @@ class BatchRecord:
     def __init__(self, records: list[Any]) -> None:
         last = records[-1]
         self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
-        self.timestamp, self.timestamp_type, self.value = last.timestamp, last.timestamp_type, records
+        self.timestamp, self.timestamp_type, self.value = (
+            last.timestamp,
+            last.timestamp_type,
+            records,
+        )
 
 
 def batch_scheduler(
@@ -46,7 +50,7 @@ def batch_scheduler(
     table recovery as one message a fetch.
     """
 
-    class BatchScheduler(DefaultSchedulingStrategy):  # type: ignore[misc]
+    class BatchScheduler(DefaultSchedulingStrategy):
         batch_topics = frozenset(sources)
         batch_changelogs = frozenset(changelogs)
 

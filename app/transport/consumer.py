@@ -19,7 +19,7 @@ from app.transport.fetching import FetchThread
 from app.transport.progress import PositionError, Progress
 
 
-class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+class BatchConsumer(driver.Consumer):
     """Delivers batches through a gate, and commits the acknowledged prefix.
 
     The gate opens with resume_flow() after the seek of this generation, and closes with the next
@@ -215,7 +215,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[Any]:
         pending = super()._filter_tps_with_pending_acks(topics)
         plain = [tp for tp in pending if tp.topic not in self._topics]
-        ours = (tp for tp in self._open or () if topics is None or tp in topics or tp.topic in topics)
+        ours = (
+            tp for tp in self._open or () if topics is None or tp in topics or tp.topic in topics
+        )
         return [*plain, *ours]
 
     def _new_offset(self, tp: Any) -> Any:
@@ -252,7 +254,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         else:
             await super().on_task_error(exc)
 
-    @Service.task  # type: ignore[untyped-decorator]
+    @Service.task
     async def _watch_coordinator(self) -> None:
         failed = 0
         async for _ in self.itertimer(1.0, name="watch_coordinator"):
@@ -261,12 +263,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 failed = 0
             except errors.KafkaError as exc:
                 failed += 1
-                self.log.error("group coordinator: %r", exc)
+                self.log.warning("group coordinator: %r", exc)
                 if isinstance(exc, self.fatal) or failed >= self.max_coordinator_errors:
                     await self.fail(exc)
 
 
-class BatchTransport(driver.Transport):  # type: ignore[misc]
+class BatchTransport(driver.Transport):
     """aiokafka transport with BatchConsumer.
 
     isolation_level: read_committed leaves out the records of aborted transactions.

@@ -16,7 +16,7 @@ from app.transport.batch import Batch
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
 
 
-class FetchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class FetchThread(driver.AIOKafkaConsumerThread):
     """Runs in the consumer thread; reads the position that aiokafka itself keeps."""
 
     _resume_at = 0.0
@@ -49,7 +49,12 @@ class FetchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return {}
 
     async def _take(
-        self, consumer: Any, fetcher: Any, active: frozenset[Any], gate: int, topics: Collection[str]
+        self,
+        consumer: Any,
+        fetcher: Any,
+        active: frozenset[Any],
+        gate: int,
+        topics: Collection[str],
     ) -> dict[Any, Any]:
         assignment = fetcher._subscriptions.subscription.assignment
         states = {
@@ -89,9 +94,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         start: dict[Any, int] = {}
         committed: dict[Any, int] = await consumer.seek_to_committed()
-        for tp, offset in committed.items():
-            if tp.topic not in topics:
-                continue
+        for tp in [tp for tp in committed if tp.topic in topics]:
+            offset = committed[tp]
             if offset is None or offset < 0:
                 if tp not in origin:
                     earliest = self.app.conf.consumer_auto_offset_reset == "earliest"

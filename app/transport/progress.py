@@ -35,7 +35,7 @@ class Progress:
         self.misses = 0
 
     def advance(self) -> int:
-        """Return the end of the acknowledged prefix; raise PositionError if a batch went missing."""
+        """Return the end of the acknowledged prefix; raise PositionError if a batch got lost."""
         taken = [message.tracked for message, _ in self.flying if message is not None]
         if False in taken and True in taken[taken.index(False) :]:
             raise PositionError("a delivered batch was lost before its stream took it")

@@ -43,7 +43,9 @@ def test_report_shows_each_type_of_the_day_in_each_hour() -> None:
 
 
 def test_counts_of_an_all_time_counter_have_no_windows() -> None:
-    answer = counts_answer("events_by_url", "/a", {0: {"CLICK": 1}, DAY: {"CLICK": 2}}, all_time=True)
+    answer = counts_answer(
+        "events_by_url", "/a", {0: {"CLICK": 1}, DAY: {"CLICK": 2}}, all_time=True
+    )
     assert msgspec.json.encode(answer) == (
         b'{"counter":"events_by_url","key":"/a","windows":[],"total":{"CLICK":3}}'
     )
@@ -68,7 +70,8 @@ def at(hour: int, minute: int = 0, day: int = 15) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("begin", "refused"), [(at(12, 1, day=13), False), (at(12, 0, day=13), False), (at(11, 59, day=13), True)]
+    ("begin", "refused"),
+    [(at(12, 1, day=13), False), (at(12, 0, day=13), False), (at(11, 59, day=13), True)],
 )
 def test_a_window_outside_the_retention_is_refused(begin: datetime, refused: bool) -> None:
     spec = COUNTERS["events_by_type_minutely"]

@@ -109,7 +109,10 @@ def test_no_row_expires_while_one_of_its_windows_is_kept() -> None:
 def test_an_event_too_old_for_one_counter_is_in_the_others() -> None:
     counters = declare(Settings())
     rows = counters.fold([Event(type="VIEW", url="/a", timestamp=NOON - timedelta(days=9))], NOW)
-    assert {name for name, *_ in unfold(counters, rows)} == {"events_by_url_hourly", "events_by_type"}
+    assert {name for name, *_ in unfold(counters, rows)} == {
+        "events_by_url_hourly",
+        "events_by_type",
+    }
 
 
 def test_a_number_serves_one_counter() -> None:

@@ -26,7 +26,9 @@ class SentRecords:
         self.batches: list[tuple[str, int, Any, asyncio.Future[Any]]] = []
 
     def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(500_000, 0, is_transactional=False, key_serializer=None, value_serializer=None)
+        return BatchBuilder(
+            500_000, 0, is_transactional=False, key_serializer=None, value_serializer=None
+        )
 
     async def send_batch(self, builder: Any, topic: str, *, partition: int) -> asyncio.Future[Any]:
         sent = asyncio.get_running_loop().create_future()

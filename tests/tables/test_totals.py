@@ -50,7 +50,9 @@ async def test_a_zombies_late_record_lowers_nothing_in_the_same_batch_either(
     assert totals.read_all("events_by_url", "/a") == {int(NOW.timestamp()): {"VIEW": 10}}
 
 
-async def test_reading_a_range_of_windows(make_totals: Callable[[], Totals], counters: Counters) -> None:
+async def test_reading_a_range_of_windows(
+    make_totals: Callable[[], Totals], counters: Counters
+) -> None:
     totals = make_totals()
     partition = totals.partition_of("/a")
     await totals.merge(partition, [partial(counters, 0, h + 1, hours=h) for h in range(40)], 40)
@@ -71,7 +73,7 @@ async def test_one_url_is_never_read_as_the_beginning_of_another(
 
 
 async def test_marks_tell_up_to_where_a_partition_is_complete(
-    make_totals: Callable[[], Totals]
+    make_totals: Callable[[], Totals],
 ) -> None:
     totals = make_totals()
     marks = [

@@ -114,8 +114,12 @@ class Delivery:
 def record(offset: int) -> Any:
     """Return the part of an aiokafka record that the transport reads."""
     return SimpleNamespace(
-        topic=SOURCE.topic, partition=SOURCE.partition, offset=offset, timestamp=1000,
-        timestamp_type=0, value=b"x",
+        topic=SOURCE.topic,
+        partition=SOURCE.partition,
+        offset=offset,
+        timestamp=1000,
+        timestamp_type=0,
+        value=b"x",
     )
 
 
@@ -123,7 +127,9 @@ def record(offset: int) -> Any:
 def delivery() -> Delivery:
     """Return a consumer of one batch topic whose group has committed offset 100."""
     app = faust.App(
-        "test", broker="kafka://nowhere", ConsumerScheduler=batch_scheduler({"source"}),
+        "test",
+        broker="kafka://nowhere",
+        ConsumerScheduler=batch_scheduler({"source"}),
         topic_disable_leader=True,
     )
     app.transport = ThreadlessTransport(app.conf.broker_consumer, app)

@@ -21,7 +21,9 @@ async def test_nothing_is_delivered_between_seek_and_resume(delivery: Delivery) 
     assert not delivery.messages, "Faust empties the queues of all streams here"
 
 
-async def test_a_batch_fetched_before_the_seek_is_not_delivered_after_it(delivery: Delivery) -> None:
+async def test_a_batch_fetched_before_the_seek_is_not_delivered_after_it(
+    delivery: Delivery,
+) -> None:
     before = delivery.consumer.gate
     await delivery.open()
     await delivery.deliver(100, 110, gate=before)
@@ -117,7 +119,11 @@ async def test_a_put_that_does_not_end_is_rolled_back(delivery: Delivery, how: s
     elif how == "cancelled":
         putting.cancel()
     ended = await asyncio.gather(putting, return_exceptions=True)
-    expected = {"flow stopped": type(None), "cancelled": asyncio.CancelledError, "failed": ValueError}
+    expected = {
+        "flow stopped": type(None),
+        "cancelled": asyncio.CancelledError,
+        "failed": ValueError,
+    }
     assert isinstance(ended[0], expected[how])
-    progress = delivery.consumer._open[SOURCE]
+    progress = (delivery.consumer._open or {})[SOURCE]
     assert (progress.next, len(progress.flying)) == (100, 0)

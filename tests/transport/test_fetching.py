@@ -21,11 +21,14 @@ class ScriptedFetcher:
         self._script = script
         assignment = SimpleNamespace(state_value=lambda _tp: self.state)
         self._subscriptions = SimpleNamespace(
-            reassignment_in_progress=False, fetch_context=nullcontext,
+            reassignment_in_progress=False,
+            fetch_context=nullcontext,
             subscription=SimpleNamespace(assignment=assignment),
         )
 
-    async def fetched_records(self, _active: Any, timeout: float, max_records: int) -> dict[Any, Any]:  # noqa: ASYNC109
+    async def fetched_records(
+        self, _active: Any, timeout: float, max_records: int
+    ) -> dict[Any, Any]:
         assert timeout == 0, "another task could move the position in between"
         assert max_records == 10
         records, self.state._position = self._script.pop(0)
@@ -33,7 +36,9 @@ class ScriptedFetcher:
 
     def _create_fetch_waiter(self) -> asyncio.Future[None]:
         waiter = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(0.01, lambda: waiter.done() or waiter.set_result(None))
+        asyncio.get_running_loop().call_later(
+            0.01, lambda: None if waiter.done() else waiter.set_result(None)
+        )
         return waiter
 
 
