@@ -94,14 +94,14 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         start: dict[Any, int] = {}
         committed: dict[Any, int] = await consumer.seek_to_committed()
-        for tp in [tp for tp in committed if tp.topic in topics]:
-            offset = committed[tp]
-            if offset is None or offset < 0:
-                if tp not in origin:
-                    earliest = self.app.conf.consumer_auto_offset_reset == "earliest"
-                    ask = consumer.beginning_offsets if earliest else consumer.end_offsets
-                    origin.update(await ask([tp]))
-                offset = origin[tp]
+        ours = {tp: offset for tp, offset in committed.items() if tp.topic in topics}
+        new = [tp for tp, at in ours.items() if (at is None or at < 0) and tp not in origin]
+        if new:  # one request for all: each may wait 1.5 s behind a fetch on its connection
+            earliest = self.app.conf.consumer_auto_offset_reset == "earliest"
+            ask = consumer.beginning_offsets if earliest else consumer.end_offsets
+            origin.update(await ask(new))
+        for tp, at in ours.items():
+            offset = origin[tp] if at is None or at < 0 else at
             consumer.seek(tp, offset)
             start[ensure_TP(tp)] = offset
         return committed, start
