@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Coroutine
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -23,7 +24,28 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
 RETRY_S = 0.5  # between attempts to connect
+RETRY_MS = 200  # between aiokafka's attempts to send a batch, to find a leader
 CONNECT_S = 10.0  # for one attempt: connections, metadata, producer id
+SAY_AGAIN_S = 30.0  # before aiokafka may log the same once more
+
+
+class _Rarely(logging.Filter):
+    """Lets a message pass once in a while: aiokafka logs each failed attempt, ten a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now - self._said.get(record.msg, -SAY_AGAIN_S) < SAY_AGAIN_S:
+            return False
+        self._said[record.msg] = now
+        return True
+
+
+_rarely = _Rarely()
+AIOKAFKA_LOGS = ("aiokafka", "aiokafka.conn", "aiokafka.producer.sender")
 
 
 class KafkaLink:
@@ -44,6 +66,8 @@ class KafkaLink:
 
     def start(self) -> None:
         """Begin to connect, in the background: Kafka may come later."""
+        for name in AIOKAFKA_LOGS:
+            logging.getLogger(name).addFilter(_rarely)
         self._spawn(self._keep())
 
     async def stop(self) -> None:
@@ -98,7 +122,7 @@ class KafkaLink:
             enable_idempotence=True,
             max_batch_size=BATCH_MAX_BYTES,
             request_timeout_ms=int(self._timeout_s * 1000),
-            retry_backoff_ms=50,
+            retry_backoff_ms=RETRY_MS,
         )
         try:
             await producer.start()

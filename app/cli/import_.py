@@ -1,0 +1,92 @@
+"""`event-counter import FILE...`: access logs or NDJSON into the topic events."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from app.errors import KafkaUnavailableError, StartError
+from app.importer import PARSERS, BackgroundCollector, Importer, read_lines
+from app.settings import Settings
+from app.stack.data_dir import read_run_file
+
+CLEAR_LINE = "\r\x1b[K"
+
+
+@click.command(name="import")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path),
+)
+@click.option(
+    "--format",
+    "line_format",
+    type=click.Choice(list(PARSERS)),
+    default="combined",
+    show_default=True,
+    help="combined: access log, common format too. ndjson: an event of any shape a line.",
+)
+def command(files: tuple[Path, ...], line_format: str) -> None:
+    """Count the lines of FILEs (.gz: unpacked, -: stdin). Each import of a file counts it again.
+
+    A page view each for GET and HEAD, else an event of the method's name, at the log's time.
+    """
+    logging.basicConfig(level=logging.ERROR)
+    with BackgroundCollector(find_kafka(Settings.from_env(os.environ))) as collector:
+        importer = Importer(collector.send, PARSERS[line_format], say)
+        try:
+            try:
+                read_files(importer, files)
+            finally:
+                importer.finish()
+        except KafkaUnavailableError as exc:
+            raise StartError(
+                f"Kafka stopped taking events ({exc}); the first {importer.imported} good lines "
+                "are stored, of the next ones any may be"
+            ) from exc
+        finally:
+            click.echo(f"imported {importer.imported}, rejected {importer.rejected}")
+    if importer.rejected and not importer.imported:
+        raise StartError(f"No line is in the format {line_format}; see --format")
+
+
+import_command = command
+
+
+def read_files(importer: Importer, files: tuple[Path, ...]) -> None:
+    """Read all files, with a bar on stderr where that is a terminal."""
+    size = sum(path.stat().st_size for path in files if str(path) != "-")
+    hidden = not (size and sys.stderr.isatty())
+    with click.progressbar(length=size, label="import", hidden=hidden, file=sys.stderr) as bar:
+        for path in files:
+            importer.read(path.name.removesuffix(".gz"), read_lines(path, bar.update))
+        bar.update(size - bar.pos)
+
+
+def say(text: str) -> None:
+    """Print a line about a line, above the bar."""
+    click.echo((CLEAR_LINE if sys.stderr.isatty() else "") + text, err=True)
+
+
+def find_kafka(settings: Settings) -> Settings:
+    """Return the settings with the Kafka that is configured or that a running copy has started.
+
+    Raises StartError where there is neither.
+    """
+    if settings.kafka:
+        return settings
+    running = read_run_file(settings.data_dir)
+    if "kafka" not in running:
+        raise StartError(
+            f"Nothing runs in {settings.data_dir.absolute()}. Start it with: event-counter run; "
+            "or set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_KAFKA"
+        )
+    namespace = running.get("namespace", settings.namespace)
+    return settings.model_copy(update={"kafka": running["kafka"], "namespace": namespace})

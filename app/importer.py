@@ -1,0 +1,186 @@
+"""Reads events out of files and sends them to Kafka, in chunks, with bounded memory.
+
+Reading blocks, so it stays in the caller's thread, where Ctrl-C ends it at any time; the collector
+has an event loop in a thread of its own, and sends while the next lines are being parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import sys
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from app.access_log import line_uuid, parse_line
+from app.collector import Collector
+from app.decoding import decode
+from app.errors import KafkaUnavailableError, RejectedError, StartError, TooLargeError
+from app.event import EVENT_MAX_BYTES, Event
+from app.packing import Record, pack
+from app.settings import Settings
+
+LINE_MAX_BYTES = EVENT_MAX_BYTES
+CHUNK_LINES = 2000
+CHUNK_BYTES = 1_000_000
+CHUNKS_ON_WAY = 4  # acknowledged while the next is parsed
+PATIENCE_S = 30.0  # longer than a broker takes to come back after a crash
+CONNECT_S = 15.0
+
+ParseLine = Callable[[bytes, int], Event]
+PARSERS: dict[str, ParseLine] = {"combined": parse_line, "ndjson": decode}
+
+
+class Importer:
+    """Sends the lines of files; counts what Kafka has acknowledged and what was rejected.
+
+    send: hands records to Kafka, done when acknowledged. say: takes a line about each bad line.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[Record]], Future[None]],
+        parse: ParseLine,
+        say: Callable[[str], None],
+    ) -> None:
+        self.imported = 0
+        self.rejected = 0
+        self._send = send
+        self._parse = parse
+        self._say = say
+        self._on_way: deque[tuple[Future[None], int]] = deque()
+
+    def read(self, name: str, lines: Iterator[bytes]) -> None:
+        """Send all lines of a file; blank ones are skipped.
+
+        Raises KafkaUnavailableError; imported then tells what is surely stored.
+        """
+        records: list[Record] = []
+        size = 0
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    records.append(self._record(name, number, line))
+                    size += len(line)
+                except RejectedError as exc:
+                    self.rejected += 1
+                    self._say(f"{name}:{number}: {exc.code}: {exc}")
+            if len(records) == CHUNK_LINES or size > CHUNK_BYTES:
+                self._hand_over(records)
+                records, size = [], 0
+        self._hand_over(records)
+
+    def finish(self) -> None:
+        """Wait for everything that is on its way."""
+        while self._on_way:
+            self._land()
+
+    def _record(self, name: str, number: int, line: bytes) -> Record:
+        if len(line) > LINE_MAX_BYTES:
+            raise TooLargeError(f"the line has more than {LINE_MAX_BYTES} bytes")
+        now_ms = time.time_ns() // 1_000_000
+        event = self._parse(line, now_ms)
+        event.uuid = event.uuid or line_uuid(name, number, line)
+        return pack(event, now_ms)
+
+    def _hand_over(self, records: list[Record]) -> None:
+        if records:
+            self._on_way.append((self._send(records), len(records)))
+        while len(self._on_way) > CHUNKS_ON_WAY:
+            self._land()
+
+    def _land(self) -> None:
+        future, count = self._on_way.popleft()
+        try:
+            future.result()
+        except KafkaUnavailableError:
+            self._on_way.clear()  # nobody knows about those either
+            raise
+        self.imported += count
+
+
+class BackgroundCollector:
+    """A collector with an event loop and a thread of its own; use with `with`.
+
+    Raises StartError when Kafka cannot be reached.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        patience = max(PATIENCE_S, settings.send_timeout_s)
+        self._settings = settings.model_copy(update={"send_timeout_s": patience})
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._start())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._run(self._collector.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def send(self, records: list[Record]) -> Future[None]:
+        """Send records; the future is done when Kafka has acknowledged them."""
+        return asyncio.run_coroutine_threadsafe(
+            self._collector.send_records(records, admitted=True), self._loop
+        )
+
+    def _run(self, job: Any) -> None:
+        asyncio.run_coroutine_threadsafe(job, self._loop).result()
+
+    async def _start(self) -> None:
+        self._collector = Collector(self._settings)
+        await self._collector.start()
+        deadline = time.monotonic() + CONNECT_S
+        while True:
+            try:
+                self._collector.check_ready()
+            except KafkaUnavailableError as exc:
+                if time.monotonic() > deadline:
+                    await self._collector.stop()
+                    raise StartError(f"Kafka at {self._settings.kafka}: {exc}") from exc
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+def read_lines(path: Path, progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield the lines of a file without their ends, unpacked where it is .gz; - is stdin.
+
+    Of a line that is too long only the beginning comes. progress: gets the bytes of the file read
+    since the last call. Raises StartError.
+    """
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as raw:
+            stream: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            told = 0
+            for count, line in enumerate(_lines(stream)):
+                yield line
+                if count % CHUNK_LINES == 0 and raw.seekable():
+                    progress(raw.tell() - told)
+                    told = raw.tell()
+    except (OSError, EOFError, zlib.error) as exc:
+        raise StartError(f"{path} cannot be read: {exc}") from exc
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    while begun := stream.readline(LINE_MAX_BYTES + 2):
+        rest = begun
+        while rest and not rest.endswith(b"\n"):
+            rest = stream.readline(LINE_MAX_BYTES)
+        yield begun.rstrip(b"\r\n")
