@@ -1,0 +1,113 @@
+"""Live counts in Redis: a hash per url, type -> count of all time, for any reader."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app import metrics
+from app.errors import UnavailableError
+
+SINK = "redis"
+URL_KEY = "event_counter:url:"
+POSITIONS_KEY = "event_counter:positions"  # hash: partition of `counts` -> state, see LiveCounts
+TIMEOUT_S = 0.5  # for each answer; a call of 1,000 urls takes Redis some 5 ms
+CHUNK_ROWS = 1000  # urls a call: Redis answers nobody else meanwhile
+
+# KEYS: positions. ARGV: partition, state that must be there ("" for none), state to leave, prefix
+# of the hashes, rows as MessagePack. Returns 0, and does nothing, where the state is another.
+WRITE = """
+if (redis.call('hget', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+for _, row in ipairs(cmsgpack.unpack(ARGV[5])) do
+  local key = ARGV[4] .. row[1]
+  for label, count in pairs(row[2]) do
+    local kept = redis.call('hget', key, label)
+    if not kept or tonumber(kept) < count then redis.call('hset', key, label, count) end
+  end
+end
+redis.call('hset', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+LiveRow = tuple[str, dict[str, int]]  # url, {type: count so far}
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class RedisUnavailableError(UnavailableError):
+    """Redis did not answer in time, or refused."""
+
+    code, hint = "redis_unavailable", "It is written again when Redis is back."
+
+
+class LiveCounts:
+    """Raises counts, never lowers them; notices when Redis was emptied or went back in time.
+
+    Each write leaves a state behind and insists on the one that the last write left: a number is
+    the offset of `counts` that the hashes include; anything else means that a refresh of several
+    calls is not complete. So a Redis that lost data between two writes is seen by the second.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # the next refresh is the retry
+            protocol=2,  # any Redis from 2.6 on
+        )
+        self._write = self._redis.register_script(WRITE)
+        self._left: dict[int, str] = {}
+
+    async def position(self, partition: int) -> int | None:
+        """Return the offset of `counts` that the hashes include; None: not known.
+
+        Raises UnavailableError when Redis is away.
+        """
+        found = await _answer(self._redis.hget(POSITIONS_KEY, str(partition)))
+        state = self._left[partition] = "" if found is None else bytes(found).decode()
+        return int(state) if state.isdecimal() else None
+
+    async def write(self, partition: int, rows: Sequence[LiveRow], position: int | None) -> bool:
+        """Write absolute counts, and with the last ones the position they include.
+
+        position: None while more rows of the same refresh follow. Returns False, with nothing or
+        a part of the rows written, when Redis is not as the last call left it. Raises
+        UnavailableError.
+        """
+        for begin in range(0, max(1, len(rows)), CHUNK_ROWS):
+            last = begin + CHUNK_ROWS >= len(rows)
+            whole = last and position is not None
+            state = str(position) if whole else f"writing {secrets.token_hex(8)}"
+            if not await self._call(partition, rows[begin : begin + CHUNK_ROWS], state):
+                return False
+        return True
+
+    async def _call(self, partition: int, rows: Sequence[LiveRow], state: str) -> bool:
+        before = self._left.get(partition, "")
+        args: list[Any] = [partition, before, state, URL_KEY, _pack(rows)]
+        with metrics.sink_seconds.labels(SINK).time():
+            written = await _answer(self._write(keys=[POSITIONS_KEY], args=args))
+        if written:
+            self._left[partition] = state
+            metrics.sink_rows.labels(SINK).inc(len(rows))
+        return bool(written)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._redis.aclose()
+
+
+async def _answer(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (RedisError, OSError) as exc:
+        reason = str(exc) or type(exc).__name__
+        raise RedisUnavailableError(f"Redis is away: {reason}") from exc

@@ -1,0 +1,132 @@
+"""Keeping a sink equal to a table: what changed, and everything where that is not enough.
+
+The sinks hold absolute counts and only raise them. Each remembers per partition of the topic
+`counts` the position that it includes, so a new owner of the partition knows whether it must write
+all rows, or only what changes from now on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from app.errors import UnavailableError
+from app.outages import Outage
+
+log = logging.getLogger(__name__)
+
+HOUR_S = 3600
+AFTER_HOUR_S = 1.0  # events of the hour's last second are in the tables by then
+CHUNK_ROWS = 5000  # rows a write
+
+Row = TypeVar("Row")
+Row_contra = TypeVar("Row_contra", contravariant=True)
+
+
+class RowSource(Protocol[Row]):
+    """A table's rows by partition of the topic `counts`, as absolute values."""
+
+    def partitions(self) -> Collection[int]:
+        """Return the partitions that this worker owns and has recovered, right now."""
+
+    def started_at(self, partition: int) -> int:
+        """Return the offset that this worker began to read from since it got the partition."""
+
+    def take(self, partition: int) -> tuple[Sequence[Row], int]:
+        """Return the rows merged again since the last take, and the position they include.
+
+        Also rows whose value is the same as before: they may be missing in the sink.
+        """
+
+    def put_back(self, partition: int, rows: Sequence[Row]) -> None:
+        """Let the next take return rows again that could not be written."""
+
+    def every(self, partition: int) -> Iterator[Sequence[Row]]:
+        """Yield all rows of a partition in chunks, while it is read on."""
+
+
+class Sink(Protocol[Row_contra]):
+    """Where the rows go; UnavailableError from either method when it is away."""
+
+    async def position(self, partition: int) -> int | None:
+        """Return the offset of `counts` that it includes; None: not known, perhaps empty."""
+
+    async def write(self, partition: int, rows: Sequence[Row_contra], position: int | None) -> bool:
+        """Write rows; position: what they include, None while more of the same refresh follow.
+
+        Return False when it lost what was written before.
+        """
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+class Refresher(Generic[Row]):
+    """Brings a sink up to date, again and again; what cannot be written waits for the next time."""
+
+    def __init__(self, name: str, sink: Sink[Row], source: RowSource[Row]) -> None:
+        self._name, self._sink, self._source = name, sink, source
+        self._outage = Outage(name)
+        self._written: dict[int, int] = {}
+
+    async def cycle(self) -> bool:
+        """Bring all partitions up to date; return whether the sink took everything."""
+        partitions = list(self._source.partitions())
+        self._written = {p: at for p, at in self._written.items() if p in partitions}
+        complete = True
+        try:
+            for partition in partitions:
+                complete &= await self._refresh(partition)
+        except UnavailableError as exc:
+            self._outage.goes_on(exc)
+            return False
+        if partitions:
+            self._outage.ends()
+        return complete
+
+    async def close(self) -> None:
+        """Disconnect from the sink."""
+        await self._sink.close()
+
+    async def _refresh(self, partition: int) -> bool:
+        source, sink = self._source, self._sink
+        needed = max(source.started_at(partition), self._written.get(partition, 0))
+        position = await sink.position(partition)
+        if position is None or position < needed:
+            log.info("%s: writing all of partition %d", self._name, partition)
+            for chunk in source.every(partition):
+                if not await sink.write(partition, chunk, None):
+                    return False
+                if partition not in source.partitions():
+                    return True  # its new owner goes on
+        rows, included = source.take(partition)
+        # Nothing merged yet: the recovered table includes what was read before the start.
+        included = max(included, needed)
+        if not rows and included == position:
+            return True
+        return await self._write_changes(partition, rows, included)
+
+    async def _write_changes(self, partition: int, rows: Sequence[Any], included: int) -> bool:
+        written = False
+        try:
+            for begin in range(0, max(1, len(rows)), CHUNK_ROWS):
+                last = begin + CHUNK_ROWS >= len(rows)
+                chunk = rows[begin : begin + CHUNK_ROWS]
+                written = await self._sink.write(partition, chunk, included if last else None)
+                if not written:
+                    break
+        finally:
+            if written:
+                self._written[partition] = included
+            else:
+                self._source.put_back(partition, rows)
+        return written
+
+
+def next_refresh_s(now: float, interval_s: float) -> float:
+    """Return the seconds to wait from now: the interval, or less when an hour ends before.
+
+    now: seconds since 1970.
+    """
+    return min(interval_s, HOUR_S - (now - AFTER_HOUR_S) % HOUR_S)

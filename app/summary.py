@@ -1,0 +1,50 @@
+"""Hourly counts into the Postgres table event_summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from app import metrics
+from app.postgres import Postgres
+from app.sql import load_queries
+
+SINK = "summary"
+
+SummaryRow = tuple[str, datetime, str, int]  # url, UTC hour (aware), type, count so far
+
+
+class SummaryWriter:
+    """Raises counts, never lowers them: a late or repeated write changes nothing."""
+
+    def __init__(self, dsn: str) -> None:
+        self._postgres = Postgres(dsn, "event-counter summary")
+        self._sql = load_queries()
+
+    async def position(self, partition: int) -> int | None:
+        """Return the offset of `counts` that the table includes; None: not known.
+
+        Raises UnavailableError when Postgres is away.
+        """
+        async with self._postgres.transaction() as connection:
+            found: int | None = await connection.fetchval(self._sql["summary.position"], partition)
+            return found
+
+    async def write(self, partition: int, rows: Sequence[SummaryRow], position: int | None) -> bool:
+        """Write absolute counts, and with the last ones the position they include; return True.
+
+        position: None while more rows of the same refresh follow. Raises UnavailableError.
+        """
+        with metrics.sink_seconds.labels(SINK).time():
+            async with self._postgres.transaction() as connection:
+                if rows:
+                    columns = [list(column) for column in zip(*rows, strict=True)]
+                    await connection.execute(self._sql["summary.upsert"], *columns)
+                if position is not None:
+                    await connection.execute(self._sql["summary.move"], partition, position)
+        metrics.sink_rows.labels(SINK).inc(len(rows))
+        return True
+
+    async def close(self) -> None:
+        """Disconnect; the next call connects again."""
+        self._postgres.close()

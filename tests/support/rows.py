@@ -1,0 +1,56 @@
+"""A table in memory, as a refresher sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+class MemoryRows:
+    """Rows by key and partition; merge() is what a batch of `counts` does to a table."""
+
+    def __init__(self, *partitions: int, started_at: int = 0, chunk: int = 5000) -> None:
+        self.owned = set(partitions)
+        self.started = started_at
+        self.merged_to = -1
+        self.reads = 0
+        self._chunk = chunk
+        self._rows: dict[int, dict[Any, Any]] = {}
+        self._changed: dict[int, set[Any]] = {}
+
+    def merge(self, partition: int, key: Any, row: Any, position: int) -> None:
+        """Merge a row; position: of `counts` afterwards."""
+        self._rows.setdefault(partition, {})[key] = row
+        self._changed.setdefault(partition, set()).add(key)
+        self.merged_to = position
+
+    def recover(self, started_at: int) -> MemoryRows:
+        """Return the table as the next owner recovers it."""
+        new = MemoryRows(*self.owned, started_at=started_at, chunk=self._chunk)
+        new._rows = {partition: dict(rows) for partition, rows in self._rows.items()}
+        return new
+
+    def partitions(self) -> set[int]:
+        """As RowSource."""
+        return self.owned
+
+    def started_at(self, _partition: int) -> int:
+        """As RowSource."""
+        return self.started
+
+    def take(self, partition: int) -> tuple[list[Any], int]:
+        """As RowSource."""
+        rows = self._rows.get(partition, {})
+        return [rows[key] for key in self._changed.pop(partition, set())], self.merged_to
+
+    def put_back(self, partition: int, rows: Sequence[Any]) -> None:
+        """As RowSource."""
+        keys = {key for key, row in self._rows.get(partition, {}).items() if row in rows}
+        self._changed.setdefault(partition, set()).update(keys)
+
+    def every(self, partition: int) -> Iterator[list[Any]]:
+        """As RowSource; counts how often all rows were asked for."""
+        self.reads += 1
+        rows = list(self._rows.get(partition, {}).values())
+        for begin in range(0, len(rows), self._chunk):
+            yield rows[begin : begin + self._chunk]
