@@ -175,3 +175,11 @@ async def start_worker(tmp_path: Path) -> AsyncIterator[StartWorker]:
     yield start
     for worker in workers:
         worker.child.kill()
+
+
+@pytest.fixture
+async def settings_of_a_copy(settings: Settings) -> dict[str, str]:
+    """Return the settings of `event-counter run` on the parts that all tests share."""
+    given = settings.to_env()
+    names = ("HTTP_PORT", "DATA_DIR", "KAFKA", "POSTGRES", "REDIS", "NAMESPACE")
+    return {name.lower(): given[f"EVENT_COUNTER_{name}"] for name in names}

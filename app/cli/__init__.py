@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 
 import click
 
-from app.errors import CounterError, StartError
+from app.errors import CounterError
 
 COMMANDS = {  # name: module with a click command named `command`
     "run": "app.cli.run",
@@ -40,6 +41,8 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one line on stderr, exit 1."""
+    # What goes wrong is told in our own words; a worker sets up its log itself.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         sys.exit(group.main(prog_name="event-counter", standalone_mode=False))
     except click.ClickException as exc:
@@ -47,14 +50,12 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except StartError as exc:
-        fail(exc)
     except CounterError as exc:
         fail(exc)
 
 
 def fail(error: CounterError) -> None:
     """Print the error in one line and exit."""
-    text = " ".join(f"{error}. {error.hint}".split()).removesuffix(" ")
-    click.echo(f"event-counter: {text}", err=True)
+    text = f"{error}".rstrip(".") + f". {error.hint}"
+    click.echo(f"event-counter: {' '.join(text.split())}", err=True)
     sys.exit(1)

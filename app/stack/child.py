@@ -88,7 +88,7 @@ class Child:
             self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
 
     def sweep(self) -> None:
-        """Kill what is left of an earlier start, also by another parent: its ports are free then."""
+        """Kill what is left of an earlier start, so that its ports are free again."""
         self.kill()
         kill_leftover(self._pid_file)
 

