@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import cache
+from functools import cache, partial
 from time import monotonic, time
 from typing import Any
 
@@ -16,8 +16,8 @@ from app.transport import Batch, kafka_producer
 from tables.partials import Partials
 
 BEHIND_BATCH = 4000  # records in one fetch: there is a backlog, larger flushes pay off
-BEHIND_FLUSH_S = 1.0
-FLUSH_ROWS = 50_000  # rows; more would only need memory
+BEHIND_FLUSH_S = 3.0  # half a session timeout: a revocation waits for the flush
+FLUSH_ROWS = 250_000  # changed rows that wait; 100 MB
 
 
 def register(
@@ -33,11 +33,15 @@ def register(
         stream = stream.noack()
         async for event in stream.events():
             batch: Batch = event.value
-            await absorb(app, partials, counters, names.rejected, batch)
             pace.note(len(batch))
+            await absorb(app, partials, counters, names.rejected, batch)
+            message = event.message
+            message.value = None  # it waits for the flush, its records need not
+            partials.absorbed(
+                batch[0].partition, batch.after, partial(message.ack, app.consumer)
+            )
             if partials.dirty_rows > FLUSH_ROWS:
                 await partials.flush()
-            await stream.ack(event)  # committed only after the flush, see Partials.before_commit
             yield len(batch)
 
     @app.timer(interval=settings.flush_interval_s, name="flush_partials")
@@ -60,7 +64,6 @@ async def absorb(
 
     first, last = batch[0].offset, batch[-1].offset
     partials.absorb(partition, counters.fold(decoded.events, now), first, last, fold_after)
-    partials.read_to(partition, batch.after)
     for record, error in decoded.rejected:
         metrics.events_rejected.labels(error.code).inc()
         key, value = reject_record(record, error)

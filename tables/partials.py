@@ -10,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from time import time
 from typing import Any
 
 import msgspec
 
 from app.counters import Cells, Counters, Rows, counts_partition, row_key
-from tables.batch_table import BatchTable, RecordBatches
+from tables.batch_table import BatchTable
 
 Partial = tuple[int, Cells]
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
+FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -50,6 +52,7 @@ class Partials(BatchTable):
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
         self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
         self._read_to: dict[int, int] = {}
+        self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
         self._lock = asyncio.Lock()
 
     def absorb(
@@ -72,9 +75,13 @@ class Partials(BatchTable):
                 cells = fold_after(seen).get(row, {})  # noqa: PLW2901
             cache[row] = (last, _add(counted, cells))
 
-    def read_to(self, partition: int, position: int) -> None:
-        """Note that everything below this position of a source partition is absorbed."""
+    def absorbed(self, partition: int, position: int, done: Callable[[], object]) -> None:
+        """Note that everything below a position of a source partition is absorbed.
+
+        done: called after the flush that holds it, so that it may be committed.
+        """
         self._read_to[partition] = position
+        self._done[partition].append(done)
 
     @property
     def dirty_rows(self) -> int:
@@ -84,48 +91,47 @@ class Partials(BatchTable):
     async def flush(self) -> None:
         """Publish, store and log what changed since the last flush."""
         async with self._lock:  # a commit must not overtake a flush that is still sending
-            for partition, rows in list(self._dirty.items()):
-                if not rows and partition not in self._read_to:
-                    continue
-                self._dirty[partition] = set()
-                try:
-                    await self._flush_partition(partition, rows)
-                except BaseException:
-                    self._dirty[partition] |= rows
-                    raise
+            for partition in list(self._read_to):
+                await self._flush_partition(partition)
 
-    async def before_commit(self) -> None:
-        """Flush, then wait for Kafka's acknowledgement."""
+    async def before_release(self) -> None:
+        """Called by the transport before a revocation or a stop: finish what is begun."""
         await self.flush()
-        await self.drain()
 
-    async def _flush_partition(self, partition: int, dirty: set[bytes]) -> None:
-        cache = self._cache[partition]
-        published = self._publish(partition, dirty, cache)
-        for target, records in published.items():
-            await self.send(partition, self._counts_topic, target, records)
-        await self.write(partition, {row: _encode(cache[row]) for row in dirty})
-        if len(cache) > CACHE_MAX and not self._dirty[partition]:
-            cache.clear()
+    async def _flush_partition(self, partition: int) -> None:
+        """Flush in chunks, so that queries get their turn; then it may be committed."""
+        rows, cache = self._dirty.pop(partition, set()), self._cache[partition]
+        position, done = self._read_to.pop(partition), self._done.pop(partition, [])
+        parts = list(chunks(rows, FLUSH_CHUNK)) or [[]]
+        for part in parts:
+            changed = {row: cache[row] for row in part}
+            await self._publish(partition, changed, position if part is parts[-1] else None)
+            await self.write(partition, {row: _encode(value) for row, value in changed.items()})
+            await asyncio.sleep(0)
+        for call in done:
+            call()
+        if len(cache) > CACHE_MAX:
+            self._trim(partition)
 
-    def _publish(
-        self, partition: int, dirty: Iterable[bytes], cache: dict[bytes, Partial]
-    ) -> dict[int, RecordBatches]:
-        """Return the records for each partition of `counts`, a mark at the end of each."""
-        source, specs, targets = (
-            SOURCE.pack(partition),
-            self._counters.by_number,
-            self._counts_partitions,
-        )
-        published = {target: self.record_batches() for target in range(targets)}
-        for row in dirty:
+    def _trim(self, partition: int) -> None:
+        """Forget rows that are not waiting for a flush."""
+        cache, dirty = self._cache[partition], self._dirty[partition]
+        self._cache[partition] = {row: cache[row] for row in dirty}
+
+    async def _publish(
+        self, partition: int, changed: dict[bytes, Partial], position: int | None
+    ) -> None:
+        """Send rows to the partitions of `counts` that own their keys; with the last, the mark."""
+        source, specs = SOURCE.pack(partition), self._counters.by_number
+        targets = self._counts_partitions
+        published = [self.record_batches() for _ in range(targets)]
+        for row, (_, cells) in changed.items():
             target = counts_partition(row_key(row, specs[row[0]]), targets)
-            published[target].append(row + source, _encode(cache[row][1]))
-        position = self._read_to.pop(partition, None)
-        if position is not None:
-            for records in published.values():
+            published[target].append(row + source, _encode(cells))
+        for target, records in enumerate(published):
+            if position is not None:
                 records.append(MARK + source, _encode({0: position}))
-        return published
+            await self.send(partition, self._counts_topic, target, records)
 
     def _load(self, partition: int, rows: Rows) -> dict[bytes, Partial]:
         cache = self._cache[partition]
@@ -140,10 +146,15 @@ class Partials(BatchTable):
         """The value that has read further: a zombie's late write lowers nothing."""
         return new if _decode(new)[0] > _decode(old)[0] else old
 
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As BatchTable; a flush that has begun ends first."""
+        async with self._lock:
+            await super().on_rebalance(*args, **kwargs)
+
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._cache, self._dirty, self._read_to):
+        for state in (self._cache, self._dirty, self._read_to, self._done):
             state.clear()
 
     async def expire(self, partitions: Iterable[int]) -> int:
@@ -179,3 +190,10 @@ def _add(counted: Cells, cells: Cells) -> Cells:
     for slot, count in cells.items():
         total[slot] = total.get(slot, 0) + count
     return total
+
+
+def chunks(rows: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """Cut rows into lists of at most `size`."""
+    left = iter(rows)
+    while chunk := list(islice(left, size)):
+        yield chunk

@@ -115,6 +115,7 @@ class BatchConsumer(driver.Consumer):
         end = monotonic() + self.finish_timeout
         try:
             while self._busy() and monotonic() < end and not self._failed:
+                await asyncio.wait_for(self._call_tables("before_release"), self.finish_timeout)
                 await asyncio.sleep(0.005)
             if self._open and not self._failed:
                 for _ in range(2):  # False: perhaps somebody else was just committing
@@ -238,13 +239,16 @@ class BatchConsumer(driver.Consumer):
     async def _handle_attached(self, commit_offsets: Any) -> None:
         """Runs when the offsets are chosen and before they are committed."""
         try:
-            for table in list(self.app.tables.values()):
-                if hasattr(table, "before_commit"):
-                    await table.before_commit()
+            await self._call_tables("before_commit")
         except Exception as exc:
             await self.fail(exc)
             raise
         await super()._handle_attached(commit_offsets)
+
+    async def _call_tables(self, hook: str) -> None:
+        for table in list(self.app.tables.values()):
+            if hasattr(table, hook):
+                await getattr(table, hook)()
 
     async def on_task_error(self, exc: BaseException) -> None:
         """Stop, for an agent of a batch topic: called before its stream would acknowledge."""

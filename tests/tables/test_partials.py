@@ -30,7 +30,7 @@ def absorb(partials: Partials, counters: Counters, first: int, end: int) -> None
         return counters.fold(events, NOW.timestamp())
 
     partials.absorb(0, fold_after(-1), first, end - 1, fold_after)
-    partials.read_to(0, end)
+    partials.absorbed(0, end, lambda: None)
 
 
 def counted(partials: Partials, counters: Counters) -> dict[str, int]:
