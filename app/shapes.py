@@ -7,6 +7,7 @@ everywhere. The slow path of app.event.decode().
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,18 +48,48 @@ NAMES = {
     "category": ("category", "event_category"),
 }
 SHOWN_MAX = 60  # characters of a bad value in its error message
+DEPTH_MAX = 100  # levels; what Python can take depends on who calls, and must not decide
 MILLISECONDS_FROM = 100_000_000_000  # as seconds: the year 5138; as milliseconds: 1973
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_NO_BRACKET = bytes(byte for byte in range(256) if byte not in b"{[]}")
 
 
 def parse(value: bytes, record_ms: int) -> Event:
     """Return the event in the bytes of one record of any shape; as app.event.decode()."""
     if len(value) > EVENT_MAX_BYTES:
         raise TooLargeError(f"the event has {len(value)} bytes")
+    if may_be_deep(value) and _depth(value) > DEPTH_MAX:
+        raise InvalidFieldError(f"the event is nested deeper than {DEPTH_MAX} levels")
     try:
         data = msgspec.json.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise MalformedJsonError(f"not JSON: {exc}") from exc
     return from_json(data, record_ms)
+
+
+def is_utf8(value: bytes) -> bool:
+    """Whether bytes are UTF-8; msgspec does not look at what it skips."""
+    try:
+        return value.isascii() or bool(value.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def may_be_deep(value: bytes) -> bool:
+    """Whether JSON has enough brackets to be nested deeper than DEPTH_MAX."""
+    if value.rfind(b"{", 1) < 0 and b"[" not in value:
+        return False
+    return value.count(b"{") + value.count(b"[") > DEPTH_MAX
+
+
+def _depth(value: bytes) -> int:
+    """Return the levels of nesting; of text that is no JSON, any number."""
+    depth = deepest = 0
+    for bracket in _STRING.sub(b"", value).translate(None, _NO_BRACKET):
+        depth += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def from_json(data: object, record_ms: int) -> Event:

@@ -1,0 +1,60 @@
+"""From an event to its record: key, uuid, time of receipt, size."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from app.decoding import decode
+from app.errors import TooLargeError
+from app.event import Event, at_ms
+from app.packing import pack
+from tests.support.random_events import NOW_MS
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"user_id": "u", "session_id": "s", "ip": "i", "uuid": "x"}, "u"),
+        ({"user_id": "", "session_id": "s", "ip": "i", "uuid": "x"}, "s"),
+        ({"ip": "i", "uuid": "x"}, "i"),
+        ({"uuid": "é"}, "é"),
+    ],
+)
+def test_the_key_is_the_user_else_the_session_else_the_ip_else_the_uuid(
+    fields: dict[str, Any], key: str
+) -> None:
+    assert pack(Event(type="A", **fields), NOW_MS)[0] == key.encode()
+
+
+def test_a_missing_uuid_is_made_and_is_the_key_of_last_resort() -> None:
+    made = set()
+    for _ in range(1000):
+        key, value, _ = pack(Event(type="A"), NOW_MS)
+        assert json.loads(value)["uuid"] == key.decode()
+        parsed = uuid.UUID(key.decode())
+        assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
+        made.add(key)
+    assert len(made) == 1000
+
+
+def test_received_at_is_the_collectors_whatever_the_sender_says() -> None:
+    event = decode(b'{"type":"A","received_at":"2024-03-15T14:30:00Z"}', NOW_MS)
+    assert json.loads(pack(event, NOW_MS)[1])["received_at"] == "2026-09-21T14:13:20Z"
+
+
+def test_a_time_that_the_sender_did_not_give_is_left_to_the_record() -> None:
+    _, value, timestamp_ms = pack(decode(b'{"type":"A"}', NOW_MS), NOW_MS)
+    assert "timestamp" not in json.loads(value)
+    assert timestamp_ms == NOW_MS
+    assert decode(value, timestamp_ms).timestamp == at_ms(NOW_MS)
+
+
+def test_an_event_that_grows_too_large_is_not_acknowledged() -> None:
+    numbers = ",".join(["1e9"] * 8000)  # 1000000000.0 in canonical form
+    event = decode(b'{"type":"A","properties":{"n":[%s]}}' % numbers.encode(), NOW_MS)
+    with pytest.raises(TooLargeError):
+        pack(event, NOW_MS)
