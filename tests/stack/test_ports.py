@@ -1,0 +1,45 @@
+"""Ports stay the same over restarts, and give way where somebody else listens."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from app.stack.ports import LOOPBACK, Ports, accepts, free_port, is_free
+
+
+def test_a_port_is_remembered_until_somebody_else_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    port = Ports(file).take("kafka")
+    assert Ports(file).take("kafka") == port
+    with socket.create_server((LOOPBACK, port)):
+        assert not is_free(port)
+        other = Ports(file).take("kafka")
+    assert other != port
+    assert Ports(file).take("kafka") == other
+
+
+def test_two_names_never_share_a_port(tmp_path: Path) -> None:
+    ports = Ports(tmp_path / "ports.json")
+    taken = {ports.take(f"worker-{number}") for number in range(30)}
+    assert len(taken) == 30
+
+
+def test_a_promised_port_is_avoided(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    port = Ports(file).take("count-1")
+    assert Ports(file).take("count-1", avoid=port) != port
+
+
+def test_a_damaged_file_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    file.write_text("{", "utf-8")
+    port = Ports(file).take("redis")
+    assert Ports(file).take("redis") == port
+
+
+async def test_a_port_accepts_once_somebody_listens() -> None:
+    port = free_port()
+    assert not await accepts(port)
+    with socket.create_server((LOOPBACK, port)):
+        assert await accepts(port)
