@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import cache, partial
 from time import monotonic, time
 from typing import Any
@@ -16,7 +16,8 @@ from app.transport import Batch, kafka_producer
 from tables.partials import Partials
 
 BEHIND_BATCH = 4000  # records in one fetch: there is a backlog, larger flushes pay off
-BEHIND_FLUSH_S = 3.0  # half a session timeout: a revocation waits for the flush
+BEHIND_FLUSH_S = 10.0
+BEHIND_PAUSE_S = 0.3  # without a batch for so long the backlog is done
 FLUSH_ROWS = 250_000  # changed rows that wait; 100 MB
 
 
@@ -37,9 +38,7 @@ def register(
             await absorb(app, partials, counters, names.rejected, batch)
             message = event.message
             message.value = None  # it waits for the flush, its records need not
-            partials.absorbed(
-                batch[0].partition, batch.after, partial(message.ack, app.consumer)
-            )
+            partials.absorbed(batch[0].partition, batch.after, partial(message.ack, app.consumer))
             if partials.dirty_rows > FLUSH_ROWS:
                 await partials.flush()
             yield len(batch)
@@ -73,21 +72,24 @@ async def absorb(
 
 
 class FlushPace:
-    """When to flush: at every tick of the timer, or rarely while there is a backlog."""
+    """When to flush: at every tick of the timer, or rarely while there is a backlog.
 
-    def __init__(self) -> None:
-        self._behind = False
-        self._last = 0.0
+    A row that changes ten times between two flushes is written, sent and merged once; and while
+    the newest events wait in Kafka, nobody misses the ones before them.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._behind_at = self._flushed_at = -BEHIND_FLUSH_S
 
     def note(self, records: int) -> None:
         """Learn from the size of a fetch."""
-        self._behind = records >= BEHIND_BATCH
+        self._behind_at = self._clock() if records >= BEHIND_BATCH else -BEHIND_FLUSH_S
 
     def due(self) -> bool:
         """Whether to flush now."""
-        now = monotonic()
-        if self._behind and now - self._last < BEHIND_FLUSH_S:
+        now = self._clock()
+        if now - self._behind_at < BEHIND_PAUSE_S and now - self._flushed_at < BEHIND_FLUSH_S:
             return False
-        self._last = now
-        self._behind = False
+        self._flushed_at = now
         return True

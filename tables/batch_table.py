@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import rocksdict
@@ -69,19 +69,21 @@ class BatchTable(Table):
 
     # -- writing --------------------------------------------------------------------------
 
-    async def write(
-        self, partition: int, rows: Mapping[bytes, bytes], deleted: Iterable[bytes] = ()
-    ) -> None:
-        """Write rows to RocksDB and the changelog; before_commit() awaits the latter."""
+    async def write(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write rows to RocksDB and the changelog; before_commit() awaits the latter.
+
+        rows: (key, value, or None to delete); sorted by key they cost RocksDB half.
+        """
         changes = rocksdict.WriteBatch(raw_mode=True)
-        records = self.record_batches()
-        for key, value in rows.items():
-            changes.put(key, value)
-            records.append(key, value)
-        for key in deleted:
-            changes.delete(key)
-            records.append(key, None)
+        put = changes.put
+        for key, value in rows:
+            if value is None:
+                changes.delete(key)
+            else:
+                put(key, value)
         self.db(partition).write(changes)
+        records = self.record_batches()
+        records.extend(rows)
         await self.send(
             partition, self.changelog_topic.get_topic_name(), partition, records, own=True
         )
@@ -96,6 +98,8 @@ class BatchTable(Table):
         """Hand records to the producer; before_commit() awaits them for the source partition."""
         producer = kafka_producer(self.app)
         for builder in records.builders:
+            if not builder.record_count():
+                continue
             builder.close()
             sent = await producer.send_batch(builder, topic, partition=partition)
             self._pending[source].append((sent, builder.record_count(), own))
@@ -190,17 +194,20 @@ class RecordBatches:
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
-        self._append: Any = None  # of the last builder
         self.builders: list[Any] = []
 
-    def append(self, key: bytes, value: bytes | None) -> None:
-        """Add a record; begins another batch when one is full."""
-        if self._append is None or self._append(timestamp=None, key=key, value=value) is None:
-            builder = self._producer.create_batch()
-            self.builders.append(builder)
-            self._append = builder.append
-            if builder.append(timestamp=None, key=key, value=value) is None:
-                raise ValueError(f"a record of {len(value or b'')} bytes does not fit a batch")
+    def extend(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Add (key, value) records; begins another batch when one is full."""
+        append = self.builders[-1].append if self.builders else self._begin()
+        for key, value in records:
+            if append(timestamp=None, key=key, value=value) is None:
+                append = self._begin()
+                if append(timestamp=None, key=key, value=value) is None:
+                    raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
+
+    def _begin(self) -> Any:
+        self.builders.append(self._producer.create_batch())
+        return self.builders[-1].append
 
 
 def scan_keys(db: Any, begin: bytes) -> Iterator[bytes]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from time import time
 from typing import Any
 
@@ -29,7 +28,7 @@ FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, dict[int, int]]).decode
+decode_partial = msgspec.msgpack.Decoder(tuple[int, dict[int, int]]).decode
 NEW: Partial = (-1, {})
 
 
@@ -73,7 +72,7 @@ class Partials(BatchTable):
                 if seen >= last:
                     continue
                 cells = fold_after(seen).get(row, {})  # noqa: PLW2901
-            cache[row] = (last, _add(counted, cells))
+            cache[row] = (last, _added(counted, cells))
 
     def absorbed(self, partition: int, position: int, done: Callable[[], object]) -> None:
         """Note that everything below a position of a source partition is absorbed.
@@ -102,11 +101,12 @@ class Partials(BatchTable):
         """Flush in chunks, so that queries get their turn; then it may be committed."""
         rows, cache = self._dirty.pop(partition, set()), self._cache[partition]
         position, done = self._read_to.pop(partition), self._done.pop(partition, [])
-        parts = list(chunks(rows, FLUSH_CHUNK)) or [[]]
-        for part in parts:
-            changed = {row: cache[row] for row in part}
-            await self._publish(partition, changed, position if part is parts[-1] else None)
-            await self.write(partition, {row: _encode(value) for row, value in changed.items()})
+        keys = sorted(rows)
+        for begin in range(0, max(1, len(keys)), FLUSH_CHUNK):
+            changed = [(row, _encode(cache[row])) for row in keys[begin : begin + FLUSH_CHUNK]]
+            last = begin + FLUSH_CHUNK >= len(keys)
+            await self._publish(partition, changed, position if last else None)
+            await self.write(partition, changed)
             await asyncio.sleep(0)
         for call in done:
             call()
@@ -119,18 +119,20 @@ class Partials(BatchTable):
         self._cache[partition] = {row: cache[row] for row in dirty}
 
     async def _publish(
-        self, partition: int, changed: dict[bytes, Partial], position: int | None
+        self, partition: int, changed: Sequence[tuple[bytes, bytes | None]], position: int | None
     ) -> None:
         """Send rows to the partitions of `counts` that own their keys; with the last, the mark."""
         source, specs = SOURCE.pack(partition), self._counters.by_number
         targets = self._counts_partitions
-        published = [self.record_batches() for _ in range(targets)]
-        for row, (_, cells) in changed.items():
+        mark = [] if position is None else [(MARK, _encode((position, {0: position})))]
+        published: list[list[tuple[bytes, bytes | None]]] = [[] for _ in range(targets)]
+        for row, value in changed:
             target = counts_partition(row_key(row, specs[row[0]]), targets)
-            published[target].append(row + source, _encode(cells))
-        for target, records in enumerate(published):
-            if position is not None:
-                records.append(MARK + source, _encode({0: position}))
+            published[target].append((row + source, value))
+        for target, rows in enumerate(published):
+            records = self.record_batches()
+            records.extend(rows)
+            records.extend((key + source, value) for key, value in mark)
             await self.send(partition, self._counts_topic, target, records)
 
     def _load(self, partition: int, rows: Rows) -> dict[bytes, Partial]:
@@ -139,12 +141,12 @@ class Partials(BatchTable):
         if missing:
             values = self.db(partition).get(missing)
             for row, value in zip(missing, values, strict=True):
-                cache[row] = NEW if value is None else _decode(value)
+                cache[row] = NEW if value is None else decode_partial(value)
         return cache
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The value that has read further: a zombie's late write lowers nothing."""
-        return new if _decode(new)[0] > _decode(old)[0] else old
+        return new if decode_partial(new)[0] > decode_partial(old)[0] else old
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
@@ -171,29 +173,17 @@ class Partials(BatchTable):
         return dropped
 
     async def _expire_rows(self, partition: int, rows: list[bytes]) -> None:
-        source, specs = SOURCE.pack(partition), self._counters.by_number
-        published = {target: self.record_batches() for target in range(self._counts_partitions)}
         for row in rows:
-            target = counts_partition(row_key(row, specs[row[0]]), self._counts_partitions)
-            published[target].append(row + source, None)
             self._cache[partition].pop(row, None)
-        for target, records in published.items():
-            await self.send(partition, self._counts_topic, target, records)
-        await self.write(partition, {}, deleted=rows)
+        deleted = [(row, None) for row in rows]
+        await self._publish(partition, deleted, None)
+        await self.write(partition, deleted)
 
 
-def _add(counted: Cells, cells: Cells) -> Cells:
-    """Return the sum of both; neither is changed, the old one may be waiting for its flush."""
+def _added(counted: Cells, cells: Cells) -> Cells:
+    """Add cells to what is counted, in place; a new row takes the cells themselves."""
     if not counted:
         return cells
-    total = counted.copy()
     for slot, count in cells.items():
-        total[slot] = total.get(slot, 0) + count
-    return total
-
-
-def chunks(rows: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    """Cut rows into lists of at most `size`."""
-    left = iter(rows)
-    while chunk := list(islice(left, size)):
-        yield chunk
+        counted[slot] = counted.get(slot, 0) + count
+    return counted

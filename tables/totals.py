@@ -15,7 +15,7 @@ import msgspec
 
 from app.counters import DAY, FOREVER, Cells, Counters, counts_partition
 from tables.batch_table import BatchTable, scan_prefix
-from tables.partials import EXPIRE_CHUNK, MARK
+from tables.partials import EXPIRE_CHUNK, MARK, decode_partial
 
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -52,11 +52,11 @@ class Totals(BatchTable):
             cells = rows.get(row)
             if cells is None:
                 cells = rows[row] = cache[row]
-            for slot, count in _decode(value).items():
+            for slot, count in decode_partial(value)[1].items():
                 if cells.get(source | slot, 0) < count:
                     cells[source | slot] = count
         # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.
-        await self.write(partition, {row: _encode(cells) for row, cells in rows.items()})
+        await self.write(partition, [(row, _encode(rows[row])) for row in sorted(rows)])
         for changes in self._watchers:
             changes.note(partition, rows, after)
         if len(cache) > CACHE_MAX:
@@ -96,7 +96,7 @@ class Totals(BatchTable):
                 while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
                     for row in rows:
                         self._cache[partition].pop(row, None)
-                    await self.write(partition, {}, deleted=rows)
+                    await self.write(partition, [(row, None) for row in rows])
                     dropped += len(rows)
         return dropped
 
