@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TextIO
@@ -25,7 +26,6 @@ class TimedConsole:
     def step(self, text: str) -> None:
         """Print a line that stays."""
         self._print(text, "\n")
-        self._replaceable = False
 
     def progress(self, text: str) -> None:
         """Print a line that may be replaced; in a file or pipe, only some of them."""
@@ -36,7 +36,17 @@ class TimedConsole:
             self._said = time.monotonic()
             self._print(text, "\n")
 
+    def block(self, text: str) -> None:
+        """Print lines as they are."""
+        self._write(f"{text}\n")
+
     def _print(self, text: str, end: str) -> None:
+        self._write(f"[{self.seconds():6.1f} s] {text}{end}")
+
+    def _write(self, text: str) -> None:
         start = "\r\x1b[K" if self._replaceable else ""
-        self._out.write(f"{start}[{self.seconds():6.1f} s] {text}{end}")
-        self._out.flush()
+        self._replaceable = False
+        # A terminal or pipe that is gone must not keep us from stopping everything in order.
+        with contextlib.suppress(OSError, ValueError):
+            self._out.write(f"{start}{text}")
+            self._out.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import click
 
@@ -12,6 +13,7 @@ from app.cli.console import TimedConsole
 from app.settings import Settings
 from app.stack.supervisor import Supervisor
 
+IMPATIENT_S = 2.0  # make passes a signal on: one Ctrl-C or kill may arrive twice
 READY = """
 Ready after {seconds:.1f} s. Ctrl-C stops all of it; the state stays in {folder}
   HTTP      {http}
@@ -33,19 +35,20 @@ def command() -> None:
 
 
 async def supervise(settings: Settings, console: TimedConsole) -> None:
-    """Run until a signal; the second signal ends everything without asking."""
+    """Run until a signal; another one a while later ends everything at once."""
     supervisor = Supervisor(settings, console)
     running = asyncio.ensure_future(
-        supervisor.run(lambda now: click.echo(ready_text(now, console.seconds())))
+        supervisor.run(lambda now: console.block(ready_text(now, console.seconds())))
     )
-    signals = []
+    asked = 0.0
 
     def stop() -> None:
-        signals.append(True)
-        if len(signals) == 1:
+        nonlocal asked
+        if not asked:
+            asked = time.monotonic()
             console.step("stopping")
             running.cancel()
-        else:
+        elif time.monotonic() - asked > IMPATIENT_S:
             supervisor.kill()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
