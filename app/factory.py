@@ -14,6 +14,8 @@ import agents.count_events
 import agents.expire_rows
 import agents.merge_counts
 import agents.publish_totals
+import agents.refresh_live
+import agents.refresh_summary
 import agents.store_events
 import web.collect
 import web.counts
@@ -21,13 +23,17 @@ import web.forward
 import web.health
 import web.report
 from app.collector import Collector
+from app.counters import Counters
 from app.errors import SettingsError
 from app.event_store import EventStore
+from app.live import LiveCounts
 from app.ownership import Ownership
 from app.settings import Names, Settings
+from app.summary import SummaryWriter
 from app.transport import BatchTransport, batch_scheduler
 from tables.counters import declare
 from tables.partials import Partials
+from tables.row_sources import LiveRows, SummaryRows
 from tables.totals import Totals
 from web.server import Server
 
@@ -161,11 +167,25 @@ def _count(settings: Settings) -> faust.App:
     agents.merge_counts.register(app, counts, totals)
     agents.publish_totals.register(app, totals, owned, settings)
     agents.expire_rows.register(app, partials, totals, sources, owned)
+    _refresh(app, settings, totals, owned, counters)
 
     web.health.register(app, lambda: _ready(app))
     web.report.register(app, totals, owned)
     web.counts.register(app, totals, owned, counters)
     return app
+
+
+def _refresh(
+    app: faust.App, settings: Settings, totals: Totals, owned: Ownership, counters: Counters
+) -> None:
+    """Keep event_summary and Redis up to date, where they have an address."""
+    if dsn := settings.postgres.get_secret_value():
+        summary = SummaryRows(totals, owned, counters)
+        writer = SummaryWriter(dsn)
+        agents.refresh_summary.register(app, summary, writer, settings.summary_interval_s)
+    if url := settings.redis.get_secret_value():
+        live = LiveRows(totals, owned, counters)
+        agents.refresh_live.register(app, live, LiveCounts(url), settings.redis_interval_s)
 
 
 def _store(settings: Settings) -> faust.App:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, islice
 
@@ -39,7 +39,7 @@ class SummaryRows:
         rows, position = self._changes.take(partition)
         return [made for row in rows for made in self._rows(partition, row)], position
 
-    def put_back(self, partition: int, rows: list[SummaryRow]) -> None:
+    def put_back(self, partition: int, rows: Sequence[SummaryRow]) -> None:
         """Keep rows that could not be written for the next take."""
         keys = set()
         for url, hour, label, _ in rows:
@@ -82,7 +82,7 @@ class LiveRows:
         urls = {self._spec.parse(row)[0] for row in rows} | self._again.pop(partition, set())
         return [self._row(url) for url in urls], position
 
-    def put_back(self, partition: int, rows: list[LiveRow]) -> None:
+    def put_back(self, partition: int, rows: Sequence[LiveRow]) -> None:
         """Keep rows that could not be written for the next take."""
         self._again[partition].update(url for url, _ in rows)
 
