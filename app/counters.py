@@ -141,6 +141,14 @@ class Counters(Mapping[str, CounterSpec]):
     def __len__(self) -> int:
         return len(self._specs)
 
+    def layout(self) -> dict[int, int]:
+        """Return {number: how its rows are laid out}; rows of another layout cannot be read."""
+        return {
+            number: (spec.window or 0) * 2 + (spec.retention is None)
+            for number, spec in self.by_number.items()
+            if not spec.sum_of
+        }
+
     def stored(self, name: str) -> CounterSpec:
         """Return the counter whose rows answer for this one."""
         spec = self._specs[name]

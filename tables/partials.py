@@ -17,12 +17,14 @@ from typing import Any
 import msgspec
 
 from app.counters import Cells, Counters, Rows, counts_partition, row_key
+from app.errors import SettingsError
 from tables.batch_table import BatchTable
 
 Partial = tuple[int, Cells]
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
+LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
@@ -52,6 +54,7 @@ class Partials(BatchTable):
         self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
         self._read_to: dict[int, int] = {}
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
+        self._checked: set[int] = set()
         self._lock = asyncio.Lock()
 
     def absorb(
@@ -62,6 +65,7 @@ class Partials(BatchTable):
         rows: what all events of the batch add up to. first, last: their offsets.
         fold_after: offset -> rows of the events above it, for a row that has seen part of them.
         """
+        self.check_layout(partition)
         cache = self._load(partition, rows)
         dirty = self._dirty[partition]
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
@@ -73,6 +77,27 @@ class Partials(BatchTable):
                     continue
                 cells = fold_after(seen).get(row, {})  # noqa: PLW2901
             cache[row] = (last, _added(counted, cells))
+
+    def check_layout(self, partition: int) -> None:
+        """Raise SettingsError where the rows were written under another set of counters.
+
+        A setting that changes how a counter is kept would otherwise begin it anew at 0, silently.
+        """
+        if partition in self._checked:
+            return
+        layout = self._counters.layout()
+        stored = self.db(partition).get(LAYOUT)
+        if stored is not None:
+            before = decode_partial(stored)[1]
+            if changed := {number for number in before if layout.get(number) != before[number]}:
+                raise SettingsError(
+                    f"counters {sorted(changed)} were kept in another way until now; set "
+                    "EVENT_COUNTER_HOURLY_RETENTION_DAYS back, or count anew under another "
+                    "EVENT_COUNTER_NAMESPACE"
+                )
+        self._cache[partition][LAYOUT] = (len(layout), layout)
+        self._dirty[partition].add(LAYOUT)
+        self._checked.add(partition)
 
     def absorbed(self, partition: int, position: int, done: Callable[[], object]) -> None:
         """Note that everything below a position of a source partition is absorbed.
@@ -127,6 +152,8 @@ class Partials(BatchTable):
         mark = [] if position is None else [(MARK, _encode((position, {0: position})))]
         published: list[list[tuple[bytes, bytes | None]]] = [[] for _ in range(targets)]
         for row, value in changed:
+            if row == LAYOUT:
+                continue
             target = counts_partition(row_key(row, specs[row[0]]), targets)
             published[target].append((row + source, value))
         for target, rows in enumerate(published):
@@ -156,7 +183,7 @@ class Partials(BatchTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._cache, self._dirty, self._read_to, self._done):
+        for state in (self._cache, self._dirty, self._read_to, self._done, self._checked):
             state.clear()
 
     async def expire(self, partitions: Iterable[int]) -> int:

@@ -11,8 +11,11 @@ import msgspec
 import pytest
 
 from app.counters import Counters, Rows
+from app.errors import SettingsError
 from app.event import Event
-from tables.partials import Partials
+from app.settings import Settings
+from tables.counters import declare
+from tables.partials import LAYOUT, Partials
 from tests.tables.conftest import SentRecords
 
 NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
@@ -150,3 +153,18 @@ def test_recovery_keeps_the_value_that_read_further(make_partials: Callable[[], 
     partials.apply_changelog_batch([message(0, 2, [row(5, 2), row(9, 4), row(7, 3)])])
     partials.apply_changelog_batch([message(0, 3, [row(6, 2)])])  # a zombie's late write
     assert msgspec.msgpack.decode(partials.db(0).get(b"\x02row")) == [9, {0: 4}]
+
+
+def test_rows_of_another_layout_stop_the_worker(
+    make_partials: Callable[[], Partials], counters: Counters
+) -> None:
+    changed = declare(Settings(hourly_retention_days=30))
+    partials = make_partials()
+    absorb(partials, counters, 0, 10)
+    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials._cache[0][LAYOUT]))
+    partials.forget()
+    partials._counters = changed
+    with pytest.raises(SettingsError, match="HOURLY_RETENTION_DAYS"):
+        absorb(partials, changed, 10, 20)
+    partials._counters = counters
+    absorb(partials, counters, 10, 20)

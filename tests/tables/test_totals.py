@@ -24,7 +24,7 @@ def partial(counters: Counters, source: int, count: int, url: str = "/a", **ago:
     spec = counters["events_by_url_hourly"]
     start, slot = spec.place(int((NOW - timedelta(**ago)).timestamp()))
     key = spec.row(url, start, "VIEW") + SOURCE.pack(source)
-    return SimpleNamespace(key=key, value=msgspec.msgpack.encode({slot: count}))
+    return SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, {slot: count})))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -77,7 +77,7 @@ async def test_marks_tell_up_to_where_a_partition_is_complete(
 ) -> None:
     totals = make_totals()
     marks = [
-        SimpleNamespace(key=MARK + SOURCE.pack(source), value=msgspec.msgpack.encode({0: at}))
+        SimpleNamespace(key=MARK + SOURCE.pack(source), value=msgspec.msgpack.encode((at, {0: at})))
         for source, at in ((0, 70_000), (3, 5), (0, 80_000))
     ]
     await totals.merge(2, marks, 3)
@@ -93,7 +93,7 @@ async def test_rows_past_their_retention_go_and_leave_tombstones(
     for time in (old, int(NOW.timestamp())):
         start, slot = spec.place(time)
         key = spec.row("", start, "VIEW") + SOURCE.pack(0)
-        records.append(SimpleNamespace(key=key, value=msgspec.msgpack.encode({slot: 1})))
+        records.append(SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, {slot: 1}))))
     partition = totals.partition_of("")
     await totals.merge(partition, records, 2)
     written = len(sent.batches)
