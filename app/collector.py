@@ -210,15 +210,17 @@ class Collector:
         Waits until send_timeout_s after a batch's first event; for what had to queue, half more.
         """
         failure = "not acknowledged in time"
+        futures: list[asyncio.Future[Any]] = []
         started = time.monotonic()
         waited_s = max((batch.age_s() for batch in batches), default=0.0)
         metrics.waiting_bytes.set(self._waiting_bytes)
         try:
             async with asyncio.timeout(max(self._timeout_s - waited_s, self._timeout_s / 2)):
-                futures = [
-                    await producer.send_batch(batch.builder, self._topic, partition=batch.partition)
-                    for batch in batches
-                ]
+                for batch in batches:
+                    sent = producer.send_batch(
+                        batch.builder, self._topic, partition=batch.partition
+                    )
+                    futures.append(await sent)
                 for batch, future in zip(batches, futures, strict=True):
                     await future
                     self._finish([batch])
@@ -229,6 +231,9 @@ class Collector:
             failure = str(exc) or type(exc).__name__
         finally:
             self._finish([batch for batch in batches if not batch.done], failure)
+            for future in futures:  # nobody asks for the rest of them any more
+                if not future.cancel() and not future.cancelled():
+                    future.exception()
         metrics.acknowledge_seconds.observe(time.monotonic() - started)
         return failure
 

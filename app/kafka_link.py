@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.conn import collect_hosts
@@ -62,22 +61,24 @@ class KafkaLink:
         self._topic = topic
         self._timeout_s = timeout_s
         self._lost = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to connect, in the background: Kafka may come later."""
         for name in AIOKAFKA_LOGS:
             logging.getLogger(name).addFilter(_rarely)
-        self._spawn(self._keep())
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
     async def stop(self) -> None:
         """Disconnect; nothing may be in flight any more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         producer, self.producer = self.producer, None
         if producer is not None:
             await self._close(producer)
+        await asyncio.gather(*self._closing)
 
     def lose(self, producer: AIOKafkaProducer, reason: str) -> None:
         """Give up a producer; the next one is made in the background."""
@@ -87,12 +88,9 @@ class KafkaLink:
             self.producer = None
             self.problem = reason
             self._lost.set()
-            self._spawn(self._close(producer))
-
-    def _spawn(self, job: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(job)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            closing = asyncio.get_running_loop().create_task(self._close(producer))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _keep(self) -> None:
         while True:
@@ -149,14 +147,13 @@ class KafkaLink:
         raise error
 
     async def _close(self, producer: AIOKafkaProducer) -> None:
-        """Stop a producer within the timeout, whatever state it is in.
+        """Stop a producer within twice the timeout, whatever state it is in.
 
-        producer.stop() alone waits for as long as Kafka is away: its sender has to go first, then
-        the batches that nobody waits for any more.
+        Its own stop() waits for as long as batches are left. While Kafka is away that is for ever,
+        so its sender is stopped first and what it did not send is forgotten.
         """
-        sender, batches = producer._sender, producer._message_accumulator  # noqa: SLF001
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(sender.close(), self._timeout_s)
-        batches.fail_all(KafkaError("given up"))
+            await asyncio.wait_for(producer._sender.close(), self._timeout_s)  # noqa: SLF001
+        producer._closed = True  # noqa: SLF001 - else it complains that nobody closed it
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.stop(), self._timeout_s)
+            await asyncio.wait_for(producer.client.close(), self._timeout_s)

@@ -1,0 +1,191 @@
+"""The collector on a Kafka that is away, frozen, killed, or without its topic."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from app.collector import Collector
+from app.errors import KafkaUnavailableError, OverloadedError
+from app.packing import Record
+from app.settings import Names, Settings
+from app.stack.topics import ensure_topics
+from tests.support.kafka_client import KafkaClient
+from tests.support.kafka_faults import MortalKafka, mortal_kafka
+from tests.support.waiting import wait_until
+
+TIMEOUT_S = 1.0
+A_FEW_SECONDS = 1.5 * TIMEOUT_S + 1  # see Collector._request, and a slow machine
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalKafka]:
+    """Yield a broker of this module's own."""
+    with mortal_kafka(tmp_path_factory.mktemp("mortal")) as running:
+        yield running
+
+
+@pytest.fixture
+async def own(broker: MortalKafka) -> Settings:
+    """Return settings of a collector with topics of its own and little patience."""
+    settings = Settings(
+        kafka=broker.address,
+        namespace=f"t{uuid.uuid4().hex[:10]}.",
+        send_timeout_s=TIMEOUT_S,
+        waiting_max_bytes=1_048_576,
+    )
+    await ensure_topics(settings)
+    return settings
+
+
+@pytest.fixture
+async def collector(own: Settings) -> AsyncIterator[Collector]:
+    """Yield a connected collector."""
+    running = Collector(own)
+    await running.start()
+    await ready(running)
+    yield running
+    await running.stop()
+
+
+async def ready(collector: Collector) -> None:
+    await wait_until(collector.check_ready, bool, passing=(KafkaUnavailableError,), deadline_s=30)
+
+
+def record(number: int, size: int = 0) -> Record:
+    return b"%d" % number, b"%d" % number + b" " * size, 1_790_000_000_000
+
+
+async def stored(kafka: str, topic: str) -> list[int]:
+    async with KafkaClient(kafka) as client:
+        return sorted(int(value) for value in await client.values(topic))
+
+
+async def refused(collector: Collector, number: int) -> float:
+    """Return the seconds until an event is refused."""
+    begun = time.monotonic()
+    with pytest.raises(KafkaUnavailableError):
+        await collector.send_record(record(number))
+    return time.monotonic() - begun
+
+
+async def test_a_frozen_kafka_is_an_error_in_time_and_comes_back_by_itself(
+    collector: Collector, own: Settings, broker: MortalKafka
+) -> None:
+    await collector.send_record(record(1))
+    with broker.frozen():
+        waits = await asyncio.gather(*(refused(collector, 100 + n) for n in range(50)))
+        assert max(waits) < A_FEW_SECONDS
+        assert await refused(collector, 200) < 0.1  # known by now, nobody waits
+    await ready(collector)
+    await collector.send_record(record(2))
+    found = await stored(own.kafka, Names(own.namespace).events)
+    assert {1, 2} <= set(found)
+    assert len(found) == len(set(found))  # what was on the wire came once
+    assert 200 not in found
+
+
+async def test_what_a_dying_kafka_acknowledged_is_there_and_nothing_twice(
+    collector: Collector, own: Settings, broker: MortalKafka
+) -> None:
+    acknowledged: list[int] = []
+    unsure: list[int] = []
+    done = asyncio.Event()
+
+    async def client(first: int) -> None:
+        number = first
+        while not done.is_set():
+            number += 1
+            try:
+                await collector.send_record(record(number))
+                acknowledged.append(number)
+            except KafkaUnavailableError:
+                unsure.append(number)
+                await asyncio.sleep(0.05)
+
+    clients = [asyncio.ensure_future(client(1_000_000 * n)) for n in range(20)]
+    for _ in range(2):
+        before = len(acknowledged)
+        await wait_until(lambda: len(acknowledged) > before + 500, bool, deadline_s=30)  # noqa: B023
+        broker.kill()
+        await wait_until(lambda: len(unsure) > 0, bool)
+        await broker.start()
+    before = len(acknowledged)
+    await wait_until(lambda: len(acknowledged) > before + 500, bool, deadline_s=30)
+    done.set()
+    await asyncio.gather(*clients)
+    found = await stored(own.kafka, Names(own.namespace).events)
+    assert len(found) == len(set(found))
+    assert set(acknowledged) <= set(found) <= set(acknowledged) | set(unsure)
+
+
+async def test_an_outage_shorter_than_the_timeout_is_not_noticed(
+    collector: Collector, own: Settings, broker: MortalKafka
+) -> None:
+    with broker.frozen():
+        sending = asyncio.ensure_future(collector.send_record(record(1)))
+        await asyncio.sleep(TIMEOUT_S / 3)
+    await sending
+    assert await stored(own.kafka, Names(own.namespace).events) == [1]
+
+
+async def test_too_much_that_waits_is_refused_at_once(
+    collector: Collector, broker: MortalKafka
+) -> None:
+    with broker.frozen():
+        sending = [
+            asyncio.ensure_future(collector.send_record(record(n, size=30_000))) for n in range(40)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await collector.send_record(record(99))
+        results = await asyncio.gather(*sending, return_exceptions=True)
+    refused_at_once = [r for r in results if isinstance(r, OverloadedError)]
+    assert 1 <= len(refused_at_once) < 10
+    assert collector._waiting_bytes == 0
+
+
+async def test_a_collector_may_start_before_its_kafka(own: Settings, broker: MortalKafka) -> None:
+    broker.kill()
+    collector = Collector(own)
+    await collector.start()
+    assert await refused(collector, 1) < 0.1
+    await broker.start()
+    await ready(collector)
+    await collector.send_record(record(2))
+    await collector.stop()
+    assert await stored(own.kafka, Names(own.namespace).events) == [2]
+
+
+async def test_a_topic_that_is_missing_is_waited_for(broker: MortalKafka) -> None:
+    settings = Settings(
+        kafka=broker.address, namespace=f"t{uuid.uuid4().hex[:10]}.", send_timeout_s=TIMEOUT_S
+    )
+    collector = Collector(settings)
+    await collector.start()
+    await wait_until(lambda: "not connected yet" not in collector._link.problem, bool)
+    assert await refused(collector, 1) < 0.1
+    await ensure_topics(settings)
+    await ready(collector)
+    await collector.send_record(record(1))
+    await collector.stop()
+
+
+async def test_stopping_does_not_wait_for_a_kafka_that_is_away(
+    own: Settings, broker: MortalKafka
+) -> None:
+    collector = Collector(own)
+    await collector.start()
+    await ready(collector)
+    with broker.frozen():
+        sending = asyncio.ensure_future(collector.send_record(record(1)))
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        await collector.stop()
+        assert time.monotonic() - begun < 3 * A_FEW_SECONDS
+        with pytest.raises(KafkaUnavailableError):
+            await sending
