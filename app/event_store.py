@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from app.outages import Outage
 from app.postgres import TRANSACTION_TIMEOUT_S, Postgres
 from app.sql import load_queries
 from app.transport.batch import Batch
+
+log = logging.getLogger(__name__)
 
 SINK = "event"
 RETRY_FIRST_S = 0.2
@@ -102,6 +105,10 @@ class EventStore:
             async with self._postgres.transaction(self._timeout_s) as connection:
                 await connection.execute(self._sql["event_partition.make"], times_of(batch))
             return await self._transaction(topic, partition, batch)
+        except UnavailableError as exc:
+            if isinstance(exc.__cause__, asyncpg.LockNotAvailableError):
+                await self._free(topic, partition)
+            raise
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
             raise RefusedError(
                 f"Postgres refused offsets {batch.before} to {batch.after} of {topic}-{partition}:"
@@ -127,6 +134,12 @@ class EventStore:
                 self._sql["event_offset.move"], topic, partition, batch.after, stored
             )
             return stored
+
+    async def _free(self, topic: str, partition: int) -> None:
+        """End the transaction of a frozen worker that had the partition before."""
+        async with self._postgres.transaction(self._timeout_s) as connection:
+            if await connection.fetch(self._sql["event_offset.free"], topic, partition):
+                log.warning("%s-%d: ended the transaction of a worker that hangs", topic, partition)
 
     async def _lock_offset(self, connection: Any, topic: str, partition: int) -> int:
         """Return the next offset to store, or NOTHING_STORED; it is ours until the end."""

@@ -17,7 +17,7 @@ TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this
 SERVER_SETTINGS = {
     # A worker that is frozen, or cut off, in a transaction must not keep its locks for ever.
     "idle_in_transaction_session_timeout": "10s",
-    "lock_timeout": "10s",
+    "lock_timeout": "6s",
     "statement_timeout": "60s",
     "timezone": "UTC",
 }

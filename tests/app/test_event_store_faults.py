@@ -93,6 +93,23 @@ async def test_connections_that_die_again_and_again_lose_and_double_nothing(
     assert await database.offsets() == {0: (at, at)}
 
 
+async def test_a_worker_that_hangs_in_its_transaction_loses_the_partition(
+    database: Database, open_store: OpenStore
+) -> None:
+    async with CuttingProxy(database.dsn) as proxy:
+        frozen = open_store(proxy.url)
+        await frozen.store(TOPIC, 0, batch_of(events([0])))
+        proxy.still_after = 100_000  # bytes: in the middle of a COPY
+        batch = batch_of(events(range(1, 10_000)), first=1)
+        hanging = asyncio.create_task(frozen.store(TOPIC, 0, batch))
+        await wait_until(lambda: proxy.still, expected=True)
+        assert await asyncio.wait_for(open_store().store(TOPIC, 0, batch), 30) == 9_999
+        proxy.still = False
+        assert await asyncio.wait_for(hanging, 10) == 0
+        assert await database.uuids() == list(range(10_000))
+        frozen.close()
+
+
 async def test_a_server_that_falls_silent_is_given_up(
     database: Database, open_store: OpenStore
 ) -> None:

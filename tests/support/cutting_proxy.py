@@ -11,13 +11,15 @@ class CuttingProxy:
     """Use as an async context manager; url is the server's, with the proxy's address.
 
     lose_answer_to: bytes of a request; the first one that holds them reaches the server, its
-    answer is lost, and the connection dies. still: while true, nothing passes either way.
+    answer is lost, and the connection dies. still: while true, nothing passes either way; it gets
+    true by itself after still_after bytes of requests.
     """
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
         self.lose_answer_to: bytes | None = None
         self.still = False
+        self.still_after: int | None = None
         self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -66,6 +68,10 @@ class CuttingProxy:
         answers: asyncio.Task[None] | None = None,
     ) -> None:
         while data := await reader.read(65_536):
+            if answers is not None and self.still_after is not None:
+                self.still_after -= len(data)
+                if self.still_after < 0:
+                    self.still, self.still_after = True, None
             while self.still:
                 await asyncio.sleep(0.01)
             lost = self.lose_answer_to is not None and self.lose_answer_to in data

@@ -1,0 +1,179 @@
+"""Role store as a process: every record once, through kills, outages and replays."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from app.settings import Names, Settings
+from app.stack.postgres import Postgres
+from app.stack.topics import ensure_topics
+from tests.conftest import MakeSettings, StartWorker
+from tests.support.batches import events
+from tests.support.database import Database
+from tests.support.kafka_client import KafkaClient
+from tests.support.waiting import wait_until
+
+PARTITIONS = 4
+
+
+def database_of(settings: Settings) -> Database:
+    return Database(settings.postgres.get_secret_value())
+
+
+async def send(kafka: KafkaClient, topic: str, numbers: range) -> None:
+    """Spread events over the partitions."""
+    for partition in range(PARTITIONS):
+        mine = [n for n in numbers if n % PARTITIONS == partition]
+        await kafka.send(topic, events(mine), partition)
+
+
+async def reset(kafka: KafkaClient, topics: Names, offset: int) -> None:
+    """Set back the group of the store, once its stopped worker is no member any more."""
+
+    async def commit() -> bool:
+        async with AIOKafkaConsumer(
+            bootstrap_servers=kafka.address, group_id=topics.store_group, enable_auto_commit=False
+        ) as group:
+            parts = [TopicPartition(topics.events, number) for number in range(PARTITIONS)]
+            group.assign(parts)
+            await group.commit({part: OffsetAndMetadata(offset, "") for part in parts})
+        return True
+
+    await wait_until(commit, expected=True, every_s=1, passing=(KafkaError,), deadline_s=20)
+
+
+async def count(database: Database) -> int:
+    [[rows]] = await database.fetch("select count(*) from event")
+    return int(rows)
+
+
+async def test_all_valid_records_are_stored_and_committed(
+    kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    await send(kafka, topics.events, range(2000))
+    await kafka.send(topics.events, [b"no json", b"{}", *events([2000])], 1)
+    await start_worker(settings, "store")
+    database = database_of(settings)
+    await wait_until(lambda: count(database), 2001)
+    await send(kafka, topics.events, range(2001, 3000))
+    await wait_until(database.uuids, list(range(3000)))
+    ends = await kafka.ends(topics.events)
+    await wait_until(lambda: kafka.committed(topics.store_group, topics.events), ends)
+    offsets = await database.offsets()
+    assert {partition: end for partition, (end, _) in offsets.items()} == ends
+    assert sum(stored for _, stored in offsets.values()) == 3000
+
+
+async def test_kill_9_under_load_loses_and_doubles_nothing(
+    kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    worker, rng, sent = await start_worker(settings, "store"), random.Random(5), 0
+    for _ in range(4):
+        await send(kafka, topics.events, range(sent, sent + 20_000))
+        sent += 20_000
+        await asyncio.sleep(rng.random() * 0.3)  # somewhere in the middle of the batches
+        worker.child.kill()
+        worker.start()
+    database = database_of(settings)
+    await wait_until(lambda: count(database), lambda rows: rows >= sent, deadline_s=40)
+    await worker.ready()
+    assert await database.uuids() == list(range(sent))
+
+
+async def test_a_group_that_reads_all_again_stores_nothing_twice(
+    kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    await send(kafka, topics.events, range(1000))
+    worker, database = await start_worker(settings, "store"), database_of(settings)
+    await wait_until(lambda: count(database), 1000)
+    await worker.stop()
+    await reset(kafka, topics, 100)
+    await send(kafka, topics.events, range(1000, 1100))
+    worker.start()
+    await wait_until(lambda: count(database), lambda rows: rows >= 1100, deadline_s=30)
+    assert await database.uuids() == list(range(1100))
+    ends = await kafka.ends(topics.events)
+    await wait_until(lambda: kafka.committed(topics.store_group, topics.events), ends)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_postgres_that_is_away_makes_the_same_worker_wait(
+    how: str,
+    kafka: KafkaClient,
+    make_settings: MakeSettings,
+    start_worker: StartWorker,
+    tmp_path: Path,
+) -> None:
+    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    settings = await make_settings(postgres=await part.start())
+    await ensure_topics(settings)
+    topics, database = Names(settings.namespace), database_of(settings)
+    worker = await start_worker(settings, "store")
+    await send(kafka, topics.events, range(400))
+    await wait_until(lambda: count(database), 400)
+    pid = worker.child.pid
+
+    if how == "stop":
+        await part.stop()
+    else:
+        part.child.kill()
+    before = await kafka.committed(topics.store_group, topics.events)
+    await send(kafka, topics.events, range(400, 4000))
+    said = tmp_path / "logs" / f"{worker.name}.log"
+    await wait_until(lambda: "Postgres is away" in said.read_text(), expected=True)
+    await asyncio.sleep(8)  # longer than the session timeout of 6 s
+    assert await kafka.committed(topics.store_group, topics.events) == before or before == {}
+    await part.start()
+    await wait_until(lambda: count(database), 4000, passing=(OSError,))
+    assert await database.uuids() == list(range(4000))
+    assert worker.child.pid == pid
+    assert worker.child.alive()
+    assert said.read_text().count("Postgres is away") == 1
+    await worker.stop()
+    await part.stop()
+
+
+async def test_a_worker_may_start_before_postgres(
+    kafka: KafkaClient, make_settings: MakeSettings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    settings = await make_settings(postgres=await part.start())
+    await part.stop()
+    await ensure_topics(settings)
+    topics, database = Names(settings.namespace), database_of(settings)
+    await send(kafka, topics.events, range(400))
+    worker = await start_worker(settings, "store", ready=False)
+    said = tmp_path / "logs" / f"{worker.name}.log"
+    await wait_until(lambda: "Postgres is away" in said.read_text(), expected=True)
+    await part.start()
+    await wait_until(database.uuids, list(range(400)), passing=(Exception,), deadline_s=20)
+    await worker.stop()
+    await part.stop()
+
+
+async def test_a_frozen_worker_that_comes_back_stores_nothing_twice(
+    kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    frozen, database = await start_worker(settings, "store"), database_of(settings)
+    await send(kafka, topics.events, range(20_000))
+    await wait_until(lambda: count(database), lambda rows: rows > 0)
+    frozen.child.signal(signal.SIGSTOP)
+    await start_worker(settings, "store", ready=False)
+    await send(kafka, topics.events, range(20_000, 40_000))
+    await wait_until(lambda: count(database), 40_000, deadline_s=60)
+    frozen.child.signal(signal.SIGCONT)
+    await send(kafka, topics.events, range(40_000, 41_000))
+    await wait_until(lambda: count(database), lambda rows: rows >= 41_000, deadline_s=40)
+    ends = await kafka.ends(topics.events)
+    await wait_until(
+        lambda: kafka.committed(topics.store_group, topics.events), ends, deadline_s=40
+    )
+    assert await database.uuids() == list(range(41_000))
