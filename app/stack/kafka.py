@@ -145,7 +145,7 @@ def _format(java: list[str], config: Path, data: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [*java, "kafka.tools.StorageTool", "format"]
     done = subprocess.run(  # noqa: S603 - our own Java
-        [*command, "--cluster-id", cluster, "--config", str(config)],
+        [*command, f"--cluster-id={cluster}", "--config", str(config)],  # it may begin with a dash
         capture_output=True,
         text=True,
         check=False,

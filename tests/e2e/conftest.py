@@ -1,0 +1,50 @@
+"""Workers that several tests ask and none changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from app.settings import Settings
+from app.stack.kafka import Kafka
+from app.stack.ports import free_port
+from app.stack.topics import ensure_topics
+from app.stack.workers import Worker, worker_settings
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_workers(
+    kafka_part: Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    """Yield the URL of a collector with one count worker behind it."""
+    folder: Path = tmp_path_factory.mktemp("shared")
+    settings = Settings(
+        kafka=kafka_part.address,
+        namespace="shared.",
+        data_dir=folder,
+        http_port=free_port(),
+        worker_port=free_port(),
+        token="secret_token",
+    )
+    await ensure_topics(settings)
+    url = f"http://{settings.worker_host}:{settings.worker_port}"
+    workers = [
+        Worker(
+            worker_settings(settings, "count", "count-1", settings.worker_port),
+            folder / "count.log",
+        ),
+        Worker(
+            worker_settings(settings, "collect", "collect-1", settings.http_port, url),
+            folder / "collect.log",
+        ),
+    ]
+    for worker in workers:
+        worker.start()
+    await asyncio.gather(*(worker.ready() for worker in workers))
+    yield workers[1].url
+    for worker in workers:
+        worker.child.kill()

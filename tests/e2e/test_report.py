@@ -1,0 +1,201 @@
+"""From a PUT to the reports, through real workers: answers byte for byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.settings import Names, Settings
+from app.stack.topics import ensure_topics
+from tests.conftest import MakeSettings, StartWorker
+from tests.support.kafka_client import KafkaClient
+from tests.support.waiting import wait_until
+
+EXAMPLE = (
+    '{"uuid":"c7a84fa3-bd42-4c6c-acbd-50506325ac1","url":"https://www.example.net",'
+    '"type":"CLICK","ip":"323.3253.34.999"}'
+)
+URL = "https://www.example.net"
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """Yield a client that lasts for the test."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield session
+
+
+async def ask(
+    http: aiohttp.ClientSession, method: str, url: str, body: object = None
+) -> tuple[int, str]:
+    """Return (status, body) of one call."""
+    data = None if body is None else json.dumps(body)
+    async with http.request(method, url, data=data) as answer:
+        return answer.status, await answer.text()
+
+
+async def total(http: aiohttp.ClientSession, base: str) -> int:
+    """Return the events of all types; 0 while nobody can say."""
+    status, text = await ask(http, "GET", f"{base}/counts/events_by_type")
+    return sum(json.loads(text)["total"].values()) if status == 200 else 0
+
+
+async def test_one_put_is_counted_stored_and_reported(
+    settings: Settings, topics: Names, start_worker: StartWorker, http: aiohttp.ClientSession
+) -> None:
+    await start_worker(settings, "count")
+    collect = await start_worker(settings, "collect")
+    assert topics.events
+    async with http.put(f"{collect.url}/event_generate/", data=EXAMPLE) as answer:
+        assert (answer.status, await answer.read()) == (200, b"OK")
+    now = datetime.now(UTC)
+    expected = (
+        f'{{"url":"{URL}","events":[{{"type":"CLICK","count":1}},{{"type":"VIEW","count":0}}]}}'
+    )
+    for path in ("/event_track/", "/event_track"):
+        await wait_until(
+            partial(ask, http, "POST", collect.url + path, {"url": URL}), (200, expected)
+        )
+    day = {"url": URL, "date": f"{now:%Y-%m-%d}"}
+    status, text = await ask(http, "POST", f"{collect.url}/event_report/", day)
+    hours = ",".join(
+        f'{{"datehour":{hour},"eventCounts":[{{"type":"CLICK","count":{int(hour == now.hour)}}},'
+        '{"type":"VIEW","count":0}]}'
+        for hour in range(24)
+    )
+    assert (status, text) == (
+        200,
+        f'{{"url":"{URL}","date":"{now:%Y-%m-%d}","dateHourEventCounts":[{hours}]}}',
+    )
+    status, text = await ask(http, "GET", f"{collect.url}/counts/events_by_url_hourly?key={URL}")
+    start = f"{now:%Y-%m-%dT%H:00:00Z}"
+    assert status == 200
+    assert text == (
+        f'{{"counter":"events_by_url_hourly","key":"{URL}",'
+        f'"windows":[{{"start":"{start}","counts":{{"CLICK":1}}}}],"total":{{"CLICK":1}}}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/counts/nothing?key=a", None, 404, "not_found"),
+        ("GET", "/counts/events_by_url", None, 400, "bad_request"),
+        ("GET", "/counts/events_by_url?key=a&from=2024-01-01T00:00:00Z", None, 400, "bad_request"),
+        ("GET", "/counts/events_by_url_hourly?key=a&from=noon", None, 400, "invalid_timestamp"),
+        ("GET", "/counts/events_by_type_minutely?from=2015-01-01T00:00:00Z", None, 400,
+         "outside_retention"),
+        ("POST", "/event_track/", {"uri": "a"}, 400, "bad_request"),
+        ("POST", "/event_report/", {"url": "a", "date": "2021-13-03"}, 400, "bad_request"),
+        ("GET", "/event_track/", None, 405, "method_not_allowed"),
+        ("GET", "/nowhere", None, 404, "not_found"),
+    ],
+)  # fmt: skip
+async def test_a_bad_query_is_told_what_is_wrong(  # noqa: PLR0917
+    shared_workers: str,
+    http: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    body: object,
+    status: int,
+    code: str,
+) -> None:
+    found, text = await ask(http, method, shared_workers + path, body)
+    answer = json.loads(text)
+    assert (found, answer["code"]) == (status, code)
+    assert isinstance(answer["message"], str)
+
+
+async def test_three_workers_answer_as_one(
+    settings: Settings,
+    topics: Names,
+    kafka: KafkaClient,
+    start_worker: StartWorker,
+    http: aiohttp.ClientSession,
+) -> None:
+    workers = [await start_worker(settings, "count") for _ in range(3)]
+    urls = [f"/page/{number}" for number in range(20)]
+    for number, url in enumerate(urls):
+        event = json.dumps({"type": "VIEW", "url": url}).encode()
+        await kafka.send(topics.events, [event] * (number + 1), partition=number % 4)
+    sent = sum(range(1, len(urls) + 1))
+    for worker in workers:
+        await wait_until(partial(total, http, worker.url), sent, deadline_s=30)
+        for number, url in enumerate(urls):
+            status, text = await ask(http, "POST", f"{worker.url}/event_track/", {"url": url})
+            counts = {e["type"]: e["count"] for e in json.loads(text)["events"]}
+            assert (status, counts) == (200, {"CLICK": 0, "VIEW": number + 1})
+
+
+async def test_each_reject_code_reaches_its_topic_and_the_metrics(
+    settings: Settings,
+    topics: Names,
+    kafka: KafkaClient,
+    start_worker: StartWorker,
+    http: aiohttp.ClientSession,
+) -> None:
+    worker = await start_worker(settings, "count")
+    future = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    bad = {
+        "malformed_json": b'{"type":',
+        "not_an_object": b"[1]",
+        "missing_type": b'{"url":"/a"}',
+        "invalid_field": b'{"type":"VIEW","url":7.5}',
+        "invalid_timestamp": b'{"type":"VIEW","timestamp":"noon"}',
+        "timestamp_in_future": json.dumps({"type": "VIEW", "timestamp": future}).encode(),
+        "too_large": b'{"type":"VIEW","url":"' + b"a" * 32_768 + b'"}',
+    }
+    for value in bad.values():
+        good = b'{"type":"VIEW","url":"/good"}'
+        await kafka.send(topics.events, [value, good], partition=1)
+    await wait_until(lambda: total(http, worker.url), len(bad), deadline_s=30)
+    rejected = await wait_until(
+        lambda: _decoded(kafka, topics.rejected), lambda values: len(values) >= len(bad)
+    )
+    assert [record["code"] for record in rejected] == list(bad)
+    for position, record in enumerate(rejected):
+        assert list(record) == ["code", "message", "topic", "partition", "offset", "payload"]
+        assert (record["topic"], record["partition"]) == (topics.events, 1)
+        assert record["offset"] == 2 * position
+        assert record["payload"] == list(bad.values())[position].decode()[:32_768]
+    _, metrics = await ask(http, "GET", f"{worker.url}/metrics")
+    for code in bad:
+        assert f'event_counter_events_rejected_total{{code="{code}"}} 1.0' in metrics
+
+
+async def test_running_totals_are_republished_when_they_change(
+    make_settings: MakeSettings, kafka: KafkaClient, start_worker: StartWorker
+) -> None:
+    settings: Settings = await make_settings(totals_interval_s=0.2)
+    await ensure_topics(settings)
+    names = Names(settings.namespace)
+    await start_worker(settings, "count")
+    for number, kind in enumerate(["productview", "purchase", "productview"]):
+        event = {"eventName": kind, "userId": f"u{number}", "date": "2020-03-25T19:05:49UTC"}
+        await kafka.send(names.events, [json.dumps(event).encode()], partition=number)
+        await wait_until(
+            partial(_published, kafka, names),
+            lambda sums: sums[-1:] == [number + 1],  # noqa: B023 - asked in this turn only
+        )
+    messages = await _decoded(kafka, names.totals)
+    last = messages[-1]
+    received = datetime.strptime(last.pop("receiveAt"), "%Y-%m-%dT%H:%M:%SUTC").replace(tzinfo=UTC)
+    assert last == {"productview": 2, "purchase": 1}
+    assert abs(received - datetime.now(UTC)) < timedelta(minutes=1)
+    sums = await _published(kafka, names)
+    assert sums == sorted(set(sums)), "one message for each change, and never less than before"
+
+
+async def _published(kafka: KafkaClient, names: Names) -> list[int]:
+    values = await _decoded(kafka, names.totals)
+    return [sum(n for key, n in value.items() if key != "receiveAt") for value in values]
+
+
+async def _decoded(kafka: KafkaClient, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(value) for value in await kafka.values(topic)]
