@@ -1,0 +1,67 @@
+"""A small HTTP client for tests: a call in, status, headers and bytes out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Http:
+    """Calls one server."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self.url = url
+
+    async def call(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> Answer:
+        """Send a request as it is; headers: with _ for -."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self._session.request(
+            method,
+            URL(self.url + path, encoded=True),
+            data=body,
+            headers=named,
+            allow_redirects=False,
+        ) as answer:
+            return Answer(answer.status, await answer.read(), dict(answer.headers))
+
+    async def get(self, path: str) -> Answer:
+        """GET a path."""
+        return await self.call("GET", path)
+
+    async def post(self, path: str, body: bytes, **headers: str) -> Answer:
+        """POST a body."""
+        return await self.call("POST", path, body, **headers)
+
+    async def raw(self, request: bytes) -> bytes:
+        """Send bytes that need not be HTTP; return all that comes until the server hangs up."""
+        address = urlsplit(self.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(request)
+        try:
+            return await asyncio.wait_for(reader.read(), 5)
+        finally:
+            writer.close()
+            await writer.wait_closed()

@@ -1,0 +1,60 @@
+"""A collector's HTTP in this process, on a real Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import faust
+import pytest
+
+import web.collect
+import web.forward
+import web.health
+from app.collector import Collector
+from app.errors import KafkaUnavailableError
+from app.settings import Names, Settings
+from tests.support.http import Http
+from tests.support.waiting import wait_until
+from web.server import Server
+
+Serve = Callable[[Settings], Awaitable[Http]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Return a factory of collectors that serve HTTP, and do not wait for Kafka."""
+    async with AsyncExitStack() as stack:
+
+        async def start(settings: Settings) -> Http:
+            app = faust.App(
+                "test-collect",
+                broker=f"kafka://{settings.kafka}",
+                web_bind=settings.http_host,
+                web_host=settings.http_host,
+                web_port=settings.http_port,
+            )
+            app.web = Server(app, settings.body_max_bytes)
+            collector = Collector(settings)
+            web.health.register(app, collector.check_ready)
+            web.collect.register(app, collector, settings)
+            web.forward.register(app, settings)
+            await collector.start()
+            stack.push_async_callback(collector.stop)
+            await app.web.start()
+            stack.push_async_callback(app.web.stop)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            return Http(session, f"http://{settings.http_host}:{settings.http_port}")
+
+        yield start
+
+
+@pytest.fixture
+async def http(serve: Serve, settings: Settings, topics: Names) -> Http:
+    """Return a client of a collector that takes events; they go to topics.events."""
+    assert topics
+    client = await serve(settings)
+    ready = lambda answer: answer.status == 200  # noqa: E731
+    await wait_until(lambda: client.get("/ready"), ready, passing=(KafkaUnavailableError,))
+    return client

@@ -1,0 +1,76 @@
+"""The collector as the process that users run, while its Kafka freezes and dies."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from app.settings import Names, Settings
+from app.stack.ports import free_port
+from app.stack.topics import ensure_topics
+from tests.conftest import StartWorker
+from tests.support.http import Answer, Http
+from tests.support.kafka_client import KafkaClient
+from tests.support.kafka_faults import MortalKafka, mortal_kafka
+from tests.support.waiting import wait_until
+
+EVENT = b'{"type":"CLICK","url":"/a"}'
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalKafka]:
+    """Yield a broker of this module's own."""
+    with mortal_kafka(tmp_path_factory.mktemp("mortal")) as running:
+        yield running
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Yield an HTTP session."""
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+async def test_a_collector_outlives_its_kafka(
+    broker: MortalKafka, start_worker: StartWorker, session: aiohttp.ClientSession
+) -> None:
+    settings = Settings(
+        kafka=broker.address,
+        http_port=free_port(),
+        namespace=f"t{uuid.uuid4().hex[:10]}.",
+        token="secret_token",
+    )
+    await ensure_topics(settings)
+    worker = await start_worker(settings, "collect")
+    http = Http(session, worker.url)
+    acknowledged = 0
+
+    async def put() -> Answer:
+        nonlocal acknowledged
+        answer = await http.call("PUT", "/event_generate/", EVENT)
+        assert answer.status in {200, 503}
+        acknowledged += answer.status == 200
+        return answer
+
+    assert (await put()).body == b"OK"
+    with broker.frozen():
+        begun = time.monotonic()
+        answer = await put()
+        assert (answer.status, answer.json["code"]) == (503, "kafka_unavailable")
+        assert time.monotonic() - begun < 6
+    await wait_until(put, lambda answer: answer.status == 200, deadline_s=30)
+    broker.kill()
+    begun = time.monotonic()
+    assert (await put()).status == 503
+    assert time.monotonic() - begun < 6
+    assert (await http.get("/ready")).status == 503
+    await broker.start()
+    await wait_until(put, lambda answer: answer.status == 200, deadline_s=30)
+    assert worker.child.alive()
+    async with KafkaClient(broker.address) as kafka:
+        found = len(await kafka.values(Names(settings.namespace).events))
+    assert acknowledged <= found <= acknowledged + 1  # the one on the wire when it froze
