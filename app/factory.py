@@ -31,6 +31,7 @@ from app.ownership import Ownership
 from app.settings import Names, Settings
 from app.summary import SummaryWriter
 from app.transport import BatchTransport, batch_scheduler
+from app.worker_metrics import WorkerMetrics
 from tables.counters import declare
 from tables.partials import Partials
 from tables.row_sources import LiveRows, SummaryRows
@@ -169,7 +170,7 @@ def _count(settings: Settings) -> faust.App:
     agents.expire_rows.register(app, partials, totals, sources, owned)
     _refresh(app, settings, totals, owned, counters)
 
-    web.health.register(app, lambda: _ready(app))
+    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))
     web.report.register(app, totals, owned)
     web.counts.register(app, totals, owned, counters)
     return app
@@ -194,7 +195,7 @@ def _store(settings: Settings) -> faust.App:
     events = _batch_topic(app, names.events, settings.events_partitions)
     store = EventStore(settings.postgres.get_secret_value())
     agents.store_events.register(app, events, store)
-    web.health.register(app, lambda: _ready(app))
+    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.store_group))
     return app
 
 

@@ -63,6 +63,11 @@ class BatchTable(Table):
         """Return the RocksDB of a partition."""
         return self.data._db_for_partition(partition)
 
+    def row_estimates(self) -> dict[int, int]:
+        """Return {partition: rows}, as RocksDB estimates them."""
+        name = "rocksdb.estimate-num-keys"
+        return {p: db.property_int_value(name) or 0 for p, db in self.data._dbs.items()}
+
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """Return the value that holds what both know; the same in any order and number."""
         raise NotImplementedError

@@ -6,14 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp.web import Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 
 from app.errors import RecoveringError
 from web.views import ApiView, json_response, page
 
 
-def register(app: Any, ready: Callable[[], bool | str]) -> None:
-    """Add the views; ready() returns True, or False or the reason why not."""
+def register(app: Any, ready: Callable[[], bool | str], *collectors: Collector) -> None:
+    """Add the views; ready() returns True, or False or the reason why not.
+
+    collectors: read at each scrape, beside the metrics of the process.
+    """
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
 
     @page(app, "/health")
     class Health(ApiView):
@@ -37,4 +44,5 @@ def register(app: Any, ready: Callable[[], bool | str]) -> None:
         """GET -> all metrics of this worker in Prometheus' text format."""
 
         async def get(self, _request: Request) -> Response:
-            return Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            body = generate_latest() + generate_latest(registry)
+            return Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -133,6 +133,10 @@ class BatchConsumer(driver.Consumer):
         """Return the batch partitions that are being delivered: ours, recovered, seeked."""
         return (self._open or {}).keys()
 
+    def positions(self) -> dict[Any, int]:
+        """Return the position up to which each open partition is done."""
+        return {tp: progress.done for tp, progress in (self._open or {}).items()}
+
     def is_flowing(self) -> bool:
         """Whether the gate is open: recovery and seek are done, perhaps with no partition."""
         return self._open is not None and self.flow_active

@@ -16,11 +16,23 @@ from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 
 
+@pytest.fixture
+def shared_workers(shared: tuple[Worker, Worker]) -> str:
+    """Return the URL of a collector with one count worker behind it."""
+    return shared[1].url
+
+
+@pytest.fixture
+def shared_count_url(shared: tuple[Worker, Worker]) -> str:
+    """Return the URL of that count worker."""
+    return shared[0].url
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_workers(
+async def shared(
     kafka_part: Kafka, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[str]:
-    """Yield the URL of a collector with one count worker behind it."""
+) -> AsyncIterator[tuple[Worker, Worker]]:
+    """Yield a count worker and a collector before it."""
     folder: Path = tmp_path_factory.mktemp("shared")
     settings = Settings(
         kafka=kafka_part.address,
@@ -32,7 +44,7 @@ async def shared_workers(
     )
     await ensure_topics(settings)
     url = f"http://{settings.worker_host}:{settings.worker_port}"
-    workers = [
+    workers = (
         Worker(
             worker_settings(settings, "count", "count-1", settings.worker_port),
             folder / "count.log",
@@ -41,10 +53,10 @@ async def shared_workers(
             worker_settings(settings, "collect", "collect-1", settings.http_port, url),
             folder / "collect.log",
         ),
-    ]
+    )
     for worker in workers:
         worker.start()
     await asyncio.gather(*(worker.ready() for worker in workers))
-    yield workers[1].url
+    yield workers
     for worker in workers:
         worker.child.kill()
