@@ -32,7 +32,7 @@ CHUNK_LINES = 2000
 CHUNK_BYTES = 1_000_000
 CHUNKS_ON_WAY = 4  # acknowledged while the next is parsed
 PATIENCE_S = 30.0  # longer than a broker takes to come back after a crash
-CONNECT_S = 15.0
+CONNECT_S = 5.0
 
 ParseLine = Callable[[bytes, int], Event]
 PARSERS: dict[str, ParseLine] = {"combined": parse_line, "ndjson": decode}

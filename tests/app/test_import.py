@@ -1,0 +1,178 @@
+"""event-counter import, as a person calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Names, Settings
+from app.stack.data_dir import owned, write_run_file
+from app.stack.topics import ensure_topics
+from tests.support.kafka_client import KafkaClient
+from tests.support.kafka_faults import MortalKafka
+from tests.support.running_copy import ROOT, environment
+from tests.support.waiting import wait_until
+
+GOOD = '192.0.2.{} - - [17/May/2015:10:05:{:02} +0000] "GET /{} HTTP/1.1" 200 1 "-" "-"'
+CUT = '192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 1 "-" "Moz'
+Import = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def import_files(settings: Settings, topics: Names, tmp_path: Path) -> Import:
+    """Return a function that runs the command in tmp_path."""
+    assert topics
+
+    def run(*arguments: str, stdin: bytes = b"", **changes: Any) -> Any:
+        given = {"kafka": settings.kafka, "namespace": settings.namespace} | changes
+        return subprocess.run(
+            [sys.executable, "-m", "app.cli", "import", *arguments],
+            env={**environment(given), "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def log_of(count: int) -> bytes:
+    return "".join(GOOD.format(n % 250, n % 60, n % 10) + "\n" for n in range(count)).encode()
+
+
+async def events(kafka: KafkaClient, topics: Names) -> list[dict[str, Any]]:
+    return [json.loads(value) for value in await kafka.values(topics.events)]
+
+
+async def test_a_log_is_imported_and_bad_lines_are_named(
+    import_files: Import, tmp_path: Path, kafka: KafkaClient, topics: Names
+) -> None:
+    (tmp_path / "a.log").write_bytes(log_of(2) + b"\n" + CUT.encode() + b"\r\n" + log_of(1)[:-1])
+    done = import_files("a.log")
+    assert (done.returncode, done.stdout) == (0, b"imported 3, rejected 1\n")
+    assert done.stderr.decode().startswith("a.log:4: malformed_line: ")
+    assert len(done.stderr.splitlines()) == 1
+    found = await events(kafka, topics)
+    assert Counter(event["url"] for event in found) == {"/0": 2, "/1": 1}
+    for event in found:
+        assert event["type"] == "VIEW"
+        assert event["timestamp"].startswith("2015-05-17T10:05:0")
+    assert {event["ip"] for event in found} == {"192.0.2.0", "192.0.2.1"}
+    assert len({event["uuid"] for event in found}) == 3
+
+
+async def test_a_line_keeps_its_uuid_packed_or_not(
+    import_files: Import, tmp_path: Path, kafka: KafkaClient, topics: Names
+) -> None:
+    (tmp_path / "a.log").write_bytes(log_of(50))
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(log_of(50)))
+    assert import_files("a.log", "a.log.gz").stdout == b"imported 100, rejected 0\n"
+    uuids = Counter(event["uuid"] for event in await events(kafka, topics))
+    assert set(uuids.values()) == {2}
+
+
+async def test_a_large_file_goes_in_chunks_and_arrives_whole(
+    import_files: Import, kafka: KafkaClient, topics: Names
+) -> None:
+    assert import_files("-", stdin=log_of(20_001)).stdout == b"imported 20001, rejected 0\n"
+    found = await events(kafka, topics)
+    assert Counter(event["url"] for event in found)["/0"] == 2001
+    assert len({event["uuid"] for event in found}) == 20_001
+
+
+async def test_ndjson_may_have_any_shape(
+    import_files: Import, kafka: KafkaClient, topics: Names
+) -> None:
+    lines = [
+        b'{"eventName":"productview","date":"2020-03-25T19:05:49UTC"}',
+        b'{"type":"A","uuid":"mine"}',
+        b"",
+        b'{"url":"/a"}',
+        b'{"type":"A","url":"' + b"x" * 40_000 + b'"}',
+        b'{"Type":"AdClick"}',
+    ]
+    done = import_files("--format", "ndjson", "-", stdin=b"\n".join(lines))
+    assert (done.returncode, done.stdout) == (0, b"imported 3, rejected 2\n")
+    codes = [line.split(b": ")[:2] for line in done.stderr.splitlines()]
+    assert codes == [[b"-:4", b"missing_type"], [b"-:5", b"too_large"]]
+    found = await events(kafka, topics)
+    assert {event["type"] for event in found} == {"productview", "A", "AdClick"}
+    assert "mine" in {event["uuid"] for event in found}
+
+
+def test_what_cannot_be_read_is_one_line(import_files: Import, tmp_path: Path) -> None:
+    packed = gzip.compress(log_of(5000), mtime=0)
+    (tmp_path / "cut.gz").write_bytes(packed[: len(packed) // 2])
+    (tmp_path / "other.json").write_bytes(b'{"type":"A"}\n')
+    (tmp_path / "empty.log").touch()
+    cut = import_files("cut.gz")
+    assert cut.returncode == 1
+    assert cut.stdout.startswith(b"imported ")
+    assert b"cut.gz cannot be read" in cut.stderr.splitlines()[-1]
+    other = import_files("other.json")
+    assert (other.returncode, other.stdout) == (1, b"imported 0, rejected 1\n")
+    assert b"--format" in other.stderr.splitlines()[-1]
+    empty = import_files("empty.log")
+    assert (empty.returncode, empty.stdout, empty.stderr) == (0, b"imported 0, rejected 0\n", b"")
+    missing = import_files("missing.log")
+    assert missing.returncode == 2
+    assert b"'missing.log' does not exist" in missing.stderr.splitlines()[-1]
+
+
+def test_the_kafka_of_a_running_copy_is_found(
+    import_files: Import, tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "a.log").write_bytes(log_of(3))
+    nothing = import_files("a.log", kafka="", data_dir=tmp_path / "data")
+    assert nothing.returncode == 1
+    assert b"event-counter run" in nothing.stderr
+    assert len(nothing.stderr.splitlines()) == 1
+    with owned(tmp_path / "data"):
+        facts = {"kafka": settings.kafka, "namespace": settings.namespace}
+        write_run_file(tmp_path / "data", facts)
+        done = import_files("a.log", kafka="", namespace="", data_dir=tmp_path / "data")
+    assert (done.returncode, done.stdout) == (0, b"imported 3, rejected 0\n")
+
+
+def test_kafka_away_is_one_line(import_files: Import, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(log_of(3))
+    done = import_files("a.log", kafka="127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert len(done.stderr.splitlines()) == 1
+    assert b"127.0.0.1:1" in done.stderr
+
+
+async def test_an_import_survives_the_death_of_its_kafka(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(log_of(120_000))
+    broker = MortalKafka(tmp_path)
+    await broker.start()
+    settings = Settings(kafka=broker.address, namespace="t.")
+    await ensure_topics(settings)
+    importing = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "import", tmp_path / "a.log"),
+        env=environment({"kafka": settings.kafka, "namespace": settings.namespace}),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with KafkaClient(broker.address) as kafka:
+        await wait_until(lambda: kafka.ends("t.events"), lambda ends: sum(ends.values()) > 0)
+    broker.kill()
+    await broker.start()
+    out, err = await asyncio.wait_for(importing.communicate(), 60)
+    assert out == b"imported 120000, rejected 0\n", err
+    async with KafkaClient(broker.address) as kafka:
+        assert sum((await kafka.ends("t.events")).values()) == 120_000
+    await broker.stop()
