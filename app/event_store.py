@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from operator import attrgetter
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from app import metrics
-from app.decoding import decode
-from app.errors import CounterError, RejectedError, UnavailableError
+from app.errors import CounterError, UnavailableError
+from app.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
+from app.kafka_log import KafkaLog
 from app.outages import Outage
 from app.postgres import TRANSACTION_TIMEOUT_S, Postgres
 from app.sql import load_queries
@@ -28,18 +28,7 @@ RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 2.0  # so that it goes on soon after Postgres is back
 NOTHING_STORED = -1
 
-# In the order of the tuples of rows_of().
-COLUMNS = (
-    *("uuid", "type", "ip", "url", "datetime", "received_at", "user_id", "session_id", "ad_id"),
-    *("app_name", "product_id", "category", "value", "properties"),
-    *("kafka_partition", "kafka_offset"),
-)
-POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-POSTGRES_EPOCH_US = 946_684_800_000_000  # us from 1970
-MICROSECOND = timedelta(microseconds=1)
-
 _offset = attrgetter("offset")
-_json = msgspec.json.Encoder().encode
 
 
 class RefusedError(CounterError):
@@ -49,19 +38,16 @@ class RefusedError(CounterError):
 
 
 class HoleError(CounterError):
-    """Records between what is stored and the batch at hand were never given to the store."""
+    """Records between what is stored and the batch at hand were never given to the store.
 
-    code, hint = "hole", "Reset the offset of the store's group, see the README."
-
-
-async def send_times_as_integers(connection: asyncpg.Connection) -> None:
-    """Let asyncpg take microseconds since 2000 for a timestamptz, as Postgres stores it.
-
-    Its way from a datetime costs 0.5 us, a third of a row with two; the integer costs 0.2.
+    stored: the next offset to store, or NOTHING_STORED.
     """
-    await connection.set_builtin_type_codec(
-        "timestamptz", schema="pg_catalog", codec_name="int8", format="binary"
-    )
+
+    code, hint = "hole", "Reset the offset of the store's consumer group to it."
+
+    def __init__(self, message: str, stored: int) -> None:
+        super().__init__(message)
+        self.stored = stored
 
 
 class EventStore:
@@ -70,41 +56,57 @@ class EventStore:
     The row of a partition in sink_offsets is locked, read and moved in the transaction that copies
     the rows. So a batch that comes twice, in part or late, or to two workers at once, or whose
     commit nobody saw, is stored once.
+
+    What lies between the stored offset and a batch is read from the Kafka log first: Postgres may
+    be new, from a backup, or a replica that was not up to date.
     """
 
-    def __init__(self, dsn: str, timeout_s: float = TRANSACTION_TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
+    def __init__(
+        self,
+        dsn: str,
+        kafka_log: KafkaLog | None = None,
+        timeout_s: float = TRANSACTION_TIMEOUT_S,
+    ) -> None:
+        """kafka_log: where missing records are; without it a hole is an error."""
         self._postgres = Postgres(dsn, "event-counter store", send_times_as_integers)
+        self._kafka_log = kafka_log
+        self._timeout_s = timeout_s
         self._outage = Outage(SINK)
         self._sql = load_queries()
+        self._last: dict[tuple[str, int], tuple[int, int]] = {}
 
     async def store(self, topic: str, partition: int, batch: Batch) -> int:
         """Store a batch, and wait for Postgres as long as it takes; return the rows written.
 
         Raises HoleError and RefusedError.
         """
-        retry_s = RETRY_FIRST_S
+        stored, retry_s = 0, RETRY_FIRST_S
         while True:
             try:
-                stored = await self.store_once(topic, partition, batch)
+                stored += await self.store_once(topic, partition, batch)
             except UnavailableError as exc:
                 self._outage.goes_on(exc)
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, RETRY_MAX_S)
+            except HoleError as hole:
+                if self._kafka_log is None:
+                    raise
+                missing = self._kafka_log.read(topic, partition, max(hole.stored, 0), batch.before)
+                async with aclosing(missing):
+                    stored += await self._fill(topic, partition, missing, hole.stored)
             else:
                 self._outage.ends()
-                metrics.events_stored.inc(stored)
                 return stored
 
     async def store_once(self, topic: str, partition: int, batch: Batch) -> int:
-        """As store(), but raise UnavailableError when Postgres is away."""
+        """As store(), but raise UnavailableError when Postgres is away, and HoleError always."""
         try:
             with metrics.sink_seconds.labels(SINK).time():
-                return await self._transaction(topic, partition, batch)
+                stored = await self._transaction(topic, partition, batch)
         except asyncpg.CheckViolationError:  # no partition of the table for a row
             async with self._postgres.transaction(self._timeout_s) as connection:
                 await connection.execute(self._sql["event_partition.make"], times_of(batch))
-            return await self._transaction(topic, partition, batch)
+            stored = await self._transaction(topic, partition, batch)
         except UnavailableError as exc:
             if isinstance(exc.__cause__, asyncpg.LockNotAvailableError):
                 await self._free(topic, partition)
@@ -114,26 +116,62 @@ class EventStore:
                 f"Postgres refused offsets {batch.before} to {batch.after} of {topic}-{partition}:"
                 f" {exc}; {getattr(exc, 'context', None)}"
             ) from exc
+        self._last[topic, partition] = batch.after, batch.gate
+        metrics.events_stored.inc(stored)
+        return stored
 
     def close(self) -> None:
         """Disconnect; the next batch connects again."""
         self._postgres.close()
 
     async def _transaction(self, topic: str, partition: int, batch: Batch) -> int:
+        cluster = await self._kafka_log.cluster() if self._kafka_log else ""
         async with self._postgres.transaction(self._timeout_s) as connection:
-            done = await self._lock_offset(connection, topic, partition)
+            done = await self._lock_offset(connection, topic, partition, cluster)
             if done >= batch.after:
                 return 0
-            if done != NOTHING_STORED and done < batch.before:
+            if self._is_hole(topic, partition, done, batch):
                 raise HoleError(
                     f"{topic}-{partition} is stored up to offset {done},"
-                    f" and the next batch begins at {batch.before}"
+                    f" and the next batch begins at {batch.before}",
+                    done,
                 )
             stored = await self._copy(connection, batch[bisect_left(batch, done, key=_offset) :])
             await connection.execute(
-                self._sql["event_offset.move"], topic, partition, batch.after, stored
+                self._sql["event_offset.move"], topic, partition, cluster, batch.after, stored
             )
             return stored
+
+    def _is_hole(self, topic: str, partition: int, done: int, batch: Batch) -> bool:
+        """Whether records may be missing between done and the batch."""
+        if done >= batch.before or (done == NOTHING_STORED and batch.before == 0):
+            return False
+        if done == NOTHING_STORED and self._kafka_log is None:
+            return False  # begin where the consumer group does
+        # The batches of one generation join up: between them lie only transaction markers, and
+        # records of aborted transactions.
+        return self._last.get((topic, partition)) != (done, batch.gate)
+
+    async def _fill(
+        self, topic: str, partition: int, missing: AsyncIterator[tuple[Batch, int]], done: int
+    ) -> int:
+        """Store missing records as far as it goes: store() comes again for the rest."""
+        stored = 0
+        try:
+            async for batch, deleted in missing:
+                if deleted and done != NOTHING_STORED:
+                    metrics.events_lost.inc(deleted)
+                    log.error(
+                        "%s-%d: Kafka deleted %d offsets from %d on before they were stored",
+                        *(topic, partition, deleted, batch.before),
+                    )
+                stored += await self.store_once(topic, partition, batch)
+        except (UnavailableError, HoleError) as exc:
+            self._outage.goes_on(exc)
+            await asyncio.sleep(RETRY_MAX_S)
+        if stored:
+            log.warning("%s-%d: stored %d events that were missing", topic, partition, stored)
+        return stored
 
     async def _free(self, topic: str, partition: int) -> None:
         """End the transaction of a frozen worker that had the partition before."""
@@ -141,13 +179,13 @@ class EventStore:
             if await connection.fetch(self._sql["event_offset.free"], topic, partition):
                 log.warning("%s-%d: ended the transaction of a worker that hangs", topic, partition)
 
-    async def _lock_offset(self, connection: Any, topic: str, partition: int) -> int:
+    async def _lock_offset(self, connection: Any, topic: str, partition: int, cluster: str) -> int:
         """Return the next offset to store, or NOTHING_STORED; it is ours until the end."""
         lock = self._sql["event_offset.lock"]
-        found = await connection.fetchval(lock, topic, partition)
+        found = await connection.fetchval(lock, topic, partition, cluster)
         if found is None:
             await connection.execute(self._sql["event_offset.add"], topic, partition)
-            found = await connection.fetchval(lock, topic, partition)
+            found = await connection.fetchval(lock, topic, partition, cluster)
         return int(found)
 
     async def _copy(self, connection: Any, records: Sequence[Any]) -> int:
@@ -158,43 +196,3 @@ class EventStore:
             "event", records=rows_of(records), columns=COLUMNS
         )
         return int(status.rpartition(" ")[2])  # "COPY 20000"
-
-
-def rows_of(records: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield a row of COLUMNS per valid record; times in microseconds since 2000.
-
-    Role count reports the rejected ones.
-    """
-    for record in records:
-        try:
-            event = decode(record.value or b"", record.timestamp)
-        except RejectedError:
-            continue
-        uuid, received, properties = event.uuid, event.received_at, event.properties
-        yield (
-            f"{record.topic}-{record.partition}-{record.offset}" if uuid is None else uuid,
-            event.type,
-            event.ip,
-            event.url,
-            (event.timestamp - POSTGRES_EPOCH) // MICROSECOND,  # type: ignore[operator]
-            record.timestamp * 1000 - POSTGRES_EPOCH_US
-            if received is None
-            else (received - POSTGRES_EPOCH) // MICROSECOND,
-            event.user_id,
-            event.session_id,
-            event.ad_id,
-            event.app_name,
-            event.product_id,
-            event.category,
-            event.value,
-            None if properties is None else _json(properties).decode(),
-            record.partition,
-            record.offset,
-        )
-
-
-def times_of(records: Sequence[Any]) -> list[int]:
-    """Return the different days of event time in a batch, in microseconds since 2000."""
-    day_us = 86_400_000_000
-    row_time = COLUMNS.index("datetime")
-    return [day * day_us for day in {row[row_time] // day_us for row in rows_of(records)}]

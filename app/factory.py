@@ -26,6 +26,7 @@ from app.collector import Collector
 from app.counters import Counters
 from app.errors import SettingsError
 from app.event_store import EventStore
+from app.kafka_log import KafkaLog
 from app.live import LiveCounts
 from app.ownership import Ownership
 from app.settings import Names, Settings
@@ -193,7 +194,7 @@ def _store(settings: Settings) -> faust.App:
     names = Names(settings.namespace)
     app = _batch_app(settings, names.store_group, {names.events}, set())
     events = _batch_topic(app, names.events, settings.events_partitions)
-    store = EventStore(settings.postgres.get_secret_value())
+    store = EventStore(settings.postgres.get_secret_value(), KafkaLog(settings.kafka))
     agents.store_events.register(app, events, store)
     web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.store_group))
     return app

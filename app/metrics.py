@@ -29,21 +29,15 @@ acknowledge_seconds = Histogram(
 waiting_bytes = Gauge(
     "event_counter_waiting_bytes", "Bytes of events that wait for Kafka in the collector."
 )
-kafka_outages = Counter(
-    "event_counter_kafka_outages_total", "Times that the collector lost Kafka."
-)
+kafka_outages = Counter("event_counter_kafka_outages_total", "Times that the collector lost Kafka.")
 
 # Role count.
 events_counted = Counter("event_counter_events_counted_total", "Events folded into the counts.")
 rows_expired = Counter("event_counter_rows_expired_total", "Rows that left their retention.")
 
 # Role store, and the refreshers of role count; sink: event, summary or redis.
-events_stored = Counter(
-    "event_counter_events_stored_total", "Rows written to the table event."
-)
-sink_rows = Counter(
-    "event_counter_sink_rows_total", "Rows written to a sink, again or for the first time.", ["sink"]
-)
+events_stored = Counter("event_counter_events_stored_total", "Rows written to the table event.")
+sink_rows = Counter("event_counter_sink_rows_total", "Rows of counts written to a sink.", ["sink"])
 sink_seconds = Histogram(
     "event_counter_sink_seconds",
     "One write to a sink: a COPY transaction, an upsert of counts, a call of Redis.",
@@ -54,4 +48,7 @@ sink_away = Gauge("event_counter_sink_away", "1 while a sink cannot be written t
 sink_outages = Counter("event_counter_sink_outages_total", "Times a sink went away.", ["sink"])
 sink_away_seconds = Counter(
     "event_counter_sink_away_seconds_total", "Time that a sink was away.", ["sink"]
+)
+events_lost = Counter(
+    "event_counter_events_lost_total", "Offsets that Kafka deleted before they were stored."
 )

@@ -75,8 +75,19 @@ async def test_a_hole_stops_and_stores_nothing(database: Database, open_store: O
     store = open_store()
     await store.store(TOPIC, 0, batch_of(events(range(5))))
     with pytest.raises(HoleError, match="up to offset 5, and the next batch begins at 6"):
-        await store.store(TOPIC, 0, batch_of(events([6]), first=6))
+        await store.store(TOPIC, 0, batch_of(events([6]), first=6, gate=2))
+    with pytest.raises(HoleError):  # another worker does not know what lies between, either
+        await open_store().store(TOPIC, 0, batch_of(events([6]), first=6))
     assert await database.offsets() == {0: (5, 5)}
+
+
+async def test_what_the_transport_skips_within_a_generation_is_no_hole(
+    database: Database, open_store: OpenStore
+) -> None:
+    store = open_store()
+    await store.store(TOPIC, 0, batch_of(events(range(5))))
+    await store.store(TOPIC, 0, batch_of(events([5]), first=8))  # 5-7: an aborted transaction
+    assert await database.uuids() == list(range(6))
 
 
 async def test_offsets_that_kafka_left_out_are_no_hole(
@@ -84,7 +95,9 @@ async def test_offsets_that_kafka_left_out_are_no_hole(
 ) -> None:
     store = open_store()
     await store.store(TOPIC, 0, batch_of(events(range(5)), after=8))
-    await store.store(TOPIC, 0, batch_of(events([5, 6]), offsets=[11, 14], before=8, after=20))
+    await store.store(
+        TOPIC, 0, batch_of(events([5, 6]), offsets=[11, 14], before=8, after=20, gate=2)
+    )
     assert await database.uuids() == list(range(7))
     assert await database.offsets() == {0: (20, 7)}
 

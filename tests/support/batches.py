@@ -22,11 +22,12 @@ def batch_of(
     after: int | None = None,
     offsets: Sequence[int] | None = None,
     timestamp_ms: int = RECORD_MS,
+    gate: int = 1,
 ) -> Batch:
     """Return values as one fetched batch.
 
     first: offset of the first record; offsets: of all, where they have gaps. before, after: the
-    fetch position on either side; by default right at the records.
+    fetch position on either side; by default right at the records. gate: the generation.
     """
     values = list(values)
     offsets = offsets or range(first, first + len(values))
@@ -38,7 +39,7 @@ def batch_of(
     )
     batch.before = offsets[0] if before is None else before
     batch.after = offsets[-1] + 1 if after is None else after
-    batch.gate = 0
+    batch.gate = gate
     return batch
 
 
