@@ -89,17 +89,20 @@ async def kafka(kafka_part: Kafka) -> AsyncIterator[KafkaClient]:
 async def make_database(postgres_part: Postgres) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Return a factory of empty databases; it returns their DSN."""
     made: list[str] = []
-    admin = await asyncpg.connect(postgres_part.address)
+
+    async def tell(command: str) -> None:
+        admin = await asyncpg.connect(postgres_part.address)  # anew: a test may have stopped it
+        await admin.execute(command)
+        await admin.close()
 
     async def make() -> str:
         made.append(f"test_{uuid.uuid4().hex}")
-        await admin.execute(f"create database {made[-1]}")
+        await tell(f"create database {made[-1]}")
         return postgres_part.address.removesuffix(DATABASE) + made[-1]
 
     yield make
     for name in made:
-        await admin.execute(f"drop database {name} with (force)")
-    await admin.close()
+        await tell(f"drop database {name} with (force)")
 
 
 @pytest.fixture
