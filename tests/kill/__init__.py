@@ -1,0 +1,1 @@
+"""Processes killed under load: afterwards everything equals what Kafka acknowledged."""

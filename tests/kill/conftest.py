@@ -1,0 +1,103 @@
+"""Scenes: a load, workers that are killed under it, and the comparison afterwards."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Names, Settings
+from app.stack.topics import ensure_topics
+from tests.conftest import MakeSettings
+from tests.support.crew import Crew, Tally
+from tests.support.exactness import Exactness
+from tests.support.kafka_client import KafkaClient
+from tests.support.load import Load
+
+TALLIES = pytest.StashKey[list[Tally]]()
+MakeScene = Callable[..., Awaitable["Scene"]]
+
+
+class Scene:
+    """Everything that a test needs on one namespace."""
+
+    def __init__(
+        self, settings: Settings, kafka: KafkaClient, logs: Path, tally: Tally, rng: random.Random
+    ) -> None:
+        self.settings, self.kafka, self.tally, self.rng = settings, kafka, tally, rng
+        self.names = Names(settings.namespace)
+        self.crew = Crew(settings, logs, tally)
+
+    def load(self, *, http: bool = False, **options: Any) -> Load:
+        """Return a load, over HTTP too where a collector runs."""
+        url = f"http://{self.settings.http_host}:{self.settings.http_port}" if http else ""
+        return Load(self.rng, self.settings.kafka, self.names.events, url, **options)
+
+    async def compare_with(self, load: Load) -> Exactness:
+        """End the load and read what `events` holds."""
+        ledger = await load.stop()
+        found = await Exactness.of(self.settings, self.kafka, ledger, self.crew.urls)
+        self.tally.events = len(found.truth.places)
+        return found
+
+    async def rebuilt(self) -> None:
+        """Start the count workers again on empty disks: what is left is what Kafka has."""
+        for member in self.crew.hired("count"):
+            await member.leave()
+        for member in self.crew.hired("count"):
+            member.wipe_next()
+            member.join()
+        await self.crew.ready()
+
+
+@pytest.fixture
+def seed() -> int:
+    """Return KILL_SEED, else another one in each run; a failure shows it."""
+    return int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest, seed: int) -> Tally:
+    """Return the tally of this test; the summary shows it."""
+    made = Tally(request.node.name.removeprefix("test_"), seed)
+    request.config.stash.setdefault(TALLIES, []).append(made)
+    return made
+
+
+@pytest.fixture
+async def make_scene(
+    make_settings: MakeSettings, kafka: KafkaClient, tally: Tally, tmp_path: Path
+) -> AsyncIterator[MakeScene]:
+    """Return a factory of scenes with topics; their workers end with the test."""
+    scenes: list[Scene] = []
+
+    async def make(**changes: object) -> Scene:
+        settings = await make_settings(**changes)
+        await ensure_topics(settings)
+        scene = Scene(settings, kafka, tmp_path / "logs", tally, random.Random(tally.seed))
+        scenes.append(scene)
+        return scene
+
+    yield make
+    for scene in scenes:
+        await scene.crew.end()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was done to the workers."""
+    tallies = config.stash.get(TALLIES, [])
+    if not tallies:
+        return
+    terminalreporter.section("killed")
+    for tally in tallies:
+        for line in (str(tally), *tally.surprises):
+            terminalreporter.write_line(line)
+    total = Tally("all", tallies[0].seed if len(tallies) == 1 else 0)
+    for name in ("kills", "wipes", "freezes", "leaves", "outages", "events"):
+        setattr(total, name, sum(getattr(tally, name) for tally in tallies))
+    total.exact = all(tally.exact for tally in tallies)
+    terminalreporter.write_line(str(total).partition(" (KILL_SEED")[0])

@@ -1,0 +1,73 @@
+"""Kafka, Postgres and Redis going away under load, and coming back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis as RedisClient
+
+from app.stack.kafka import Kafka
+from app.stack.postgres import Postgres
+from app.stack.redis import Redis
+from tests.kill.conftest import MakeScene, Scene
+from tests.support.load import Load
+
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+
+
+async def everyone(scene: Scene) -> None:
+    """Start a worker of each role."""
+    for role in ("collect", "count", "store"):
+        scene.crew.hire(role).join()
+    await scene.crew.ready()
+
+
+async def compare_everything(scene: Scene, load: Load) -> None:
+    """Fail where a store is not equal to the log."""
+    found = await scene.compare_with(load)
+    await scene.crew.ready()
+    await found.everything()
+    await found.caught_up()
+
+
+async def test_a_broker_killed_under_load(make_scene: MakeScene, kafka_part: Kafka) -> None:
+    scene = await make_scene()
+    rng, tally = scene.rng, scene.tally
+    await everyone(scene)
+    async with scene.load(http=True) as load:
+        for _ in range(2):
+            await load.sent(rng.randrange(300, 1000))
+            kafka_part.child.kill()
+            tally.outages += 1
+            await asyncio.sleep(rng.random() * 3)
+            await kafka_part.start()
+        await load.sent(300)
+        await compare_everything(scene, load)
+    tally.exact = True
+
+
+async def test_postgres_and_redis_away_for_a_while(
+    make_scene: MakeScene, postgres_part: Postgres, redis_part: Redis
+) -> None:
+    scene = await make_scene()
+    rng, tally = scene.rng, scene.tally
+    await everyone(scene)
+    async with scene.load(http=True) as load:
+        await load.sent(rng.randrange(300, 600))
+        await postgres_part.stop()
+        await load.sent(rng.randrange(300, 600))
+        await redis_part.stop()
+        tally.outages += 2
+        found = await scene.compare_with(load)
+        await found.counted()  # while both are away
+    async with scene.load(http=True, ledger=load.ledger) as load:
+        await redis_part.start()
+        await load.sent(rng.randrange(300, 600))
+        async with RedisClient.from_url(redis_part.address) as redis:
+            await redis.flushall()
+        await postgres_part.start()
+        await load.sent(rng.randrange(300, 600))
+        await compare_everything(scene, load)
+    tally.exact = True
+    assert not tally.surprises

@@ -1,0 +1,185 @@
+"""A worker that kills itself inside a flush: `python -m tests.support.dying_worker ROLE`.
+
+Between a kill and what it interrupts lie microseconds, so a kill from outside hardly ever meets
+the moments that matter. Here the worker's own methods are wrapped, in this process only: at a
+chosen flush some of its writes arrive and the others never happen, and then comes SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import mode.loop
+
+mode.loop.use("uvloop")
+
+from app import cli  # noqa: E402 - the loop comes before Faust
+from app.event_store import EventStore  # noqa: E402
+from app.transport import BatchConsumer  # noqa: E402
+from tables.batch_table import BatchTable  # noqa: E402
+from tables.partials import Partials  # noqa: E402
+from tables.totals import Totals  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Fate:
+    """How a process ends.
+
+    where: `partials` or `totals`, inside a flush of that table; `commit`, right after an offset
+    commit; `copy` or `stored`, before or after the end of a transaction of the store; `never`.
+    after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
+    counts: share of the partitions of `counts` whose records are acknowledged, the others get
+    nothing. forgetful: rows that a replay does not change are not sent again, as they must be.
+    """
+
+    where: str
+    after: int = 0
+    rocksdb: bool = True
+    changelog: bool = True
+    counts: float = 1.0
+    seed: int = 0
+    forgetful: bool = False
+
+    def to_json(self) -> str:
+        """Return what the environment variable DYING_WORKER_FATE takes."""
+        return json.dumps(asdict(self))
+
+
+class Dying:
+    """Wraps the methods of the tables, the consumer and the store."""
+
+    def __init__(self, fate: Fate) -> None:
+        self._fate, self._rng = fate, random.Random(fate.seed)
+        self._left = fate.after
+        self._table: Any = None  # in its last flush
+
+    def prepare(self) -> None:
+        """Put the end in its place."""
+        if self._fate.forgetful:
+            forget_replays()
+        if self._fate.where in ("partials", "totals"):
+            self._end_in_a_flush()
+        elif self._fate.where == "commit":
+            self._end_after(BatchConsumer, "_commit_offsets")
+        elif self._fate.where == "copy":
+            self._end_after(EventStore, "_transaction")
+        elif self._fate.where == "stored":
+            self._end_after(EventStore, "store")
+
+    def _due(self) -> bool:
+        """Whether this is the one."""
+        self._left -= 1
+        return self._left < 0
+
+    def _end_after(self, owner: Any, name: str) -> None:
+        whole = getattr(owner, name)
+
+        async def last(*args: Any, **kwargs: Any) -> Any:
+            result = await whole(*args, **kwargs)
+            if result and self._due():
+                die()
+            return result
+
+        replace(owner, name, last)
+
+    def _end_in_a_flush(self) -> None:
+        self._filter_writes()
+        if self._fate.where == "totals":
+            merge = Totals.merge
+
+            async def last_merge(table: Any, partition: int, *args: Any) -> None:
+                await self._flush(table, partition, merge(table, partition, *args))
+
+            replace(Totals, "merge", last_merge)
+            return
+        flush = Partials._flush_partition
+
+        async def last_flush(table: Any, partition: int) -> None:
+            if table._dirty.get(partition):
+                await self._flush(table, partition, flush(table, partition))
+            else:
+                await flush(table, partition)
+
+        replace(Partials, "_flush_partition", last_flush)
+
+    async def _flush(self, table: Any, partition: int, flush: Any) -> None:
+        if not self._due():
+            await flush
+            return
+        self._table = table
+        await flush
+        await asyncio.gather(*(sent for sent, _, _ in table._pending[partition]))
+        die()
+
+    def _filter_writes(self) -> None:
+        """In the last flush, let through only what the fate says."""
+        send, db, fate = BatchTable.send, BatchTable.db, self._fate
+
+        async def send_some(
+            table: Any, source: int, topic: str, partition: int, records: Any, *, own: bool = False
+        ) -> None:
+            if table is self._table:
+                arrives = fate.changelog if own else self._rng.random() < fate.counts
+                if not arrives:
+                    return
+            await send(table, source, topic, partition, records, own=own)
+
+        def db_or_nothing(table: Any, partition: int) -> Any:
+            found = db(table, partition)
+            return ReadOnly(found) if table is self._table and not fate.rocksdb else found
+
+        replace(BatchTable, "send", send_some)
+        replace(BatchTable, "db", db_or_nothing)
+
+
+class ReadOnly:
+    """A RocksDB that takes no writes."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+
+    def write(self, _changes: Any) -> None:
+        """Nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+def forget_replays() -> None:
+    """Take out the rule that rows met again in a replay are sent again."""
+    absorb = Partials.absorb
+
+    def forgetful_absorb(table: Any, partition: int, rows: Any, *args: Any) -> None:
+        dirty = table._dirty[partition]
+        waiting = set(dirty)
+        cache = table._load(partition, rows)
+        before = {row: cache[row][1] for row in rows}
+        absorb(table, partition, rows, *args)
+        same = {row for row, cells in before.items() if cache[row][1] == cells}
+        dirty -= same - waiting
+
+    replace(Partials, "absorb", forgetful_absorb)
+
+
+def replace(owner: type, name: str, function: Any) -> None:
+    """Put a function in the place of a method."""
+    setattr(owner, name, function)
+
+
+def die() -> None:
+    """Kill -9."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    if text := os.environ.pop("DYING_WORKER_FATE", ""):
+        Dying(Fate(**json.loads(text))).prepare()
+    sys.argv[1:] = ["worker", "--role", sys.argv[1]]
+    cli.main()

@@ -1,0 +1,257 @@
+"""Whether tables, Postgres, Redis and unique-event-topic hold exactly what `events` holds."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.settings import Names, Settings
+from tests.support.kafka_client import KafkaClient
+from tests.support.ledger import Ledger, Truth, truth_of
+from tests.support.waiting import wait_until
+
+DEADLINE_S = 120.0  # nothing is timed; other work may have the processor
+AT_ONCE = 8  # queries
+SHOWN = 5  # differences in a message
+SAMPLE = 10  # urls that are asked for in every way
+AWAY = (aiohttp.ClientError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError)
+
+
+def differences(found: Mapping[Any, int], expected: Mapping[Any, int]) -> list[str]:
+    """Return what differs, in words; empty when both are equal."""
+    keys = [key for key in {**expected, **found} if found.get(key, 0) != expected.get(key, 0)]
+    if not keys:
+        return []
+    short = sum(max(0, expected.get(key, 0) - found.get(key, 0)) for key in keys)
+    over = sum(max(0, found.get(key, 0) - expected.get(key, 0)) for key in keys)
+    shown = [f"{key}: {found.get(key, 0)} not {expected.get(key, 0)}" for key in keys[:SHOWN]]
+    return [f"{len(keys)} differ, {short} missing, {over} too many", *shown]
+
+
+class Exactness:
+    """Compares the stores of one namespace with the truth of its log.
+
+    urls: of count workers; each answers for any key, and all are asked in turn.
+    """
+
+    def __init__(
+        self, settings: Settings, kafka: KafkaClient, truth: Truth, urls: Sequence[str]
+    ) -> None:
+        self.truth = truth
+        self._settings, self._kafka, self._urls = settings, kafka, itertools.cycle(urls)
+        self._names = Names(settings.namespace)
+
+    @classmethod
+    async def of(
+        cls, settings: Settings, kafka: KafkaClient, ledger: Ledger, urls: Sequence[str]
+    ) -> Exactness:
+        """Read the log, which nobody writes any more."""
+        records = await kafka.read(Names(settings.namespace).events)
+        return cls(settings, kafka, truth_of(ledger, records), urls)
+
+    async def everything(self) -> None:
+        """Wait until all stores are equal to the truth; fail at the deadline."""
+        await self.counted()
+        await self.stored()
+        await self.summed()
+        await self.live()
+
+    # -- tables ---------------------------------------------------------------------------
+
+    async def counted(self) -> None:
+        """Tables over HTTP, rejected records, unique-event-topic."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+            await self._equal(lambda: self._table_differences(http))
+            await self._equal(lambda: self._answer_differences(http))
+        await self._equal(self._published_differences)
+        await self._equal(self._rejected_differences)
+
+    async def table_differences(self) -> list[str]:
+        """Return in what the tables differ right now, in words; empty when they are equal."""
+        async with aiohttp.ClientSession() as http:
+            return await self._table_differences(http)
+
+    async def caught_up(self) -> None:
+        """Wait until the group `count` has committed all of `events` and `counts`."""
+        group = self._names.count_group
+
+        async def behind() -> list[str]:
+            lags = []
+            for topic in (self._names.events, self._names.counts):
+                ends = await self._kafka.ends(topic)
+                at = await self._kafka.committed(group, topic)
+                lags += [f"{topic}-{p}" for p, end in ends.items() if at.get(p, 0) < end]
+            return lags
+
+        await self._equal(behind)
+
+    async def _table_differences(self, http: aiohttp.ClientSession) -> list[str]:
+        by_type = await self._counts(http, "events_by_type")
+        if different := differences(by_type["total"], self.truth.by_type):
+            return different
+        minutes = _windows((await self._counts(http, "events_by_type_minutely"))["windows"])
+        return differences(minutes, self.truth.minutely) or differences(
+            await self._hourly(http), self.truth.hourly
+        )
+
+    async def _hourly(self, http: aiohttp.ClientSession) -> Counter[tuple[str, int, str]]:
+        found: Counter[tuple[str, int, str]] = Counter()
+
+        async def ask(urls: Iterable[str]) -> None:
+            for url in urls:
+                answer = await self._counts(http, "events_by_url_hourly", url)
+                for (start, label), count in _windows(answer["windows"]).items():
+                    found[url, start, label] = count
+
+        urls = self.truth.urls
+        await asyncio.gather(*(ask(urls[n::AT_ONCE]) for n in range(AT_ONCE)))
+        return found
+
+    async def _answer_differences(self, http: aiohttp.ClientSession) -> list[str]:
+        """/event_track/, /event_report/ and the all-time counter, for some urls."""
+        for url in self.truth.urls[:: max(1, len(self.truth.urls) // SAMPLE)]:
+            expected = self.truth.of_url(url)
+            total = (await self._counts(http, "events_by_url", url))["total"]
+            track = await self._post(http, "/event_track/", {"url": url})
+            shown = {item["type"]: item["count"] for item in track["events"]}
+            found = differences(total, expected) or differences(shown, expected)
+            if found := found or await self._report_differences(http, url):
+                return [url, *found]
+        return []
+
+    async def _report_differences(self, http: aiohttp.ClientSession, url: str) -> list[str]:
+        days = {f"{_utc(hour):%Y-%m-%d}" for at, hour, _ in self.truth.hourly if at == url}
+        for day in days:
+            report = await self._post(http, "/event_report/", {"url": url, "date": day})
+            found = {
+                (hour["datehour"], item["type"]): item["count"]
+                for hour in report["dateHourEventCounts"]
+                for item in hour["eventCounts"]
+            }
+            expected = {
+                (_utc(hour).hour, label): count
+                for (at, hour, label), count in self.truth.hourly.items()
+                if at == url and f"{_utc(hour):%Y-%m-%d}" == day
+            }
+            if different := differences(found, expected):
+                return [day, *different]
+        return []
+
+    async def _counts(
+        self, http: aiohttp.ClientSession, counter: str, key: str = ""
+    ) -> dict[str, Any]:
+        path = f"/counts/{counter}?key={quote(key, safe='')}"
+        return await self._ask(http, "GET", path)
+
+    async def _post(self, http: aiohttp.ClientSession, path: str, body: object) -> dict[str, Any]:
+        return await self._ask(http, "POST", path, json=body)
+
+    async def _ask(
+        self, http: aiohttp.ClientSession, method: str, path: str, **body: Any
+    ) -> dict[str, Any]:
+        url = next(self._urls) + path
+        async with http.request(method, url, **body) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise aiohttp.ClientPayloadError(f"{url}: {answer.status} {await answer.text()}")
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    # -- Kafka ----------------------------------------------------------------------------
+
+    async def _published_differences(self) -> list[str]:
+        """The last message of unique-event-topic; no total may ever have gone down."""
+        last: dict[str, int] = {}
+        for value in await self._kafka.values(self._names.totals):
+            message = json.loads(value)
+            message.pop("receiveAt")
+            fell = [label for label, count in last.items() if message.get(label, 0) < count]
+            assert not fell, f"totals went down: {last}, then {message}"
+            last = message
+        return differences(last, self.truth.by_type)
+
+    async def _rejected_differences(self) -> list[str]:
+        """Each bad record, with its code; a replay may repeat it."""
+        found = {}
+        for value in await self._kafka.values(self._names.rejected):
+            message = json.loads(value)
+            found[message["partition"], message["offset"]] = message["code"]
+        wrong = [f"{p} {found.get(p)} not {c}" for p, c in self.truth.rejected.items()]
+        return [] if found == self.truth.rejected else [f"{len(found)} rejected", *wrong[:SHOWN]]
+
+    # -- Postgres and Redis ---------------------------------------------------------------
+
+    async def stored(self) -> None:
+        """Table event: each valid record once; sink_offsets at the end of each partition."""
+        await self._equal(self._event_differences)
+
+    async def _event_differences(self) -> list[str]:
+        connection = await asyncpg.connect(self._settings.postgres.get_secret_value())
+        try:
+            rows = await connection.fetch("select kafka_partition, kafka_offset, uuid from event")
+            ends = await connection.fetch("select partition, next_offset from sink_offsets")
+        finally:
+            await connection.close()
+        found = Counter((row[0], row[1], row[2]) for row in rows)
+        expected = Counter((*place, uuid) for place, uuid in self.truth.places.items())
+        return differences(found, expected) or differences(dict(ends), self.truth.ends)
+
+    async def summed(self) -> None:
+        """Table event_summary."""
+        await self._equal(self._summary_differences)
+
+    async def _summary_differences(self) -> list[str]:
+        connection = await asyncpg.connect(self._settings.postgres.get_secret_value())
+        try:
+            rows = await connection.fetch("select url, datehour, type, count from event_summary")
+        finally:
+            await connection.close()
+        found = {(row[0], int(row[1].timestamp()), row[2]): row[3] for row in rows}
+        return differences(found, self.truth.hourly)
+
+    async def live(self) -> None:
+        """The hashes in Redis."""
+        await self._equal(self._redis_differences)
+
+    async def _redis_differences(self) -> list[str]:
+        expected: Counter[tuple[str, str]] = Counter()
+        for (url, _, label), count in self.truth.hourly.items():
+            expected[url, label] += count
+        found: dict[tuple[str, str], int] = {}
+        prefix = "event_counter:url:"
+        redis = Redis.from_url(self._settings.redis.get_secret_value(), decode_responses=True)
+        async with redis:
+            keys = [key async for key in redis.scan_iter(f"{prefix}*", count=1000)]
+            pipe = redis.pipeline(transaction=False)
+            for key in keys:
+                pipe.hgetall(key)
+            for key, counts in zip(keys, await pipe.execute(), strict=True):
+                found |= {(key.removeprefix(prefix), t): int(n) for t, n in counts.items()}
+        return differences(found, expected)
+
+    async def _equal(self, ask: Any) -> None:
+        await wait_until(ask, [], deadline_s=DEADLINE_S, every_s=0.3, passing=AWAY)
+
+
+def _windows(windows: Iterable[dict[str, Any]]) -> dict[tuple[int, str], int]:
+    """Return {(start in s since 1970, label): count}."""
+    return {
+        (int(datetime.fromisoformat(window["start"]).timestamp()), label): count
+        for window in windows
+        for label, count in window["counts"].items()
+    }
+
+
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

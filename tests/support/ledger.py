@@ -1,0 +1,95 @@
+"""What was sent and acknowledged, and what every store must therefore hold."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aiokafka import ConsumerRecord
+
+HOUR = 3600
+MINUTE = 60
+MINUTES_KEPT_FROM_S = 1_700_000_000  # 2023: between what the load sends as past and as recent
+
+Place = tuple[int, int]  # partition and offset in `events`
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event as it must be counted; moment: s since 1970, None where the record's time counts."""
+
+    uuid: str
+    type: str
+    url: str | None
+    moment: int | None
+
+
+@dataclass
+class Ledger:
+    """Everything that was sent.
+
+    facts: by uuid, whatever became of them. acknowledged: uuids that Kafka surely has; the other
+    ones may be there or not. faults: bytes of a record that must be rejected -> code.
+    """
+
+    facts: dict[str, Fact] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    faults: dict[bytes, str] = field(default_factory=dict)
+
+
+@dataclass
+class Truth:
+    """What follows from the records that `events` holds."""
+
+    places: dict[Place, str] = field(default_factory=dict)  # of valid records -> uuid
+    rejected: dict[Place, str] = field(default_factory=dict)  # place -> code
+    hourly: Counter[tuple[str, int, str]] = field(default_factory=Counter)  # url, hour, type
+    by_type: Counter[str] = field(default_factory=Counter)
+    minutely: Counter[tuple[int, str]] = field(default_factory=Counter)  # recent minute, type
+    ends: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def urls(self) -> list[str]:
+        """The urls that were counted."""
+        return sorted({url for url, _, _ in self.hourly})
+
+    def of_url(self, url: str) -> dict[str, int]:
+        """Return the counts of all time by type."""
+        counts: Counter[str] = Counter()
+        for (at, _, label), count in self.hourly.items():
+            if at == url:
+                counts[label] += count
+        return dict(counts)
+
+
+def truth_of(ledger: Ledger, records: Iterable[ConsumerRecord]) -> Truth:
+    """Return what all records of `events` add up to.
+
+    The log decides about events that were sent without an acknowledgement, and about those that a
+    producer sent twice because an acknowledgement got lost: each record is one event. Fails when
+    an acknowledged event is not there, or a record that nobody sent is.
+    """
+    truth, seen = Truth(), set()
+    for record in records:
+        place = record.partition, record.offset
+        truth.ends[record.partition] = record.offset + 1
+        if (code := ledger.faults.get(record.value)) is not None:
+            truth.rejected[place] = code
+            continue
+        fact = ledger.facts[json.loads(record.value)["uuid"]]
+        seen.add(fact.uuid)
+        truth.places[place] = fact.uuid
+        _count(truth, fact, record.timestamp // 1000 if fact.moment is None else fact.moment)
+    lost = ledger.acknowledged - seen
+    assert not lost, f"{len(lost)} acknowledged events are not in Kafka: {sorted(lost)[:5]}"
+    return truth
+
+
+def _count(truth: Truth, fact: Fact, moment: int) -> None:
+    truth.by_type[fact.type] += 1
+    if fact.url is not None:
+        truth.hourly[fact.url, moment - moment % HOUR, fact.type] += 1
+    if moment > MINUTES_KEPT_FROM_S:
+        truth.minutely[moment - moment % MINUTE, fact.type] += 1

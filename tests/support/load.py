@@ -1,0 +1,199 @@
+"""Load on a running system: random events over Kafka and HTTP, at a rate, with a ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Self
+
+import aiohttp
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from tests.support.event_maker import EventMaker
+from tests.support.ledger import Fact, Ledger
+
+BURSTS = (1, 1, 2, 5, 20, 60, 200)
+FAULT_SHARE = 0.02
+HTTP_TIMEOUT = aiohttp.ClientTimeout(total=15)
+AWAY_S = 0.2  # pause after an error; whoever was killed is coming back
+
+Made = list[tuple[Fact, bytes]]
+
+
+class Load:
+    """Use as an async context manager: sends while inside.
+
+    rate: events per second on each way, about. most: events of each way, then it is silent.
+    url: of a collector; empty: only Kafka. ledger: of an earlier load that this one goes on with.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        kafka: str,
+        topic: str,
+        url: str = "",
+        *,
+        rate: int = 300,
+        most: int = 9000,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.ledger = ledger or Ledger()
+        self._rng, self._kafka, self._topic, self._url = rng, kafka, topic, url
+        self._rate, self._most = rate, most
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._kafka,
+            acks="all",
+            linger_ms=2,
+            request_timeout_ms=5000,
+            retry_backoff_ms=200,
+        )
+        await self._producer.start()
+        self._http = aiohttp.ClientSession(timeout=HTTP_TIMEOUT)
+        ways: list[Callable[[EventMaker, int], Awaitable[None]]] = [self._over_kafka]
+        if self._url:
+            ways.append(self._over_http)
+        for way in ways:
+            maker = EventMaker(self._rng, int(time.time()), f"{self._rng.getrandbits(32):08x}")
+            self._tasks.append(asyncio.create_task(self._keep_sending(way, maker)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> Ledger:
+        """Send no more, wait for the last answers, and return what was sent."""
+        self._stopped.set()
+        try:
+            await asyncio.gather(*self._tasks)
+        finally:
+            await self._http.close()
+            await self._producer.stop()
+        return self.ledger
+
+    async def sent(self, events: int) -> None:
+        """Return when so many more events are acknowledged."""
+        until = len(self.ledger.acknowledged) + events
+        while len(self.ledger.acknowledged) < until:
+            assert any(not task.done() for task in self._tasks), "the load has ended"
+            await asyncio.sleep(0.02)
+
+    async def _keep_sending(
+        self, way: Callable[[EventMaker, int], Awaitable[None]], maker: EventMaker
+    ) -> None:
+        sent = 0
+        while not self._stopped.is_set() and sent < self._most:
+            size = self._rng.choice(BURSTS)
+            await way(maker, size)
+            sent += size
+            pause = size / self._rate * self._rng.uniform(0.5, 1.5)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), pause)
+
+    def _make(self, maker: EventMaker, size: int, shape: str = "") -> Made:
+        made = [maker.make(shape) for _ in range(size)]
+        self.ledger.facts.update((fact.uuid, fact) for fact, _ in made)
+        return made
+
+    # -- straight to Kafka ----------------------------------------------------------------
+
+    async def _over_kafka(self, maker: EventMaker, size: int) -> None:
+        made = self._make(maker, size)
+        key = maker.key()  # a burst with one key: one partition gets it all
+        sends = [self._send(fact, value, key) for fact, value in made]
+        for _ in range(size):
+            if self._rng.random() < FAULT_SHARE:
+                value, code = maker.fault()
+                self.ledger.faults[value] = code
+                sends.append(self._send(None, value, maker.key()))
+        if not all(await asyncio.gather(*sends)):
+            await asyncio.sleep(AWAY_S)
+
+    async def _send(self, fact: Fact | None, value: bytes, key: bytes | None) -> bool:
+        try:
+            await self._producer.send_and_wait(self._topic, value, key)
+        except KafkaError:
+            return False  # perhaps it is there all the same
+        if fact is not None:
+            self.ledger.acknowledged.add(fact.uuid)
+        return True
+
+    # -- over HTTP ------------------------------------------------------------------------
+
+    async def _over_http(self, maker: EventMaker, size: int) -> None:
+        call = self._rng.choice([self._put, self._ads, self._track, self._events])
+        try:
+            sent = await call(maker, size)
+        except (aiohttp.ClientError, TimeoutError):
+            sent = False
+        if not sent:
+            await asyncio.sleep(AWAY_S)
+
+    async def _put(self, maker: EventMaker, size: int) -> bool:
+        return await self._single(maker, size, "counter", "PUT", "/event_generate/")
+
+    async def _ads(self, maker: EventMaker, size: int) -> bool:
+        return await self._single(maker, size, "ads", "POST", "/")
+
+    async def _track(self, maker: EventMaker, size: int) -> bool:
+        return await self._single(maker, size, "app", "POST", "/track")
+
+    async def _single(
+        self, maker: EventMaker, size: int, shape: str, method: str, path: str
+    ) -> bool:
+        """Send each event in a request of its own, some at the same time."""
+        made = self._make(maker, min(size, 20), shape)
+        done = await asyncio.gather(
+            *(self._request(method, path, value) for _, value in made), return_exceptions=True
+        )
+        for (fact, _), answer in zip(made, done, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(
+                answer, (aiohttp.ClientError, TimeoutError)
+            ):
+                raise answer
+            if isinstance(answer, tuple) and answer[0] == 200:
+                self.ledger.acknowledged.add(fact.uuid)
+        return all(isinstance(answer, tuple) and answer[0] == 200 for answer in done)
+
+    async def _events(self, maker: EventMaker, size: int) -> bool:
+        """Send all in one request: an array or lines, with faults among them, perhaps packed."""
+        made = self._make(maker, size)
+        items = [value for _, value in made]
+        for _ in range(self._rng.choice([0, 0, 1, 3])):
+            items.insert(self._rng.randrange(len(items) + 1), b'{"url":"/no/type"}')
+        lines = self._rng.random() < 0.5 or len(items) == 1
+        body = b"\n".join(items) if lines else b"[" + b",".join(items) + b"]"
+        packed = self._rng.random() < 0.5
+        status, answer = await self._request(
+            "POST",
+            "/events",
+            gzip.compress(body) if packed else body,
+            {"Content-Encoding": "gzip"} if packed else {},
+        )
+        if status != 200:
+            return False
+        assert (answer["accepted"], answer["rejected"]) == (size, len(items) - size), answer
+        self.ledger.acknowledged.update(fact.uuid for fact, _ in made)
+        return True
+
+    async def _request(
+        self, method: str, path: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Return status and answer; anything but 200 and 503 is a failure of the collector."""
+        given = {"X-Token": "secret_token", "Content-Type": "application/json", **(headers or {})}
+        async with self._http.request(
+            method, self._url + path, data=body, headers=given
+        ) as response:
+            text = await response.text()
+            assert response.status in (200, 429, 503), (response.status, text)
+            found = await response.json() if path == "/events" else text
+            return response.status, found
