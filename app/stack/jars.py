@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import requests
+import truststore
 from jgo.maven import Artifact, MavenContext
 from jgo.parse import Endpoint
 
@@ -54,6 +55,8 @@ def kafka_jars(say: Callable[[str], None], cache: Path | None = None) -> list[Pa
 def _download_all(scratch: Path, say: Callable[[str], None]) -> None:
     """Fill scratch/jars."""
     (scratch / "jars").mkdir()
+    # Trust whom the machine trusts: requests alone knows no certificate of a company's own.
+    truststore.inject_into_ssl()
     try:
         say("asking Maven Central what Apache Kafka needs")
         artifacts = _artifacts(scratch / "repository")
