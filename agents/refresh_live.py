@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 from app.live import SINK, LiveCounts, LiveRow
-from app.refresh import Refresher, RowSource
+from app.refresh import Refresher, RowSource, rest_s
 
 
 def register(app: Any, source: RowSource[LiveRow], writer: LiveCounts, interval_s: float) -> None:
@@ -14,9 +15,12 @@ def register(app: Any, source: RowSource[LiveRow], writer: LiveCounts, interval_
 
     @app.task
     async def refresh_live() -> None:
+        took_s = 0.0
         try:
             while not app.should_stop:
-                await app.sleep(interval_s)
+                await app.sleep(rest_s(interval_s, took_s))
+                began = monotonic()
                 await refresher.cycle()
+                took_s = monotonic() - began
         finally:
             await refresher.close()

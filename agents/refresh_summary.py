@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from time import time
+from time import monotonic, time
 from typing import Any
 
-from app.refresh import Refresher, RowSource, next_refresh_s
+from app.refresh import Refresher, RowSource, rest_s, until_hour_ends_s
 from app.summary import SINK, SummaryRow, SummaryWriter
 
 
@@ -17,9 +17,12 @@ def register(
 
     @app.task
     async def refresh_summary() -> None:
+        took_s = 0.0
         try:
             while not app.should_stop:
-                await app.sleep(next_refresh_s(time(), interval_s))
+                await app.sleep(min(rest_s(interval_s, took_s), until_hour_ends_s(time())))
+                began = monotonic()
                 await refresher.cycle()
+                took_s = monotonic() - began
         finally:
             await refresher.close()

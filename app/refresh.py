@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 HOUR_S = 3600
 AFTER_HOUR_S = 1.0  # events of the hour's last second are in the tables by then
 CHUNK_ROWS = 5000  # rows a write
+REST_FACTOR = 4  # at most a fifth of the time goes into one sink
+REST_MAX_S = 60.0
 
 Row = TypeVar("Row")
 Row_contra = TypeVar("Row_contra", contravariant=True)
@@ -124,9 +126,14 @@ class Refresher(Generic[Row]):
         return written
 
 
-def next_refresh_s(now: float, interval_s: float) -> float:
-    """Return the seconds to wait from now: the interval, or less when an hour ends before.
+def rest_s(interval_s: float, took_s: float) -> float:
+    """Return the seconds until the next cycle, longer after one that took long.
 
-    now: seconds since 1970.
+    A refresh shares its worker with the counting; and a sink that is away is asked less often.
     """
-    return min(interval_s, HOUR_S - (now - AFTER_HOUR_S) % HOUR_S)
+    return max(interval_s, min(took_s * REST_FACTOR, REST_MAX_S))
+
+
+def until_hour_ends_s(now: float) -> float:
+    """Return the seconds from now, in seconds since 1970, until an hour is over and counted."""
+    return HOUR_S - (now - AFTER_HOUR_S) % HOUR_S

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis as Client
 
 from app.live import LiveCounts, LiveRow
-from app.refresh import Refresher, Sink, next_refresh_s
+from app.refresh import Refresher, Sink, rest_s, until_hour_ends_s
 from app.stack.redis import Redis
 from app.summary import SummaryRow, SummaryWriter
 from tests.support.cutting_proxy import CuttingProxy
@@ -282,17 +282,23 @@ async def test_a_summary_write_that_breaks_off_is_done_again(database: Database)
 
 
 @pytest.mark.parametrize(
-    ("at", "interval_s", "wait_s"),
+    ("at", "wait_s"),
     [
-        ("12:00:05", 10, 10),
-        ("12:59:55", 10, 6),  # an hour ends: with a second for its last events
-        ("12:00:00", 300, 1),
-        ("12:00:01", 300, 300),
-        ("12:58:00", 300, 121),
+        ("12:59:55", 6),  # with a second for the last events of the hour
+        ("12:00:00", 1),
+        ("12:00:01", 3600),
+        ("12:58:00", 121),
     ],
 )
-def test_the_next_refresh_is_no_later_than_the_end_of_the_hour(
-    at: str, interval_s: float, wait_s: float
-) -> None:
+def test_the_summary_is_refreshed_when_an_hour_ends(at: str, wait_s: float) -> None:
     now = datetime.fromisoformat(f"2026-11-23T{at}+00:00").timestamp()
-    assert next_refresh_s(now, interval_s) == pytest.approx(wait_s)
+    assert until_hour_ends_s(now) == pytest.approx(wait_s)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "wait_s"), [(0, 0.5), (0.1, 0.5), (0.5, 2), (10, 40), (1000, 60)]
+)
+def test_a_refresh_that_took_long_is_followed_by_a_longer_rest(
+    took_s: float, wait_s: float
+) -> None:
+    assert rest_s(0.5, took_s) == wait_s
