@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from app.errors import UnavailableError
 from app.outages import Outage
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 HOUR_S = 3600
 AFTER_HOUR_S = 1.0  # events of the hour's last second are in the tables by then
-CHUNK_ROWS = 5000  # rows a write
 REST_FACTOR = 4  # at most a fifth of the time goes into one sink
 REST_MAX_S = 60.0
 
@@ -35,10 +34,11 @@ class RowSource(Protocol[Row]):
     def started_at(self, partition: int) -> int:
         """Return the offset that this worker began to read from since it got the partition."""
 
-    def take(self, partition: int) -> tuple[Sequence[Row], int]:
-        """Return the rows merged again since the last take, and the position they include.
+    def take(self, partition: int) -> tuple[Iterator[Sequence[Row]], int]:
+        """Return the rows merged since the last take, in chunks, and the position they include.
 
-        Also rows whose value is the same as before: they may be missing in the sink.
+        Also rows whose value is the same as before: they may be missing in the sink. A chunk is
+        made when it is asked for, so that the worker does not stand still for all of them.
         """
 
     def put_back(self, partition: int, rows: Sequence[Row]) -> None:
@@ -102,28 +102,35 @@ class Refresher(Generic[Row]):
                     return False
                 if partition not in source.partitions():
                     return True  # its new owner goes on
-        rows, included = source.take(partition)
+        chunks, included = source.take(partition)
         # Nothing merged yet: the recovered table includes what was read before the start.
         included = max(included, needed)
-        if not rows and included == position:
+        first = next(chunks, None)
+        if first is None and included == position:
             return True
-        return await self._write_changes(partition, rows, included)
+        return await self._write_changes(partition, first or (), chunks, included)
 
-    async def _write_changes(self, partition: int, rows: Sequence[Any], included: int) -> bool:
-        written = False
+    async def _write_changes(
+        self, partition: int, chunk: Sequence[Row], chunks: Iterator[Sequence[Row]], included: int
+    ) -> bool:
+        """Write a chunk and those that follow; what fails is put back."""
+        source, following, done = self._source, None, False
         try:
-            for begin in range(0, max(1, len(rows)), CHUNK_ROWS):
-                last = begin + CHUNK_ROWS >= len(rows)
-                chunk = rows[begin : begin + CHUNK_ROWS]
-                written = await self._sink.write(partition, chunk, included if last else None)
-                if not written:
+            # A chunk is read from the table only while the table is ours.
+            while not done and partition in source.partitions():
+                following = next(chunks, None)
+                position = included if following is None else None
+                if not await self._sink.write(partition, chunk, position):
                     break
+                done = following is None
+                chunk = following or ()
         finally:
-            if written:
+            if done:
                 self._written[partition] = included
-            else:
-                self._source.put_back(partition, rows)
-        return written
+            elif partition in source.partitions():
+                for unwritten in (chunk, following or (), *chunks):
+                    source.put_back(partition, unwritten)
+        return done
 
 
 def rest_s(interval_s: float, took_s: float) -> float:

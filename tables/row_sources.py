@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, islice
+from typing import TypeVar
 
 from app.counters import Counters
 from app.event import at_ms
 from app.ownership import Ownership
 from tables.totals import Totals
 
-CHUNK = 5000  # rows: of a full rewrite, handed over at a time
+CHUNK = 2000  # rows handed over at a time; reading them takes some 20 ms
 
 SummaryRow = tuple[str, datetime, str, int]  # url, hour, type, count
 LiveRow = tuple[str, dict[str, int]]  # url, {type: count}
+Row = TypeVar("Row")
+
+
+def in_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield rows by the CHUNK, each made when it is asked for."""
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, CHUNK)):
+        yield chunk
 
 
 class SummaryRows:
@@ -34,10 +43,10 @@ class SummaryRows:
         """Return the offset of `counts` that this worker began to read from."""
         return self._owned.started_at(partition)
 
-    def take(self, partition: int) -> tuple[list[SummaryRow], int]:
-        """Return what changed since the last take, and the position that it includes."""
+    def take(self, partition: int) -> tuple[Iterator[list[SummaryRow]], int]:
+        """Return what changed since the last take, in chunks, and the position that it includes."""
         rows, position = self._changes.take(partition)
-        return [made for row in rows for made in self._rows(partition, row)], position
+        return in_chunks(made for row in rows for made in self._rows(partition, row)), position
 
     def put_back(self, partition: int, rows: Sequence[SummaryRow]) -> None:
         """Keep rows that could not be written for the next take."""
@@ -50,9 +59,7 @@ class SummaryRows:
     def every(self, partition: int) -> Iterator[list[SummaryRow]]:
         """Iterate over all rows, in chunks."""
         rows = self._totals.rows_of(self._spec.number, partition)
-        made = (one for row in rows for one in self._rows(partition, row))
-        while chunk := list(islice(made, CHUNK)):
-            yield chunk
+        return in_chunks(made for row in rows for made in self._rows(partition, row))
 
     def _rows(self, partition: int, row: bytes) -> list[SummaryRow]:
         url, label, windows = self._totals.row_counts(partition, row)
@@ -76,11 +83,11 @@ class LiveRows:
         """Return the offset of `counts` that this worker began to read from."""
         return self._owned.started_at(partition)
 
-    def take(self, partition: int) -> tuple[list[LiveRow], int]:
-        """Return the urls that changed since the last take, and the position included."""
+    def take(self, partition: int) -> tuple[Iterator[list[LiveRow]], int]:
+        """Return the urls that changed since the last take, in chunks, and the position."""
         rows, position = self._changes.take(partition)
         urls = {self._spec.parse(row)[0] for row in rows} | self._again.pop(partition, set())
-        return [self._row(url) for url in urls], position
+        return in_chunks(map(self._row, urls)), position
 
     def put_back(self, partition: int, rows: Sequence[LiveRow]) -> None:
         """Keep rows that could not be written for the next take."""
@@ -90,8 +97,7 @@ class LiveRows:
         """Iterate over all urls, in chunks."""
         rows = self._totals.rows_of(self._spec.number, partition)
         urls = (url for url, _ in groupby(rows, key=lambda row: self._spec.parse(row)[0]))
-        while chunk := [self._row(url) for url in islice(urls, CHUNK)]:
-            yield chunk
+        return in_chunks(map(self._row, urls))
 
     def _row(self, url: str) -> LiveRow:
         counts: dict[str, int] = {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,40 +13,16 @@ import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis as Client
 
-from app.live import LiveCounts, LiveRow
-from app.refresh import Refresher, Sink, rest_s, until_hour_ends_s
+from app.live import LiveCounts
+from app.refresh import Refresher
 from app.stack.redis import Redis
 from app.summary import SummaryRow, SummaryWriter
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database
 from tests.support.rows import MemoryRows
+from tests.support.sinks import Setup, live_row, read_live
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-class Setup:
-    """A sink, how to make one of its rows, and what it holds."""
-
-    def __init__(
-        self,
-        name: str,
-        open_sink: Callable[[], Sink[Any]],
-        row: Callable[[str, int], Any],
-        read: Callable[[], Awaitable[dict[str, int]]],
-        empty: Callable[[], Awaitable[Any]],
-    ) -> None:
-        self.name, self.row, self.read, self.empty = name, row, read, empty
-        self._open_sink = open_sink
-        self.opened: list[Refresher[Any]] = []
-
-    def refresher(self, rows: MemoryRows) -> Refresher[Any]:
-        """Return a refresher with a connection of its own, as a new worker has it."""
-        self.opened.append(Refresher(self.name, self._open_sink(), rows))
-        return self.opened[-1]
-
-    def merge(self, rows: MemoryRows, url: str, count: int, position: int) -> None:
-        """Merge a count into partition 0 of a table."""
-        rows.merge(0, url, self.row(url, count), position)
 
 
 @pytest.fixture
@@ -86,19 +63,6 @@ async def setup(
     yield setup
     for refresher in setup.opened:
         await refresher.close()
-
-
-def live_row(url: str, count: int) -> LiveRow:
-    return url, {"CLICK": count}
-
-
-async def read_live(redis_url: str) -> dict[str, int]:
-    async with Client.from_url(redis_url, decode_responses=True) as client:
-        keys = [str(key) for key in await client.keys("event_counter:url:*")]
-        return {
-            key.removeprefix("event_counter:url:"): int(await client.hget(key, "CLICK") or 0)
-            for key in keys
-        }
 
 
 def away(sink: str) -> float | None:
@@ -171,6 +135,29 @@ async def test_only_owned_partitions_are_written(setup: Setup) -> None:
     assert await setup.read() == {"/a": 1, "/b": 1}
     rows.owned.clear()
     assert await refresher.cycle()
+
+
+async def test_a_partition_that_goes_away_in_the_middle_is_left_alone(setup: Setup) -> None:
+    rows = MemoryRows(0, chunk=10)
+    refresher = setup.refresher(rows)
+    assert await refresher.cycle()
+    for n in range(100):
+        setup.merge(rows, f"/{n}", 1, n + 1)
+    sink = refresher._sink
+    write, calls = sink.write, itertools.count()
+
+    async def write_and_leave(*args: Any) -> bool:
+        if next(calls) == 2:
+            rows.owned.clear()  # a rebalance; its table can no longer be read
+        return await write(*args)
+
+    sink.write = write_and_leave  # type: ignore[assignment,method-assign]
+    assert not await refresher.cycle()
+    assert next(calls) == 3
+    new = rows.recover(started_at=100)
+    new.owned.add(0)
+    assert await setup.refresher(new).cycle()
+    assert len(await setup.read()) == 100
 
 
 async def test_a_late_worker_lowers_nothing(setup: Setup) -> None:
@@ -279,26 +266,3 @@ async def test_a_summary_write_that_breaks_off_is_done_again(database: Database)
         assert await refresher.cycle()
         assert [tuple(r) for r in await database.fetch("select count from event_summary")] == [(2,)]
         await refresher.close()
-
-
-@pytest.mark.parametrize(
-    ("at", "wait_s"),
-    [
-        ("12:59:55", 6),  # with a second for the last events of the hour
-        ("12:00:00", 1),
-        ("12:00:01", 3600),
-        ("12:58:00", 121),
-    ],
-)
-def test_the_summary_is_refreshed_when_an_hour_ends(at: str, wait_s: float) -> None:
-    now = datetime.fromisoformat(f"2026-11-23T{at}+00:00").timestamp()
-    assert until_hour_ends_s(now) == pytest.approx(wait_s)
-
-
-@pytest.mark.parametrize(
-    ("took_s", "wait_s"), [(0, 0.5), (0.1, 0.5), (0.5, 2), (10, 40), (1000, 60)]
-)
-def test_a_refresh_that_took_long_is_followed_by_a_longer_rest(
-    took_s: float, wait_s: float
-) -> None:
-    assert rest_s(0.5, took_s) == wait_s

@@ -38,10 +38,11 @@ class MemoryRows:
         """As RowSource."""
         return self.started
 
-    def take(self, partition: int) -> tuple[list[Any], int]:
+    def take(self, partition: int) -> tuple[Iterator[list[Any]], int]:
         """As RowSource."""
         rows = self._rows.get(partition, {})
-        return [rows[key] for key in self._changed.pop(partition, set())], self.merged_to
+        taken = [rows[key] for key in self._changed.pop(partition, set())]
+        return self._chunks(taken), self.merged_to
 
     def put_back(self, partition: int, rows: Sequence[Any]) -> None:
         """As RowSource."""
@@ -51,6 +52,8 @@ class MemoryRows:
     def every(self, partition: int) -> Iterator[list[Any]]:
         """As RowSource; counts how often all rows were asked for."""
         self.reads += 1
-        rows = list(self._rows.get(partition, {}).values())
+        return self._chunks(list(self._rows.get(partition, {}).values()))
+
+    def _chunks(self, rows: list[Any]) -> Iterator[list[Any]]:
         for begin in range(0, len(rows), self._chunk):
             yield rows[begin : begin + self._chunk]

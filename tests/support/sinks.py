@@ -1,0 +1,52 @@
+"""A sink of absolute counts as a refresher's test uses it: Redis, or event_summary."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio import Redis as Client
+
+from app.live import LiveRow
+from app.refresh import Refresher, Sink
+from tests.support.rows import MemoryRows
+
+
+class Setup:
+    """A sink, how to make one of its rows, and what it holds."""
+
+    def __init__(
+        self,
+        name: str,
+        open_sink: Callable[[], Sink[Any]],
+        row: Callable[[str, int], Any],
+        read: Callable[[], Awaitable[dict[str, int]]],
+        empty: Callable[[], Awaitable[Any]],
+    ) -> None:
+        self.name, self.row, self.read, self.empty = name, row, read, empty
+        self._open_sink = open_sink
+        self.opened: list[Refresher[Any]] = []
+
+    def refresher(self, rows: MemoryRows) -> Refresher[Any]:
+        """Return a refresher with a connection of its own, as a new worker has it."""
+        self.opened.append(Refresher(self.name, self._open_sink(), rows))
+        return self.opened[-1]
+
+    def merge(self, rows: MemoryRows, url: str, count: int, position: int) -> None:
+        """Merge a count into partition 0 of a table."""
+        rows.merge(0, url, self.row(url, count), position)
+
+
+def live_row(url: str, count: int) -> LiveRow:
+    """Return a row of Redis."""
+    return url, {"CLICK": count}
+
+
+async def read_live(redis_url: str) -> dict[str, int]:
+    """Return {url: clicks} as Redis holds them."""
+    async with Client.from_url(redis_url, decode_responses=True) as client:
+        keys = [str(key) for key in await client.keys("event_counter:url:*")]
+        return {
+            key.removeprefix("event_counter:url:"): int(await client.hget(key, "CLICK") or 0)
+            for key in keys
+        }
