@@ -1,4 +1,4 @@
-"""Timer publish_totals: the running total of every event type to `unique-event-topic`."""
+"""Task publish_totals: the running total of every event type to `unique-event-topic`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,64 @@ from typing import Any
 
 import msgspec
 
+from app.errors import KafkaUnavailableError
 from app.ownership import Ownership
 from app.settings import Names, Settings
+from app.topic_tail import TopicTail
 from app.transport import kafka_producer
 from tables.totals import Totals
 
+TIME = "receiveAt"
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def register(app: Any, totals: Totals, ownership: Ownership, settings: Settings) -> None:
-    """Add the timer to the app; only the owner of the totals sends."""
+    """Add the task to the app; only the owner of the totals sends."""
     topic = Names(settings.namespace).totals
-    published: dict[str, int] = {}
+    tail = TopicTail(settings.kafka, topic)
 
-    @app.timer(interval=settings.totals_interval_s, name="publish_totals")
-    async def publish_totals() -> None:
-        nonlocal published
+    async def publish() -> None:
         if not ownership.owns(totals.partition_of("")):
             return
         counts = totals.read("events_by_type", "", 0, 1).get(0, {})
-        if not counts or counts == published:
-            return
         # What is not in the changelog yet could be lost with this worker, and the next one would
         # publish less.
         await totals.drain()
-        message = total_message(counts, datetime.now(UTC))
-        await kafka_producer(app).send_and_wait(topic, message)
-        published = counts
+        if is_news(counts, await tail.read()):
+            message = total_message(counts, datetime.now(UTC))
+            await kafka_producer(app).send_and_wait(topic, message)
+
+    @app.task
+    async def publish_totals() -> None:
+        try:
+            while not app.should_stop:
+                await app.sleep(settings.totals_interval_s)
+                try:
+                    await publish()
+                except KafkaUnavailableError as exc:
+                    app.log.warning("totals are not published for now: %s", exc)
+        finally:
+            await tail.close()
+
+
+def is_news(counts: dict[str, int], last: bytes | None) -> bool:
+    """Whether to publish counts after the last message of the topic.
+
+    Not when some are smaller: a worker that was frozen wakes up, and does not know yet that it was
+    replaced by one that has published more.
+    """
+    published = _decode(last) if last else {}
+    changed = False
+    for label in (counts.keys() | published.keys()) - {TIME}:
+        count, before = counts.get(label, 0), published.get(label, 0)
+        if count < before:
+            return False
+        changed |= count != before
+    return changed
 
 
 def total_message(counts: dict[str, int], now: datetime) -> bytes:
     """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON."""
-    return _encode({**counts, "receiveAt": f"{now:%Y-%m-%dT%H:%M:%S}UTC"})
+    return _encode({**counts, TIME: f"{now:%Y-%m-%dT%H:%M:%S}UTC"})

@@ -1,0 +1,72 @@
+"""The last record of a topic, read beside every consumer group."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.errors import KafkaUnavailableError
+
+TIMEOUT_MS = 2000  # for a record that is known to be there
+
+
+class TopicTail:
+    """The end of a topic of one partition; costs one small request while nobody writes."""
+
+    def __init__(self, kafka: str, topic: str) -> None:
+        """kafka: host:port[,host:port]."""
+        self._kafka = kafka
+        self._part = TopicPartition(topic, 0)
+        self._consumer: AIOKafkaConsumer | None = None
+        self._end = 0
+        self._last: bytes | None = None
+
+    async def read(self) -> bytes | None:
+        """Return the value of the last record, None where there is none.
+
+        Raises KafkaUnavailableError.
+        """
+        try:
+            consumer = await self._connected()
+            end = (await consumer.end_offsets([self._part]))[self._part]
+            if end != self._end:
+                self._last = await self._record(consumer, end)
+                self._end = end
+        except (KafkaError, OSError) as exc:
+            reason = str(exc) or type(exc).__name__
+            raise KafkaUnavailableError(f"no answer about {self._part.topic}: {reason}") from exc
+        return self._last
+
+    async def close(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, enable_auto_commit=False)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            consumer.assign([self._part])
+            consumer.pause(self._part)  # else it would fetch all the time
+            self._consumer = consumer
+        return self._consumer
+
+    async def _record(self, consumer: AIOKafkaConsumer, end: int) -> bytes | None:
+        first = (await consumer.beginning_offsets([self._part]))[self._part]
+        if first == end:
+            return None
+        consumer.seek(self._part, end - 1)
+        consumer.resume(self._part)
+        try:
+            found = await consumer.getmany(self._part, timeout_ms=TIMEOUT_MS)
+        finally:
+            consumer.pause(self._part)
+        records = found.get(self._part)
+        if not records:
+            raise KafkaUnavailableError(f"{self._part.topic} did not give its last record")
+        return records[-1].value or b""
