@@ -36,6 +36,9 @@ class BatchTable(Table):
         super().__init__(*args, **kwargs)
         self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
         self._draining = asyncio.Lock()
+        self._writes = 0  # that have begun and not ended
+        self._no_writes = asyncio.Event()
+        self._no_writes.set()
 
     @classmethod
     def create(cls, app: Any, name: str, partitions: int, help: str, **kwargs: Any) -> Any:  # noqa: A002
@@ -86,12 +89,18 @@ class BatchTable(Table):
                 changes.delete(key)
             else:
                 put(key, value)
-        self.db(partition).write(changes)
         records = self.record_batches()
-        records.extend(rows)
-        await self.send(
-            partition, self.changelog_topic.get_topic_name(), partition, records, own=True
-        )
+        self._writes += 1
+        self._no_writes.clear()
+        try:
+            self.db(partition).write(changes)
+            records.extend(rows)
+            changelog = self.changelog_topic.get_topic_name()
+            await self.send(partition, changelog, partition, records, own=True)
+        finally:
+            self._writes -= 1
+            if not self._writes:
+                self._no_writes.set()
 
     def record_batches(self) -> RecordBatches:
         """Return an empty collection of records to send()."""
@@ -118,7 +127,8 @@ class BatchTable(Table):
         await self.drain()
 
     async def drain(self) -> None:
-        """Wait until Kafka has acknowledged everything written so far; raise if it did not."""
+        """Wait until Kafka has acknowledged all that can be read by now; raise if it did not."""
+        await self._no_writes.wait()  # a row can be read before its record is on its way
         async with self._draining:  # whoever comes second must wait for what the first waits for
             for partition, pending in list(self._pending.items()):
                 if pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -102,3 +103,31 @@ async def test_rows_past_their_retention_go_and_leave_tombstones(
     assert list(totals.read_all("events_by_type_minutely", "")) == [int(NOW.timestamp())]
     assert len(sent.batches) == written + 1
     assert await totals.expire([partition]) == 0
+
+
+async def test_draining_waits_for_a_record_that_is_not_on_its_way_yet(
+    make_totals: Callable[[], Totals],
+    counters: Counters,
+    sent: SentRecords,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    totals, room = make_totals(), asyncio.Event()
+    partition, send_batch = totals.partition_of("/a"), sent.send_batch
+
+    async def wait_for_room(*args: Any, **kwargs: Any) -> Any:
+        await room.wait()
+        return await send_batch(*args, **kwargs)
+
+    monkeypatch.setattr(sent, "send_batch", wait_for_room)
+    merging = asyncio.create_task(totals.merge(partition, [partial(counters, 0, 9)], 1))
+    await asyncio.sleep(0)
+    assert totals.read_all("events_by_url", "/a"), "a reader sees it"
+    draining = asyncio.create_task(totals.drain())
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    room.set()
+    await merging
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    sent.acknowledge()
+    await draining
