@@ -23,8 +23,8 @@ soak: $(VENV)/installed-test ## the kill tests ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
 		$(BIN)/python -m pytest -q -m kill || exit 1; done
 
-bench: $(VENV)/installed-test ## measure every path against its peers; prints a table, writes JSON
-	@$(BIN)/python -m bench
+bench: $(VENV)/installed-test $(VENV)/peers/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 lint: $(VENV)/installed-test ## ruff and mypy
 	@$(BIN)/ruff check
@@ -44,6 +44,11 @@ $(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/peers/installed: bench/peers.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers.txt
+	@touch $@
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; or: make PYTHON=/path/to/it"; exit 1; }

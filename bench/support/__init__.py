@@ -1,0 +1,1 @@
+"""What the benchmarks share: the stack, backlogs, a light load client, results."""

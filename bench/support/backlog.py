@@ -1,0 +1,133 @@
+"""Events in Kafka: a backlog of known content, written fast, or a steady flow."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+
+BATCH_BYTES = 16_384  # of a record batch: what producers send unless told otherwise
+IN_FLIGHT = 200  # record batches
+SPAN_S = 3600  # event times: the last hour, rising
+SAMPLE_EVERY, SAMPLES = 10, 40
+Expected = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What events are about; keys: different urls; 0: each event has its own."""
+
+    events: int
+    keys: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.keys:,} keys" if self.keys else "all keys distinct"
+
+    def places(self) -> list[int]:
+        """Return the number of each event's url."""
+        if not self.keys:
+            return list(range(self.events))
+        return random.Random(self.seed).choices(range(self.keys), k=self.events)
+
+    def types(self) -> list[str]:
+        """Return each event's type: three views to a click."""
+        return random.Random(self.seed + 1).choices(
+            ["VIEW", "VIEW", "VIEW", "CLICK"], k=self.events
+        )
+
+    def expected(self) -> Expected:
+        """Return {url: {type: count}} of the urls that came last."""
+        places, types = self.places(), self.types()
+        sample = set(places[-SAMPLES * SAMPLE_EVERY :: SAMPLE_EVERY])
+        seen = Counter(pair for pair in zip(places, types, strict=True) if pair[0] in sample)
+        counts: Expected = {url(place): {"CLICK": 0, "VIEW": 0} for place in sample}
+        for (place, kind), count in seen.items():
+            counts[url(place)][kind] = count
+        return counts
+
+    def values(self, end_s: float) -> Iterator[bytes]:
+        """Yield the events as JSON of 150 bytes; end_s: time of the last one, s since 1970."""
+        step, begin = SPAN_S / self.events, end_s - SPAN_S
+        second, stamp = -1, ""
+        for i, (place, kind) in enumerate(zip(self.places(), self.types(), strict=True)):
+            if (now := int(begin + i * step)) != second:
+                second, stamp = now, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}Z"
+            yield event_json(i, place, kind, stamp)
+
+
+def url(place: int) -> str:
+    """Return the url of a number."""
+    return f"/shop/page/{place:09d}"
+
+
+def event_json(number: int, place: int, kind: str, stamp: str) -> bytes:
+    """Return an event of 150 bytes."""
+    text = (
+        f'{{"uuid":"{number:08x}-0000-4000-8000-{place:012x}","url":"{url(place)}","type":"{kind}"'
+        f',"timestamp":"{stamp}","user_id":"{number % 9973:06d}"'
+    )
+    return f"{text}{'}':>{150 - len(text)}}".encode()
+
+
+class Writer:
+    """Writes values without keys, a record batch to each partition in turn."""
+
+    def __init__(self, kafka: str, topic: str, partitions: int) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=kafka, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES
+        )
+        self._topic, self._partitions = topic, partitions
+        self._sent = 0
+        self._waiting: list[Any] = []
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+    async def write(self, values: Iterator[bytes]) -> None:
+        """Write all values; return once they are acknowledged."""
+        builder = self._producer.create_batch()
+        for value in values:
+            if builder.append(timestamp=None, key=None, value=value) is None:
+                await self._send(builder)
+                builder = self._producer.create_batch()
+                builder.append(timestamp=None, key=None, value=value)
+        if builder.record_count():
+            await self._send(builder)
+        await self._acknowledged(0)
+
+    async def _send(self, builder: Any) -> None:
+        builder.close()
+        partition = self._sent % self._partitions
+        self._sent += 1
+        sent = await self._producer.send_batch(builder, self._topic, partition=partition)
+        self._waiting.append(sent)
+        if len(self._waiting) > IN_FLIGHT:
+            await self._acknowledged(IN_FLIGHT // 2)
+
+    async def _acknowledged(self, most: int) -> None:
+        """Wait until at most so many batches are on their way."""
+        done = self._waiting[: len(self._waiting) - most]
+        self._waiting = self._waiting[len(done) :]
+        for sent in done:
+            await sent
+
+
+async def fill(kafka: str, topic: str, partitions: int, mix: Mix) -> None:
+    """Write a backlog, and say how long that took."""
+    began = time.perf_counter()
+    async with Writer(kafka, topic, partitions) as writer:
+        await writer.write(mix.values(time.time()))
+    print(
+        f"  wrote {mix.events:,} events, {mix}, in {time.perf_counter() - began:.1f} s", flush=True
+    )
