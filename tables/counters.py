@@ -22,15 +22,7 @@ def declare(settings: Settings) -> Counters:
                 # As long as the hours are kept for good, their sum is the total: half the rows.
                 sum_of="" if days else "events_by_url_hourly",
             ),
-            CounterSpec(
-                2 if not days else 3,
-                "events_by_url_hourly",
-                "Events per url, type and UTC hour",
-                window=HOUR,
-                retention=days * DAY or None,
-                key=URL,
-                label=TYPE,
-            ),
+            _hourly(days),
             CounterSpec(
                 4,
                 "events_by_type",
@@ -50,4 +42,17 @@ def declare(settings: Settings) -> Counters:
                 label=TYPE,
             ),
         )
+    )
+
+
+def _hourly(days: int) -> CounterSpec:
+    """Return events_by_url_hourly, kept for so many days; 0: for good."""
+    return CounterSpec(
+        2 if not days else 3,  # the rows are laid out differently
+        "events_by_url_hourly",
+        "Events per url, type and UTC hour",
+        window=HOUR,
+        retention=days * DAY or None,
+        key=URL,
+        label=TYPE,
     )

@@ -57,6 +57,12 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
             await collector.send_record(record_of(await read_body(request), now_ms()))
             return Response(body=b"endedSuccessfully", headers=TEXT)
 
+    _register_events(app, collector)
+
+
+def _register_events(app: Any, collector: Collector) -> None:
+    """Add the view that takes many events at once."""
+
     @page(app, "/events")
     class Events(ApiView):
         """POST one event, a JSON array or NDJSON -> {"accepted", "rejected", "errors"}."""
