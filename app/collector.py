@@ -1,7 +1,7 @@
 """Hands events to Kafka and returns when Kafka has acknowledged them, never before.
 
 Group commit: while one request is on its way to a broker, the events of all callers gather in one
-record batch per partition, and a batch is one future inside aiokafka however many wait for it. So
+record batch per partition, and a batch is sent and acknowledged once however many wait for it. So
 the time that Kafka takes costs latency, not throughput: the busier, the fuller the batches.
 """
 
@@ -11,15 +11,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app import metrics
 from app.errors import KafkaUnavailableError, OverloadedError
 from app.event import Event
 from app.kafka_link import KafkaLink
+from app.kafka_session import KafkaSession, RecordBatch
 from app.murmur2 import partition_of
 from app.packing import Record, pack
 from app.settings import Names, Settings
@@ -27,14 +24,13 @@ from app.settings import Names, Settings
 RECORD_OVERHEAD_BYTES = 200  # of what surrounds a waiting record in memory
 
 
-class _Batch:
-    """Records of one partition that are acknowledged, or not, together."""
+class _Batch(RecordBatch):
+    """Records of one partition, and who waits for them."""
 
-    __slots__ = ("builder", "done", "error", "partition", "since", "size", "waiters")
+    __slots__ = ("done", "error", "since", "size", "waiters")
 
-    def __init__(self, partition: int, builder: BatchBuilder) -> None:
-        self.partition = partition
-        self.builder = builder
+    def __init__(self, partition: int) -> None:
+        super().__init__(partition)
         self.since = time.monotonic()
         self.size = 0
         self.done = False
@@ -45,12 +41,7 @@ class _Batch:
         """Return the seconds since the first record came."""
         return time.monotonic() - self.since
 
-    def append(self, record: Record) -> bool:
-        """Take a record; False when it has no room left."""
-        key, value, timestamp_ms = record
-        return self.builder.append(timestamp=timestamp_ms, key=key, value=value) is not None
-
-    async def acknowledged(self) -> None:
+    async def landed(self) -> None:
         """Return when Kafka has it; raise KafkaUnavailableError when Kafka did not take it.
 
         Each waiter has a future of its own, so that cancelling one leaves the others waiting.
@@ -63,9 +54,7 @@ class _Batch:
             raise KafkaUnavailableError(self.error)
 
     def finish(self, error: str = "") -> None:
-        """Wake all waiters; the first verdict stands."""
-        if self.done:
-            return
+        """Wake all waiters."""
         self.done, self.error = True, error
         for waiter in self.waiters:
             if not waiter.done():
@@ -78,7 +67,8 @@ class _Lane:
     Who leads is as known at the last connect; a stale answer costs speed, nothing else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: KafkaSession) -> None:
+        self.session = session
         self.filling: dict[int, _Batch] = {}  # by partition
         self.full: deque[_Batch] = deque()
         self.flight: asyncio.Task[None] | None = None
@@ -110,7 +100,7 @@ class Collector:
         self._timeout_s = settings.send_timeout_s
         self._max_bytes = settings.waiting_max_bytes
         self._link = KafkaLink(settings.kafka, self._topic, settings.send_timeout_s)
-        self._producer: Any = None  # the one that the lanes belong to
+        self._session: KafkaSession | None = None  # the one that the lanes belong to
         self._lanes: list[_Lane] = []  # by partition; partitions of one leader share a lane
         self._flights: set[asyncio.Task[None]] = set()
         self._waiting_bytes = 0
@@ -118,7 +108,7 @@ class Collector:
 
     def check_ready(self) -> bool:
         """Return True while Kafka takes events; else raise KafkaUnavailableError."""
-        if self._link.producer is None:
+        if self._link.session is None:
             raise KafkaUnavailableError(self._link.problem)
         return True
 
@@ -150,12 +140,12 @@ class Collector:
         self._check_open(admitted=admitted)
         batches = dict.fromkeys([self._add(record) for record in records])
         for batch in batches:
-            await batch.acknowledged()
+            await batch.landed()
 
     async def send_record(self, record: Record) -> None:
         """As send_records(), for one."""
         self._check_open()
-        await self._add(record).acknowledged()
+        await self._add(record).landed()
 
     def _check_open(self, *, admitted: bool = False) -> None:
         self.check_ready()
@@ -163,10 +153,12 @@ class Collector:
             raise KafkaUnavailableError("the collector stops")
         if self._waiting_bytes > self._max_bytes and not admitted:
             raise OverloadedError(f"{self._waiting_bytes} bytes of events wait for Kafka")
-        if self._link.producer is not self._producer:
-            lanes = {leader: _Lane() for leader in self._link.leaders}
-            self._lanes = [lanes[leader] for leader in self._link.leaders]
-            self._producer = self._link.producer
+        session = self._link.session
+        if session is not None and session is not self._session:
+            leaders = [session.leader(number) for number in range(session.partitions)]
+            lanes = {leader: _Lane(session) for leader in leaders}
+            self._lanes = [lanes[leader] for leader in leaders]
+            self._session = session
 
     def _add(self, record: Record) -> _Batch:
         """Put a record into the batch of its partition; returns that batch."""
@@ -177,7 +169,7 @@ class Collector:
         if batch is None or not batch.append(record):
             if batch is not None:
                 lane.full.append(batch)
-            batch = lane.filling[partition] = _Batch(partition, self._producer.create_batch())
+            batch = lane.filling[partition] = _Batch(partition)
             batch.append(record)
         size = len(key) + len(value) + RECORD_OVERHEAD_BYTES
         batch.size += size
@@ -190,50 +182,42 @@ class Collector:
 
     async def _fly(self, lane: _Lane) -> None:
         """Send what has gathered, one request after the other, until nothing is left."""
-        producer = self._producer
         try:
             while lane.full or lane.filling:
                 await asyncio.sleep(0)  # requests that have arrived by now come along
                 batches = lane.take()
                 expired = [batch for batch in batches if batch.age_s() > self._timeout_s]
                 self._finish(expired, "Kafka is too slow")
-                if failure := await self._request(producer, [b for b in batches if not b.done]):
-                    self._link.lose(producer, failure)
+                if failure := await self._request(lane.session, batches):
+                    self._link.lose(lane.session, failure)
                     self._finish(lane.empty(), failure)
         finally:
             lane.flight = None
             self._finish(lane.empty(), "the collector stops")
 
-    async def _request(self, producer: AIOKafkaProducer, batches: list[_Batch]) -> str:
+    async def _request(self, session: KafkaSession, batches: list[_Batch]) -> str:
         """Send a batch of each partition and finish them all; return what failed, or nothing.
 
         Waits until send_timeout_s after a batch's first event; for what had to queue, half more.
         """
+        batches = [batch for batch in batches if not batch.done]
+        if not batches:
+            return ""
         failure = "not acknowledged in time"
-        futures: list[asyncio.Future[Any]] = []
         started = time.monotonic()
-        waited_s = max((batch.age_s() for batch in batches), default=0.0)
+        waited_s = max(batch.age_s() for batch in batches)
         metrics.waiting_bytes.set(self._waiting_bytes)
         try:
             async with asyncio.timeout(max(self._timeout_s - waited_s, self._timeout_s / 2)):
-                for batch in batches:
-                    sent = producer.send_batch(
-                        batch.builder, self._topic, partition=batch.partition
-                    )
-                    futures.append(await sent)
-                for batch, future in zip(batches, futures, strict=True):
-                    await future
-                    self._finish([batch])
+                await session.send(batches)
             failure = ""
         except TimeoutError:
             pass
         except Exception as exc:  # noqa: BLE001 - whatever it is, callers wait for a verdict
             failure = str(exc) or type(exc).__name__
         finally:
-            self._finish([batch for batch in batches if not batch.done], failure)
-            for future in futures:  # nobody asks for the rest of them any more
-                if not future.cancel() and not future.cancelled():
-                    future.exception()
+            self._finish([batch for batch in batches if batch.acknowledged])
+            self._finish([batch for batch in batches if not batch.acknowledged], failure)
         metrics.acknowledge_seconds.observe(time.monotonic() - started)
         return failure
 
@@ -242,6 +226,6 @@ class Collector:
             batch.finish(failure)
             self._waiting_bytes -= batch.size
             if not failure:
-                metrics.batch_events.observe(batch.builder.record_count())
-                metrics.events_received.inc(batch.builder.record_count())
+                metrics.batch_events.observe(batch.count)
+                metrics.events_received.inc(batch.count)
                 metrics.received_bytes.inc(batch.size)

@@ -41,6 +41,11 @@ class Server(Web):
         )
         self._runner = _Runner(self.web_app, access_log=None)
 
+    @property
+    def cors(self) -> Any:
+        """Faust's, where it has anything to do: it looks at each answer, 2 us of a PUT's 60."""
+        return super().cors if self.cors_options else True
+
     def route(self, pattern: str, handler: Any, cors_options: Any = None) -> None:
         """Add a view's methods, without the wrapper that Faust puts around each."""
         if not isinstance(handler, ApiView) or cors_options or self.cors_options:

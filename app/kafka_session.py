@@ -1,0 +1,175 @@
+"""One idempotent producer on aiokafka's client: ready-made record batches out, errors in time.
+
+aiokafka's own producer repeats a batch of an idempotent producer for ever, cannot be closed
+meanwhile, and after a batch that failed for good finds every later one of its partition out of
+sequence. Here the caller bounds the time, and gives the whole session up when a batch fails: what
+its callers were told is an error cannot reach Kafka behind their backs, unless it was on the wire
+already. It also takes half the time per batch.
+
+Protocol: kafka.apache.org/protocol, Produce and InitProducerId; sequences: KIP-98.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Self
+
+from aiokafka import AIOKafkaClient, TopicPartition
+from aiokafka.errors import (
+    DuplicateSequenceNumber,
+    KafkaError,
+    LeaderNotAvailableError,
+    NoError,
+    for_code,
+)
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from app.packing import Record
+
+BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
+RETRY_S = 0.1  # between attempts to send, while a leader is being found
+INT32_MAX = 2**31 - 1
+SEQUENCES = 2**31  # then they start again at 0
+ACKS_ALL = -1
+MAGIC = 2  # of record batches since Kafka 0.11
+NOBODY = -1  # producer id and epoch before they are known; leader of a partition without one
+_NO_HEADERS: list[tuple[str, bytes | None]] = []
+
+
+class RecordBatch:
+    """Records of one partition, encoded as they come."""
+
+    __slots__ = ("_builder", "_data", "acknowledged", "count", "partition")
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.count = 0
+        self.acknowledged = False
+        self._builder: Any = DefaultRecordBatchBuilder(
+            MAGIC, 0, 0, NOBODY, NOBODY, 0, BATCH_MAX_BYTES
+        )
+        self._data = b""
+
+    def append(self, record: Record) -> bool:
+        """Take a record; False when there is no room left."""
+        key, value, timestamp_ms = record
+        if self._builder.append(self.count, timestamp_ms, key, value, _NO_HEADERS) is None:
+            return False
+        self.count += 1
+        return True
+
+    def close(self, producer_id: int, epoch: int, sequence: int) -> bytes:
+        """Return the bytes, the same every time; it takes no more records."""
+        if not self._data:
+            self._builder.set_producer_state(producer_id, epoch, sequence)
+            self._data = bytes(self._builder.build())
+        return self._data
+
+
+class KafkaSession:
+    """A producer id and its sequence numbers, until the first batch that fails.
+
+    partitions: of the topic. A partition's batches must be sent one after the other.
+    """
+
+    def __init__(self, kafka: str, topic: str, timeout_s: float) -> None:
+        self.partitions = 0
+        self._topic = topic
+        self._timeout_ms = int(timeout_s * 1000)
+        self._producer_id = self._epoch = NOBODY
+        self._sequences: dict[int, int] = defaultdict(int)
+        self._client = AIOKafkaClient(
+            bootstrap_servers=kafka,
+            client_id="event-counter-collect",
+            request_timeout_ms=self._timeout_ms,
+            retry_backoff_ms=int(RETRY_S * 1000),
+        )
+
+    @classmethod
+    async def open(cls, kafka: str, topic: str, timeout_s: float) -> Self:
+        """Return a session that can send; raise KafkaError, or OSError."""
+        session = cls(kafka, topic, timeout_s)
+        try:
+            await session._start()
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    async def close(self) -> None:
+        """Disconnect, whatever is on its way."""
+        with contextlib.suppress(KafkaError, OSError):
+            await self._client.close()
+
+    def leader(self, partition: int) -> int:
+        """Return the node that leads a partition, as far as is known."""
+        found = self._client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
+        return NOBODY if found is None else int(found)
+
+    async def send(self, batches: Sequence[RecordBatch]) -> None:
+        """Return when all are acknowledged (acks=all), each of another partition.
+
+        Tries again for as long as an error may pass: the caller bounds the time. Raises the
+        KafkaError that will not; then, or when cancelled, the session is of no use any more, and
+        batch.acknowledged tells which are stored for sure.
+        """
+        left = {batch.partition: batch for batch in batches}
+        while error := await self._attempt(left):
+            if not error.retriable:
+                raise error
+            await asyncio.sleep(RETRY_S)
+            await self._client.force_metadata_update()
+
+    async def _start(self) -> None:
+        await self._client.bootstrap()
+        await self._client.set_topics([self._topic])
+        self.partitions = len(self._client.cluster.partitions_for_topic(self._topic) or ())
+        if not self.partitions:
+            raise KafkaError(f"no topic {self._topic}")
+        while (code := await self._take_producer_id()) is not NoError:
+            if not code.retriable:
+                raise code()
+            await asyncio.sleep(RETRY_S)
+
+    async def _take_producer_id(self) -> type[KafkaError]:
+        """Ask for an id to number batches under; return what Kafka says to it."""
+        made = await self._client.send(
+            self._client.get_random_node(),
+            InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=INT32_MAX),
+        )
+        self._producer_id, self._epoch = made.producer_id, made.producer_epoch
+        found: type[KafkaError] = for_code(made.error_code)
+        return found
+
+    async def _attempt(self, left: dict[int, RecordBatch]) -> KafkaError | None:
+        """Send what is left, take out what is acknowledged; return an error of the rest."""
+        by_leader: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+        for partition, batch in left.items():
+            data = batch.close(self._producer_id, self._epoch, self._sequences[partition])
+            by_leader[self.leader(partition)].append((partition, data))
+        error: KafkaError | None = None
+        for leader, parts in by_leader.items():
+            if leader == NOBODY:
+                error = LeaderNotAvailableError()
+                continue
+            request = ProduceRequest(None, ACKS_ALL, self._timeout_ms, [(self._topic, parts)])
+            try:
+                response = await self._client.send(leader, request)
+            except KafkaError as exc:
+                error = exc
+                continue
+            for partition, code, *_ in response.topics[0][1]:
+                failure = for_code(code)
+                if failure is NoError or failure is DuplicateSequenceNumber:
+                    batch = left.pop(partition)
+                    batch.acknowledged = True
+                    following = self._sequences[partition] + batch.count
+                    self._sequences[partition] = following % SEQUENCES
+                else:
+                    error = failure()
+        return error
