@@ -1,0 +1,128 @@
+"""The tables of the README are what the code says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import SecretStr
+
+from app import errors
+from app.cli import COMMANDS
+from app.decoding import decode
+from app.errors import CounterError, RejectedError
+from app.event import EVENT_MAX_BYTES, TYPE_MAX_BYTES, URL_MAX_BYTES, Event
+from app.settings import PREFIX, Names, Settings
+from app.shapes import DEPTH_MAX, NAMES, TYPE_NAMES
+from app.stack.topics import topic_specs
+from tables.counters import declare
+from tests.docs.readme import code, section, table
+
+NOW_MS = 1_790_000_000_000
+UNITS = {"_s": "s", "_bytes": "bytes", "_mb": "MB", "_hours": "h", "_days": "days"}
+
+
+def documented_settings() -> str:
+    """Return the rows that the settings table must have, ready to be pasted."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = field.default
+        shown = str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+        default = f"`{shown}`" if shown else "empty"
+        unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
+        cells = [f"`{PREFIX}{name.upper()}`", default, unit, field.description or ""]
+        rows.append("| " + " | ".join(cells).replace("|  |", "| |") + " |")
+    return "\n".join(rows)
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    expected = documented_settings()
+    assert expected in section("Settings"), f"the table should be:\n{expected}"
+    assert len(table("variable", "Settings")) == len(Settings.model_fields)
+
+
+def test_every_setting_is_described() -> None:
+    fields = Settings.model_fields.items()
+    assert [name for name, field in fields if not (field.description or "").endswith(".")] == []
+
+
+def error_classes(base: type[CounterError] = CounterError) -> set[type[CounterError]]:
+    """Return the errors of app.errors, without those that only group others."""
+    found = {base} if "code" in vars(base) else set()
+    for child in base.__subclasses__():
+        found |= error_classes(child)
+    return {error for error in found if error.__module__ == errors.__name__}
+
+
+def test_the_error_table_is_the_errors() -> None:
+    expected = {
+        error.code: "" if issubclass(error, errors.StartError) else str(error.status)
+        for error in error_classes()
+    }
+    assert {code(row[0])[0]: row[1] for row in table("code", "Errors")} == expected
+
+
+def test_the_field_table_has_every_field_in_any_order() -> None:
+    assert {code(row[0])[0] for row in table("field", "Events")} == set(Event.__struct_fields__)
+
+
+def test_the_other_names_in_the_field_table_are_read() -> None:
+    values = {"timestamp": "2024-03-15T14:30:00Z", "value": 5.0, "type": "A"}
+    for row in table("field", "Events"):
+        field = code(row[0])[0]
+        for name in code(row[1]):
+            value = values.get(field, "x")
+            event = {"type": "A", name: value} if field != "type" else {name: value}
+            if name.startswith("Meta."):
+                event = {"type": "A", "Meta": {name.removeprefix("Meta."): value}}
+            read = json.loads(
+                json.dumps(getattr(decode(json.dumps(event).encode(), NOW_MS), field), default=str)
+            )
+            assert read in (value, "2024-03-15 14:30:00+00:00"), name
+
+
+def test_no_other_name_is_missing_in_the_field_table() -> None:
+    written = {code(row[0])[0]: code(row[1]) for row in table("field", "Events")}
+    assert written["type"] == list(TYPE_NAMES[1:])
+    for field, names in NAMES.items():
+        plain = [name for name in written[field] if not name.startswith("Meta.")]
+        assert plain == list(names[1:]), field
+
+
+def test_the_limits_of_an_event_are_written_down() -> None:
+    text = section("Events")
+    for limit in (EVENT_MAX_BYTES, URL_MAX_BYTES, TYPE_MAX_BYTES, DEPTH_MAX):
+        assert f"{limit:,} " in text, limit
+
+
+@pytest.mark.parametrize("row", table("shape", "Events"), ids=lambda row: row[0])
+def test_the_shapes_are_accepted(row: list[str]) -> None:
+    assert decode(code(row[1])[0].encode(), NOW_MS).type
+
+
+def test_a_null_action_counts_as_null() -> None:
+    assert decode(b'{"event_action":null}', NOW_MS).type == "null"
+    with pytest.raises(RejectedError):
+        decode(b'{"type":null}', NOW_MS)
+
+
+def test_the_counters_are_listed() -> None:
+    listed = {code(row[0])[0]: row for row in table("counter", "API")}
+    declared = declare(Settings())
+    assert list(listed) == list(declared)
+    windows = {None: "all time", 60: "1 min", 3600: "1 h"}
+    for name, spec in declared.items():
+        assert listed[name][2] == windows[spec.window]
+        assert ("for good" in listed[name][3]) == (spec.retention is None)
+        assert ("url" in listed[name][1]) == (spec.key.name == "url")
+
+
+def test_the_commands_are_listed() -> None:
+    listed = [code(row[0])[0].split()[1] for row in table("command", "Command line")]
+    assert listed == list(COMMANDS)
+
+
+def test_the_topics_are_listed() -> None:
+    listed = {name for row in table("topic", "Topics, tables, stores") for name in code(row[0])}
+    assert listed == {spec.name for spec in topic_specs(Settings())}
+    assert Names("").events in listed
