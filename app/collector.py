@@ -218,6 +218,7 @@ class Collector:
         finally:
             self._finish([batch for batch in batches if batch.acknowledged])
             self._finish([batch for batch in batches if not batch.acknowledged], failure)
+            metrics.waiting_bytes.set(self._waiting_bytes)
         metrics.acknowledge_seconds.observe(time.monotonic() - started)
         return failure
 
