@@ -40,6 +40,9 @@ from tables.totals import Totals
 from web.server import Server
 
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
+# A store whose Postgres is away for longer would leave its group, and aiokafka joins again only
+# after a fetch, which waits for the group: the worker would idle for good.
+NO_POLL_LIMIT_S = 10 * 365 * 86_400
 MAX_POLL_RECORDS = 20_000
 FETCH_MAX_BYTES = 4_000_000  # of one partition
 PRODUCE_MAX_BYTES = 500_000  # of one record batch
@@ -84,6 +87,7 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
         broker_commit_interval=settings.commit_interval_s,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=1.0,
+        broker_max_poll_interval=NO_POLL_LIMIT_S,
         producer_max_batch_size=PRODUCE_MAX_BYTES,
         producer_max_request_size=REQUEST_MAX_BYTES,
         producer_linger=0.0,

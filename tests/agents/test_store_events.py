@@ -11,7 +11,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
+from pydantic import SecretStr
 
+from app.factory import create_app
 from app.settings import Names, Settings
 from app.stack.postgres import Postgres
 from app.stack.topics import ensure_topics
@@ -177,3 +179,9 @@ async def test_a_frozen_worker_that_comes_back_stores_nothing_twice(
         lambda: kafka.committed(topics.store_group, topics.events), ends, deadline_s=40
     )
     assert await database.uuids() == list(range(41_000))
+
+
+def test_no_outage_is_too_long_for_the_group() -> None:
+    """Past the limit aiokafka leaves the group, and this worker would idle for good."""
+    settings = Settings(kafka="127.0.0.1:1", postgres=SecretStr("postgresql://x"), role="store")
+    assert create_app(settings).conf.broker_max_poll_interval > 365 * 86_400
