@@ -68,15 +68,15 @@ class Bench:
             loop = asyncio.get_running_loop()
             began = loop.time()
             ready = await worker.ready_at(60)
-            before = await counted.total()
+            before, used = await counted.total(), worker.cpu_s()
             committed = await offsets.all_committed()
             complete = await counted.complete(mix.events, expected)
-            used = worker.cpu_s()
+            used = (worker.cpu_s() - used) / (mix.events - before) * 1e6
             self._report.figure(f"product: start of the process, {mix}", ready - began, "s")
             self._report.figure(
                 f"product: from commit to complete, {mix}", complete - committed, "s"
             )
-            self._report.figure(f"product: CPU, {mix}", used / mix.events * 1e6, "us/event")
+            self._report.figure(f"product: CPU, {mix}", used, "us/event")
             self._report.figure(f"product: memory at the end, {mix}", worker.memory_mb(), "MB")
         rate = (mix.events - before) / (max(complete, committed) - ready)
         return self._report.figure(f"product: four counters, {mix}", rate, "events/s")

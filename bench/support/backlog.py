@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -77,7 +77,7 @@ def event_json(number: int, place: int, kind: str, stamp: str) -> bytes:
 
 
 class Writer:
-    """Writes values without keys, a record batch to each partition in turn."""
+    """Writes records, a batch to each partition in turn, whatever their keys."""
 
     def __init__(self, kafka: str, topic: str, partitions: int) -> None:
         self._producer = AIOKafkaProducer(
@@ -94,14 +94,18 @@ class Writer:
     async def __aexit__(self, *_: object) -> None:
         await self._producer.stop()
 
-    async def write(self, values: Iterator[bytes]) -> None:
-        """Write all values; return once they are acknowledged."""
+    async def write(self, values: Iterable[bytes]) -> None:
+        """Write values without keys; return once they are acknowledged."""
+        await self.write_records((None, value) for value in values)
+
+    async def write_records(self, records: Iterable[tuple[bytes | None, bytes]]) -> None:
+        """Write (key, value) records; return once they are acknowledged."""
         builder = self._producer.create_batch()
-        for value in values:
-            if builder.append(timestamp=None, key=None, value=value) is None:
+        for key, value in records:
+            if builder.append(timestamp=None, key=key, value=value) is None:
                 await self._send(builder)
                 builder = self._producer.create_batch()
-                builder.append(timestamp=None, key=None, value=value)
+                builder.append(timestamp=None, key=key, value=value)
         if builder.record_count():
             await self._send(builder)
         await self._acknowledged(0)

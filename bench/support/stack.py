@@ -91,11 +91,15 @@ class Stack:
         """Delete topics and database, so that the disk does not fill up."""
         await self.admin.delete_topics([spec.name for spec in topic_specs(settings)])
         if dsn := settings.postgres.get_secret_value():
-            connection = await asyncpg.connect(self._postgres.address)
-            try:
-                await connection.execute(f"drop database {dsn.rpartition('/')[2]} with (force)")
-            finally:
-                await connection.close()
+            await self.drop(dsn)
+
+    async def drop(self, dsn: str) -> None:
+        """Delete a database."""
+        connection = await asyncpg.connect(self._postgres.address)
+        try:
+            await connection.execute(f"drop database {dsn.rpartition('/')[2]} with (force)")
+        finally:
+            await connection.close()
 
     @contextlib.asynccontextmanager
     async def worker(
