@@ -21,6 +21,7 @@ import web.collect
 import web.counts
 import web.forward
 import web.health
+import web.queries
 import web.report
 from app.collector import Collector
 from app.counters import Counters
@@ -37,6 +38,7 @@ from tables.counters import declare
 from tables.partials import Partials
 from tables.row_sources import LiveRows, SummaryRows
 from tables.totals import Totals
+from web.queries import Queries
 from web.server import Server
 
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
@@ -176,8 +178,10 @@ def _count(settings: Settings) -> faust.App:
     _refresh(app, settings, totals, owned, counters)
 
     web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))
-    web.report.register(app, totals, owned)
-    web.counts.register(app, totals, owned, counters)
+    queries = Queries(app, owned)
+    web.report.register(queries, totals, counters)
+    web.counts.register(queries, totals, counters)
+    web.queries.register(app, queries)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Queries at the collector: passed on to a count worker, whose answer is passed back as it is."""
+"""Queries at the collector: handed to a count worker, many at a time; its answers go back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp.web import Request, Response
-from yarl import URL
 
 from app.errors import UnavailableError
 from app.settings import Settings
+from web.queries import Answer, Query, post_queries
 from web.views import ApiView, page, read_body
 
 QUERIES = {
@@ -21,34 +22,29 @@ QUERIES = {
     "/counts/{counter}": "get",
     "/counters": "get",
 }
-KEPT_HEADERS = ("Content-Type", "Retry-After", "Allow")
 UNAVAILABLE = 503
 LAST_FOR_S = 2.0  # a worker that did not answer is asked last for so long
 TIMEOUT = aiohttp.ClientTimeout(total=2.5, sock_connect=1.0)  # more than a worker asks its like
 BUDGET_S = 5.0  # for all of them
+AT_ONCE = 256  # queries in one request: some 5 ms of a count worker
 
 
 class CountWorkers:
     """Asks the count workers in turn; any of them answers for all."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = list(urls)
-        self._failed_at = dict.fromkeys(urls, float("-inf"))
-        self._session: aiohttp.ClientSession | None = None
+        self._lines = [_Line(url) for url in urls]
 
-    async def ask(self, request: Request) -> Response:
+    async def ask(self, query: Query) -> Answer:
         """Return the first answer that is not 503, else the last 503.
 
         Raises UnavailableError when none answers within BUDGET_S.
         """
-        body = await read_body(request)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=TIMEOUT, auto_decompress=False)
         answer = None
         try:
             async with asyncio.timeout(BUDGET_S):
-                for url in self._in_turn():
-                    answer = await self._try(self._session, url, request, body) or answer
+                for line in self._in_turn():
+                    answer = await line.ask(query) or answer
                     if answer is not None and answer.status != UNAVAILABLE:
                         return answer
         except TimeoutError:
@@ -59,33 +55,62 @@ class CountWorkers:
 
     async def close(self, _app: object) -> None:
         """Close the connections."""
+        await asyncio.gather(*(line.close() for line in self._lines))
+
+    def _in_turn(self) -> list[_Line]:
+        self._lines.append(self._lines.pop(0))
+        recent = time.monotonic() - LAST_FOR_S
+        return sorted(self._lines, key=lambda line: line.failed_at > recent)
+
+
+class _Line:
+    """Queries to one worker: while a request is under way, the next ones gather."""
+
+    def __init__(self, url: str) -> None:
+        self.failed_at = float("-inf")
+        self._url = url
+        self._waiting: list[tuple[Query, asyncio.Future[Answer | None]]] = []
+        self._asking: asyncio.Task[None] | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, query: Query) -> Answer | None:
+        """Return the worker's answer; None when it gives none."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer | None] = loop.create_future()
+        self._waiting.append((query, answer))
+        if self._asking is None:
+            self._asking = loop.create_task(self._ask_waiting())
+        return await answer
+
+    async def close(self) -> None:
+        """Close the connection."""
         if self._session is not None:
             await self._session.close()
 
-    def _in_turn(self) -> list[str]:
-        self._urls.append(self._urls.pop(0))
-        recent = time.monotonic() - LAST_FOR_S
-        return sorted(self._urls, key=lambda url: self._failed_at[url] > recent)
+    async def _ask_waiting(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # requests that have arrived by now come along
+                asked, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+                answers = await self._try([query for query, _ in asked])
+                for (_, waiter), answer in zip(asked, answers, strict=True):
+                    if not waiter.done():
+                        waiter.set_result(answer)
+        finally:
+            self._asking = None
 
-    async def _try(
-        self, session: aiohttp.ClientSession, url: str, request: Request, body: bytes
-    ) -> Response | None:
-        """Return one worker's answer; None when it gives none."""
-        target = URL(url.rstrip("/") + request.raw_path, encoded=True)
-        headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}
+    async def _try(self, queries: list[Query]) -> Sequence[Answer | None]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
         for _ in range(2):  # a connection kept for reuse may have been closed by the worker
             try:
-                async with session.request(
-                    request.method, target, data=body or None, headers=headers
-                ) as answer:
-                    kept = {k: answer.headers[k] for k in KEPT_HEADERS if k in answer.headers}
-                    return Response(status=answer.status, body=await answer.read(), headers=kept)
+                return await post_queries(self._session, self._url, queries, TIMEOUT)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 continue
-            except (aiohttp.ClientError, TimeoutError):
+            except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
                 break
-        self._failed_at[url] = time.monotonic()
-        return None
+        self.failed_at = time.monotonic()
+        return [None] * len(queries)
 
 
 def register(app: Any, settings: Settings) -> None:
@@ -94,7 +119,8 @@ def register(app: Any, settings: Settings) -> None:
     app.web.web_app.on_cleanup.append(workers.close)
 
     async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
-        return await workers.ask(request)
+        query = Query(request.method, request.raw_path, await read_body(request))
+        return (await workers.ask(query)).response()
 
     for path, method in QUERIES.items():
         page(app, path)(type("PassedOn", (ApiView,), {method: ask, "__doc__": "Passed on."}))

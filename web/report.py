@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
+from time import time as now
 
-from aiohttp.web import Request, Response
 from pydantic import BaseModel
 
-from app.answers import day_start, report_answer, track_answer
-from app.counters import DAY
-from app.ownership import Ownership
+from app.answers import range_of, report_answer, track_answer
+from app.counters import Counters
 from tables.totals import Totals
-from web.owner import answer_of_owner
-from web.views import ApiView, json_response, page, read_json
+from web.queries import Answer, Queries, Query
+from web.views import parse_json
 
 
 class TrackQuery(BaseModel):
@@ -29,30 +27,24 @@ class ReportQuery(BaseModel):
     date: date
 
 
-def register(app: Any, totals: Totals, owned: Ownership) -> None:
-    """Add the views to the app of a count worker."""
+def register(queries: Queries, totals: Totals, counters: Counters) -> None:
+    """Add the queries of a count worker."""
+    hourly = counters["events_by_url_hourly"]
 
-    @page(app, "/event_track/")
-    class EventTrack(ApiView):
+    def event_track(query: Query) -> Answer:
         """POST {"url": str} -> {"url": str, "events": [{"type": str, "count": int}]}."""
+        asked = parse_json(query.body, TrackQuery)
+        queries.check_owner(totals.partition_of(asked.url), query)
+        return Answer.json(track_answer(asked.url, totals.read_all("events_by_url", asked.url)))
 
-        async def post(self, request: Request) -> Response:
-            query = await read_json(request, TrackQuery)
-            partition = totals.partition_of(query.url)
-            if (answer := await answer_of_owner(app, request, owned, partition)) is not None:
-                return answer
-            windows = totals.read_all("events_by_url", query.url)
-            return json_response(track_answer(query.url, windows))
-
-    @page(app, "/event_report/")
-    class EventReport(ApiView):
+    def event_report(query: Query) -> Answer:
         """POST {"url": str, "date": "2021-12-03"} -> counts of its 24 UTC hours."""
+        asked = parse_json(query.body, ReportQuery)
+        day = datetime.combine(asked.date, time(), UTC)
+        begin, end = range_of(hourly, day, day + timedelta(days=1), now())
+        queries.check_owner(totals.partition_of(asked.url), query)
+        windows = totals.read(hourly.name, asked.url, begin, end)
+        return Answer.json(report_answer(asked.url, asked.date, windows))
 
-        async def post(self, request: Request) -> Response:
-            query = await read_json(request, ReportQuery)
-            partition = totals.partition_of(query.url)
-            if (answer := await answer_of_owner(app, request, owned, partition)) is not None:
-                return answer
-            begin = day_start(query.date)
-            windows = totals.read("events_by_url_hourly", query.url, begin, begin + DAY)
-            return json_response(report_answer(query.url, query.date, windows))
+    queries.add("POST", "/event_track/", event_track)
+    queries.add("POST", "/event_report/", event_report)

@@ -96,10 +96,10 @@ async def read_body(request: Request) -> bytes:
         raise BadRequestError("the body is not what its headers say") from exc
 
 
-async def read_json(request: Request, model: type[ModelT]) -> ModelT:
-    """Return the body as a model; raise BadRequestError that names each fault."""
+def parse_json(body: bytes, model: type[ModelT]) -> ModelT:
+    """Return a body as a model; raise BadRequestError that names each fault."""
     try:
-        return model.model_validate_json(await read_body(request))
+        return model.model_validate_json(body)
     except ValidationError as exc:
         faults = "; ".join(
             f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}"

@@ -1,0 +1,194 @@
+"""The queries of a count worker: each as a call of its own, or many in one request.
+
+A request between two processes costs ten times what a query costs. So the collector hands over
+all that wait for an answer at once, in one POST to BATCH_PATH (docs/decisions/query-batches.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import aiohttp
+import msgspec
+from aiohttp.web import Request, Response
+
+from app.errors import (
+    BadRequestError,
+    CounterError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RecoveringError,
+)
+from app.ownership import Ownership
+from web.views import JSON, ApiView, page, read_body
+
+BATCH_PATH = "/queries"
+OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Query(msgspec.Struct, array_like=True):
+    """One query. path: as sent, with the query string. hops: workers it has been at before."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    hops: int = 0
+
+    @property
+    def segments(self) -> list[str]:
+        """The parts of the path."""
+        return [unquote(part) for part in self.path.partition("?")[0].strip("/").split("/")]
+
+    @property
+    def args(self) -> dict[str, str]:
+        """The query string."""
+        return dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """The answer to one query."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    @classmethod
+    def json(cls, value: object) -> Answer:
+        """Return 200 with compact JSON."""
+        return cls(200, _encode_json(value), JSON)
+
+    @classmethod
+    def error(cls, error: CounterError) -> Answer:
+        """Return {"code", "message"} with the error's status and, where it passes, Retry-After."""
+        again = error.retry_after_s
+        headers = JSON if again is None else {**JSON, "Retry-After": str(again)}
+        return cls(error.status, _encode_json(error.as_dict()), headers)
+
+    def response(self) -> Response:
+        """Return it as an answer over HTTP."""
+        return Response(status=self.status, body=self.body, headers=self.headers)
+
+
+Handler = Callable[[Query], Answer]
+
+encode_queries = msgspec.msgpack.Encoder().encode
+decode_queries = msgspec.msgpack.Decoder(list[Query]).decode
+encode_answers = msgspec.msgpack.Encoder().encode
+decode_answers = msgspec.msgpack.Decoder(list[Answer]).decode
+
+
+class ElsewhereError(Exception):
+    """Another worker owns the key; url: its."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+class Queries:
+    """Handlers by path; a handler runs at once, or raises ElsewhereError."""
+
+    def __init__(self, app: Any, ownership: Ownership) -> None:
+        self._app, self._ownership = app, ownership
+        self._handlers: dict[str, tuple[str, Handler]] = {}
+
+    def add(self, method: str, path: str, handler: Handler) -> None:
+        """Serve a path; its first segment is its own."""
+        self._handlers[path.strip("/").split("/")[0]] = method, handler
+        queries = self
+
+        async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
+            query = Query(request.method, request.raw_path, await read_body(request))
+            (answer,) = await queries.answer([query])
+            return answer.response()
+
+        view = type("Asked", (ApiView,), {method.lower(): ask, "__doc__": handler.__doc__})
+        page(self._app, path)(view)
+
+    def check_owner(self, partition: int, query: Query) -> None:
+        """Return where this worker owns the partition of `counts`; else raise.
+
+        Raises ElsewhereError, or RecoveringError where nobody can answer now.
+        """
+        url = self._ownership.url(partition)
+        if url is None:
+            return
+        if query.hops:  # two workers may disagree for a moment, in a rebalance
+            raise RecoveringError("the key is moving to another worker")
+        raise ElsewhereError(url)
+
+    async def answer(self, queries: list[Query]) -> list[Answer]:
+        """Return the answers in order; what others own is asked of them, all at once."""
+        answers: list[Answer | None] = []
+        elsewhere: dict[str, list[int]] = {}
+        for place, query in enumerate(queries):
+            try:
+                answers.append(self._answer_here(query))
+            except ElsewhereError as exc:
+                answers.append(None)
+                elsewhere.setdefault(exc.url, []).append(place)
+        await asyncio.gather(
+            *(self._ask_owner(url, places, queries, answers) for url, places in elsewhere.items())
+        )
+        return [answer for answer in answers if answer is not None]
+
+    def _answer_here(self, query: Query) -> Answer:
+        try:
+            method, handler = self._handlers.get(query.segments[0], ("", None))
+            if handler is None:
+                raise NotFoundError(f"nothing is served at {query.path}")
+            if query.method not in {method, "HEAD" if method == "GET" else method}:
+                raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
+            return handler(query)
+        except CounterError as exc:
+            return Answer.error(exc)
+
+    async def _ask_owner(
+        self, url: str, places: list[int], queries: list[Query], answers: list[Answer | None]
+    ) -> None:
+        asked = [msgspec.structs.replace(queries[place], hops=1) for place in places]
+        try:
+            found = await post_queries(self._app.http_client, url, asked, OWNER_TIMEOUT)
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
+            away = RecoveringError(f"the worker that owns the key does not answer: {exc!r}")
+            found = [Answer.error(away)] * len(places)
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+
+
+async def post_queries(
+    session: aiohttp.ClientSession, url: str, queries: list[Query], within: aiohttp.ClientTimeout
+) -> list[Answer]:
+    """Ask a count worker; return an answer for each query, in order.
+
+    Raises aiohttp.ClientError, TimeoutError, msgspec.MsgspecError.
+    """
+    async with session.post(
+        url.rstrip("/") + BATCH_PATH, data=encode_queries(queries), timeout=within
+    ) as response:
+        response.raise_for_status()
+        answers = decode_answers(await response.read())
+    if len(answers) != len(queries):
+        raise aiohttp.ClientPayloadError(f"{len(answers)} answers to {len(queries)} queries")
+    return answers
+
+
+def register(app: Any, queries: Queries) -> None:
+    """Add the call that takes many queries to the app of a count worker."""
+
+    @page(app, BATCH_PATH)
+    class Batch(ApiView):
+        """POST queries as MessagePack -> answers, from workers of the same release only."""
+
+        async def post(self, request: Request) -> Response:
+            try:
+                asked = decode_queries(await read_body(request))
+            except msgspec.MsgspecError as exc:
+                raise BadRequestError(f"no queries: {exc}") from exc
+            answers = await queries.answer(asked)
+            return Response(body=encode_answers(answers))
