@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from app.errors import KafkaUnavailableError
+from app.event import TYPE_MAX_BYTES
 from app.ownership import Ownership
 from app.settings import Names, Settings
 from app.topic_tail import TopicTail
@@ -15,6 +16,8 @@ from app.transport import kafka_producer
 from tables.totals import Totals
 
 TIME = "receiveAt"
+NUMBER_BYTES = 24  # of a total in the message, with quotes, colon and comma
+LABELS_MAX_BYTES = 150_000  # characters of types, six bytes each at worst; Kafka takes 1 MB
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -66,5 +69,12 @@ def is_news(counts: dict[str, int], last: bytes | None) -> bool:
 
 
 def total_message(counts: dict[str, int], now: datetime) -> bytes:
-    """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON."""
+    """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON.
+
+    Where senders made up so many types that Kafka would refuse the message: the largest totals.
+    """
+    if sum(len(label) + NUMBER_BYTES for label in counts) > LABELS_MAX_BYTES:
+        largest = sorted(counts, key=lambda label: -counts[label])
+        room = LABELS_MAX_BYTES // (TYPE_MAX_BYTES + NUMBER_BYTES)
+        counts = {label: counts[label] for label in largest[:room]}
     return _encode({**counts, TIME: f"{now:%Y-%m-%dT%H:%M:%S}UTC"})

@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from app.errors import InvalidTimestampError, TooLargeError
-from app.event import EPOCH, EVENT_MAX_BYTES, FUTURE_LIMIT, Event, at_ms
+from app.event import EPOCH, EVENT_MAX_BYTES, FUTURE_LIMIT, LAST_TIME, Event, at_ms, to_ms
 from app.shapes import is_utf8, may_be_deep, parse
 
 BACKSLASH = ord("\\")
@@ -61,12 +61,9 @@ def decode(value: bytes, record_ms: int) -> Event:
 @lru_cache(maxsize=1024)
 def _moments(record_ms: int) -> tuple[datetime, datetime]:
     """Return when the record was made and the latest time that its event may have."""
-    try:
-        if record_ms >= 0:
-            recorded = at_ms(record_ms)
-            return recorded, recorded + FUTURE_LIMIT
-    except OverflowError:
-        pass
+    if 0 <= record_ms < to_ms(LAST_TIME - FUTURE_LIMIT):
+        recorded = at_ms(record_ms)
+        return recorded, recorded + FUTURE_LIMIT
     raise InvalidTimestampError(f"{record_ms} is no Kafka timestamp")
 
 

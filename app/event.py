@@ -10,6 +10,7 @@ from msgspec import Meta
 
 EVENT_MAX_BYTES = 32_768
 FUTURE_LIMIT = timedelta(days=1)
+LAST_TIME = datetime(2106, 1, 1, tzinfo=UTC)  # the tables hold seconds since 1970 in four bytes
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 URL_MAX_BYTES = 2048  # with the type it must fit a Postgres index row of 2,704 bytes
 TYPE_MAX_BYTES = 255  # a length byte in the keys of the tables

@@ -202,7 +202,9 @@ def _store(settings: Settings) -> faust.App:
     names = Names(settings.namespace)
     app = _batch_app(settings, names.store_group, {names.events}, set())
     events = _batch_topic(app, names.events, settings.events_partitions)
-    store = EventStore(settings.postgres.get_secret_value(), KafkaLog(settings.kafka))
+    if not (dsn := settings.postgres.get_secret_value()):
+        raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
+    store = EventStore(dsn, KafkaLog(settings.kafka))
     agents.store_events.register(app, events, store)
     web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.store_group))
     return app

@@ -93,7 +93,7 @@ class Partials(BatchTable):
                 raise SettingsError(
                     f"counters {sorted(changed)} were kept in another way until now; set "
                     "EVENT_COUNTER_HOURLY_RETENTION_DAYS back, or count anew under another "
-                    "EVENT_COUNTER_NAMESPACE"
+                    "EVENT_COUNTER_NAMESPACE with an empty database and Redis"
                 )
         self._cache[partition][LAYOUT] = (len(layout), layout)
         self._dirty[partition].add(LAYOUT)

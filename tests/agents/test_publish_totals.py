@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, datetime
 
@@ -58,3 +59,18 @@ async def test_the_tail_says_that_kafka_is_away() -> None:
     with pytest.raises(KafkaUnavailableError, match="no answer about t"):
         await tail.read()
     await tail.close()
+
+
+def test_so_many_types_that_no_message_holds_them_leave_the_largest() -> None:
+    counts = {"\N{SNOWMAN}" * 80 + str(number): number for number in range(50_000)}
+    message = total_message(counts, LATER)
+    kept = json.loads(message)
+    assert kept.pop("receiveAt") == "2020-02-27T00:06:38UTC"
+    assert len(message) < 1_000_000
+    assert min(kept.values()) == 50_000 - len(kept)
+
+
+def test_a_message_lists_each_type() -> None:
+    assert total_message({"b": 1, "a": 2}, LATER) == (
+        b'{"a":2,"b":1,"receiveAt":"2020-02-27T00:06:38UTC"}'
+    )

@@ -171,3 +171,10 @@ def test_what_the_collector_sends_reads_as_what_it_received() -> None:
 
 def test_a_moment_of_record_ms_is_exact() -> None:
     assert at_ms(NOW_MS) == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
+
+
+def test_a_record_from_beyond_the_tables_last_year_is_rejected_whatever_its_event_says() -> None:
+    year_2286 = 10_000_000_000_000
+    for value in (b'{"type":"A"}', b'{"type":"A","timestamp":"2200-01-01T00:00:00Z"}'):
+        with pytest.raises(InvalidTimestampError):
+            decode(value, year_2286)
