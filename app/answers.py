@@ -29,16 +29,13 @@ def report_answer(url: str, day: date, windows: Windows) -> dict[str, Any]:
     """
     types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
     begin = day_start(day)
-    hours = [
-        {
-            "datehour": hour,
-            "eventCounts": [
-                {"type": name, "count": windows.get(begin + hour * HOUR, {}).get(name, 0)}
-                for name in types
-            ],
-        }
-        for hour in range(24)
-    ]
+    nothing = [{"type": name, "count": 0} for name in types]  # of most hours, made once
+    hours = []
+    for hour in range(24):
+        counts = nothing
+        if found := windows.get(begin + hour * HOUR):
+            counts = [{"type": name, "count": found.get(name, 0)} for name in types]
+        hours.append({"datehour": hour, "eventCounts": counts})
     return {"url": url, "date": day.isoformat(), "dateHourEventCounts": hours}
 
 

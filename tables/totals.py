@@ -20,6 +20,7 @@ from tables.partials import EXPIRE_CHUNK, MARK, decode_partial
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
 CACHE_MAX = 200_000  # rows of a partition
+SEEKS_MAX = 100  # rows looked up one by one; for more, all rows of a key are read in order
 AHEAD_MAX = 2 * DAY  # s that an event may lie ahead of this clock, with some room
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -149,11 +150,12 @@ class Totals(BatchTable):
 
 
 def _prefixes(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
-    if spec.retention is None:
+    """Yield what the rows of a range begin with; at worst those of all time."""
+    if not spec.row_span or (spec.retention is None and end - begin > SEEKS_MAX * spec.row_span):
         yield spec.scan_prefix(key)
         return
     now = int(time())  # what lies outside is not there; looking for it would take for ever
-    first = max(begin, now - spec.retention - spec.row_span)
+    first = begin if spec.retention is None else max(begin, now - spec.retention - spec.row_span)
     for start in range(first - first % spec.row_span, min(end, now + AHEAD_MAX), spec.row_span):
         yield spec.key_prefix(key, start)
 
