@@ -146,7 +146,7 @@ async def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], choices=SLOW_PEERS)
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.events, chosen.faust_events, chosen.quix_events = 200_000, 5_000, 30_000
+        chosen.events, chosen.faust_events, chosen.quix_events = 1_000_000, 5_000, 30_000
         chosen.repeats = 1
     report = Report("count", chosen)
     report.note("The count worker runs without Postgres and Redis: only counting is measured.")
