@@ -129,6 +129,12 @@ class RecoveringError(UnavailableError):
     code, hint = "recovering", "The tables are being restored; try again in a moment."
 
 
+class ArchiveBusyError(UnavailableError):
+    """Another process changes or reads the files of the archive."""
+
+    code, hint = "archive_busy", "Try again when it has ended."
+
+
 class OverloadedError(CounterError):
     """More is waiting than the worker takes; status 429 with Retry-After."""
 
@@ -146,6 +152,12 @@ class SettingsError(StartError):
     """A setting is unknown or has a bad value."""
 
     code, hint = "bad_setting", "See the settings table in the README."
+
+
+class QueryError(StartError):
+    """SQL that cannot be run."""
+
+    code, hint = "bad_query", "The views are archive and enriched; only SELECT is allowed."
 
 
 REJECT_CODES = tuple(

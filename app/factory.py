@@ -10,7 +10,9 @@ import faust
 from faust.tables.manager import TableManager
 from mode import Service
 
+import agents.archive_events
 import agents.count_events
+import agents.enrich_archive
 import agents.expire_rows
 import agents.merge_counts
 import agents.publish_totals
@@ -23,6 +25,8 @@ import web.forward
 import web.health
 import web.queries
 import web.report
+from app.archive_buffer import ArchiveBuffer
+from app.archive_files import Folders
 from app.collector import Collector
 from app.counters import Counters
 from app.errors import SettingsError
@@ -49,6 +53,7 @@ MAX_POLL_RECORDS = 20_000
 FETCH_MAX_BYTES = 4_000_000  # of one partition
 PRODUCE_MAX_BYTES = 500_000  # of one record batch
 REQUEST_MAX_BYTES = 4_000_000
+ARCHIVE_PAUSE_S = 0.25  # between small fetches: nobody waits for a row that lands in a minute
 
 
 class PromptTableManager(TableManager):
@@ -67,9 +72,10 @@ def create_app(settings: Settings) -> faust.App:
         raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
     # Faust leaves the root logger at DEBUG; building those messages costs a third of the speed.
     logging.disable(logging.DEBUG)
-    build = {"collect": _collect, "count": _count, "store": _store}.get(settings.role)
+    builders = {"collect": _collect, "count": _count, "store": _store, "archive": _archive}
+    build = builders.get(settings.role)
     if build is None:
-        raise SettingsError("EVENT_COUNTER_ROLE is empty; give collect, count or store")
+        raise SettingsError("EVENT_COUNTER_ROLE is empty; give collect, count, store or archive")
     return build(settings)
 
 
@@ -207,6 +213,25 @@ def _store(settings: Settings) -> faust.App:
     store = EventStore(dsn, KafkaLog(settings.kafka))
     agents.store_events.register(app, events, store)
     web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.store_group))
+    return app
+
+
+def _archive(settings: Settings) -> faust.App:
+    from app.archive import Archive  # noqa: PLC0415 - the other roles need no pyarrow: 40 MB
+
+    names = Names(settings.namespace)
+    app = _batch_app(settings, names.archive_group, {names.events}, set())
+    app.transport.batch_pause_s = max(settings.batch_pause_s, ARCHIVE_PAUSE_S)
+    events = _batch_topic(app, names.events, settings.events_partitions)
+    kafka_log = KafkaLog(settings.kafka)
+
+    async def open_archive() -> Archive:
+        return Archive(Folders.of(settings), names.events, await kafka_log.cluster())
+
+    buffer = ArchiveBuffer(open_archive)
+    agents.archive_events.register(app, events, buffer, settings.archive_interval_s)
+    agents.enrich_archive.register(app, settings)
+    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.archive_group))
     return app
 
 

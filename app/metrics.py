@@ -52,3 +52,8 @@ sink_away_seconds = Counter(
 events_lost = Counter(
     "event_counter_events_lost_total", "Offsets that Kafka deleted before they were stored."
 )
+
+# Role archive.
+events_archived = Counter(
+    "event_counter_events_archived_total", "App events written to the archive."
+)

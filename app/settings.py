@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from app.errors import SettingsError
 
 PREFIX = "EVENT_COUNTER_"
-Role = Literal["", "collect", "count", "store"]
+Role = Literal["", "collect", "count", "store", "archive"]
 
 
 class Settings(BaseModel):
@@ -28,7 +28,7 @@ class Settings(BaseModel):
     token: SecretStr = Field(
         SecretStr(""), description="X-Token of POST /track; empty: run takes secret_token."
     )
-    role: Role = Field("", description="Role of this worker: collect, count or store.")
+    role: Role = Field("", description="Role of this worker: collect, count, store or archive.")
     namespace: str = Field(
         "",
         pattern=r"^[a-zA-Z0-9._-]{0,60}$",
@@ -41,9 +41,9 @@ class Settings(BaseModel):
         description="Fixed name of this worker: back in 2 s after a crash. Empty: none.",
     )
     worker_host: str = Field(
-        "127.0.0.1", description="Address that count and store workers serve HTTP on."
+        "127.0.0.1", description="Address that all workers but the collector serve HTTP on."
     )
-    worker_port: int = Field(6067, ge=1, le=65535, description="Port of a count or store worker.")
+    worker_port: int = Field(6067, ge=1, le=65535, description="Port of a worker of another role.")
     count_urls: str = Field(
         "http://127.0.0.1:6067",
         description="URLs of count workers that the collector asks, separated by commas.",
@@ -75,6 +75,18 @@ class Settings(BaseModel):
         10.0, gt=0, le=300, description="Seconds between refreshes of event_summary."
     )
     redis_interval_s: float = Field(0.5, gt=0, description="Seconds between writes to Redis.")
+    archive_dir: str = Field(
+        "", description="Folder that archive/ and enriched/ are made in; empty: DATA_DIR."
+    )
+    archive_interval_s: float = Field(
+        60.0, gt=0, le=240, description="Seconds between new files of the archive."
+    )
+    enrich_interval_s: float = Field(
+        10_800.0, gt=0, description="Seconds between renewals of enriched/ by role archive."
+    )
+    duckdb_memory_mb: int = Field(
+        512, ge=128, description="Megabytes that enrich and query take; beyond, they use disk."
+    )
     send_timeout_s: float = Field(
         3.0, gt=0, description="Seconds to wait for Kafka before answering 503."
     )
@@ -119,5 +131,6 @@ class Names:
         self.count_group = prefix + "event-counter-count"
         self.store_group = prefix + "event-counter-store"
         self.collect_group = prefix + "event-counter-collect"
+        self.archive_group = prefix + "event-counter-archive"
         self.partials_changelog = f"{self.count_group}-partials-changelog"
         self.totals_changelog = f"{self.count_group}-totals-changelog"

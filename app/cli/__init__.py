@@ -15,6 +15,9 @@ COMMANDS = {  # name: module with a click command named `command`
     "worker": "app.cli.worker",
     "status": "app.cli.status",
     "import": "app.cli.import_",
+    "generate": "app.cli.generate",
+    "enrich": "app.cli.enrich",
+    "query": "app.cli.query",
 }
 
 

@@ -146,11 +146,12 @@ class Supervisor:
         ports, settings = Ports(self._folder / "ports.json"), self.settings
         counts = [f"count-{number}" for number in range(1, settings.count_workers + 1)]
         http = settings.http_port
-        own = {name: ports.take(name, avoid=http) for name in (*counts, "store-1")}
+        own = {name: ports.take(name, avoid=http) for name in (*counts, "store-1", "archive-1")}
         urls = ",".join(f"http://{settings.worker_host}:{own[name]}" for name in counts)
         self.settings = settings.model_copy(update={"count_urls": urls})
         plans = [worker_settings(self.settings, "count", name, own[name]) for name in counts]
         plans.append(worker_settings(self.settings, "store", "store-1", own["store-1"]))
+        plans.append(worker_settings(self.settings, "archive", "archive-1", own["archive-1"]))
         plans.append(worker_settings(self.settings, "collect", "collect-1", http))
         self._workers = [Worker(plan, self._logs / f"{plan.worker_name}.log") for plan in plans]
 

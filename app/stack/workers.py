@@ -29,6 +29,8 @@ def worker_settings(
         changes["http_port"] = port
     else:
         changes["worker_port"] = port
+    if role == "archive":  # the commands enrich and query look where the settings say
+        changes["archive_dir"] = settings.archive_dir or str(settings.data_dir.absolute())
     if count_urls:
         changes["count_urls"] = count_urls
     return settings.model_copy(update=changes)

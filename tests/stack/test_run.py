@@ -56,7 +56,7 @@ async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
         await wait_until(lambda: clicks(http, copy), 1)
         addresses = copy.status()["kafka"], copy.status()["postgres"], copy.status()["redis"]
         family = copy.family()
-        assert len(family) >= 7, "run, Kafka, Postgres, Redis, three workers"
+        assert len(family) >= 8, "run, Kafka, Postgres, Redis, four workers"
         assert await copy.interrupt() == 0
         assert [process for process in family if not is_gone(process)] == []
     with running_copy(**given) as copy:
@@ -102,7 +102,7 @@ async def test_whatever_dies_is_started_again(
 ) -> None:
     with running_copy(**on_its_own(tmp_path)) as copy:
         await copy.ready()
-        for name in ("count-1", "store-1", "collect-1", "redis", "postgres", "kafka"):
+        for name in ("count-1", "store-1", "archive-1", "collect-1", "redis", "postgres", "kafka"):
             before = copy.pid_of(name)
             os.kill(before, signal.SIGKILL)
             killed = time.monotonic()
@@ -157,6 +157,7 @@ async def test_what_is_configured_is_used_and_left_alone(
             "run",
             "count-1",
             "store-1",
+            "archive-1",
             "collect-1",
         }
         assert found["kafka"] == settings_of_a_copy["kafka"]

@@ -1,0 +1,44 @@
+"""Agent archive_events: app events of `events` into the archive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from app.archive_buffer import ArchiveBuffer
+from app.archive_rows import app_rows
+
+TICK_S = 0.1  # well below what the transport waits for running batches before a release
+
+
+def register(app: Any, topic: Any, buffer: ArchiveBuffer, interval_s: float) -> None:
+    """Add the agent and its task to the app; interval_s: seconds between new files."""
+
+    @app.agent(topic, name="archive_events")
+    async def archive_events(stream: Any) -> AsyncIterator[int]:
+        """Gather the app events of each batch; they are acknowledged once they are on disk."""
+        stream = stream.noack()
+        async for event in stream.events():
+            message = event.message
+            rows = app_rows(event.value)
+            message.value = None  # it waits for the flush, its records need not
+            acknowledge = partial(message.ack, app.consumer)
+            if rows:
+                buffer.add(message.partition, rows, acknowledge)
+            else:
+                acknowledge()
+            if buffer.is_full():
+                await buffer.flush()
+            yield len(rows)
+
+    @app.task
+    async def write_archive() -> None:
+        """Flush at each interval, and at once before partitions are given back."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            age_s = buffer.age_s()
+            releasing = app.should_stop or not app.consumer.flow_active
+            if age_s >= interval_s or (age_s and releasing):
+                await buffer.flush()

@@ -1,0 +1,161 @@
+"""Rows into parquet files, each row once; a few large files instead of many small ones.
+
+Everything here blocks; call it in a thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.archive_files import Folders, Part, cluster_name, exchange, publish, sync
+from app.archive_rows import DAY_US, Row, day_of
+from app.errors import ArchiveBusyError
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema(
+    [
+        ("event_time", pa.timestamp("us", tz="UTC")),
+        ("user_id", pa.string()),
+        ("app_name", pa.string()),
+        ("event_action", pa.string()),
+        ("event_category", pa.string()),
+        ("event_value", pa.float64()),
+    ]
+)
+COMPRESSION = "zstd"
+BUSY_WAIT_S = 30.0  # for the lock; a flush takes milliseconds, so its holder hangs
+SMALL_BYTES = 8_000_000  # below, a file is merged with its neighbours
+SMALL_FILES = 16  # of a date and partition; so many, and they are merged
+
+_source = attrgetter("cluster", "topic", "partition")
+
+
+class Archive:
+    """The files of one topic."""
+
+    def __init__(self, folders: Folders, topic: str, cluster: str) -> None:
+        """cluster: id of the Kafka cluster that the offsets belong to."""
+        self._folders = folders
+        self._topic = topic
+        self._cluster = cluster_name(cluster)
+
+    def write(self, rows: Mapping[int, Mapping[int, Row]]) -> int:
+        """Archive rows by partition and offset; return how many were not archived before.
+
+        After a crash anywhere in here, the same rows, cut into other batches or mixed with later
+        ones, complete what is missing and double nothing. Raises ArchiveBusyError.
+        """
+        written = 0
+        with self._folders.writing(BUSY_WAIT_S):
+            shutil.rmtree(self._folders.new, ignore_errors=True)  # of a writer that was killed
+            self._folders.new.mkdir()
+            for partition, by_offset in sorted(rows.items()):
+                days: dict[int, list[int]] = {}
+                for offset in sorted(by_offset):
+                    days.setdefault(by_offset[offset].event_time // DAY_US, []).append(offset)
+                for day, offsets in sorted(days.items()):
+                    folder = self._folders.date(day_of(day * DAY_US))
+                    written += self._write_day(folder, partition, offsets, by_offset)
+        return written
+
+    def _write_day(
+        self, folder: Path, partition: int, offsets: list[int], rows: Mapping[int, Row]
+    ) -> int:
+        parts = [p for p in parts_of(folder) if self._is_ours(p, partition)]
+        done = [part for part in parts if part.last >= offsets[0]]  # none, but after a crash
+        missing = [o for o in offsets if not any(p.first <= o <= p.last for p in done)]
+        if missing:
+            part = Part(self._cluster, self._topic, partition, missing[0], missing[-1])
+            scratch = self._folders.new / str(part)
+            write_rows(scratch, [rows[offset] for offset in missing])
+            publish(scratch, folder / str(part))
+            if len(parts) >= SMALL_FILES:
+                self._try_to_merge(folder)
+        return len(missing)
+
+    def _is_ours(self, part: Part, partition: int) -> bool:
+        return _source(part) == (self._cluster, self._topic, partition)
+
+    def _try_to_merge(self, folder: Path) -> None:
+        """Merge small files; where that cannot be done now, they stay as they are."""
+        try:
+            with self._folders.removing(wait_s=0):
+                merge_small(folder, self._folders.new)
+        except ArchiveBusyError:
+            pass  # somebody reads
+        except (OSError, AttributeError) as exc:
+            if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EIO):
+                raise
+            log.warning("%s: small files stay, folders cannot be swapped here: %s", folder, exc)
+
+
+def parts_of(folder: Path) -> list[Part]:
+    """Return what the files in the folder of a date hold."""
+    try:
+        return [part for file in folder.iterdir() if (part := Part.of(file.name))]
+    except FileNotFoundError:
+        return []
+
+
+def write_rows(file: Path, rows: Iterable[Row]) -> None:
+    """Write a parquet file."""
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA), file, compression=COMPRESSION)
+
+
+def merge_small(folder: Path, new: Path) -> int:
+    """Merge the small files of each partition; return how many files that saves.
+
+    A folder with the same rows in fewer files is built beside it, of links and of merged files,
+    and takes its place in one step: at no moment a row is missing or there twice.
+    """
+    parts = sorted(parts_of(folder))
+    groups = [list(group) for _, group in groupby(parts, _source)]
+    plan = [small for group in groups if len(small := _small(folder, group)) >= SMALL_FILES]
+    if not plan:
+        return 0
+    built = new / folder.name
+    built.mkdir()
+    merged = {str(part) for small in plan for part in small}
+    for small in plan:
+        first, last = small[0], small[-1]
+        whole = Part(first.cluster, first.topic, first.partition, first.first, last.last)
+        merge([folder / str(part) for part in small], built / str(whole))
+    for file in folder.iterdir():
+        if file.name not in merged:
+            os.link(file, built / file.name)
+    sync(built)
+    exchange(built, folder)
+    shutil.rmtree(built)  # the old one by now
+    return sum(len(small) - 1 for small in plan)
+
+
+def _small(folder: Path, parts: list[Part]) -> list[Part]:
+    """Return the small files after the last large one: neighbours, in the order of offsets."""
+    small: list[Part] = []
+    for part in parts:
+        if (folder / str(part)).stat().st_size < SMALL_BYTES:
+            small.append(part)
+        else:
+            small = []
+    return small
+
+
+def merge(files: list[Path], target: Path) -> None:
+    """Write the rows of files into one, a file at a time in memory."""
+    with pq.ParquetWriter(target, SCHEMA, compression=COMPRESSION) as writer:
+        for file in files:
+            writer.write_table(pq.read_table(file, schema=SCHEMA, partitioning=None))
+    sync(target)

@@ -1,0 +1,116 @@
+"""`event-counter generate`: random events at a rate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import Any, get_args
+
+import click
+import uvloop
+
+from app.cli.console import TimedConsole
+from app.cli.import_ import find_kafka
+from app.errors import StartError
+from app.generator import Generator, Shape
+from app.generator_run import Load, Pace, Tally, show, summary
+from app.generator_targets import HttpTarget, KafkaTarget, Target
+from app.settings import Settings
+from app.stack.data_dir import read_run_file
+
+
+@click.command(name="generate")
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 1_000_000),
+    default=1000,
+    show_default=True,
+    help="Events per second.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 1e9, min_open=True),
+    help="How long; default: until Ctrl-C.",
+)
+@click.option(
+    "--shape",
+    type=click.Choice(get_args(Shape)),
+    default="analytics",
+    show_default=True,
+    help="What the events look like.",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(1, 100_000_000),
+    default=1000,
+    show_default=True,
+    help="Different users; in the counter shape, addresses.",
+)
+@click.option(
+    "--bots",
+    type=click.IntRange(0, 1000),
+    default=0,
+    help="Users besides, with many page views of the same timestamp: a tenth of all events.",
+)
+@click.option(
+    "--to",
+    "way",
+    type=click.Choice(["http", "kafka"]),
+    default="http",
+    show_default=True,
+    help="POST /events of the collector, or straight to the topic.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="The same seed makes the same events, but for their times.",
+)
+def command(*, rate: int, seconds: float | None, way: str, **of_events: Any) -> None:
+    """Send random events at a steady rate; Ctrl-C ends it."""
+    logging.basicConfig(level=logging.ERROR)
+    settings = Settings.from_env(os.environ)
+    generator = Generator(**of_events)
+    target = KafkaTarget(find_kafka(settings)) if way == "kafka" else HttpTarget(find_url(settings))
+    pace = Pace(rate, seconds)
+    try:
+        tally = uvloop.run(send(generator, target, pace))
+    except asyncio.CancelledError as exc:
+        raise click.Abort from exc
+    click.echo(summary(tally, pace))
+    if tally.failed and not tally.acknowledged:
+        raise StartError("Nothing was acknowledged")
+
+
+def find_url(settings: Settings) -> str:
+    """Return the URL of the copy that runs in the data directory, else of the settings."""
+    configured = f"http://{settings.http_host}:{settings.http_port}"
+    url: str = read_run_file(settings.data_dir).get("http", configured)
+    return url
+
+
+async def send(generator: Generator, target: Target, pace: Pace) -> Tally:
+    """Send until the pace is over, or a signal comes; a second one does not wait for answers."""
+    stop, task = asyncio.Event(), asyncio.current_task()
+
+    def end() -> None:
+        if stop.is_set() and task is not None:
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    async with target:
+        load = Load(generator, target, pace)
+        telling = asyncio.create_task(show(load.tally, TimedConsole(sys.stderr).progress))
+        try:
+            return await load.run(stop)
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling

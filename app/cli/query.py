@@ -1,0 +1,33 @@
+"""`event-counter query "select ..."`: DuckDB SQL over the archive."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from app.archive_files import Folders
+from app.query import run_query, show_csv, show_json, show_table
+from app.settings import Settings
+
+
+@click.command(name="query")
+@click.argument("sql")
+@click.option("--csv", "show", flag_value="csv", help="Comma-separated values, with a heading.")
+@click.option("--json", "show", flag_value="json", help="An array with an object per row.")
+def command(sql: str, show: str | None) -> None:
+    """Run SQL, one SELECT, over the views archive and enriched; DuckDB's dialect, UTC."""
+    settings = Settings.from_env(os.environ)
+    printers = {"csv": show_csv, "json": show_json}
+    try:
+        run_query(
+            Folders.of(settings),
+            sql,
+            settings.duckdb_memory_mb,
+            printers.get(show or "", show_table),
+            sys.stdout,
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, for example head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,87 @@
+"""What waits for the next files, and when it may be committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from app.archive_buffer import ROWS_MAX, ArchiveBuffer
+from app.archive_rows import Row
+from tests.support.archive import numbered
+
+
+class Notes:
+    """Stands in for an archive: keeps what it is given, or fails."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[int, list[int]]] = []
+        self.full = False
+
+    def write(self, rows: Mapping[int, Mapping[int, Row]]) -> int:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.written.append({partition: sorted(found) for partition, found in rows.items()})
+        return sum(map(len, rows.values()))
+
+
+@pytest.fixture
+def notes() -> Notes:
+    """Return the archive of the test."""
+    return Notes()
+
+
+@pytest.fixture
+def buffer(notes: Notes) -> ArchiveBuffer:
+    """Return a buffer of `notes`."""
+
+    async def open_archive() -> Notes:
+        return notes
+
+    return ArchiveBuffer(open_archive, clock=iter(range(100)).__next__)
+
+
+async def test_nothing_is_acknowledged_before_it_is_written(
+    buffer: ArchiveBuffer, notes: Notes
+) -> None:
+    done: list[int] = []
+    buffer.add(0, numbered([1, 2]), lambda: done.append(1))
+    buffer.add(1, numbered([7]), lambda: done.append(2))
+    assert done == []
+    await buffer.flush()
+    assert done == [1, 2]
+    assert notes.written == [{0: [1, 2], 1: [7]}]
+    await buffer.flush()
+    assert len(notes.written) == 1
+
+
+async def test_a_write_that_fails_acknowledges_nothing(buffer: ArchiveBuffer, notes: Notes) -> None:
+    done: list[int] = []
+    buffer.add(0, numbered([1]), lambda: done.append(1))
+    notes.full = True
+    with pytest.raises(OSError, match="No space"):
+        await buffer.flush()
+    assert done == []
+
+
+async def test_what_is_delivered_again_waits_once(buffer: ArchiveBuffer, notes: Notes) -> None:
+    for offsets in ([1, 2], [1, 2, 3]):
+        buffer.add(0, numbered(offsets), lambda: None)
+    await buffer.flush()
+    assert notes.written == [{0: [1, 2, 3]}]
+
+
+async def test_the_age_is_that_of_the_oldest_row(buffer: ArchiveBuffer) -> None:
+    assert buffer.age_s() == 0
+    buffer.add(0, numbered([1]), lambda: None)
+    buffer.add(0, numbered([2]), lambda: None)
+    assert [buffer.age_s(), buffer.age_s()] == [1, 2]
+    await buffer.flush()
+    assert buffer.age_s() == 0
+
+
+async def test_it_is_full_at_its_limit(buffer: ArchiveBuffer) -> None:
+    buffer.add(0, dict.fromkeys(range(ROWS_MAX - 1), numbered([0])[0]), lambda: None)
+    assert not buffer.is_full()
+    buffer.add(1, numbered([0]), lambda: None)
+    assert buffer.is_full()

@@ -1,0 +1,89 @@
+"""`event-counter generate` against a real collector and a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from app.decoding import decode
+from app.settings import Names, Settings
+from app.stack.ports import free_port
+from tests.conftest import StartWorker
+from tests.support.kafka_client import KafkaClient
+from tests.support.running_copy import ROOT, command_line, environment
+
+SUMMARY = re.compile(r"sent (\d+), acknowledged (\d+), rejected (\d+), failed (\d+) in ")
+
+
+def settings_of(settings: Settings) -> dict[str, Any]:
+    """Return the settings as names without EVENT_COUNTER_."""
+    return {k.removeprefix("EVENT_COUNTER_").lower(): v for k, v in settings.to_env().items()}
+
+
+def numbers(text: str) -> list[int]:
+    found = SUMMARY.match(text)
+    assert found, text
+    return [int(number) for number in found.groups()]
+
+
+@pytest.mark.parametrize("way", ["http", "kafka"])
+async def test_what_it_says_was_acknowledged_is_in_the_topic(
+    way: str, kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    if way == "http":
+        await start_worker(settings, "collect")
+    asked = ["--rate", "400", "--seconds", "1", "--shape", "app", "--bots", "1", "--to", way]
+    done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(settings))
+    assert done.returncode == 0, done.stderr
+    assert numbers(done.stdout) == [400, 400, 0, 0]
+    records = await kafka.read(topics.events)
+    assert len(records) == 400
+    assert all(decode(record.value, record.timestamp).type for record in records)
+    assert len({record.key for record in records}) > 50
+
+
+async def test_ctrl_c_ends_it_with_its_summary(
+    kafka: KafkaClient, settings: Settings, topics: Names
+) -> None:
+    process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
+        [sys.executable, "-m", "app.cli", "generate", "--to", "kafka"],
+        env=environment(settings_of(settings)),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while sum((await kafka.ends(topics.events)).values()) < 200:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        text, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    sent, acknowledged, rejected, failed = numbers(text)
+    assert (sent, rejected, failed) == (acknowledged, 0, 0)
+    assert sum((await kafka.ends(topics.events)).values()) == acknowledged
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--seconds", "1"], "Nobody answers at http://127.0.0.1:"),
+        (["--to", "kafka"], "Nothing runs in"),
+        (["--rate", "0"], "Invalid value for '--rate'"),
+        (["--shape", "x"], "Invalid value for '--shape'"),
+    ],
+)
+def test_what_cannot_start_is_told(arguments: list[str], says: str, tmp_path: Any) -> None:
+    given = {"data_dir": tmp_path, "http_port": free_port()}
+    done = command_line("generate", *arguments, **given)
+    assert done.returncode
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
