@@ -52,6 +52,8 @@ def fates(rng: random.Random) -> list[Fate]:
         Fate("totals", rocksdb=True, changelog=False),
         Fate("totals", rocksdb=False, changelog=True),
         Fate("totals"),
+        Fate("partials", lingers=True),
+        Fate("totals", lingers=True),
         Fate("commit"),
     ]
     rng.shuffle(ends)

@@ -41,6 +41,7 @@ async def test_a_broker_killed_under_load(make_scene: MakeScene, kafka_part: Kaf
             kafka_part.child.kill()
             tally.outages += 1
             await asyncio.sleep(rng.random() * 3)
+            rng.choice(scene.crew.members).kill()  # it cannot start before Kafka has
             await kafka_part.start()
         await load.sent(300)
         await compare_everything(scene, load)

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
 
 PARTITIONS = 5
 MOST_MEMBERS = 4
-RATE = 400  # records per second, about
+RATE = 500  # records per second, about what one member can take
 NAMES = ("static-1", "static-2", "-", "-")
 
 
@@ -87,6 +87,10 @@ class Group:
                 found[batch.partition].update(range(batch.first, batch.last + 1))
         return found
 
+    def finished(self) -> int:
+        """Return how many records were finished."""
+        return sum(map(len, self.covered().values()))
+
     def end(self) -> None:
         """Kill all."""
         for one in self.instances:
@@ -134,8 +138,10 @@ async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
     sending = asyncio.create_task(send_for_ever(kafka, topic, random.Random(tally.seed)))
     try:
         group.join()
-        for _ in range(14):
-            await asyncio.sleep(rng.random() ** 2 * 4)
+        for _ in range(12):
+            if group.present:  # so that each disturbs a group at work
+                least = group.finished() + rng.randrange(400)
+                await wait_until(group.finished, lambda now: now > least, deadline_s=60)  # noqa: B023
             assert not sending.done()
             await disturb(group, rng, tally)
         if not group.present:

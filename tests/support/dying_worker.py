@@ -27,6 +27,8 @@ from tables.batch_table import BatchTable  # noqa: E402
 from tables.partials import Partials  # noqa: E402
 from tables.totals import Totals  # noqa: E402
 
+LINGER_S = 2.5  # the commit interval is 1 s
+
 
 @dataclass(frozen=True)
 class Fate:
@@ -36,7 +38,9 @@ class Fate:
     commit; `copy` or `stored`, before or after the end of a transaction of the store; `never`.
     after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
     counts: share of the partitions of `counts` whose records are acknowledged, the others get
-    nothing. forgetful: rows that a replay does not change are not sent again, as they must be.
+    nothing. lingers: it goes on for longer than a commit interval, while the records of that flush
+    and of all later ones wait for their acknowledgement, so that nothing more may be committed.
+    forgetful: rows that a replay does not change are not sent again, as they must be.
     """
 
     where: str
@@ -45,6 +49,7 @@ class Fate:
     changelog: bool = True
     counts: float = 1.0
     seed: int = 0
+    lingers: bool = False
     forgetful: bool = False
 
     def to_json(self) -> str:
@@ -110,13 +115,16 @@ class Dying:
         replace(Partials, "_flush_partition", last_flush)
 
     async def _flush(self, table: Any, partition: int, flush: Any) -> None:
-        if not self._due():
+        if self._table is not None or not self._due():
             await flush
             return
         self._table = table
         await flush
-        await asyncio.gather(*(sent for sent, _, _ in table._pending[partition]))
-        die()
+        if self._fate.lingers:
+            asyncio.get_running_loop().call_later(LINGER_S, die)
+        else:
+            await asyncio.gather(*(sent for sent, _, _ in table._pending[partition]))
+            die()
 
     def _filter_writes(self) -> None:
         """In the last flush, let through only what the fate says."""
@@ -127,7 +135,10 @@ class Dying:
         ) -> None:
             if table is self._table:
                 arrives = fate.changelog if own else self._rng.random() < fate.counts
-                if not arrives:
+                if fate.lingers:
+                    never = asyncio.get_running_loop().create_future()
+                    table._pending[source].append((never, 1, own))
+                if fate.lingers or not arrives:
                     return
             await send(table, source, topic, partition, records, own=own)
 

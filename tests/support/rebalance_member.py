@@ -25,7 +25,7 @@ import faust  # noqa: E402 - the loop comes before Faust
 
 from app.transport import BatchTransport, batch_scheduler  # noqa: E402
 
-MOST_RECORDS = 40  # of a fetch: many small batches
+MOST_RECORDS = 10  # of a fetch: many small batches, and never all done
 SLOW_S = 0.04  # the longest that a batch takes
 
 
