@@ -1,7 +1,7 @@
 -- Raw events: one row per valid record of the topic events, partitioned by month of event time.
 -- No index but BRIN: rows arrive almost in the order of time, so it stays a few pages, costs COPY
--- nothing, and leads a query for a time range to its pages. autosummarize: new pages at once, not
--- at the next vacuum. collate "C": the order of code points, the same on any machine.
+-- nothing, and leads a query for a time range to its pages. Vacuum adds the new pages to it, see
+-- make_event_partitions. collate "C": the order of code points, the same on any machine.
 create table event (
     uuid text not null,
     type text collate "C" not null,
@@ -21,5 +21,4 @@ create table event (
     kafka_offset bigint not null
 ) partition by range (datetime);
 
-create index event_datetime on event using brin (datetime)
-    with (pages_per_range = 32, autosummarize = on);
+create index event_datetime on event using brin (datetime) with (pages_per_range = 32);

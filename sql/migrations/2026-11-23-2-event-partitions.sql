@@ -1,7 +1,8 @@
 -- Makes the monthly partitions (UTC) of event that hold the given moments, where missing.
 -- A table is made first and attached then, because "create table ... partition of" would wait for
 -- every running query on event, and make all later ones wait, too. Two that need the same month at
--- once: the second waits for the lock, and then finds the partition.
+-- once: the second waits for the lock, and then finds the partition. Vacuum comes after a number of
+-- new rows, not after a fifth of the month: until then a query reads all rows that it has not seen.
 create function make_event_partitions(moments timestamptz[]) returns void
 language plpgsql as $$
 declare
@@ -13,7 +14,12 @@ begin
     loop
         partition := 'event_' || to_char(month, 'YYYY_MM');
         if to_regclass(partition) is null then
-            execute format('create table %I (like event including defaults)', partition);
+            execute format(
+                'create table %I (like event including defaults) with'
+                ' (autovacuum_vacuum_insert_scale_factor = 0,'
+                ' autovacuum_vacuum_insert_threshold = 200000)',
+                partition
+            );
             execute format(
                 'alter table event attach partition %I for values from (%L) to (%L)',
                 partition,
