@@ -25,11 +25,11 @@ async def test_a_migration_that_is_missing_is_applied_to_a_filled_database(
     make_database: MakeDatabase,
 ) -> None:
     dsn = await make_database()
-    names = await migrate(dsn)
+    [summary] = [name for name in await migrate(dsn) if name.endswith("event-summary")]
     database = Database(dsn)
-    await database.fetch("delete from applied_migrations where name = $1", names[-1])
+    await database.fetch("delete from applied_migrations where name = $1", summary)
     await database.fetch("drop table event_summary, summary_positions")
-    assert await migrate(dsn) == names[-1:]
+    assert await migrate(dsn) == [summary]
 
 
 async def test_the_tables_have_the_columns_and_keys_of_the_contract(
