@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import duckdb
 
 from app.archive_files import Folders
 
+THREAD_MB = 128  # each thread needs its own buffers, however little memory there is
 COLUMNS = {
     "event_time": "timestamptz",
     "user_id": "varchar",
@@ -29,8 +31,10 @@ def connected(folders: Folders, memory_mb: int, spill: Path) -> Iterator[duckdb.
     No file of the archive is removed meanwhile. spill: folder for what does not fit into memory;
     made when needed, and left to the caller. Raises ArchiveBusyError.
     """
+    threads = min(os.cpu_count() or 1, memory_mb // THREAD_MB)
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
+        "threads": max(1, threads),
         "temp_directory": str(spill),
         "preserve_insertion_order": False,  # else results are held back in memory
         "autoinstall_known_extensions": False,  # nothing from the network
@@ -38,6 +42,7 @@ def connected(folders: Folders, memory_mb: int, spill: Path) -> Iterator[duckdb.
     }
     with folders.reading(), duckdb.connect(config=options) as connection:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
         _make_view(connection, "archive", folders.archive, "date=*/*.parquet", COLUMNS)
         _make_view(connection, "enriched", folders.enriched, "*.parquet", ENRICHED_COLUMNS)
         yield connection

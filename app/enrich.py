@@ -61,7 +61,10 @@ def enrich(folders: Folders, at: datetime, memory_mb: int) -> Snapshot:
             with folders.removing(READERS_WAIT_S):
                 replace_folder(new, folders.enriched)
         except duckdb.Error as exc:
-            raise StartError(f"enriched/ stays as it was: {exc}") from exc
+            reason = str(exc).partition("\n")[0]
+            if isinstance(exc, duckdb.OutOfMemoryException):
+                reason += "; set EVENT_COUNTER_DUCKDB_MEMORY_MB higher"
+            raise StartError(f"enriched/ stays as it was: {reason}") from exc
         finally:
             for left in (new, spill):
                 shutil.rmtree(left, ignore_errors=True)

@@ -85,7 +85,7 @@ class Settings(BaseModel):
         10_800.0, gt=0, description="Seconds between renewals of enriched/ by role archive."
     )
     duckdb_memory_mb: int = Field(
-        512, ge=128, description="Megabytes that enrich and query take; beyond, they use disk."
+        512, ge=256, description="Megabytes that enrich and query take; beyond, they use disk."
     )
     send_timeout_s: float = Field(
         3.0, gt=0, description="Seconds to wait for Kafka before answering 503."

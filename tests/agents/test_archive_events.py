@@ -120,6 +120,21 @@ async def test_a_frozen_worker_that_comes_back_archives_nothing_twice(
     assert users(settings) == list(range(9000))
 
 
+async def test_a_disk_that_takes_nothing_stops_the_worker_before_it_commits(
+    kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    settings.data_dir.mkdir(parents=True)
+    (settings.data_dir / ".archive").touch()  # where a folder should be
+    worker = await start_worker(settings, "archive")
+    await send(kafka, topics.events, range(400))
+    await wait_until(worker.child.alive, expected=False)
+    assert worker.child.exit_code()
+    assert set((await kafka.committed(topics.archive_group, topics.events)).values()) <= {0}
+    (settings.data_dir / ".archive").unlink()
+    worker.start()
+    await wait_until(lambda: users(settings), list(range(400)), deadline_s=20)
+
+
 class DyingArchiver(Worker):
     """An archive worker whose next processes end as told; see dying_archiver."""
 

@@ -34,8 +34,13 @@ def files(base: Path) -> list[Path]:
 
 
 def read(base: Path) -> list[dict[str, Any]]:
-    """Return all rows of an archive."""
-    return [found for file in files(base) for found in pq.ParquetFile(file).read().to_pylist()]
+    """Return all rows of an archive, as at one moment: again where files were merged meanwhile."""
+    while True:
+        try:
+            tables = [pq.ParquetFile(file).read() for file in files(base)]
+        except FileNotFoundError:
+            continue
+        return [found for table in tables for found in table.to_pylist()]
 
 
 def users(base: Path) -> list[int]:
