@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     terminalreporter.section("killed")
     for tally in tallies:
-        for line in (str(tally), *tally.surprises):
-            terminalreporter.write_line(line)
+        terminalreporter.write_line(str(tally))
+        for surprise, times in Counter(tally.surprises).items():
+            terminalreporter.write_line(f"  {times} x {surprise}")
     total = Tally("all", tallies[0].seed if len(tallies) == 1 else 0)
     for name in ("kills", "wipes", "freezes", "leaves", "outages", "events"):
         setattr(total, name, sum(getattr(tally, name) for tally in tallies))

@@ -23,6 +23,15 @@ async def everyone(scene: Scene) -> None:
     await scene.crew.ready()
 
 
+async def away(part: Postgres | Redis, scene: Scene) -> None:
+    """Stop or kill a part."""
+    scene.tally.outages += 1
+    if scene.rng.random() < 0.5:
+        await part.stop()
+    else:
+        part.child.kill()
+
+
 async def compare_everything(scene: Scene, load: Load) -> None:
     """Fail where a store is not equal to the log."""
     found = await scene.compare_with(load)
@@ -56,10 +65,9 @@ async def test_postgres_and_redis_away_for_a_while(
     await everyone(scene)
     async with scene.load(http=True) as load:
         await load.sent(rng.randrange(300, 600))
-        await postgres_part.stop()
+        await away(postgres_part, scene)
         await load.sent(rng.randrange(300, 600))
-        await redis_part.stop()
-        tally.outages += 2
+        await away(redis_part, scene)
         found = await scene.compare_with(load)
         await found.counted()  # while both are away
     async with scene.load(http=True, ledger=load.ledger) as load:
