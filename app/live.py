@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app import metrics
-from app.errors import UnavailableError
+from app.errors import SettingsError, UnavailableError
 
 SINK = "redis"
 URL_KEY = "event_counter:url:"
@@ -56,13 +56,17 @@ class LiveCounts:
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # the next refresh is the retry
-            protocol=2,  # any Redis from 2.6 on
-        )
+        """url: redis://…; raises SettingsError where it is none."""
+        try:
+            self._redis = Redis.from_url(
+                url,
+                socket_timeout=TIMEOUT_S,
+                socket_connect_timeout=TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),  # the next refresh is the retry
+                protocol=2,  # any Redis from 2.6 on
+            )
+        except ValueError as exc:
+            raise SettingsError(f"EVENT_COUNTER_REDIS: {exc}") from exc
         self._write = self._redis.register_script(WRITE)
         self._left: dict[int, str] = {}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg import exceptions as pg
 
-from app.errors import UnavailableError
+from app.errors import SettingsError, UnavailableError
 from app.sql import migrate_over
 
 CONNECT_TIMEOUT_S = 5.0
@@ -55,6 +56,9 @@ class Postgres:
     """
 
     def __init__(self, dsn: str, name: str, prepare: Prepare | None = None) -> None:
+        """dsn: postgresql://…; raises SettingsError where it is none."""
+        if urlsplit(dsn).scheme not in ("postgres", "postgresql"):
+            raise SettingsError("EVENT_COUNTER_POSTGRES does not begin with postgresql://")
         self._dsn, self._name, self._prepare = dsn, name, prepare
         self._connection: asyncpg.Connection | None = None
         self._migrated = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 
+import asyncpg
+
 from app import metrics
-from app.postgres import Postgres
+from app.postgres import Postgres, PostgresUnavailableError
 from app.sql import load_queries
 
 SINK = "summary"
@@ -26,7 +29,7 @@ class SummaryWriter:
 
         Raises UnavailableError when Postgres is away.
         """
-        async with self._postgres.transaction() as connection:
+        async with self._transaction() as connection:
             found: int | None = await connection.fetchval(self._sql["summary.position"], partition)
             return found
 
@@ -36,7 +39,7 @@ class SummaryWriter:
         position: None while more rows of the same refresh follow. Raises UnavailableError.
         """
         with metrics.sink_seconds.labels(SINK).time():
-            async with self._postgres.transaction() as connection:
+            async with self._transaction() as connection:
                 if rows:
                     columns = [list(column) for column in zip(*rows, strict=True)]
                     await connection.execute(self._sql["summary.upsert"], *columns)
@@ -48,3 +51,12 @@ class SummaryWriter:
     async def close(self) -> None:
         """Disconnect; the next call connects again."""
         self._postgres.close()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """Whatever Postgres refuses, a missing right too: it may not stop the counting."""
+        try:
+            async with self._postgres.transaction() as connection:
+                yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise PostgresUnavailableError(f"Postgres refuses: {exc}") from exc

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis as Client
 
-from app.errors import UnavailableError
+from app.errors import SettingsError, UnavailableError
 from app.live import CHUNK_ROWS, POSITIONS_KEY, LiveCounts
 from app.stack.redis import Redis
 
@@ -136,3 +136,8 @@ async def test_a_redis_that_is_away_or_frozen_is_unavailable_soon(tmp_path: Path
     assert await live.write(0, [("/a", {"CLICK": 2})], 2)
     await live.close()
     await part.stop()
+
+
+def test_a_url_of_something_else_is_a_bad_setting() -> None:
+    with pytest.raises(SettingsError, match="EVENT_COUNTER_REDIS"):
+        LiveCounts("localhost:6379")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UnavailableError
+from app.errors import SettingsError, UnavailableError
 from app.stack.postgres import Postgres
 from app.summary import SummaryRow, SummaryWriter
 from tests.support.database import Database
@@ -103,3 +103,19 @@ async def test_a_postgres_that_is_away_is_unavailable(tmp_path: Path) -> None:
     assert await writer.position(0) == 2
     await writer.close()
     await part.stop()
+
+
+async def test_a_postgres_that_refuses_is_unavailable_too(
+    database: Database, writer: SummaryWriter
+) -> None:
+    await writer.position(0)
+    await database.fetch("alter table event_summary rename to other")  # or no right to write
+    with pytest.raises(UnavailableError, match="event_summary"):
+        await writer.write(0, [("/a", NOON, "CLICK", 1)], 1)
+    await database.fetch("alter table other rename to event_summary")
+    assert await writer.write(0, [("/a", NOON, "CLICK", 1)], 1)
+
+
+def test_a_dsn_of_something_else_is_a_bad_setting() -> None:
+    with pytest.raises(SettingsError, match="EVENT_COUNTER_POSTGRES"):
+        SummaryWriter("mysql://localhost/event_counter")
