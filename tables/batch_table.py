@@ -23,6 +23,7 @@ from faust.tables.table import Table
 from faust.types import TP
 
 from app.transport import kafka_producer
+from tables.table_store import TableStore
 
 # RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
 ROCKSDB_OPTIONS = {"block_cache_size": 64 << 20, "write_buffer_size": 32 << 20}
@@ -60,6 +61,11 @@ class BatchTable(Table):
         # raw: recovery moves bytes, and decodes only what it must compare
         return topic.clone(
             key_type=None, value_type=None, key_serializer="raw", value_serializer="raw"
+        )
+
+    def _new_store(self) -> TableStore:
+        return TableStore(
+            self.app.conf.store, self.app, self, table_name=self.name, options=self.options
         )
 
     def db(self, partition: int) -> Any:
