@@ -16,9 +16,9 @@ from app.transport import Batch, kafka_producer
 from tables.partials import Partials
 
 BEHIND_BATCH = 4000  # records in one fetch: there is a backlog, larger flushes pay off
-BEHIND_FLUSH_S = 10.0
+BEHIND_FLUSH_S = 20.0
 BEHIND_PAUSE_S = 0.3  # without a batch for so long the backlog is done
-FLUSH_ROWS = 250_000  # changed rows that wait; 100 MB
+FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
 
 
 def register(

@@ -22,6 +22,7 @@ from bench.support.watch import Counted, Offsets
 KEYS = (100, 1_000, 100_000, 0)
 TARGETS = {100: 0.6, 1_000: 0.4, 100_000: 0.2, 0: 0.2}  # of the loop
 FAUST_TARGET, QUIX_TARGET = 100, 10  # stated for 100 keys
+MANY_KEYS = (100_000, 0)  # where a second count worker is worth a core
 SLOW_PEERS = ("faust", "quix")
 
 
@@ -41,6 +42,8 @@ class Bench:
         product = await self._product(settings, big)
         self._report.check(f"product / loop, {big}", product / loop, at_least=TARGETS[keys])
         await self._stack.clear(settings)
+        if keys in MANY_KEYS:
+            await self._two_workers(big, loop)
         for peer, measure, target in (
             ("faust", self._faust, FAUST_TARGET),
             ("quix", self._quix, QUIX_TARGET),
@@ -56,6 +59,26 @@ class Bench:
                 f"product / {peer}, {big}", product / rate, at_least=target if keys == 100 else None
             )
             await self._stack.clear(settings)
+
+    async def _two_workers(self, mix: Mix, loop: float) -> None:
+        """Measure two count workers, a core each, on the same events in another topic."""
+        settings = await self._stack.settings()
+        names, expected = Names(settings.namespace), mix.expected()
+        await fill(settings.kafka, names.events, settings.events_partitions, mix)
+        async with (
+            Offsets(self._stack.admin, settings.kafka, names.count_group, names.events) as offsets,
+            self._stack.worker(settings, "count", ready=False) as first,
+            self._stack.worker(settings, "count", ready=False, number=2),
+            Counted(first.url) as counted,
+        ):
+            ready = await first.ready_at(60)
+            before = await counted.total()
+            committed = await offsets.all_committed()
+            complete = await counted.complete(mix.events, expected)
+        rate = (mix.events - before) / (max(complete, committed) - ready)
+        self._report.figure(f"product: two count workers, {mix}", rate, "events/s")
+        self._report.figure(f"product, two workers / loop, {mix}", rate / loop, "x")
+        await self._stack.clear(settings)
 
     async def _product(self, settings: Settings, mix: Mix) -> float:
         """Return events per second of a count worker."""

@@ -103,14 +103,15 @@ class Stack:
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, settings: Settings, role: Role, *, ready: bool = True
+        self, settings: Settings, role: Role, *, ready: bool = True, number: int = 1
     ) -> AsyncIterator[BenchWorker]:
         """Run a worker of the product as its own process while inside."""
         port = settings.http_port if role == "collect" else settings.worker_port
-        if role == "store":
+        if role == "store" or number > 1:
             port = free_port()
-        own = worker_settings(settings, role, f"{role}-1", port)
-        worker = BenchWorker(own, self.folder / "logs" / f"{settings.namespace}{role}.log")
+        own = worker_settings(settings, role, f"{role}-{number}", port)
+        log = self.folder / "logs" / f"{settings.namespace}{role}-{number}.log"
+        worker = BenchWorker(own, log)
         worker.start()
         try:
             if ready:
