@@ -22,7 +22,11 @@ STORED = "select coalesce(sum(stored), 0)::bigint from sink_offsets where topic 
 async def lag(kafka: str, namespace: str) -> dict[str, dict[str, int]]:
     """Return {group: {topic-partition: records not yet committed}}; raise StartError if away."""
     names = Names(namespace)
-    read_by = {names.count_group: (names.events, names.counts), names.store_group: (names.events,)}
+    read_by = {
+        names.count_group: (names.events, names.counts),
+        names.store_group: (names.events,),
+        names.archive_group: (names.events,),
+    }
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     try:

@@ -69,10 +69,16 @@ def create_app(file: Path, kafka: str, topic: str, name: str, seed: int) -> Any:
         **options,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
+    write_down(app, topic, file, seed)
+    return app
+
+
+def write_down(app: Any, topic: str, file: Path, seed: int) -> None:
+    """Add the agent that writes each batch to the file before it acknowledges."""
     rng, out = random.Random(seed), os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     @app.agent(app.topic(topic, value_serializer="raw", maxsize=4), name="write_down")
-    async def write_down(stream: Any) -> Any:
+    async def written(stream: Any) -> Any:
         stream = stream.noack()
         async for event in stream.events():
             batch = event.value
@@ -89,8 +95,6 @@ def create_app(file: Path, kafka: str, topic: str, name: str, seed: int) -> Any:
             os.write(out, json.dumps(asdict(found)).encode() + b"\n")
             await stream.ack(event)
             yield len(batch)
-
-    return app
 
 
 if __name__ == "__main__":
