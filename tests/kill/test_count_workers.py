@@ -17,8 +17,8 @@ from tests.support.ledger import Fact, Ledger
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
 
 
-async def test_a_count_worker_killed_at_random_moments(make_scene: MakeScene) -> None:
-    scene = await make_scene()
+async def test_a_count_worker_killed_at_random_moments(make_scene: MakeScene, seed: int) -> None:
+    scene = await make_scene(hourly_retention_days=seed % 2 * 2)
     crew, rng, tally = scene.crew, scene.rng, scene.tally
     worker, collector = crew.hire("count"), crew.hire("collect")
     worker.join()
@@ -28,12 +28,17 @@ async def test_a_count_worker_killed_at_random_moments(make_scene: MakeScene) ->
         for pause in moments(rng, 7, 3.0):
             await load.sent(rng.randrange(50, 600))
             await asyncio.sleep(pause)
-            worker.kill(wipe=rng.random() < 0.4)
+            disk = rng.choice(["kept", "kept", "wiped", "lost"])
+            if disk == "lost":
+                worker.lose_disk()
+            worker.kill(wipe=disk == "wiped")
             if rng.random() < 0.7:
                 await crew.ready()
         found = await scene.compare_with(load)
     await crew.ready()
     await found.counted()
+    await found.summed()
+    await found.live()
     await found.caught_up()
     await scene.rebuilt()
     await found.counted()

@@ -39,6 +39,8 @@ async def test_three_count_workers_through_rebalances_kills_and_freezes(
         found = await scene.compare_with(load)
     await crew.ready()
     await found.counted()
+    await found.summed()
+    await found.live()
     await found.caught_up()
     await scene.rebuilt()
     await found.counted()

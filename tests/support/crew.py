@@ -81,6 +81,11 @@ class Member:
         await self._unkeep()
         self.worker.child.kill()
 
+    def lose_disk(self) -> None:
+        """Delete its data directory while it works; what it writes now may be left in part."""
+        shutil.rmtree(self.worker.settings.data_dir, ignore_errors=True)
+        self._tally.wipes += 1
+
     def kill(self, *, wipe: bool = False) -> None:
         """Kill -9; wipe: its data directory is gone when it starts again."""
         self._wipe, self._expected = wipe, True

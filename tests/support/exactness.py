@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from app.settings import Names, Settings
 from tests.support.kafka_client import KafkaClient
-from tests.support.ledger import Ledger, Truth, truth_of
+from tests.support.ledger import RECENT_FROM_S, Ledger, Truth, truth_of
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 120.0  # nothing is timed; other work may have the processor
@@ -52,6 +52,8 @@ class Exactness:
         self.truth = truth
         self._settings, self._kafka, self._urls = settings, kafka, itertools.cycle(urls)
         self._names = Names(settings.namespace)
+        keeps = RECENT_FROM_S if settings.hourly_retention_days else 0
+        self._hours = Counter({k: n for k, n in truth.hourly.items() if k[1] > keeps})
 
     @classmethod
     async def of(
@@ -102,37 +104,37 @@ class Exactness:
         if different := differences(by_type["total"], self.truth.by_type):
             return different
         minutes = _windows((await self._counts(http, "events_by_type_minutely"))["windows"])
-        return differences(minutes, self.truth.minutely) or differences(
-            await self._hourly(http), self.truth.hourly
-        )
+        return differences(minutes, self.truth.minutely) or await self._url_differences(http)
 
-    async def _hourly(self, http: aiohttp.ClientSession) -> Counter[tuple[str, int, str]]:
-        found: Counter[tuple[str, int, str]] = Counter()
+    async def _url_differences(self, http: aiohttp.ClientSession) -> list[str]:
+        hours: dict[tuple[str, int, str], int] = {}
+        totals: dict[tuple[str, str], int] = {}
 
         async def ask(urls: Iterable[str]) -> None:
             for url in urls:
                 answer = await self._counts(http, "events_by_url_hourly", url)
                 for (start, label), count in _windows(answer["windows"]).items():
-                    found[url, start, label] = count
+                    hours[url, start, label] = count
+                answer = await self._counts(http, "events_by_url", url)
+                totals.update({(url, label): n for label, n in answer["total"].items()})
 
         urls = self.truth.urls
         await asyncio.gather(*(ask(urls[n::AT_ONCE]) for n in range(AT_ONCE)))
-        return found
+        return differences(hours, self._hours) or differences(totals, self.truth.by_url)
 
     async def _answer_differences(self, http: aiohttp.ClientSession) -> list[str]:
-        """/event_track/, /event_report/ and the all-time counter, for some urls."""
+        """/event_track/ and /event_report/, for some urls."""
         for url in self.truth.urls[:: max(1, len(self.truth.urls) // SAMPLE)]:
             expected = self.truth.of_url(url)
-            total = (await self._counts(http, "events_by_url", url))["total"]
             track = await self._post(http, "/event_track/", {"url": url})
             shown = {item["type"]: item["count"] for item in track["events"]}
-            found = differences(total, expected) or differences(shown, expected)
-            if found := found or await self._report_differences(http, url):
+            found = differences(shown, expected) or await self._report_differences(http, url)
+            if found:
                 return [url, *found]
         return []
 
     async def _report_differences(self, http: aiohttp.ClientSession, url: str) -> list[str]:
-        days = {f"{_utc(hour):%Y-%m-%d}" for at, hour, _ in self.truth.hourly if at == url}
+        days = {f"{_utc(hour):%Y-%m-%d}" for at, hour, _ in self._hours if at == url}
         for day in days:
             report = await self._post(http, "/event_report/", {"url": url, "date": day})
             found = {
@@ -142,7 +144,7 @@ class Exactness:
             }
             expected = {
                 (_utc(hour).hour, label): count
-                for (at, hour, label), count in self.truth.hourly.items()
+                for (at, hour, label), count in self._hours.items()
                 if at == url and f"{_utc(hour):%Y-%m-%d}" == day
             }
             if different := differences(found, expected):
@@ -218,16 +220,13 @@ class Exactness:
         finally:
             await connection.close()
         found = {(row[0], int(row[1].timestamp()), row[2]): row[3] for row in rows}
-        return differences(found, self.truth.hourly)
+        return differences(found, self._hours)
 
     async def live(self) -> None:
         """The hashes in Redis."""
         await self._equal(self._redis_differences)
 
     async def _redis_differences(self) -> list[str]:
-        expected: Counter[tuple[str, str]] = Counter()
-        for (url, _, label), count in self.truth.hourly.items():
-            expected[url, label] += count
         found: dict[tuple[str, str], int] = {}
         prefix = "event_counter:url:"
         redis = Redis.from_url(self._settings.redis.get_secret_value(), decode_responses=True)
@@ -238,7 +237,7 @@ class Exactness:
                 pipe.hgetall(key)
             for key, counts in zip(keys, await pipe.execute(), strict=True):
                 found |= {(key.removeprefix(prefix), t): int(n) for t, n in counts.items()}
-        return differences(found, expected)
+        return differences(found, self.truth.by_url)
 
     async def _equal(self, ask: Any) -> None:
         await wait_until(ask, [], deadline_s=DEADLINE_S, every_s=0.3, passing=AWAY)

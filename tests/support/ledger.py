@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 
 HOUR = 3600
 MINUTE = 60
-MINUTES_KEPT_FROM_S = 1_700_000_000  # 2023: between what the load sends as past and as recent
+RECENT_FROM_S = 1_700_000_000  # 2023: between what the load sends as past and as recent
 
 Place = tuple[int, int]  # partition and offset in `events`
 
@@ -46,6 +46,7 @@ class Truth:
     places: dict[Place, str] = field(default_factory=dict)  # of valid records -> uuid
     rejected: dict[Place, str] = field(default_factory=dict)  # place -> code
     hourly: Counter[tuple[str, int, str]] = field(default_factory=Counter)  # url, hour, type
+    by_url: Counter[tuple[str, str]] = field(default_factory=Counter)  # url, type
     by_type: Counter[str] = field(default_factory=Counter)
     minutely: Counter[tuple[int, str]] = field(default_factory=Counter)  # recent minute, type
     ends: dict[int, int] = field(default_factory=dict)
@@ -57,11 +58,7 @@ class Truth:
 
     def of_url(self, url: str) -> dict[str, int]:
         """Return the counts of all time by type."""
-        counts: Counter[str] = Counter()
-        for (at, _, label), count in self.hourly.items():
-            if at == url:
-                counts[label] += count
-        return dict(counts)
+        return {label: count for (at, label), count in self.by_url.items() if at == url}
 
 
 def truth_of(ledger: Ledger, records: Iterable[ConsumerRecord]) -> Truth:
@@ -91,5 +88,6 @@ def _count(truth: Truth, fact: Fact, moment: int) -> None:
     truth.by_type[fact.type] += 1
     if fact.url is not None:
         truth.hourly[fact.url, moment - moment % HOUR, fact.type] += 1
-    if moment > MINUTES_KEPT_FROM_S:
+        truth.by_url[fact.url, fact.type] += 1
+    if moment > RECENT_FROM_S:
         truth.minutely[moment - moment % MINUTE, fact.type] += 1
