@@ -78,7 +78,7 @@ async def test_a_count_worker_killed_in_every_part_of_a_flush(make_scene: MakeSc
     scene = await make_scene()
     worker, ends = scene.crew.hire("count", dying=True), fates(scene.rng)
     dying(worker, ends)
-    async with scene.load(rate=200, most=20_000) as load:
+    async with scene.load(rate=200) as load:
         worker.join()
         for number in range(len(ends)):
             await worker.died(number)

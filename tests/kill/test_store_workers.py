@@ -24,7 +24,7 @@ async def test_two_store_workers_killed_at_random_moments_and_inside_a_transacti
     dying.worker.fates = [
         Fate(end.where, after=rng.randrange(6)).to_json() for end in rng.sample(ends, len(ends))
     ]
-    async with scene.load(rate=300, most=20_000) as load:
+    async with scene.load(rate=300) as load:
         dying.join()
         for pause in moments(rng, 4, 3.0):
             await load.sent(rng.randrange(50, 500))

@@ -21,7 +21,7 @@ async def test_three_count_workers_through_rebalances_kills_and_freezes(
     workers = [crew.hire("count") for _ in range(3)]
     for worker in workers[:2]:
         worker.join()
-    async with scene.load(rate=250, most=15_000) as load:
+    async with scene.load(rate=250) as load:
         await crew.ready()
         workers[2].join()
         whats = ["kill", "kill", "wipe", "leave", "leave for long", "freeze"]

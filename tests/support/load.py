@@ -18,6 +18,7 @@ from tests.support.event_maker import EventMaker
 from tests.support.ledger import Fact, Ledger
 
 BURSTS = (1, 1, 2, 5, 20, 60, 200)
+TRICKLE_RATE = 20  # events per second: enough for what waits for some, however slow the machine
 FAULT_SHARE = 0.02
 HTTP_TIMEOUT = aiohttp.ClientTimeout(total=15)
 AWAY_S = 0.2  # pause after an error; whoever was killed is coming back
@@ -28,7 +29,7 @@ Made = list[tuple[Fact, bytes]]
 class Load:
     """Use as an async context manager: sends while inside.
 
-    rate: events per second on each way, about. most: events of each way, then it is silent.
+    rate: events per second on each way, about; after `most` events of it, few, one by one.
     url: of a collector; empty: only Kafka. ledger: of an earlier load that this one goes on with.
     """
 
@@ -84,18 +85,20 @@ class Load:
         """Return when so many more events are acknowledged."""
         until = len(self.ledger.acknowledged) + events
         while len(self.ledger.acknowledged) < until:
-            assert any(not task.done() for task in self._tasks), "the load has ended"
+            for failed in (task for task in self._tasks if task.done()):
+                await failed
             await asyncio.sleep(0.02)
 
     async def _keep_sending(
         self, way: Callable[[EventMaker, int], Awaitable[None]], maker: EventMaker
     ) -> None:
         sent = 0
-        while not self._stopped.is_set() and sent < self._most:
-            size = self._rng.choice(BURSTS)
+        while not self._stopped.is_set():
+            size = self._rng.choice(BURSTS) if sent < self._most else 1
+            rate = self._rate if sent < self._most else TRICKLE_RATE
             await way(maker, size)
             sent += size
-            pause = size / self._rate * self._rng.uniform(0.5, 1.5)
+            pause = size / rate * self._rng.uniform(0.5, 1.5)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), pause)
 
