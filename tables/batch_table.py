@@ -26,7 +26,7 @@ from app.transport import kafka_producer
 from tables.table_store import TableStore
 
 # RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
-ROCKSDB_OPTIONS = {"block_cache_size": 64 << 20, "write_buffer_size": 32 << 20}
+ROCKSDB_OPTIONS = {"block_cache_size": 64 << 20, "write_buffer_size": 8 << 20}
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
 
