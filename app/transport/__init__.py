@@ -22,7 +22,8 @@ and acknowledges each by hand after its effects are safe.
 """
 
 from app.transport.batch import Batch, batch_scheduler
-from app.transport.consumer import BatchConsumer, BatchTransport
+from app.transport.consumer import BatchConsumer
+from app.transport.driver import BatchTransport
 from app.transport.producing import kafka_producer
 from app.transport.progress import PositionError, Progress
 

@@ -34,6 +34,7 @@ class BatchConsumer(driver.Consumer):
     )
     max_misses = 3
     max_coordinator_errors = 10
+    commit_timeout_s = 30.0  # a broker that is killed is back in 10 s
     skip_deleted = True  # records that retention deleted before they were read: go on, or stop
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -217,6 +218,19 @@ class BatchConsumer(driver.Consumer):
 
     # -- commit -------------------------------------------------------------------------
 
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002
+        """Commit; stop the worker when that does not end.
+
+        After a broker died a commit was seen to wait for ever, and all later ones with it.
+        """
+        try:
+            async with asyncio.timeout(self.commit_timeout_s):
+                return bool(await super().commit(topics, start_new_transaction))
+        except TimeoutError:
+            if not self.should_stop:
+                await self.fail(TimeoutError(f"a commit took over {self.commit_timeout_s} s"))
+            return False
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[Any]:
         pending = super()._filter_tps_with_pending_acks(topics)
         plain = [tp for tp in pending if tp.topic not in self._topics]
@@ -274,15 +288,3 @@ class BatchConsumer(driver.Consumer):
                 self.log.warning("group coordinator: %r", exc)
                 if isinstance(exc, self.fatal) or failed >= self.max_coordinator_errors:
                     await self.fail(exc)
-
-
-class BatchTransport(driver.Transport):
-    """aiokafka transport with BatchConsumer.
-
-    isolation_level: read_committed leaves out the records of aborted transactions.
-    batch_pause_s: seconds between small fetches.
-    """
-
-    Consumer = BatchConsumer
-    isolation_level = "read_committed"
-    batch_pause_s = 0.0

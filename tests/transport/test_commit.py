@@ -110,3 +110,19 @@ async def test_a_revocation_waits_for_the_running_batch_and_commits_it(delivery:
     assert delivery.thread.commits == [110]
     delivery.acknowledge(1)
     assert not await delivery.consumer.commit()
+
+
+async def test_a_commit_that_does_not_end_stops_the_worker(delivery: Delivery) -> None:
+    class Silent:
+        async def before_commit(self) -> None:
+            await asyncio.Event().wait()
+
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    delivery.consumer.app.tables.data["silent"] = Silent()
+    delivery.consumer.commit_timeout_s = 0.05
+    assert not await delivery.consumer.commit()
+    del delivery.consumer.app.tables.data["silent"]
+    assert isinstance(delivery.crashes[0], TimeoutError)
+    assert not delivery.thread.commits
