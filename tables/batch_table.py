@@ -139,7 +139,11 @@ class BatchTable(Table):
             for partition, pending in list(self._pending.items()):
                 if pending:
                     self._pending[partition] = []
-                    await self._drain_partition(partition, pending)
+                    try:
+                        await self._drain_partition(partition, pending)
+                    except BaseException:  # cancelled: the next one must wait for them all the same
+                        self._pending[partition] = pending + self._pending[partition]
+                        raise
 
     async def _drain_partition(self, partition: int, pending: list[tuple[Any, int, bool]]) -> None:
         changelog = TP(self.changelog_topic.get_topic_name(), partition)
@@ -147,7 +151,7 @@ class BatchTable(Table):
         before = self.data.persisted_offset(changelog) if is_open else None
         last = before = -1 if before is None else before
         for sent, count, own in pending:
-            metadata = await sent
+            metadata = await asyncio.shield(sent)  # a cancel of ours is not a failure of Kafka's
             # Another writer's record in between (a zombie's): the next recovery reads from there.
             if own and metadata.offset == last + 1:
                 last += count

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from faust.types import TP
 
 from app.counters import Counters
 from tables.partials import MARK, SOURCE
@@ -103,6 +104,24 @@ async def test_rows_past_their_retention_go_and_leave_tombstones(
     assert list(totals.read_all("events_by_type_minutely", "")) == [int(NOW.timestamp())]
     assert len(sent.batches) == written + 1
     assert await totals.expire([partition]) == 0
+
+
+async def test_draining_waits_also_after_a_drain_that_was_cancelled(
+    make_totals: Callable[[], Totals], counters: Counters, sent: SentRecords
+) -> None:
+    totals = make_totals()
+    await totals.merge(totals.partition_of("/a"), [partial(counters, 0, 9)], 1)
+    for _ in range(2):
+        draining = asyncio.create_task(totals.drain())
+        await asyncio.sleep(0.01)
+        assert not draining.done()
+        draining.cancel()
+        await asyncio.wait([draining])
+    draining = asyncio.create_task(totals.drain())
+    sent.acknowledge()
+    await draining
+    tp = TP(totals.changelog_topic.get_topic_name(), totals.partition_of("/a"))
+    assert totals.data.persisted_offset(tp) == 0
 
 
 async def test_draining_waits_for_a_record_that_is_not_on_its_way_yet(
