@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from time import time
 
 from app.answers import counters_answer, counts_answer, range_of
 from app.counters import EVERYTHING, Counters
 from app.errors import BadRequestError, NotFoundError
-from app.shapes import parse_time
+from app.stats_window import time_of
 from tables.totals import Totals
 from web.queries import Answer, Queries, Query
 
@@ -27,7 +26,7 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
             if spec.key is not EVERYTHING:
                 raise BadRequestError(f"{name} needs key=, a {spec.key.name}")
             key = ""
-        begin, end = range_of(spec, _time(args, "from"), _time(args, "to"), time())
+        begin, end = range_of(spec, time_of(args, "from"), time_of(args, "to"), time())
         queries.check_owner(totals.partition_of(key), query)
         windows = totals.read(name, key, begin, end)
         return Answer.json(counts_answer(name, key, windows, all_time=spec.window is None))
@@ -38,15 +37,3 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
 
     queries.add("GET", "/counts/{counter}", counts)
     queries.add("GET", "/counters", declared)
-
-
-def _time(args: dict[str, str], name: str) -> datetime | None:
-    """A time of the query, RFC 3339 or epoch; None where absent."""
-    text = args.get(name)
-    if not text:
-        return None
-    try:
-        value: object = float(text)
-    except ValueError:
-        value = text.replace(" ", "+")  # a + that was not escaped in the query
-    return parse_time(value, name)
