@@ -8,7 +8,7 @@ from time import monotonic, time
 from typing import Any
 
 from app import metrics
-from app.batches import decode_batch
+from app.batches import Judged, decode_batch
 from app.counters import Counters, Rows
 from app.rejects import reject_record
 from app.settings import Names, Settings
@@ -55,20 +55,21 @@ async def absorb(
     """Count a batch, and send what cannot be counted to `events-rejected`."""
     partition = batch[0].partition
     decoded = decode_batch(batch)
+    judged = Judged(human=decoded.valid)
     now = time()
 
     @cache
     def fold_after(offset: int) -> Rows:
-        return counters.fold(decoded.after(offset), now)
+        return counters.fold(judged.after(offset), now)
 
     first, last = batch[0].offset, batch[-1].offset
-    partials.absorb(partition, counters.fold(decoded.events, now), first, last, fold_after)
+    partials.absorb(partition, counters.fold(judged, now), first, last, fold_after)
     for record, error in decoded.rejected:
         metrics.events_rejected.labels(error.code).inc()
         key, value = reject_record(record, error)
         sent = await kafka_producer(app).send(rejected_topic, value, key=key)
         partials.await_before_commit(partition, sent)
-    metrics.events_counted.inc(len(decoded.events))
+    metrics.events_counted.inc(len(judged.human.events))
 
 
 class FlushPace:

@@ -60,6 +60,13 @@ class Settings(BaseModel):
         0, ge=0, description="Days that hourly counts are kept; 0: for good."
     )
 
+    statistics: bool = Field(
+        default=True, description="Whether pages, users, sessions, ads and bots are counted too."
+    )
+    bot_limit: int = Field(
+        10, ge=1, le=1000, description="Page views of a user with one timestamp that count."
+    )
+
     session_timeout_s: float = Field(
         6.0, ge=6, description="Seconds without heartbeat until a worker's partitions move."
     )

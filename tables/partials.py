@@ -92,8 +92,9 @@ class Partials(BatchTable):
             if changed := {number for number in before if layout.get(number) != before[number]}:
                 raise SettingsError(
                     f"counters {sorted(changed)} were kept in another way until now; set "
-                    "EVENT_COUNTER_HOURLY_RETENTION_DAYS back, or count anew under another "
-                    "EVENT_COUNTER_NAMESPACE with an empty database and Redis"
+                    "EVENT_COUNTER_HOURLY_RETENTION_DAYS and EVENT_COUNTER_STATISTICS back, or "
+                    "count anew under another EVENT_COUNTER_NAMESPACE with an empty database and "
+                    "Redis"
                 )
         self._cache[partition][LAYOUT] = (len(layout), layout)
         self._dirty[partition].add(LAYOUT)

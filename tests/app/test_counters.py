@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.batches import Judged, Slice
 from app.counters import (
     DAY,
     EVERYTHING,
@@ -23,6 +24,7 @@ from app.counters import (
 from app.event import Event
 from app.settings import Settings
 from tables.counters import declare
+from tests.support.batches import judged, slice_of
 
 NOON = datetime(2024, 3, 15, 12, tzinfo=UTC)
 NOW = NOON.timestamp()
@@ -50,9 +52,11 @@ def test_a_fold_counts_like_one_event_at_a_time(seed: int, days: int) -> None:
     counters = declare(Settings(hourly_retention_days=days))
     events = [
         Event(
-            type=dice.choice(["CLICK", "VIEW", "ü"]),
-            url=dice.choice(["/a", "/b", "", "/ü", None]),
-            timestamp=NOON - timedelta(seconds=dice.randrange(3 * DAY)),
+            type=dice.choice(["CLICK", "VIEW", "page_view", "AdClick", "AdImpression", "ü"]),
+            url=dice.choice(["/a", "/b", "", "/ü", "a.net", "https://a.net/b", None]),
+            ad_id=dice.choice(["34", None]),
+            user_id=dice.choice(["u", None]),
+            timestamp=NOON - timedelta(seconds=dice.randrange(dice.choice([DAY // 9, 3 * DAY]))),
         )
         for _ in range(500)
     ]
@@ -62,10 +66,12 @@ def test_a_fold_counts_like_one_event_at_a_time(seed: int, days: int) -> None:
             key, label = spec.key.get(event), spec.label.get(event)
             assert event.timestamp is not None
             time = int(event.timestamp.timestamp())
-            if spec.sum_of or key is None or spec.too_old(time, NOW):
+            if spec.sum_of or key is None or label is None or spec.too_old(time, NOW):
+                continue
+            if spec.of != "human" or (spec.types and event.type not in spec.types):
                 continue
             expected[spec.name, key, label, time - time % spec.window if spec.window else 0] += 1
-    assert unfold(counters, counters.fold(events, NOW)) == expected
+    assert unfold(counters, counters.fold(judged(events), NOW)) == expected
 
 
 @pytest.mark.parametrize("retention", [None, 2 * DAY])
@@ -107,12 +113,51 @@ def test_no_row_expires_while_one_of_its_windows_is_kept() -> None:
 
 
 def test_an_event_too_old_for_one_counter_is_in_the_others() -> None:
-    counters = declare(Settings())
-    rows = counters.fold([Event(type="VIEW", url="/a", timestamp=NOON - timedelta(days=9))], NOW)
+    counters = declare(Settings(statistics=False))
+    old = [Event(type="VIEW", url="/a", timestamp=NOON - timedelta(days=9))]
+    rows = counters.fold(judged(old), NOW)
     assert {name for name, *_ in unfold(counters, rows)} == {
         "events_by_url_hourly",
         "events_by_type",
     }
+
+
+def test_each_counter_counts_what_the_rules_made_of_events() -> None:
+    counters = declare(Settings())
+    event = Event(type="VIEW", url="a.net/b", user_id="u", ad_id="34", timestamp=NOON)
+    part = judged([event]).human
+    counted = {spec.of for spec in counters.values()}
+    for of in counted:
+        rows = counters.fold(Judged(**{"human": Slice(), of: part}), NOW)
+        assert {spec.of for spec in map(counters.by_number.get, (r[0] for r in rows)) if spec} == {
+            of
+        }
+    assert counted == {"human", "bot", "counted_click"}
+
+
+def test_a_part_of_judged_events() -> None:
+    events = [Event(type=str(n), timestamp=NOON) for n in range(6)]
+    whole = slice_of(events, first=10)
+    sorted_out = Judged(
+        whole.where([n % 2 == 0 for n in range(6)]), whole.where([n % 2 == 1 for n in range(6)])
+    ).after(12)
+    assert [event.type for event in sorted_out.human.events] == ["4"]
+    assert list(sorted_out.bot.offsets) == [13, 15]
+    assert whole.after(15) == whole._replace(events=[], offsets=range(0), times=[], received=[])
+
+
+@pytest.mark.parametrize("windows", [0, 257])
+def test_a_row_has_no_more_windows_than_a_slot_can_number(windows: int) -> None:
+    with pytest.raises(ValueError, match="windows in a row"):
+        CounterSpec(7, "by_url", "", HOUR, None, URL, TYPE, row_windows=windows)
+
+
+def test_the_width_of_a_row_is_part_of_the_layout() -> None:
+    narrow, wide = (
+        Counters([CounterSpec(7, "by_url", "", HOUR, None, URL, TYPE, row_windows=n)]).layout()
+        for n in (24, 48)
+    )
+    assert narrow != wide
 
 
 def test_a_number_serves_one_counter() -> None:

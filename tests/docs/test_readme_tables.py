@@ -110,7 +110,7 @@ def test_the_counters_are_listed() -> None:
     listed = {code(row[0])[0]: row for row in table("counter", "API")}
     declared = declare(Settings())
     assert list(listed) == list(declared)
-    windows = {None: "all time", 60: "1 min", 3600: "1 h"}
+    windows = {None: "all time", 1: "1 s", 60: "1 min", 3600: "1 h", 86_400: "1 d"}
     for name, spec in declared.items():
         assert listed[name][2] == windows[spec.window]
         assert ("for good" in listed[name][3]) == (spec.retention is None)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import ConsumerRecord
 
+from app.batches import Judged, Slice
+from app.event import Event
 from app.transport import Batch
 
 TOPIC = "events"
@@ -49,3 +51,18 @@ def events(numbers: Iterable[int], **fields: object) -> list[bytes]:
         json.dumps({"type": "CLICK", "url": "/a", "uuid": str(n), **fields}).encode()
         for n in numbers
     ]
+
+
+def slice_of(
+    events: Iterable[Event], *, first: int = 0, received: Iterable[float] | None = None
+) -> Slice:
+    """Return events at the offsets from `first` on; received: s since 1970, else their times."""
+    events = list(events)
+    times = [event.timestamp.timestamp() for event in events if event.timestamp]
+    offsets = range(first, first + len(events))
+    return Slice(events, offsets, times, times if received is None else list(received))
+
+
+def judged(events: Iterable[Event], *, first: int = 0) -> Judged:
+    """Return events that no rule has anything against."""
+    return Judged(human=slice_of(events, first=first))

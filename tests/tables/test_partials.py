@@ -16,6 +16,7 @@ from app.event import Event
 from app.settings import Settings
 from tables.counters import declare
 from tables.partials import LAYOUT, Partials
+from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
 
 NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
@@ -30,7 +31,7 @@ def absorb(partials: Partials, counters: Counters, first: int, end: int) -> None
             Event(type="VIEW", url=URLS[at % len(URLS)], timestamp=NOW)
             for at in range(max(first, offset + 1), end)
         ]
-        return counters.fold(events, NOW.timestamp())
+        return counters.fold(judged(events), NOW.timestamp())
 
     partials.absorb(0, fold_after(-1), first, end - 1, fold_after)
     partials.absorbed(0, end, lambda: None)

@@ -1,0 +1,41 @@
+"""Websites and pages of urls, and what an event did to an ad."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.event import Event
+from app.event_names import ad_kind, page_name, website
+
+
+@pytest.mark.parametrize(
+    ("url", "site", "page"),
+    [
+        ("google.com/kill", "google.com", "kill"),
+        ("google.com", "google.com", "root"),
+        ("google.com/", "google.com", "root"),
+        ("https://www.example.net", "www.example.net", "root"),
+        ("https://www.example.net/", "www.example.net", "root"),
+        ("https://www.example.net/a/b?q=ü", "www.example.net", "b?q=ü"),
+        ("/products/electronics", "", "electronics"),
+        ("/go?to=https://a.net/b", "", "b"),
+        ("", "", "root"),
+        ("/", "", "root"),
+        ("://", "", "root"),
+    ],
+)
+def test_the_website_and_the_page_of_a_url(url: str, site: str, page: str) -> None:
+    assert (website(url), page_name(url)) == (site, page)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ad", "expected"),
+    [
+        ("AdClick", "34", "clicks"),
+        ("AdImpression", "34", "impressions"),
+        ("AdClick", None, None),
+        ("CLICK", "34", None),
+    ],
+)
+def test_what_an_event_did_to_an_ad(kind: str, ad: str | None, expected: str | None) -> None:
+    assert ad_kind(Event(type=kind, ad_id=ad)) == expected
