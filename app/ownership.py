@@ -28,6 +28,21 @@ class Ownership:
             tp.partition for tp in self._app.consumer.open_partitions() if tp.topic == self._topic
         ]
 
+    def owners(self) -> dict[str | None, list[int]]:
+        """Return {url(): its partitions} of all partitions.
+
+        Raises RecoveringError while nobody can answer for one of them.
+        """
+        owners: dict[str | None, list[int]] = {}
+        for partition in range(self._count):
+            owners.setdefault(self.url(partition), []).append(partition)
+        return owners
+
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever partitions begin to move."""
+        return int(self._app.consumer.gate)
+
     def started_at(self, partition: int) -> int:
         """Return the offset that this worker began to read the partition from."""
         return self._app.consumer.started_at.get(TP(self._topic, partition), 0)  # type: ignore[no-any-return]
@@ -46,7 +61,3 @@ class Ownership:
                     break
                 return str(host).rstrip("/")
         raise RecoveringError(f"partition {partition} of {self._topic} has no ready worker")
-
-    def urls(self) -> set[str | None]:
-        """Return url() of every partition."""
-        return {self.url(partition) for partition in range(self._count)}

@@ -7,8 +7,8 @@ all that wait for an answer at once, in one POST to BATCH_PATH (docs/decisions/q
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 import aiohttp
@@ -74,7 +74,7 @@ class Answer(msgspec.Struct, array_like=True):
         return Response(status=self.status, body=self.body, headers=self.headers)
 
 
-Handler = Callable[[Query], Answer]
+Handler = Callable[[Query], Answer | Awaitable[Answer]]
 
 encode_queries = msgspec.msgpack.Encoder().encode
 decode_queries = msgspec.msgpack.Decoder(list[Query]).decode
@@ -90,16 +90,35 @@ class ElsewhereError(Exception):
         self.url = url
 
 
+class Route(NamedTuple):
+    """What is served at a path; parts: of the path, those in braces vary."""
+
+    parts: tuple[str, ...]
+    method: str
+    handler: Handler
+
+    def matches(self, segments: list[str]) -> bool:
+        """Whether a path is this one."""
+        return len(self.parts) == len(segments) and all(
+            part == segment or part[:1] == "{"
+            for part, segment in zip(self.parts, segments, strict=True)
+        )
+
+
 class Queries:
-    """Handlers by path; a handler runs at once, or raises ElsewhereError."""
+    """Handlers by path; a handler runs at once or is awaited, or raises ElsewhereError.
+
+    The parts of a path that vary are in Query.segments.
+    """
 
     def __init__(self, app: Any, ownership: Ownership) -> None:
         self._app, self._ownership = app, ownership
-        self._handlers: dict[str, tuple[str, Handler]] = {}
+        self._routes: dict[str, list[Route]] = {}  # by the first segment
 
     def add(self, method: str, path: str, handler: Handler) -> None:
-        """Serve a path; its first segment is its own."""
-        self._handlers[path.strip("/").split("/")[0]] = method, handler
+        """Serve a path."""
+        parts = tuple(path.strip("/").split("/"))
+        self._routes.setdefault(parts[0], []).append(Route(parts, method, handler))
         queries = self
 
         async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
@@ -126,27 +145,49 @@ class Queries:
         """Return the answers in order; what others own is asked of them, all at once."""
         answers: list[Answer | None] = []
         elsewhere: dict[str, list[int]] = {}
+        waits: list[Awaitable[None]] = []
         for place, query in enumerate(queries):
+            answers.append(None)
             try:
-                answers.append(self._answer_here(query))
+                answer = self._answer_here(query)
             except ElsewhereError as exc:
-                answers.append(None)
                 elsewhere.setdefault(exc.url, []).append(place)
-        await asyncio.gather(
-            *(self._ask_owner(url, places, queries, answers) for url, places in elsewhere.items())
-        )
+                continue
+            if isinstance(answer, Answer):
+                answers[place] = answer
+            else:
+                waits.append(self._await_answer(answer, place, queries, answers))
+        for url, places in elsewhere.items():
+            waits.append(self._ask_owner(url, places, queries, answers))
+        await asyncio.gather(*waits)
         return [answer for answer in answers if answer is not None]
 
-    def _answer_here(self, query: Query) -> Answer:
+    def _answer_here(self, query: Query) -> Answer | Awaitable[Answer]:
         try:
-            method, handler = self._handlers.get(query.segments[0], ("", None))
-            if handler is None:
-                raise NotFoundError(f"nothing is served at {query.path}")
-            if query.method not in {method, "HEAD" if method == "GET" else method}:
-                raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
-            return handler(query)
+            segments = query.segments
+            for route in self._routes.get(segments[0], ()):
+                if route.matches(segments):
+                    method = route.method
+                    if query.method not in {method, "HEAD" if method == "GET" else method}:
+                        raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
+                    return route.handler(query)
+            raise NotFoundError(f"nothing is served at {query.path}")
         except CounterError as exc:
             return Answer.error(exc)
+
+    async def _await_answer(
+        self,
+        answer: Awaitable[Answer],
+        place: int,
+        queries: list[Query],
+        answers: list[Answer | None],
+    ) -> None:
+        try:
+            answers[place] = await answer
+        except CounterError as exc:
+            answers[place] = Answer.error(exc)
+        except ElsewhereError as exc:
+            await self._ask_owner(exc.url, [place], queries, answers)
 
     async def _ask_owner(
         self, url: str, places: list[int], queries: list[Query], answers: list[Answer | None]

@@ -1,0 +1,172 @@
+"""Queries that all count workers answer together: all partitions once, or 503."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import cast
+
+import aiohttp
+import faust
+import pytest
+
+import web.queries
+from app.errors import BadRequestError, RecoveringError
+from app.ownership import Ownership
+from app.stack.ports import free_port
+from tests.support.http import Http
+from web.gather import GatheredQuery, Gathering
+from web.queries import Answer, Queries, Query
+from web.server import Server
+
+PARTITIONS = 4
+
+
+class FixedOwnership:
+    """Partitions as a test says; url None: the worker itself."""
+
+    def __init__(self, urls: dict[int, str | None]) -> None:
+        self.urls, self.generation = urls, 0
+
+    def owners(self) -> dict[str | None, list[int]]:
+        if len(self.urls) < PARTITIONS:
+            raise RecoveringError("a partition has no ready worker")
+        owners: dict[str | None, list[int]] = {}
+        for partition, url in sorted(self.urls.items()):
+            owners.setdefault(url, []).append(partition)
+        return owners
+
+    def partitions(self) -> list[int]:
+        return [partition for partition, url in self.urls.items() if url is None]
+
+
+class Listed(GatheredQuery[int, list[int]]):
+    """Lists n + partition for each partition."""
+
+    ask_type, part_type = int, list[int]
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def parse(self, query: Query) -> int:
+        try:
+            return int(query.args["n"])
+        except ValueError as exc:
+            raise BadRequestError("n is no number") from exc
+
+    async def local(self, ask: int, partitions: list[int]) -> list[int]:
+        await asyncio.sleep(0)
+        self.meanwhile()
+        return [ask + partition for partition in partitions]
+
+    def merge(self, ask: int, parts: list[list[int]]) -> object:
+        return {"n": ask, "listed": sorted(n for part in parts for n in part)}
+
+
+class CountWorker:
+    """The queries of a count worker, without its tables."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.ownership, self.kind = FixedOwnership({}), Listed()
+        self.app = faust.App(
+            f"worker-{port}", web_bind="127.0.0.1", web_host="127.0.0.1", web_port=port
+        )
+        self.app.web = Server(self.app, 1 << 20)
+        owned = cast("Ownership", self.ownership)
+        queries = Queries(self.app, owned)
+        Gathering(self.app, queries, owned).add("/stats/listed/{name}", self.kind)
+        queries.add("GET", "/stats/{name}", lambda query: Answer.json(query.segments))
+        web.queries.register(self.app, queries)
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[list[CountWorker]]:
+    """Return two workers with two partitions each."""
+    async with AsyncExitStack() as stack:
+        made = [CountWorker(free_port()) for _ in range(2)]
+        for number, worker in enumerate(made):
+            other = made[1 - number].url
+            for partition in range(PARTITIONS):
+                mine = partition % 2 == number
+                worker.ownership.urls[partition] = None if mine else other
+            await worker.app.web.start()
+            stack.push_async_callback(worker.app.web.stop)
+            stack.push_async_callback(worker.app.http_client.close)
+        yield made
+
+
+Ask = Callable[..., Awaitable[tuple[int, object]]]
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Ask]:
+    """Return a function that asks a worker: (status, JSON)."""
+    async with aiohttp.ClientSession() as session:
+
+        async def get(
+            worker: CountWorker, path: str = "/stats/listed/x?n=10"
+        ) -> tuple[int, object]:
+            answer = await Http(session, worker.url).get(path)
+            if answer.status == 503:
+                assert int(answer.headers["Retry-After"]) >= 1
+            return answer.status, answer.json
+
+        yield get
+
+
+async def test_any_worker_answers_for_all(workers: list[CountWorker], ask: Ask) -> None:
+    for worker in workers:
+        assert await ask(worker) == (200, {"n": 10, "listed": [10, 11, 12, 13]})
+
+
+async def test_one_worker_alone_answers(workers: list[CountWorker], ask: Ask) -> None:
+    one = workers[0]
+    one.ownership.urls = dict.fromkeys(range(PARTITIONS))
+    assert await ask(one) == (200, {"n": 10, "listed": [10, 11, 12, 13]})
+
+
+async def test_a_bad_query_is_400_also_while_partitions_move(
+    workers: list[CountWorker], ask: Ask
+) -> None:
+    workers[0].ownership.urls.clear()
+    status, answer = await ask(workers[0], "/stats/listed/x?n=ten")
+    assert (status, cast("dict[str, str]", answer)["code"]) == (400, "bad_request")
+
+
+async def test_a_worker_that_is_away_is_503(workers: list[CountWorker], ask: Ask) -> None:
+    one, two = workers
+    await two.app.web.stop()
+    assert (await ask(one))[0] == 503
+    one.ownership.urls = dict.fromkeys(range(PARTITIONS))  # they have moved
+    assert (await ask(one))[0] == 200
+
+
+async def test_partitions_on_their_way_are_503(workers: list[CountWorker], ask: Ask) -> None:
+    one, two = workers
+    two.ownership.urls[3] = one.url  # it has let go of it; the other does not know yet
+    assert (await ask(one))[0] == 503
+    two.ownership.urls[3] = None
+    assert (await ask(one))[0] == 200
+    del one.ownership.urls[3]  # nobody has it
+    assert (await ask(one))[0] == 503
+
+
+async def test_partitions_that_move_while_they_are_read_are_503(
+    workers: list[CountWorker], ask: Ask
+) -> None:
+    def move() -> None:
+        worker.ownership.generation += 1
+
+    for worker in workers:
+        worker.kind.meanwhile = move
+        assert (await ask(workers[0]))[0] == 503
+        worker.kind.meanwhile = Listed.meanwhile
+
+
+async def test_paths_are_told_apart_by_all_their_parts(
+    workers: list[CountWorker], ask: Ask
+) -> None:
+    assert await ask(workers[0], "/stats/a%2Fb") == (200, ["stats", "a/b"])
+    assert (await ask(workers[0], "/stats/a/b"))[0] == 404
+    assert (await ask(workers[0], "/stats/listed/a/b?n=1"))[0] == 404
+    assert (await ask(workers[0], "/stats"))[0] == 404

@@ -1,0 +1,116 @@
+"""Queries that need all count workers: each answers for its partitions, the asked one merges.
+
+An answer covers every partition of the topic exactly once, or it is 503: never a number that is
+too small because a worker is away. The asked worker reads the query, and sends what it read: so
+all answer for the same moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Generic, TypeVar
+
+import aiohttp
+import msgspec
+
+from app.errors import RecoveringError
+from app.ownership import Ownership
+from web.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+
+OK = 200
+LOCAL_TIMEOUT_S = 1.8  # less than OWNER_TIMEOUT, so that the asking worker hears why
+
+AskT = TypeVar("AskT")
+PartT = TypeVar("PartT")
+
+
+class GatheredQuery(Generic[AskT, PartT]):
+    """A query to all count workers, in three steps; AskT, PartT: what MessagePack can hold."""
+
+    ask_type: Any
+    part_type: Any
+
+    def parse(self, query: Query) -> AskT:
+        """Return what is asked; raise BadRequestError. Runs once, at the worker that is asked."""
+        raise NotImplementedError
+
+    async def local(self, ask: AskT, partitions: list[int]) -> PartT:
+        """Return what these partitions of this worker know; let others run every 10 ms."""
+        raise NotImplementedError
+
+    def merge(self, ask: AskT, parts: list[PartT]) -> object:
+        """Return the answer as JSON; the parts together cover all partitions once."""
+        raise NotImplementedError
+
+
+class Gathering:
+    """Adds gathered queries to those of a count worker.
+
+    ownership: of the topic whose partitions must all be covered.
+    """
+
+    def __init__(self, app: Any, queries: Queries, ownership: Ownership) -> None:
+        self._app, self._queries, self._ownership = app, queries, ownership
+
+    def add(self, path: str, kind: GatheredQuery[Any, Any]) -> None:
+        """Serve GET path."""
+
+        def gathered(query: Query) -> Awaitable[Answer]:
+            return self._part_answer(kind, query) if query.hops else self._answer(kind, query)
+
+        gathered.__doc__ = kind.__doc__
+        self._queries.add("GET", path, gathered)
+
+    async def _answer(self, kind: GatheredQuery[Any, Any], query: Query) -> Answer:
+        ask = kind.parse(query)
+        owners = self._ownership.owners()
+        asked = (
+            self._own_part(kind, ask, partitions)
+            if url is None
+            else self._part_of(url, kind, query, (ask, partitions))
+            for url, partitions in owners.items()
+        )
+        parts = await asyncio.gather(*asked)
+        return Answer.json(kind.merge(ask, list(parts)))
+
+    async def _own_part(
+        self, kind: GatheredQuery[Any, Any], ask: object, partitions: list[int]
+    ) -> Any:
+        """Return local() of partitions that were ours from begin to end."""
+        generation = self._ownership.generation
+        if not set(partitions) <= set(self._ownership.partitions()):
+            raise RecoveringError("partitions are moving to another worker")
+        try:
+            async with asyncio.timeout(LOCAL_TIMEOUT_S):
+                part = await kind.local(ask, partitions)
+        except TimeoutError as exc:
+            raise RecoveringError(f"no answer within {LOCAL_TIMEOUT_S} s") from exc
+        except Exception as exc:
+            if self._ownership.generation == generation:
+                raise
+            raise RecoveringError("partitions moved to another worker") from exc  # closed under us
+        if self._ownership.generation != generation:
+            raise RecoveringError("partitions moved to another worker")
+        return part
+
+    async def _part_answer(self, kind: GatheredQuery[Any, Any], query: Query) -> Answer:
+        """Answer another worker."""
+        asked: Any = tuple[kind.ask_type, list[int]]  # type: ignore[name-defined]
+        ask, partitions = msgspec.msgpack.decode(query.body, type=asked)
+        part = await self._own_part(kind, ask, partitions)
+        return Answer(OK, msgspec.msgpack.encode(part), {})
+
+    async def _part_of(
+        self, url: str, kind: GatheredQuery[Any, Any], query: Query, asked: tuple[Any, list[int]]
+    ) -> Any:
+        """Ask another worker; raise RecoveringError when it does not answer for all it is asked."""
+        body = msgspec.msgpack.encode(asked)
+        there = Query(query.method, query.path, body, hops=1)
+        try:
+            (answer,) = await post_queries(self._app.http_client, url, [there], OWNER_TIMEOUT)
+            if answer.status != OK:
+                raise RecoveringError(f"{url} answers {answer.status} for {asked[1]}")
+            return msgspec.msgpack.decode(answer.body, type=kind.part_type)
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
+            raise RecoveringError(f"{url} does not answer for {asked[1]}: {exc!r}") from exc
