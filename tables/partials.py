@@ -12,7 +12,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -32,6 +32,19 @@ EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 _encode = msgspec.msgpack.Encoder().encode
 decode_partial = msgspec.msgpack.Decoder(tuple[int, dict[int, int]]).decode
 NEW: Partial = (-1, {})
+
+
+class Rider(Protocol):
+    """What else a flush of a source partition must bring to Kafka before it may be committed."""
+
+    async def flush(self, partition: int) -> None:
+        """Send what the absorbed events of a source partition gave rise to.
+
+        Sends go through Partials.send() or await_before_commit().
+        """
+
+    def forget(self) -> None:
+        """Drop what was not sent: the events are read again."""
 
 
 class Partials(BatchTable):
@@ -56,6 +69,11 @@ class Partials(BatchTable):
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
         self._checked: set[int] = set()
         self._lock = asyncio.Lock()
+        self._riders: list[Rider] = []
+
+    def carry(self, rider: Rider) -> None:
+        """Let something else come along with each flush."""
+        self._riders.append(rider)
 
     def absorb(
         self, partition: int, rows: Rows, first: int, last: int, fold_after: Callable[[int], Rows]
@@ -134,6 +152,8 @@ class Partials(BatchTable):
             await self._publish(partition, changed, position if last else None)
             await self.write(partition, changed)
             await asyncio.sleep(0)
+        for rider in self._riders:
+            await rider.flush(partition)
         for call in done:
             call()
         if len(cache) > CACHE_MAX:
@@ -186,6 +206,8 @@ class Partials(BatchTable):
         super().forget()
         for state in (self._cache, self._dirty, self._read_to, self._done, self._checked):
             state.clear()
+        for rider in self._riders:
+            rider.forget()
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete rows past their retention, here and in `counts`; return how many."""

@@ -169,3 +169,27 @@ def test_rows_of_another_layout_stop_the_worker(
         absorb(partials, changed, 10, 20)
     partials._counters = counters
     absorb(partials, counters, 10, 20)
+
+
+class Passenger:
+    """Notes what happened, in order."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+
+    async def flush(self, partition: int) -> None:
+        self.happened.append(f"sent of {partition}")
+
+    def forget(self) -> None:
+        self.happened.append("forgot")
+
+
+async def test_what_comes_along_is_sent_before_its_batch_may_be_committed(
+    make_partials: Callable[[], Partials],
+) -> None:
+    partials, passenger = make_partials(), Passenger()
+    partials.carry(passenger)
+    partials.absorbed(0, 9, lambda: passenger.happened.append("committable"))
+    await partials.flush()
+    partials.forget()
+    assert passenger.happened == ["sent of 0", "committable", "forgot"]
