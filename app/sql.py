@@ -63,6 +63,15 @@ async def migrate_over(connection: asyncpg.Connection) -> list[str]:
     return missing
 
 
+async def keep_bot_limit(dsn: str, limit: int | None) -> None:
+    """Let the view human_event drop what the count workers drop; None: nothing."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    try:
+        await connection.execute(load_queries()["bot_rule.keep"], limit)
+    finally:
+        await connection.close()
+
+
 async def _missing(connection: asyncpg.Connection, migrations: dict[str, str]) -> list[str]:
     """Return the migrations that the database has not seen, oldest first."""
     if await connection.fetchval("select to_regclass('applied_migrations')") is None:

@@ -25,7 +25,7 @@ async def prepare_worker(settings: Settings) -> None:
     said = False
     while settings.role == "store":
         try:
-            await sql.migrate(settings.postgres.get_secret_value())
+            await prepare_database(settings)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as exc:
             if not said:
                 log.warning("Postgres is away, waiting for it: %r", exc)
@@ -33,3 +33,13 @@ async def prepare_worker(settings: Settings) -> None:
             await asyncio.sleep(RETRY_S)
         else:
             break
+
+
+async def prepare_database(settings: Settings) -> None:
+    """Bring the schema up to date, and the view human_event to the settings.
+
+    Raises OSError or asyncpg.PostgresError.
+    """
+    dsn = settings.postgres.get_secret_value()
+    await sql.migrate(dsn)
+    await sql.keep_bot_limit(dsn, settings.bot_limit if settings.statistics else None)

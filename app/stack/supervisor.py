@@ -11,7 +11,6 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app import sql
 from app.errors import StartError
 from app.settings import Settings
 from app.stack.child import Child
@@ -20,6 +19,7 @@ from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
 from app.stack.ports import Ports, check_port
 from app.stack.postgres import Postgres
+from app.stack.prepare import prepare_database
 from app.stack.redis import Redis
 from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
@@ -136,7 +136,7 @@ class Supervisor:
         if made:
             self._console.step(f"made the topics {', '.join(made)}")
         try:
-            await sql.migrate(self.settings.postgres.get_secret_value())
+            await prepare_database(self.settings)
         except OSError as exc:
             raise StartError(f"Cannot reach Postgres: {exc}. Check EVENT_COUNTER_POSTGRES") from exc
         self._console.step("the database is ready")
