@@ -25,6 +25,8 @@ import web.forward
 import web.health
 import web.queries
 import web.report
+import web.stats_rates
+import web.topics
 from app.archive_buffer import ArchiveBuffer
 from app.archive_files import Folders
 from app.collector import Collector
@@ -34,6 +36,7 @@ from app.event_store import EventStore
 from app.kafka_log import KafkaLog
 from app.live import LiveCounts
 from app.ownership import Ownership
+from app.rates import RateSampler
 from app.settings import Names, Settings
 from app.summary import SummaryWriter
 from app.transport import BatchTransport, batch_scheduler
@@ -247,7 +250,8 @@ def _collect(settings: Settings) -> faust.App:
     names = Names(settings.namespace)
     app = _faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
     app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
-    collector = Collector(settings)
+    collector, sampler = Collector(settings), RateSampler(settings)
+    ends = web.topics.register(app, settings)
 
     @app.service
     class Collecting(Service):
@@ -255,14 +259,18 @@ def _collect(settings: Settings) -> faust.App:
 
         async def on_start(self) -> None:
             await collector.start()
+            sampler.start()
             _tune_collection()
 
         async def on_stop(self) -> None:
             await collector.stop()
+            await sampler.stop()
+            await ends.close()
 
     web.health.register(app, collector.check_ready)
     web.collect.register(app, collector, settings)
     web.forward.register(app, settings)
+    web.stats_rates.register(app, sampler)
     return app
 
 

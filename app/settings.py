@@ -135,6 +135,7 @@ class Names:
         self.counts = prefix + "counts"
         self.rejected = prefix + "events-rejected"
         self.totals = prefix + "unique-event-topic"
+        self.alerts = prefix + "alerts"
         self.count_group = prefix + "event-counter-count"
         self.store_group = prefix + "event-counter-store"
         self.collect_group = prefix + "event-counter-collect"

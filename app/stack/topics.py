@@ -17,6 +17,7 @@ from app.errors import StartError
 from app.settings import Names, Settings
 
 HOUR_MS = 3_600_000
+ALERTS_RETENTION_HOURS = 30 * 24
 VISIBLE_DEADLINE_S = 30
 # Rows replace rows of the same key: compaction keeps the last of each. Smaller segments than
 # the default (1 GB), because the newest one is never compacted and is read at each recovery.
@@ -40,10 +41,7 @@ class TopicSpec:
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     """Return all topics of this namespace."""
     names = Names(settings.namespace)
-    keep = {
-        "cleanup.policy": "delete",
-        "retention.ms": str(settings.events_retention_hours * HOUR_MS),
-    }
+    keep = _kept_for(settings.events_retention_hours)
     sources, merged = settings.events_partitions, settings.counts_partitions
     by_events, by_counts = "EVENT_COUNTER_EVENTS_PARTITIONS", "EVENT_COUNTER_COUNTS_PARTITIONS"
     return (
@@ -51,9 +49,14 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.counts, merged, COMPACT, by_counts),
         TopicSpec(names.rejected, 1, keep),
         TopicSpec(names.totals, 1, keep),
+        TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
         TopicSpec(names.partials_changelog, sources, COMPACT, by_events),
         TopicSpec(names.totals_changelog, merged, COMPACT, by_counts),
     )
+
+
+def _kept_for(hours: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(hours * HOUR_MS)}
 
 
 async def ensure_topics(settings: Settings) -> list[str]:

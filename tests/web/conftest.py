@@ -12,6 +12,7 @@ import pytest
 import web.collect
 import web.forward
 import web.health
+import web.topics
 from app.collector import Collector
 from app.errors import KafkaUnavailableError
 from app.settings import Names, Settings
@@ -40,6 +41,7 @@ async def serve() -> AsyncIterator[Serve]:
             web.health.register(app, collector.check_ready)
             web.collect.register(app, collector, settings)
             web.forward.register(app, settings)
+            stack.push_async_callback(web.topics.register(app, settings).close)
             await collector.start()
             stack.push_async_callback(collector.stop)
             await app.web.start()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -35,9 +37,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
-async def test_a_collector_outlives_its_kafka(
-    broker: MortalKafka, start_worker: StartWorker, session: aiohttp.ClientSession
-) -> None:
+async def settings_on(broker: MortalKafka) -> Settings:
+    """Return settings of a collector whose topics exist."""
     settings = Settings(
         kafka=broker.address,
         http_port=free_port(),
@@ -45,8 +46,26 @@ async def test_a_collector_outlives_its_kafka(
         token="secret_token",
     )
     await ensure_topics(settings)
+    return settings
+
+
+async def statuses(http: Http) -> set[int]:
+    """Return those of what is read from Kafka for an answer, which comes soon in any case."""
+    begun = time.monotonic()
+    paths = ("/stats/rates", "/rejected", "/alerts?limit=1000")
+    answers = await asyncio.gather(*map(http.get, paths))
+    assert time.monotonic() - begun < 6
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status == 503)
+    return {answer.status for answer in answers}
+
+
+async def test_a_collector_outlives_its_kafka(
+    broker: MortalKafka, start_worker: StartWorker, session: aiohttp.ClientSession
+) -> None:
+    settings = await settings_on(broker)
     worker = await start_worker(settings, "collect")
     http = Http(session, worker.url)
+    reads = partial(statuses, http)
     acknowledged = 0
 
     async def put() -> Answer:
@@ -57,19 +76,23 @@ async def test_a_collector_outlives_its_kafka(
         return answer
 
     assert (await put()).body == b"OK"
+    await wait_until(reads, {200})
     with broker.frozen():
         begun = time.monotonic()
         answer = await put()
         assert (answer.status, answer.json["code"]) == (503, "kafka_unavailable")
         assert time.monotonic() - begun < 6
+        await wait_until(reads, {503}, deadline_s=30)
     await wait_until(put, lambda answer: answer.status == 200, deadline_s=30)
     broker.kill()
     begun = time.monotonic()
     assert (await put()).status == 503
     assert time.monotonic() - begun < 6
     assert (await http.get("/ready")).status == 503
+    await wait_until(reads, {503}, deadline_s=30)
     await broker.start()
     await wait_until(put, lambda answer: answer.status == 200, deadline_s=30)
+    await wait_until(reads, {200}, deadline_s=30)
     assert worker.child.alive()
     async with KafkaClient(broker.address) as kafka:
         found = len(await kafka.values(Names(settings.namespace).events))

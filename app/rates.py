@@ -1,0 +1,168 @@
+"""Events per second, from nothing but Kafka's offsets sampled once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import UnavailableError
+from app.kafka_offsets import KafkaOffsets, Look
+from app.settings import Names, Settings
+
+INTERVAL_S = 1.0
+WINDOW_S = 10
+STALE_S = 5.0  # without a sample: then the last figures say nothing about now
+HISTORY = 60  # samples
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Sums of offsets at one moment; at: seconds of a clock that only goes on."""
+
+    at: float
+    received: int
+    counted: int
+    stored: int
+    rejected: int
+    lag: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Events per second over the last WINDOW_S, and what each group has still to read.
+
+    time: seconds since 1970. counted: what role count is done with and has not rejected, bots
+    too. lag: {group: records of `events` that it has not committed}.
+    """
+
+    time: float
+    received: float
+    counted: float
+    stored: float
+    rejected: float
+    lag: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the answer of /stats/rates."""
+        return {
+            "window_s": WINDOW_S,
+            "received": self.received,
+            "counted": self.counted,
+            "stored": self.stored,
+            "rejected": self.rejected,
+            "lag": self.lag,
+        }
+
+
+def sample_of(look: Look, names: Names, at: float) -> Sample:
+    """Return the sums of one look at Kafka."""
+
+    def ends(topic: str) -> int:
+        return sum(end for part, end in look.ends.items() if part.topic == topic)
+
+    done = {group: sum(offsets.values()) for group, offsets in look.done.items()}
+    lag = {
+        group: sum(max(0, look.ends[part] - offset) for part, offset in offsets.items())
+        for group, offsets in look.done.items()
+    }
+    return Sample(
+        at,
+        received=ends(names.events),
+        counted=done[names.count_group],
+        stored=done[names.store_group],
+        rejected=ends(names.rejected),
+        lag=lag,
+    )
+
+
+def rates_between(before: Sample, after: Sample, now: float) -> Rates:
+    """Return what happened per second from one sample to another; now: seconds since 1970."""
+    seconds = after.at - before.at
+
+    def per_second(events: int) -> float:
+        return round(max(0, events) / seconds, 1)  # made anew under its name: it begins at 0
+
+    rejected = after.rejected - before.rejected
+    return Rates(
+        now,
+        received=per_second(after.received - before.received),
+        counted=per_second(after.counted - before.counted - rejected),
+        stored=per_second(after.stored - before.stored),
+        rejected=per_second(rejected),
+        lag=after.lag,
+    )
+
+
+class RateSampler:
+    """Samples in the background from start() on, through every outage of Kafka.
+
+    history: the rates of the last minute, one a second, oldest first; a gap where Kafka was away.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.history: deque[Rates] = deque(maxlen=HISTORY)
+        self._names = names = Names(settings.namespace)
+        groups = (names.count_group, names.store_group, names.archive_group)
+        self._offsets = KafkaOffsets(
+            settings.kafka,
+            {names.events: settings.events_partitions, names.rejected: 1},
+            dict.fromkeys(groups, (names.events,)),
+        )
+        self._clock, self._wall = clock, wall
+        self._samples: deque[Sample] = deque(maxlen=WINDOW_S + 1)
+        self._problem = "not sampled yet"
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to sample."""
+        self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # more than once: aiokafka's client swallows one while it closes
+            await asyncio.wait([self._task], timeout=0.1)
+
+    def current(self) -> Rates:
+        """Return the rates as of the last sample; raise UnavailableError while there are none."""
+        if not self.history or self._clock() - self._samples[-1].at > STALE_S:
+            raise UnavailableError(f"no rates right now: {self._problem}")
+        return self.history[-1]
+
+    async def sample(self) -> None:
+        """Take one sample; raise UnavailableError where Kafka is away."""
+        look = await self._offsets.look()
+        sample = sample_of(look, self._names, self._clock())
+        while self._samples and self._samples[0].at < sample.at - WINDOW_S - INTERVAL_S / 2:
+            self._samples.popleft()
+        if self._samples:
+            self.history.append(rates_between(self._samples[0], sample, self._wall()))
+        self._samples.append(sample)
+
+    async def _keep(self) -> None:
+        try:
+            while True:
+                began = self._clock()
+                try:
+                    await self.sample()
+                except Exception as exc:  # noqa: BLE001 - whatever it is, the next may succeed
+                    if not self._problem:
+                        log.warning("no rates for now: %r", exc)
+                    self._problem = str(exc) or type(exc).__name__
+                else:
+                    self._problem = ""
+                await asyncio.sleep(max(0.0, began + INTERVAL_S - self._clock()))
+        finally:
+            await self._offsets.close()

@@ -1,0 +1,67 @@
+"""GET /rejected and /alerts: the newest records of two topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from aiohttp.web import Request, Response
+
+from app.errors import BadRequestError
+from app.event import at_ms
+from app.settings import Names, Settings
+from app.topic_ends import TopicEnds
+from web.views import ApiView, json_response, page
+
+LIMIT, LIMIT_MAX = 50, 1000
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def register(app: Any, settings: Settings) -> TopicEnds:
+    """Add the views to the app of a collector; the caller closes what is returned."""
+    names = Names(settings.namespace)
+    ends = TopicEnds(settings.kafka, {names.rejected: 1, names.alerts: settings.counts_partitions})
+
+    @page(app, "/rejected")
+    class Rejected(ApiView):
+        """GET ?limit=50 -> {"rejected": [...]}, the newest first."""
+
+        async def get(self, request: Request) -> Response:
+            records = await ends.newest(names.rejected, limit_of(request))
+            found = [{**body, "rejected_at": _utc(r.timestamp)} for r, body in bodies(records)]
+            return json_response({"rejected": found})
+
+    @page(app, "/alerts")
+    class Alerts(ApiView):
+        """GET ?limit=50 -> {"alerts": [...]}, the newest first."""
+
+        async def get(self, request: Request) -> Response:
+            records = await ends.newest(names.alerts, limit_of(request))
+            return json_response({"alerts": [body for _, body in bodies(records)]})
+
+    return ends
+
+
+def limit_of(request: Request) -> int:
+    """Return limit= of a request; raise BadRequestError where it is no number in range."""
+    text = request.query.get("limit", str(LIMIT))
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < len("10000") else 0
+    if not 1 <= limit <= LIMIT_MAX:
+        raise BadRequestError(f"limit must be a number from 1 to {LIMIT_MAX}, not {text[:50]!r}")
+    return limit
+
+
+def bodies(records: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield each record with its JSON object; what somebody else wrote there is left out."""
+    for record in records:
+        try:
+            yield record, _decode(record.value or b"")
+        except msgspec.MsgspecError:
+            continue
+
+
+def _utc(ms: int) -> str:
+    """Return e.g. 2024-03-15T14:30:00.123Z."""
+    return f"{at_ms(ms):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
