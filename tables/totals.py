@@ -7,9 +7,9 @@ A record of `counts` that comes twice, late or out of order changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -34,13 +34,17 @@ class Totals(BatchTable):
         super().__init__(app, **kwargs)
         self._counters = counters
         self._cache: defaultdict[int, dict[bytes, Cells]] = defaultdict(dict)
-        self._watchers: list[Changes] = []
+        self._watchers: list[Watcher] = []
 
     def watch(self, number: int) -> Changes:
         """Return a record of the rows of one counter that change from now on."""
         changes = Changes(number)
-        self._watchers.append(changes)
+        self.watch_with(changes)
         return changes
+
+    def watch_with(self, watcher: Watcher) -> None:
+        """Tell a watcher of all rows that change from now on."""
+        self._watchers.append(watcher)
 
     async def merge(self, partition: int, batch: Iterable[Any], after: int) -> None:
         """Merge the records of one fetch of `counts`; after: the position behind them."""
@@ -141,6 +145,14 @@ class Totals(BatchTable):
         for row, _ in scan_prefix(self.db(partition), bytes((number,))):
             yield row
 
+    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, Cells]]:
+        """Iterate over the rows that begin with prefix, in order: (row, cells).
+
+        cells: counts by source partition and slot. What is merged meanwhile may be missing.
+        """
+        for row, value in scan_prefix(self.db(partition), prefix):
+            yield row, _decode(value)
+
     def merged_to(self, partition: int) -> dict[int, int]:
         """Return {source partition: position of `events` up to which all is merged here}."""
         return {
@@ -167,6 +179,16 @@ def windows_of(window: int, start: int, cells: Cells) -> dict[int, int]:
         begin = start + (cell & SLOT_MASK) * window
         counts[begin] = counts.get(begin, 0) + count
     return counts
+
+
+class Watcher(Protocol):
+    """Is told what is merged; must be quick."""
+
+    def note(self, partition: int, rows: Mapping[bytes, Cells], position: int, /) -> None:
+        """Rows were merged, and can be read by now; position: in `counts`, what is merged."""
+
+    def forget(self) -> None:
+        """Partitions move: what is read again will be noted again."""
 
 
 class Changes:
