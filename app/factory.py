@@ -25,6 +25,7 @@ import web.forward
 import web.health
 import web.queries
 import web.report
+import web.stats_ranked
 import web.stats_rates
 import web.topics
 from app.archive_buffer import ArchiveBuffer
@@ -45,6 +46,7 @@ from tables.counters import declare
 from tables.partials import Partials
 from tables.row_sources import LiveRows, SummaryRows
 from tables.totals import Totals
+from web.gather import Gathering
 from web.queries import Queries
 from web.server import Server
 
@@ -198,6 +200,7 @@ def _count(settings: Settings) -> faust.App:
     queries = Queries(app, owned)
     web.report.register(queries, totals, counters)
     web.counts.register(queries, totals, counters)
+    web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
     web.queries.register(app, queries)
     return app
 

@@ -121,6 +121,14 @@ def parse_at(args: Mapping[str, str], now: float) -> int:
     return int(time.timestamp())
 
 
+def parse_limit(args: Mapping[str, str], *, default: int, most: int) -> int:
+    """Return limit=, how many at most; raise BadRequestError."""
+    text = args.get("limit", str(default))
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
+        raise BadRequestError(f"limit={text[:40]} is no number from 1 to {most}")
+    return int(text)
+
+
 def time_of(args: Mapping[str, str], name: str) -> datetime | None:
     """Return a time of the arguments, RFC 3339 or epoch; None where it is absent or empty.
 

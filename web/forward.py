@@ -21,6 +21,8 @@ QUERIES = {
     "/event_report/": "post",
     "/counts/{counter}": "get",
     "/counters": "get",
+    "/stats/top_pages": "get",
+    "/stats/bots": "get",
 }
 UNAVAILABLE = 503
 LAST_FOR_S = 2.0  # a worker that did not answer is asked last for so long

@@ -1,0 +1,168 @@
+"""Statistics over three count workers, equal to a count by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from app.settings import Settings
+from app.stack.kafka import Kafka
+from app.stack.ports import free_port
+from app.stack.topics import ensure_topics
+from app.stack.workers import Worker, worker_settings
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Event = dict[str, str]
+AT = datetime.now(UTC).replace(microsecond=0)  # all was sent before
+SENT = 1000
+
+
+@dataclass
+class Scene:
+    """Three count workers and a collector that took some events."""
+
+    http: aiohttp.ClientSession
+    workers: list[Worker]
+    collector: Worker
+    events: list[Event]
+
+    async def ask(self, path: str, url: str = "") -> Any:
+        """Return the JSON of an answer with 200."""
+        async with self.http.get((url or self.collector.url) + path) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def bad(self, path: str) -> tuple[int, str]:
+        """Return the status and code of an answer."""
+        async with self.http.get(self.collector.url + path) as answer:
+            return answer.status, (await answer.json())["code"]
+
+
+def analytics(rng: random.Random) -> list[Event]:
+    """Return events of the last two hours: forty users, a few pages."""
+    pages = [f"/products/{name}" for name in ("electronics", "books", "toys", "garden", "food")]
+    events = []
+    for number in range(SENT):
+        user = f"usr_{rng.randrange(40)}"
+        at = AT - timedelta(seconds=rng.randrange(2 * 3600), microseconds=number)
+        event = {
+            "timestamp": at.isoformat(),
+            "user_id": user,
+            "event_type": "page_view" if rng.random() < 0.8 else "add_to_cart",
+            "page_url": rng.choice(pages) if rng.random() < 0.5 else f"/p/{rng.randrange(200)}é",
+            "session_id": f"{user}-{rng.randrange(3)}",
+        }
+        events.append(event)
+    return events
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(
+    kafka_part: Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Scene]:
+    """Yield workers that have counted some events."""
+    folder = tmp_path_factory.mktemp("stats")
+    settings = Settings(
+        kafka=kafka_part.address, namespace="stats.", data_dir=folder, http_port=free_port()
+    )
+    await ensure_topics(settings)
+
+    def worker(role: Any, name: str, port: int, urls: str = "") -> Worker:
+        return Worker(worker_settings(settings, role, name, port, urls), folder / f"{name}.log")
+
+    counting = [worker("count", f"count-{n}", free_port()) for n in range(3)]
+    urls = ",".join(one.url for one in counting)
+    collector = worker("collect", "collect-1", settings.http_port, urls)
+    async with aiohttp.ClientSession() as http:
+        for one in (*counting, collector):
+            one.start()
+        for one in (*counting, collector):
+            await one.ready()
+        events = analytics(random.Random(1))
+        made = Scene(http, counting, collector, events)
+        body = gzip.compress("\n".join(map(json.dumps, events)).encode())
+        packed = {"Content-Encoding": "gzip"}
+        async with http.post(f"{collector.url}/events", data=body, headers=packed) as answer:
+            assert (await answer.json())["accepted"] == SENT
+        await wait_until(lambda: _counted(made), SENT, deadline_s=30, passing=(AssertionError,))
+        yield made
+        for one in (*counting, collector):
+            one.child.kill()
+
+
+async def _counted(scene: Scene) -> int:
+    answer = await scene.ask("/counts/events_by_type")
+    return sum(answer["total"].values())
+
+
+def views(events: list[Event], window_s: int) -> list[Event]:
+    """Return the page views of (AT - window, AT]."""
+    begin = AT + timedelta(seconds=1 - window_s)
+    return [
+        event
+        for event in events
+        if event["event_type"] == "page_view"
+        and datetime.fromisoformat(event["timestamp"]) >= begin
+    ]
+
+
+def query(**args: object) -> str:
+    """Return arguments, with the moment that all is asked about."""
+    args["at"] = AT.isoformat()
+    return "&".join(f"{name}={quote(str(value))}" for name, value in args.items())
+
+
+@pytest.mark.parametrize(("window", "limit"), [(3600, 5), (61, 1000), (7000, 40), (86_400, 1000)])
+async def test_top_pages_equal_a_count_by_hand_at_every_worker(
+    scene: Scene, window: int, limit: int
+) -> None:
+    seen = Counter(event["page_url"] for event in views(scene.events, window))
+    ranked = sorted(seen.items(), key=lambda one: (-one[1], one[0]))[:limit]
+    expected = [{"page": page, "views": count} for page, count in ranked]
+    for one in (*scene.workers, scene.collector):
+        path = f"/stats/top_pages?{query(window=window, limit=limit)}"
+        await wait_until(partial(scene.ask, path, one.url), {"window_s": window, "pages": expected})
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/stats/top_pages?limit=0", "bad_request"),
+        ("/stats/top_pages?limit=10000000", "bad_request"),
+        ("/stats/top_pages?limit=five", "bad_request"),
+        ("/stats/top_pages?limit=-1", "bad_request"),
+        ("/stats/top_pages?window=0", "bad_request"),
+        ("/stats/top_pages?window=31536000", "bad_request"),
+        ("/stats/top_pages?window=1.5", "bad_request"),
+        ("/stats/top_pages?at=2100-01-01T00:00:00Z", "bad_request"),
+        ("/stats/top_pages?at=noon", "invalid_timestamp"),
+        ("/stats/top_pages?at=2015-01-01T00:00:00Z", "outside_retention"),
+        ("/stats/bots?window=0", "bad_request"),
+        ("/stats/bots?window=31536000", "bad_request"),
+        ("/stats/bots?limit=0", "bad_request"),
+    ],
+)
+async def test_a_bad_question_is_told_what_is_wrong(scene: Scene, path: str, code: str) -> None:
+    assert await scene.bad(path) == (400, code)
+
+
+async def test_what_nobody_did_is_nothing(scene: Scene) -> None:
+    long_ago = quote((AT - timedelta(days=20)).isoformat())
+    assert await scene.ask(f"/stats/top_pages?window=60&at={long_ago}") == {
+        "window_s": 60,
+        "pages": [],
+    }

@@ -1,0 +1,65 @@
+"""Answers that cost something: made once for all who ask meanwhile, given again for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from time import monotonic
+from typing import Generic, TypeVar
+
+from app.errors import UnavailableError
+
+TIMES = 10  # as long as an answer took to make it may be given again: a tenth of the CPU at most
+AT_ONCE = 8  # questions that are being answered
+KEPT = 256  # answers
+
+T = TypeVar("T")
+
+
+class Reuse(Generic[T]):
+    """Answers by question. most_s: how old one may be, however long it took, seconds.
+
+    Who gives up waiting does not stop the making: the next who asks finds it done.
+    """
+
+    def __init__(self, most_s: float) -> None:
+        self._most_s = most_s
+        self._made: dict[Hashable, _Made[T]] = {}
+
+    async def get(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer to a question, made now or lately.
+
+        Raises UnavailableError where AT_ONCE other questions are being answered.
+        """
+        made = self._made.get(question)
+        if made is None or made.fresh_until < monotonic():
+            self._make_room()
+            made = self._made[question] = _Made(make, self._most_s)
+        return await asyncio.shield(made.task)
+
+    def _make_room(self) -> None:
+        if sum(not made.task.done() for made in self._made.values()) >= AT_ONCE:
+            raise UnavailableError(f"{AT_ONCE} other questions are being answered")
+        if len(self._made) >= KEPT:
+            now = monotonic()
+            self._made = {q: made for q, made in self._made.items() if made.fresh_until >= now}
+
+
+class _Made(Generic[T]):
+    """One answer, on its way or there; it fails for those who wait, and is made anew then."""
+
+    def __init__(self, make: Callable[[], Awaitable[T]], most_s: float) -> None:
+        self.fresh_until = float("inf")
+        self._most_s = most_s
+        self.task = asyncio.ensure_future(self._run(make))
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _run(self, make: Callable[[], Awaitable[T]]) -> T:
+        begun = monotonic()
+        took = 0.0
+        try:
+            answer = await make()
+            took = monotonic() - begun
+            return answer
+        finally:
+            self.fresh_until = monotonic() + min(TIMES * took, self._most_s) if took else 0
