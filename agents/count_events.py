@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import cache, partial
-from time import monotonic, time
+from time import time
 from typing import Any
 
 from app import metrics
 from app.batches import Judged, decode_batch
 from app.counters import Counters, Rows
+from app.flush_pace import FlushPace
 from app.rejects import reject_record
 from app.settings import Names, Settings
 from app.transport import Batch, kafka_producer
 from tables.partials import Partials
 
-BEHIND_BATCH = 4000  # records in one fetch: there is a backlog, larger flushes pay off
-BEHIND_FLUSH_S = 20.0
-BEHIND_PAUSE_S = 0.3  # without a batch for so long the backlog is done
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
 
 
@@ -34,19 +32,21 @@ def register(
         stream = stream.noack()
         async for event in stream.events():
             batch: Batch = event.value
-            pace.note(len(batch))
+            pace.note(batch[0].partition, batch.behind)
             await absorb(app, partials, counters, names.rejected, batch)
             message = event.message
             message.value = None  # it waits for the flush, its records need not
             partials.absorbed(batch[0].partition, batch.after, partial(message.ack, app.consumer))
             if partials.dirty_rows > FLUSH_ROWS:
                 await partials.flush()
+                pace.flushed()
             yield len(batch)
 
     @app.timer(interval=settings.flush_interval_s, name="flush_partials")
     async def flush_partials() -> None:
         if pace.due():
             await partials.flush()
+            pace.flushed()
 
 
 async def absorb(
@@ -70,27 +70,3 @@ async def absorb(
         sent = await kafka_producer(app).send(rejected_topic, value, key=key)
         partials.await_before_commit(partition, sent)
     metrics.events_counted.inc(len(judged.human.events))
-
-
-class FlushPace:
-    """When to flush: at every tick of the timer, or rarely while there is a backlog.
-
-    A row that changes ten times between two flushes is written, sent and merged once; and while
-    the newest events wait in Kafka, nobody misses the ones before them.
-    """
-
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._behind_at = self._flushed_at = -BEHIND_FLUSH_S
-
-    def note(self, records: int) -> None:
-        """Learn from the size of a fetch."""
-        self._behind_at = self._clock() if records >= BEHIND_BATCH else -BEHIND_FLUSH_S
-
-    def due(self) -> bool:
-        """Whether to flush now."""
-        now = self._clock()
-        if now - self._behind_at < BEHIND_PAUSE_S and now - self._flushed_at < BEHIND_FLUSH_S:
-            return False
-        self._flushed_at = now
-        return True

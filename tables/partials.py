@@ -25,6 +25,7 @@ Partial = tuple[int, Cells]
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
 LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
+ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
@@ -134,30 +135,53 @@ class Partials(BatchTable):
     async def flush(self) -> None:
         """Publish, store and log what changed since the last flush."""
         async with self._lock:  # a commit must not overtake a flush that is still sending
-            for partition in list(self._read_to):
-                await self._flush_partition(partition)
+            positions, self._read_to = self._read_to, {}
+            if not positions:
+                return
+            dirty = {partition: self._dirty.pop(partition, set()) for partition in positions}
+            done = [call for partition in positions for call in self._done.pop(partition, ())]
+            await self._flush_rows(dirty, positions)
+            for partition in positions:
+                for rider in self._riders:
+                    await rider.flush(partition)
+            for call in done:
+                call()
+            for partition in positions:
+                if len(self._cache[partition]) > CACHE_MAX:
+                    self._trim(partition)
 
     async def before_release(self) -> None:
         """Called by the transport before a revocation or a stop: finish what is begun."""
         await self.flush()
 
-    async def _flush_partition(self, partition: int) -> None:
-        """Flush in chunks, so that queries get their turn; then it may be committed."""
-        rows, cache = self._dirty.pop(partition, set()), self._cache[partition]
-        position, done = self._read_to.pop(partition), self._done.pop(partition, [])
-        keys = sorted(rows)
-        for begin in range(0, max(1, len(keys)), FLUSH_CHUNK):
-            changed = [(row, _encode(cache[row])) for row in keys[begin : begin + FLUSH_CHUNK]]
-            last = begin + FLUSH_CHUNK >= len(keys)
-            await self._publish(partition, changed, position if last else None)
-            await self.write(partition, changed)
+    async def _flush_rows(self, dirty: dict[int, set[bytes]], positions: dict[int, int]) -> None:
+        """Publish and write rows in chunks, so that queries get their turn.
+
+        Sorted over all source partitions: those of one row follow each other into `counts`, and
+        are merged and written there once. positions: to be published behind the rows.
+        """
+        keys: list[bytes] = []
+        for partition, rows in dirty.items():
+            source = SOURCE.pack(partition)
+            keys += sorted([row + source for row in rows])
             await asyncio.sleep(0)
-        for rider in self._riders:
-            await rider.flush(partition)
-        for call in done:
-            call()
-        if len(cache) > CACHE_MAX:
-            self._trim(partition)
+        keys.sort()  # cheap: it only merges
+        for begin in range(0, max(1, len(keys)), FLUSH_CHUNK):
+            chunk = keys[begin : begin + FLUSH_CHUNK]
+            changed: dict[int, list[tuple[bytes, bytes | None]]] = {p: [] for p in dirty}
+            published: list[tuple[bytes, bytes | None]] = []
+            for key in chunk:
+                partition = key[-2] << 8 | key[-1]
+                row = key[:-2]
+                value = _encode(self._cache[partition][row])
+                changed[partition].append((row, value))
+                published.append((key, value))
+            last = begin + FLUSH_CHUNK >= len(keys)
+            await self._publish(published, positions if last else {})
+            for partition, written in changed.items():
+                if written:
+                    await self.write(partition, written)
+            await asyncio.sleep(0)
 
     def _trim(self, partition: int) -> None:
         """Forget rows that are not waiting for a flush."""
@@ -165,23 +189,33 @@ class Partials(BatchTable):
         self._cache[partition] = {row: cache[row] for row in dirty}
 
     async def _publish(
-        self, partition: int, changed: Sequence[tuple[bytes, bytes | None]], position: int | None
+        self, rows: Sequence[tuple[bytes, bytes | None]], positions: dict[int, int]
     ) -> None:
-        """Send rows to the partitions of `counts` that own their keys; with the last, the mark."""
-        source, specs = SOURCE.pack(partition), self._counters.by_number
-        targets = self._counts_partitions
-        mark = [] if position is None else [(MARK, _encode((position, {0: position})))]
+        """Send rows to the partitions of `counts` that own their keys, then a mark to each.
+
+        rows: (row and source partition, value), those of one row together. positions: by source
+        partition.
+        """
+        specs, targets = self._counters.by_number, self._counts_partitions
         published: list[list[tuple[bytes, bytes | None]]] = [[] for _ in range(targets)]
-        for row, value in changed:
-            if row == LAYOUT:
-                continue
-            target = counts_partition(row_key(row, specs[row[0]]), targets)
-            published[target].append((row + source, value))
-        for target, rows in enumerate(published):
+        before, add = b"", published[0].append
+        for record in rows:
+            row = record[0][:-2]
+            if row != before:
+                if row == LAYOUT:
+                    continue
+                before = row
+                add = published[counts_partition(row_key(row, specs[row[0]]), targets)].append
+            add(record)
+        marks = [
+            (MARK + SOURCE.pack(source), _encode((position, {0: position})))
+            for source, position in positions.items()
+        ]
+        for target, found in enumerate(published):
             records = self.record_batches()
-            records.extend(rows)
-            records.extend((key + source, value) for key, value in mark)
-            await self.send(partition, self._counts_topic, target, records)
+            records.extend(found)
+            records.extend(marks)
+            await self.send(ALL_SOURCES, self._counts_topic, target, records)
 
     def _load(self, partition: int, rows: Rows) -> dict[bytes, Partial]:
         cache = self._cache[partition]
@@ -225,9 +259,9 @@ class Partials(BatchTable):
     async def _expire_rows(self, partition: int, rows: list[bytes]) -> None:
         for row in rows:
             self._cache[partition].pop(row, None)
-        deleted = [(row, None) for row in rows]
-        await self._publish(partition, deleted, None)
-        await self.write(partition, deleted)
+        source = SOURCE.pack(partition)
+        await self._publish([(row + source, None) for row in rows], {})
+        await self.write(partition, [(row, None) for row in rows])
 
 
 def _added(counted: Cells, cells: Cells) -> Cells:

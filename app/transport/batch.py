@@ -13,13 +13,15 @@ class Batch(list[Any]):
 
     before, after: the fetch position on either side; after may lie past deleted offsets and
     transaction markers that follow the last record. gate: the generation it was fetched in.
+    behind: offsets that Kafka was known to have behind it when it was taken; more may have come.
     """
 
-    __slots__ = ("after", "before", "gate")
+    __slots__ = ("after", "before", "behind", "gate")
 
     before: int
     after: int
     gate: int
+    behind: int
 
 
 class BatchRecord:

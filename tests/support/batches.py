@@ -41,7 +41,7 @@ def batch_of(
     )
     batch.before = offsets[0] if before is None else before
     batch.after = offsets[-1] + 1 if after is None else after
-    batch.gate = gate
+    batch.gate, batch.behind = gate, 0
     return batch
 
 

@@ -1,0 +1,48 @@
+"""When a table that is written behind is flushed (docs/decisions/flush-pace.md). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+BEHIND = 4000  # records that follow in a partition: there is a backlog, larger flushes pay off
+BEHIND_FLUSH_S = 20.0
+BEHIND_PAUSE_S = 2.0  # what is known to follow and does not come: rather flush than wait for it
+
+
+class FlushPace:
+    """Flush at every tick of the timer, or rarely while there is a backlog.
+
+    A row that changes ten times between two flushes is written, sent and merged once; and while
+    the newest events wait in Kafka, nobody misses the ones before them.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._behind: dict[int, float] = {}  # partition -> when a backlog was seen last
+        self._flushed_at: float | None = None
+
+    def note(self, partition: int, behind: int) -> None:
+        """Learn from a batch of a partition; behind: records known to follow it."""
+        now = self._clock()
+        if self._flushed_at is None:
+            self._flushed_at = now
+        if behind >= BEHIND:
+            self._behind[partition] = now
+        else:
+            self._behind.pop(partition, None)
+
+    def due(self) -> bool:
+        """Whether to flush now."""
+        if self._flushed_at is None:
+            return True
+        now = self._clock()
+        # No batch comes while a flush takes the worker.
+        quiet_since = max([self._flushed_at, *self._behind.values()])
+        if self._behind and now - quiet_since < BEHIND_PAUSE_S:
+            return now - self._flushed_at >= BEHIND_FLUSH_S
+        return True
+
+    def flushed(self) -> None:
+        """Learn that a flush has ended."""
+        self._flushed_at = self._clock()
