@@ -135,24 +135,27 @@ class Partials(BatchTable):
     async def flush(self) -> None:
         """Publish, store and log what changed since the last flush."""
         async with self._lock:  # a commit must not overtake a flush that is still sending
-            positions, self._read_to = self._read_to, {}
-            if not positions:
-                return
-            dirty = {partition: self._dirty.pop(partition, set()) for partition in positions}
-            done = [call for partition in positions for call in self._done.pop(partition, ())]
-            await self._flush_rows(dirty, positions)
-            for partition in positions:
-                for rider in self._riders:
-                    await rider.flush(partition)
-            for call in done:
-                call()
-            for partition in positions:
-                if len(self._cache[partition]) > CACHE_MAX:
-                    self._trim(partition)
+            if self._read_to:
+                await self._flush_all()
 
     async def before_release(self) -> None:
         """Called by the transport before a revocation or a stop: finish what is begun."""
         await self.flush()
+
+    async def _flush_all(self) -> None:
+        """Flush all source partitions together; then they may be committed."""
+        positions, self._read_to = self._read_to, {}
+        dirty = {partition: self._dirty.pop(partition, set()) for partition in positions}
+        done = [call for partition in positions for call in self._done.pop(partition, ())]
+        await self._flush_rows(dirty, positions)
+        for partition in positions:
+            for rider in self._riders:
+                await rider.flush(partition)
+        for call in done:
+            call()
+        for partition in positions:
+            if len(self._cache[partition]) > CACHE_MAX:
+                self._trim(partition)
 
     async def _flush_rows(self, dirty: dict[int, set[bytes]], positions: dict[int, int]) -> None:
         """Publish and write rows in chunks, so that queries get their turn.

@@ -99,22 +99,22 @@ class Dying:
         if self._fate.where == "totals":
             merge = Totals.merge
 
-            async def last_merge(table: Any, partition: int, *args: Any) -> None:
-                await self._flush(table, partition, merge(table, partition, *args))
+            async def last_merge(table: Any, *args: Any) -> None:
+                await self._flush(table, merge(table, *args))
 
             replace(Totals, "merge", last_merge)
             return
-        flush = Partials._flush_partition
+        flush = Partials._flush_all
 
-        async def last_flush(table: Any, partition: int) -> None:
-            if table._dirty.get(partition):
-                await self._flush(table, partition, flush(table, partition))
+        async def last_flush(table: Any) -> None:
+            if table.dirty_rows:
+                await self._flush(table, flush(table))
             else:
-                await flush(table, partition)
+                await flush(table)
 
-        replace(Partials, "_flush_partition", last_flush)
+        replace(Partials, "_flush_all", last_flush)
 
-    async def _flush(self, table: Any, partition: int, flush: Any) -> None:
+    async def _flush(self, table: Any, flush: Any) -> None:
         if self._table is not None or not self._due():
             await flush
             return
@@ -123,7 +123,8 @@ class Dying:
         if self._fate.lingers:
             asyncio.get_running_loop().call_later(LINGER_S, die)
         else:
-            await asyncio.gather(*(sent for sent, _, _ in table._pending[partition]))
+            pending = [sent for sends in table._pending.values() for sent, _, _ in sends]
+            await asyncio.gather(*pending)
             die()
 
     def _filter_writes(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 
 from app.counters import Counters
 from app.settings import Settings
@@ -39,6 +40,16 @@ class SentRecords:
         for _, partition, _, sent in self.batches:
             if not sent.done():
                 sent.set_result(SimpleNamespace(offset=first_offset, partition=partition))
+
+    def keys(self, topic: str, partition: int) -> list[bytes]:
+        """Return the keys sent to a partition, in order."""
+        found: list[bytes] = []
+        for to, at, builder, _ in self.batches:
+            if (to, at) == (topic, partition):
+                records = MemoryRecords(bytes(builder._build()))
+                while (batch := records.next_batch()) is not None:
+                    found.extend(record.key for record in batch)
+        return found
 
     def topics(self) -> list[str]:
         return [topic for topic, *_ in self.batches]

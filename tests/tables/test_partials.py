@@ -15,7 +15,7 @@ from app.errors import SettingsError
 from app.event import Event
 from app.settings import Settings
 from tables.counters import declare
-from tables.partials import LAYOUT, Partials
+from tables.partials import LAYOUT, MARK, Partials
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
 
@@ -23,7 +23,9 @@ NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
 URLS = ["/a", "/b", "/a", "/c", "/a", "/b"]
 
 
-def absorb(partials: Partials, counters: Counters, first: int, end: int) -> None:
+def absorb(
+    partials: Partials, counters: Counters, first: int, end: int, partition: int = 0
+) -> None:
     """Absorb the events at the offsets [first, end); the url of each follows from its offset."""
 
     def fold_after(offset: int) -> Rows:
@@ -33,8 +35,8 @@ def absorb(partials: Partials, counters: Counters, first: int, end: int) -> None
         ]
         return counters.fold(judged(events), NOW.timestamp())
 
-    partials.absorb(0, fold_after(-1), first, end - 1, fold_after)
-    partials.absorbed(0, end, lambda: None)
+    partials.absorb(partition, fold_after(-1), first, end - 1, fold_after)
+    partials.absorbed(partition, end, lambda: None)
 
 
 def counted(partials: Partials, counters: Counters) -> dict[str, int]:
@@ -129,6 +131,22 @@ async def test_each_flush_marks_every_partition_of_counts(
     await partials.flush()
     targets = [partition for topic, partition, *_ in sent.batches if topic == "counts"]
     assert sorted(targets) == [0, 1, 2, 3]
+
+
+async def test_source_partitions_of_a_row_follow_each_other_into_counts(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    for partition in (2, 0, 3):
+        absorb(partials, counters, 0, 10, partition)
+    await partials.flush()
+    for target in range(4):
+        keys = sent.keys("counts", target)
+        rows = [key[:-2] for key in keys]
+        for row in set(rows):
+            places = [at for at, found in enumerate(rows) if found == row]
+            assert places == list(range(places[0], places[0] + 3)), "written three times otherwise"
+        assert rows[-3:] == [MARK] * 3, "complete up to there, but only now"
 
 
 def message(partition: int, offset: int, records: list[Any]) -> Any:

@@ -17,7 +17,7 @@ class ScriptedFetcher:
     _closed = False
 
     def __init__(self, position: int, script: list[tuple[list[Any], int]]) -> None:
-        self.state = SimpleNamespace(_position=position)
+        self.state = SimpleNamespace(_position=position, lso=100, highwater=200)
         self._script = script
         assignment = SimpleNamespace(state_value=lambda _tp: self.state)
         self._subscriptions = SimpleNamespace(
@@ -58,6 +58,7 @@ async def test_records_come_with_the_positions_around_them() -> None:
     batch = (await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"}))[SOURCE]
     assert (len(markers), markers.before, markers.after) == (0, 5, 9)
     assert (len(batch), batch.before, batch.after) == (2, 9, 15)
+    assert (markers.behind, batch.behind) == (91, 85), "up to what a transaction holds back"
 
 
 async def test_a_fetch_for_a_closed_gate_takes_nothing() -> None:
