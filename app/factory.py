@@ -25,6 +25,7 @@ import web.forward
 import web.health
 import web.queries
 import web.report
+import web.stats_pages
 import web.stats_ranked
 import web.stats_rates
 import web.topics
@@ -200,6 +201,7 @@ def _count(settings: Settings) -> faust.App:
     queries = Queries(app, owned)
     web.report.register(queries, totals, counters)
     web.counts.register(queries, totals, counters)
+    web.stats_pages.register(queries, totals, owned, counters)
     web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
     web.queries.register(app, queries)
     return app

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from app.stats_window import Run
 SLOT_MASK = 0xFF  # of a cell: the windows of its row; what is above tells source partitions apart
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]
+KeyT = TypeVar("KeyT", str, bytes)
 Slots = np.ndarray[Any, np.dtype[np.uint8]]
 Sums = np.ndarray[Any, np.dtype[np.float64]]  # whole numbers, exact up to 2^53
 
@@ -152,7 +153,7 @@ def _join(columns: Sequence[Columns]) -> Columns:
     return Columns(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def top(keys: Sequence[bytes], sums: Sums, limit: int) -> list[tuple[bytes, int]]:
+def top(keys: Sequence[KeyT], sums: Sums, limit: int) -> list[tuple[KeyT, int]]:
     """Return the limit keys of the largest sums above 0, the largest first, ties by key."""
     live = np.flatnonzero(sums > 0)
     if len(live) > limit:

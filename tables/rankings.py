@@ -8,8 +8,7 @@ merged, and is forgotten a minute after the last question (docs/decisions/rankin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from time import monotonic
 
 import numpy as np
@@ -19,11 +18,11 @@ from app.errors import RecoveringError
 from app.ranking import Block, Names, Sums, longer, slices, top
 from app.stats_window import Level, Run
 from tables.totals import Totals
+from tables.turns import in_turns
 
 IDLE_S = 60.0
 CELLS_MAX = 16_000_000  # of all blocks, 13 bytes each; more is read again for each question
 NAMES_SPARE = 100_000  # keys of a partition that no block may have left
-TURN_ROWS = 2048  # then others have their turn: some 4 ms
 
 _HEAD_SIZE = 5  # of a row: counter, row start
 _KEY_AT = 7  # behind the key's length; the label is empty
@@ -52,9 +51,8 @@ class Rankings:
         async with self._one_at_a_time:
             for partition in partitions:
                 names, sums = await self._sums(partition, runs)
-                found += top(names.keys, sums, limit)
+                found += await asyncio.to_thread(top, names.keys, sums, limit)  # ties: 10 ms
                 total += int(sums.sum())
-                await asyncio.sleep(0)
         return found, total
 
     # -- what the totals tell ---------------------------------------------------------------
@@ -99,31 +97,23 @@ class Rankings:
     async def _block(self, partition: int, part: _Part, head: bytes, *, detail: bool) -> _Kept:
         """Return a block that knows all that is merged."""
         kept = part.blocks.get(head)
-        if kept is None or (detail and not kept.block.detail):
-            kept = part.blocks[head] = _Kept(Block(detail=detail))  # notes from here on
-            try:
-                await self._read(partition, part, head, kept.block)
-            except BaseException:  # what is there in part must not be taken for all
-                part.blocks.pop(head, None)
-                raise
-        number = part.names.number
-        changed, kept.changed = kept.changed, {}
-        for some in _chunks(changed.items()):
-            kept.block.replace({number(row[_KEY_AT:]): cells for row, cells in some})
-            await self._turn(partition, part)
+        try:
+            if kept is None or (detail and not kept.block.detail):
+                kept = part.blocks[head] = _Kept(Block(detail=detail))  # notes from here on
+                rows = self._totals.scan(partition, head)
+                async for some in in_turns(rows, lambda: self._check(partition, part)):
+                    kept.block.add(part.numbered(some))
+            if changed := kept.take_changed():
+                async for some in in_turns(changed, lambda: self._check(partition, part)):
+                    kept.block.replace(part.numbered(some))
+        except BaseException:  # what is there in part must not be taken for all
+            part.blocks.pop(head, None)
+            raise
         kept.used = monotonic()
         return kept
 
-    async def _read(self, partition: int, part: _Part, head: bytes, block: Block) -> None:
-        number = part.names.number
-        await self._turn(partition, part)
-        for some in _chunks(self._totals.scan(partition, head)):
-            block.add({number(row[_KEY_AT:]): cells for row, cells in some})
-            await self._turn(partition, part)
-
-    async def _turn(self, partition: int, part: _Part) -> None:
-        """Let others run; raise RecoveringError where the partition moved meanwhile."""
-        await asyncio.sleep(0)
+    def _check(self, partition: int, part: _Part) -> None:
+        """Raise RecoveringError where the partition moved meanwhile."""
         if self._parts.get(partition) is not part:
             raise RecoveringError("partitions moved to another worker")
 
@@ -144,12 +134,6 @@ class Rankings:
             size -= len(part.blocks.pop(head).block)
 
 
-def _chunks(rows: Iterable[tuple[bytes, Cells]]) -> Iterator[list[tuple[bytes, Cells]]]:
-    left = iter(rows)
-    while some := list(islice(left, TURN_ROWS)):
-        yield some
-
-
 class _Kept:
     """A block, and the rows of it that were merged since it was last brought up to date."""
 
@@ -158,6 +142,11 @@ class _Kept:
         self.changed: dict[bytes, Cells] = {}
         self.used = monotonic()
 
+    def take_changed(self) -> list[tuple[bytes, Cells]]:
+        """Return the rows that were merged, once."""
+        changed, self.changed = self.changed, {}
+        return list(changed.items())
+
 
 class _Part:
     """What is kept of a partition."""
@@ -165,6 +154,11 @@ class _Part:
     def __init__(self) -> None:
         self.names = Names()
         self.blocks: dict[bytes, _Kept] = {}
+
+    def numbered(self, rows: Iterable[tuple[bytes, Cells]]) -> dict[int, Cells]:
+        """Return the cells of rows by the number of their keys."""
+        number = self.names.number
+        return {number(row[_KEY_AT:]): cells for row, cells in rows}
 
     def drop_idle(self, now: float) -> None:
         """Drop the blocks that were not asked for lately."""

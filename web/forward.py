@@ -23,6 +23,7 @@ QUERIES = {
     "/counters": "get",
     "/stats/top_pages": "get",
     "/stats/bots": "get",
+    "/stats/page_views": "get",
 }
 UNAVAILABLE = 503
 LAST_FOR_S = 2.0  # a worker that did not answer is asked last for so long

@@ -23,6 +23,7 @@ LOCAL_TIMEOUT_S = 1.8  # less than OWNER_TIMEOUT, so that the asking worker hear
 
 AskT = TypeVar("AskT")
 PartT = TypeVar("PartT")
+T = TypeVar("T")
 
 
 class GatheredQuery(Generic[AskT, PartT]):
@@ -42,6 +43,32 @@ class GatheredQuery(Generic[AskT, PartT]):
     def merge(self, ask: AskT, parts: list[PartT]) -> object:
         """Return the answer as JSON; the parts together cover all partitions once."""
         raise NotImplementedError
+
+
+class Undisturbed:
+    """Reading of partitions that are ours from begin to end, or RecoveringError."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+        self._generation = ownership.generation
+
+    def check(self) -> None:
+        """Raise RecoveringError once partitions began to move."""
+        if self._ownership.generation != self._generation:
+            raise RecoveringError("partitions are moving to another worker")
+
+    async def wait(self, reading: Awaitable[T]) -> T:
+        """Return what is read; raise RecoveringError also where it takes too long."""
+        try:
+            async with asyncio.timeout(LOCAL_TIMEOUT_S):
+                found = await reading
+        except TimeoutError as exc:
+            raise RecoveringError(f"no answer within {LOCAL_TIMEOUT_S} s") from exc
+        except Exception:
+            self.check()  # a table that was closed under us
+            raise
+        self.check()
+        return found
 
 
 class Gathering:
@@ -78,21 +105,10 @@ class Gathering:
         self, kind: GatheredQuery[Any, Any], ask: object, partitions: list[int]
     ) -> Any:
         """Return local() of partitions that were ours from begin to end."""
-        generation = self._ownership.generation
+        undisturbed = Undisturbed(self._ownership)
         if not set(partitions) <= set(self._ownership.partitions()):
             raise RecoveringError("partitions are moving to another worker")
-        try:
-            async with asyncio.timeout(LOCAL_TIMEOUT_S):
-                part = await kind.local(ask, partitions)
-        except TimeoutError as exc:
-            raise RecoveringError(f"no answer within {LOCAL_TIMEOUT_S} s") from exc
-        except Exception as exc:
-            if self._ownership.generation == generation:
-                raise
-            raise RecoveringError("partitions moved to another worker") from exc  # closed under us
-        if self._ownership.generation != generation:
-            raise RecoveringError("partitions moved to another worker")
-        return part
+        return await undisturbed.wait(kind.local(ask, partitions))
 
     async def _part_answer(self, kind: GatheredQuery[Any, Any], query: Query) -> Answer:
         """Answer another worker."""

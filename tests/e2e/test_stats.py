@@ -54,7 +54,10 @@ class Scene:
 
 def analytics(rng: random.Random) -> list[Event]:
     """Return events of the last two hours: forty users, a few pages."""
-    pages = [f"/products/{name}" for name in ("electronics", "books", "toys", "garden", "food")]
+    pages = [
+        f"https://shop.example/products/{name}"
+        for name in ("electronics", "books", "toys", "garden", "food")
+    ]
     events = []
     for number in range(SENT):
         user = f"usr_{rng.randrange(40)}"
@@ -63,7 +66,9 @@ def analytics(rng: random.Random) -> list[Event]:
             "timestamp": at.isoformat(),
             "user_id": user,
             "event_type": "page_view" if rng.random() < 0.8 else "add_to_cart",
-            "page_url": rng.choice(pages) if rng.random() < 0.5 else f"/p/{rng.randrange(200)}é",
+            "page_url": rng.choice([*pages, "shop.example"])
+            if rng.random() < 0.5
+            else f"/p/{number % 200}é",
             "session_id": f"{user}-{rng.randrange(3)}",
         }
         events.append(event)
@@ -122,8 +127,8 @@ def views(events: list[Event], window_s: int) -> list[Event]:
 
 def query(**args: object) -> str:
     """Return arguments, with the moment that all is asked about."""
-    args["at"] = AT.isoformat()
-    return "&".join(f"{name}={quote(str(value))}" for name, value in args.items())
+    given = {"at": AT.isoformat()} | args
+    return "&".join(f"{name}={quote(str(value))}" for name, value in given.items())
 
 
 @pytest.mark.parametrize(("window", "limit"), [(3600, 5), (61, 1000), (7000, 40), (86_400, 1000)])
@@ -136,6 +141,28 @@ async def test_top_pages_equal_a_count_by_hand_at_every_worker(
     for one in (*scene.workers, scene.collector):
         path = f"/stats/top_pages?{query(window=window, limit=limit)}"
         await wait_until(partial(scene.ask, path, one.url), {"window_s": window, "pages": expected})
+
+
+@pytest.mark.parametrize("website", ["shop.example", "", "nobody.example"])
+@pytest.mark.parametrize(("hours_ago", "limit"), [(0, 1000), (1, 3)])
+async def test_page_views_equal_a_count_by_hand(
+    scene: Scene, website: str, hours_ago: int, limit: int
+) -> None:
+    at = AT - timedelta(hours=hours_ago)
+    end = at.replace(minute=0, second=0) + timedelta(hours=1)
+    seen: Counter[str] = Counter()
+    for event in views(scene.events, 86_400):
+        host, _, path = event["page_url"].removeprefix("https://").partition("/")
+        if datetime.fromisoformat(event["timestamp"]) < end and host == website:
+            seen[path.rpartition("/")[2] or "root"] += 1
+    ranked = sorted(seen.items(), key=lambda one: (-one[1], one[0]))[:limit]
+    path = f"/stats/page_views?{query(website=website, limit=limit, at=at.isoformat())}"
+    for one in (*scene.workers, scene.collector):
+        assert await scene.ask(path, one.url) == {
+            "website": website,
+            "views": seen.total(),
+            "pages": [{"page": page, "views": count} for page, count in ranked],
+        }
 
 
 @pytest.mark.parametrize(
@@ -154,6 +181,10 @@ async def test_top_pages_equal_a_count_by_hand_at_every_worker(
         ("/stats/bots?window=0", "bad_request"),
         ("/stats/bots?window=31536000", "bad_request"),
         ("/stats/bots?limit=0", "bad_request"),
+        ("/stats/page_views", "bad_request"),
+        ("/stats/page_views?website=a&limit=0", "bad_request"),
+        ("/stats/page_views?website=a&limit=1001", "bad_request"),
+        ("/stats/page_views?website=a&at=2100-01-01T00:00:00Z", "bad_request"),
     ],
 )
 async def test_a_bad_question_is_told_what_is_wrong(scene: Scene, path: str, code: str) -> None:

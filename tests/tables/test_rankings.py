@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 import tables.rankings
+import tables.turns
 from app.counters import Counters
 from app.errors import RecoveringError
 from app.ranking import rank_of
@@ -88,7 +89,7 @@ def some_views(dice: random.Random, count: int, back_s: int) -> Views:
 async def test_any_window_is_ranked_as_by_hand_while_views_go_on(
     scene: Scene, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables.rankings, "TURN_ROWS", 7)
+    monkeypatch.setattr(tables.turns, "TURN_ROWS", 7)
     dice = random.Random(seed)
     sizes = [1, 59, 60, 300, 3600, 7200, 86_400, 10 * 86_400]
     for _ in range(25):
@@ -101,7 +102,7 @@ async def test_any_window_is_ranked_as_by_hand_while_views_go_on(
 async def test_views_that_are_merged_while_a_block_is_read_are_not_lost(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables.rankings, "TURN_ROWS", 3)
+    monkeypatch.setattr(tables.turns, "TURN_ROWS", 3)
     dice, window = random.Random(1), Window(NOW, 3600)
     await scene.view(some_views(dice, 200, 3000))
     asking = asyncio.create_task(scene.top(window, 5))
@@ -138,7 +139,7 @@ async def test_what_nobody_asks_for_is_forgotten(
 async def test_a_partition_that_moves_meanwhile_is_not_read_in_part(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables.rankings, "TURN_ROWS", 3)
+    monkeypatch.setattr(tables.turns, "TURN_ROWS", 3)
     await scene.view(some_views(random.Random(1), 200, 3000))
     asking = asyncio.create_task(scene.top(Window(NOW, 3600), 5))
     for _ in range(10):
