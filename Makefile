@@ -6,14 +6,16 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PACKAGING := setup.cfg pyproject.toml constraints.txt
+PAGES := web/pages
+CHARTS := $(PAGES)/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint clean
+.PHONY: help run test soak bench lint charts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
 
-run: $(VENV)/installed ## install, start everything on this machine, stop it with Ctrl-C
+run: $(VENV)/installed $(CHARTS)/installed ## install, start everything on this machine, stop it with Ctrl-C
 	@exec $(BIN)/event-counter run
 
 test: lint ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
@@ -26,13 +28,18 @@ soak: $(VENV)/installed-test ## the kill tests ten times in a row
 bench: $(VENV)/installed-test $(VENV)/peers/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
-lint: $(VENV)/installed-test ## ruff and mypy
+lint: $(VENV)/installed-test $(CHARTS)/installed-test ## ruff, mypy, and the types of the pages
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/mypy
+	@if command -v node >/dev/null; then $(CHARTS)/.bin/tsc -p $(PAGES); \
+		else echo "no node: the types of the pages are not checked"; fi
+
+charts: $(VENV)/installed ## install the chart library of the pages (run and test do it, too)
+	@$(BIN)/python -m web.pages.install && touch $(CHARTS)/installed
 
 clean: ## remove what was installed and measured; keeps .data
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
+	rm -rf $(VENV) $(CHARTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: $(PACKAGING) | $(VENV)/bin/python
@@ -44,6 +51,14 @@ $(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/installed
+
+# Without a network the pages go without charts; the next start tries again.
+$(CHARTS)/installed: $(PAGES)/package-lock.json | $(VENV)/installed
+	@if $(BIN)/python -m web.pages.install; then touch $@; fi
+
+$(CHARTS)/installed-test: $(PAGES)/package-lock.json | $(VENV)/installed-test
+	@$(BIN)/python -m web.pages.install --test
+	@touch $@ $(CHARTS)/installed
 
 $(VENV)/peers/installed: bench/peers.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(VENV)/peers

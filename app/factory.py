@@ -23,6 +23,7 @@ import web.collect
 import web.counts
 import web.forward
 import web.health
+import web.pages.register
 import web.queries
 import web.report
 import web.stats_pages
@@ -255,8 +256,10 @@ def _collect(settings: Settings) -> faust.App:
     names = Names(settings.namespace)
     app = _faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
     app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
-    collector, sampler = Collector(settings), RateSampler(settings)
+    collector, rates = Collector(settings), RateSampler(settings)
     ends = web.topics.register(app, settings)
+    workers = web.forward.register(app, settings)
+    pages = web.pages.register.register(app, settings, workers, ends, rates)
 
     @app.service
     class Collecting(Service):
@@ -264,18 +267,19 @@ def _collect(settings: Settings) -> faust.App:
 
         async def on_start(self) -> None:
             await collector.start()
-            sampler.start()
+            rates.start()
+            pages.start()
             _tune_collection()
 
         async def on_stop(self) -> None:
+            await pages.stop()
             await collector.stop()
-            await sampler.stop()
+            await rates.stop()
             await ends.close()
 
     web.health.register(app, collector.check_ready)
     web.collect.register(app, collector, settings)
-    web.forward.register(app, settings)
-    web.stats_rates.register(app, sampler)
+    web.stats_rates.register(app, rates)
     return app
 
 

@@ -126,8 +126,8 @@ class _Line:
         return [None] * len(queries)
 
 
-def register(app: Any, settings: Settings) -> None:
-    """Add the queries to the app of a collector."""
+def register(app: Any, settings: Settings) -> CountWorkers:
+    """Add the queries to the app of a collector; return who is asked."""
     workers = CountWorkers([url for url in settings.count_urls.split(",") if url])
     app.web.web_app.on_cleanup.append(workers.close)
 
@@ -137,3 +137,4 @@ def register(app: Any, settings: Settings) -> None:
 
     for path, method in QUERIES.items():
         page(app, path)(type("PassedOn", (ApiView,), {method: ask, "__doc__": "Passed on."}))
+    return workers

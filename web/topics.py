@@ -29,19 +29,29 @@ def register(app: Any, settings: Settings) -> TopicEnds:
         """GET ?limit=50 -> {"rejected": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
-            records = await ends.newest(names.rejected, limit_of(request))
-            found = [{**body, "rejected_at": _utc(r.timestamp)} for r, body in bodies(records)]
-            return json_response({"rejected": found})
+            return json_response(await rejected(ends, names, limit_of(request)))
 
     @page(app, "/alerts")
     class Alerts(ApiView):
         """GET ?limit=50 -> {"alerts": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
-            records = await ends.newest(names.alerts, limit_of(request))
-            return json_response({"alerts": [body for _, body in bodies(records)]})
+            return json_response(await alerts(ends, names, limit_of(request)))
 
     return ends
+
+
+async def rejected(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
+    """Return the answer of /rejected; raise UnavailableError."""
+    records = await ends.newest(names.rejected, limit)
+    found = [{**body, "rejected_at": _utc(r.timestamp)} for r, body in bodies(records)]
+    return {"rejected": found}
+
+
+async def alerts(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
+    """Return the answer of /alerts; raise UnavailableError."""
+    records = await ends.newest(names.alerts, limit)
+    return {"alerts": [body for _, body in bodies(records)]}
 
 
 def limit_of(request: Request) -> int:

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.docs.readme import ROOT
 
@@ -92,3 +93,15 @@ for name in {modules!r}:
         env={"PYTHONPATH": str(ROOT), "EVENT_COUNTER_NONSENSE": "1"},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_of_the_pages_fits_a_sitting_too() -> None:
+    found = [path for path in (ROOT / "web/pages/static").iterdir() if path.suffix != ".svg"]
+    assert found
+    too_long = {path.name: lines for path in found if (lines := length(path)) >= FILE_LINES}
+    assert too_long == {}
+
+
+def length(path: Path) -> int:
+    """Return the number of lines of a text."""
+    return len(path.read_text("utf-8").splitlines())

@@ -12,9 +12,11 @@ import pytest
 import web.collect
 import web.forward
 import web.health
+import web.pages.register
 import web.topics
 from app.collector import Collector
 from app.errors import KafkaUnavailableError
+from app.rates import RateSampler
 from app.settings import Names, Settings
 from tests.support.http import Http
 from tests.support.waiting import wait_until
@@ -40,10 +42,14 @@ async def serve() -> AsyncIterator[Serve]:
             collector = Collector(settings)
             web.health.register(app, collector.check_ready)
             web.collect.register(app, collector, settings)
-            web.forward.register(app, settings)
-            stack.push_async_callback(web.topics.register(app, settings).close)
+            workers = web.forward.register(app, settings)
+            ends = web.topics.register(app, settings)
+            stack.push_async_callback(ends.close)
+            pages = web.pages.register.register(app, settings, workers, ends, RateSampler(settings))
             await collector.start()
             stack.push_async_callback(collector.stop)
+            pages.start()
+            stack.push_async_callback(pages.stop)
             await app.web.start()
             stack.push_async_callback(app.web.stop)
             session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -32,7 +32,7 @@ async def test_an_unknown_path_is_not_found(http: Http, path: str) -> None:
 @pytest.mark.parametrize(
     ("call", "path", "allowed"),
     [
-        ("GET", "/", "POST"),
+        ("PUT", "/", "GET,HEAD,POST"),
         ("POST", "/event_generate/", "PUT"),
         ("DELETE", "/events", "POST"),
         ("GET", "/track/", "POST"),

@@ -1,0 +1,1 @@
+"""The pages: dashboard and generator, what they are made of, and what they are fed with."""

@@ -1,0 +1,55 @@
+"""Puts the pages into the app of a collector: files, stream, and what feeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import web.pages.views
+import web.stream
+from app.errors import UnavailableError
+from app.feed import Feed
+from app.rates import RateSampler
+from app.settings import Names, Settings
+from app.topic_ends import TopicEnds
+from web.forward import CountWorkers
+from web.pages.sampler import Panel, Sampler
+from web.queries import Answer, Query
+from web.topics import alerts, rejected
+
+# Panel: path of the call that answers for it, s between two questions.
+QUERIES = {
+    "totals": ("/counts/events_by_type", 1.0),
+    "active_users": ("/stats/active_users?window=300", 1.0),
+    "top_pages": ("/stats/top_pages?limit=5&window=3600", 2.0),
+    "bots": ("/stats/bots?window=3600", 2.0),
+}
+NEWEST = 20  # alerts and rejected events on the dashboard
+
+
+def register(
+    app: Any, settings: Settings, workers: CountWorkers, ends: TopicEnds, rates: RateSampler
+) -> Sampler:
+    """Add the pages; return what has to be started and stopped with the app."""
+    feed, names = Feed(), Names(settings.namespace)
+
+    def asking(path: str) -> Callable[[], Awaitable[Answer]]:
+        return lambda: workers.ask(Query("GET", path))
+
+    async def newest_alerts() -> Answer:
+        return Answer.json(await alerts(ends, names, NEWEST))
+
+    async def newest_rejected() -> Answer:
+        return Answer.json(await rejected(ends, names, NEWEST))
+
+    def point() -> Mapping[str, object]:
+        try:
+            return rates.current().as_dict()
+        except UnavailableError:
+            return {}
+
+    panels = [Panel(name, asking(path), every_s) for name, (path, every_s) in QUERIES.items()]
+    panels += [Panel("alerts", newest_alerts), Panel("rejected", newest_rejected)]
+    web.pages.views.register(app)
+    web.stream.register(app, feed)
+    return Sampler(feed, point, *panels)

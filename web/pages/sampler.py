@@ -1,0 +1,94 @@
+"""Asks once a second for what the pages show, once for all of them, and publishes it.
+
+Each panel is asked for by a loop of its own through the same functions as its HTTP call, so that
+a slow answer holds up nothing else. Nobody is asked while no page is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from app.errors import CounterError
+from app.feed import Feed
+from web.queries import Answer
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+REST_AFTER_S = 60.0  # without a follower
+BREATH_S = 0.1  # between two questions, however slow the answers are
+
+Point = Callable[[], Mapping[str, object]]
+
+
+class Panel(NamedTuple):
+    """What a panel shows; every_s: between two questions."""
+
+    name: str
+    ask: Callable[[], Awaitable[Answer]]
+    every_s: float = 1.0
+
+
+class Sampler:
+    """Runs from start() to stop(); what it finds goes into the feed."""
+
+    def __init__(self, feed: Feed, point: Point, *panels: Panel) -> None:
+        """point: the figures of this second, without "at"."""
+        self._feed, self._point, self._panels = feed, point, panels
+        self._known: dict[str, bytes] = {}
+        self._changed: dict[str, bytes] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        loops = [self._tick(), *(self._keep(panel) for panel in self._panels)]
+        self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
+
+    async def stop(self) -> None:
+        """End it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        last_needed = float("-inf")
+        while True:
+            now = time.time()
+            await asyncio.sleep(TICK_S - now % TICK_S)
+            if self._feed.followers:
+                last_needed = time.monotonic()
+            elif time.monotonic() - last_needed > REST_AFTER_S:
+                self._feed.wanted.clear()
+            point = {"at": time.time_ns() // 1_000_000, **self._point()}
+            changed, self._changed = self._changed, {}
+            self._feed.publish(point, changed)
+
+    async def _keep(self, panel: Panel) -> None:
+        while True:
+            await self._feed.wanted.wait()
+            begun = time.monotonic()
+            self._note(panel.name, await _answer(panel))
+            await asyncio.sleep(max(BREATH_S, panel.every_s - (time.monotonic() - begun)))
+
+    def _note(self, name: str, answer: Answer) -> None:
+        body = b'{"name":"%b","status":%d,"body":%b}' % (
+            name.encode(),
+            answer.status,
+            answer.body,
+        )
+        if body != self._known.get(name):
+            self._known[name] = self._changed[name] = body
+
+
+async def _answer(panel: Panel) -> Answer:
+    try:
+        return await panel.ask()
+    except CounterError as exc:
+        return Answer.error(exc)
+    except Exception:
+        log.exception("panel %s failed", panel.name)
+        return Answer.error(CounterError(f"panel {panel.name} failed"))

@@ -1,0 +1,172 @@
+// The panels that wait for a question: a url, a user, a month. They ask by themselves, again and
+// again, while the page is seen.
+
+import { byId, el, fillRows, setText, typed } from "./dom.js";
+import { bothZones, count, moment } from "./format.js";
+import { ask } from "./net.js";
+import { Panel } from "./panel.js";
+import { changes } from "./theme.js";
+import { showDay } from "./day.js";
+
+const utcDay = () => new Date().toISOString().slice(0, 10);
+
+/** Asks again and again; a new question makes an answer to the one before it void. */
+class Asker {
+  #question = 0;
+  #busy = false;
+
+  /**
+   * @param {() => Promise<() => void>} put asks once; what it returns shows the answer
+   * @param {number} every ms
+   */
+  constructor(put, every) {
+    this.put = put;
+    setInterval(() => {
+      if (this.#question && !this.#busy && !document.hidden) this.#once();
+    }, every);
+  }
+
+  again() {
+    this.#question += 1;
+    return this.#once();
+  }
+
+  async #once() {
+    const question = this.#question;
+    this.#busy = true;
+    const show = await this.put();
+    if (question === this.#question) {
+      this.#busy = false;
+      show();
+    }
+  }
+}
+
+export function askedPanels() {
+  urlPanel();
+  sessionsPanel();
+  adsPanel();
+}
+
+function urlPanel() {
+  const text = typed("url-text", HTMLInputElement);
+  const date = typed("url-date", HTMLInputElement);
+  const panel = new Panel("url", showUrl, "Type a url, or pick one of the top pages.");
+  let url = "";
+  date.value = utcDay();
+  const asker = new Asker(async () => {
+    const day = date.value || utcDay();
+    const [track, report] = await Promise.all([
+      ask("/event_track/", { url }),
+      ask("/event_report/", { url, date: day }),
+    ]);
+    const failed = [track, report].find(({ status }) => status !== 200);
+    return () => panel.take(failed ?? { status: 200, body: { track: track.body, report: report.body } });
+  }, 2000);
+  byId("url-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    url = text.value;
+    panel.loading();
+    asker.again();
+  });
+  const turn = (/** @type {number} */ days) => {
+    const day = new Date(`${date.value || utcDay()}T00:00:00Z`);
+    day.setUTCDate(day.getUTCDate() + days);
+    date.value = day.toISOString().slice(0, 10);
+    if (url) asker.again();
+  };
+  date.addEventListener("change", () => url && asker.again());
+  byId("day-before").addEventListener("click", () => turn(-1));
+  byId("day-after").addEventListener("click", () => turn(1));
+}
+
+/** @param {{track: any, report: any}} body */
+function showUrl({ track, report }) {
+  const counts = byId("url-counts");
+  /** @type {{type: string, count: number}[]} */
+  const events = track.events;
+  if (counts.childElementCount !== events.length) {
+    counts.replaceChildren(...events.map(() => el("span", "", el("strong"), " ", el("bdi"))));
+  }
+  events.forEach((event, place) => {
+    const [number, type] = counts.children[place]?.children ?? [];
+    if (number) setText(number, count(event.count));
+    if (type) setText(type, event.type);
+  });
+  showDay(report);
+  return "";
+}
+
+function sessionsPanel() {
+  const text = typed("user-text", HTMLInputElement);
+  const panel = new Panel("sessions", showSessions, "Type a user id.");
+  let user = "";
+  const asker = new Asker(async () => {
+    const reply = await ask(`/stats/users/${encodeURIComponent(user)}/sessions?window=1800`);
+    return () => panel.take(reply);
+  }, 3000);
+  byId("sessions-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    user = text.value;
+    panel.loading();
+    asker.again();
+  });
+  changes.addEventListener("zone", () => user && asker.again());
+}
+
+/** @typedef {{session_id: string, first_seen: string, last_seen: string, events: number}} Session */
+
+/** @param {{active_sessions: number, sessions: Session[]}} body */
+function showSessions({ active_sessions, sessions }) {
+  setText(byId("sessions-all"), `${count(active_sessions)} active in the last 30 min`);
+  const sorted = [...sessions].sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
+  fillRows(
+    byId("sessions-rows"),
+    sorted.slice(0, 8).map(({ session_id, first_seen, last_seen, events }) => [
+      { text: session_id, title: session_id, head: true, className: "cut" },
+      { text: moment(first_seen), title: bothZones(first_seen), className: "time" },
+      { text: moment(last_seen), title: bothZones(last_seen), className: "time" },
+      { text: count(events), className: "number" },
+    ]),
+  );
+  return sessions.length ? "" : "This user was not seen in the last 30 min.";
+}
+
+function adsPanel() {
+  const month = typed("ads-month", HTMLInputElement);
+  const ad = typed("ads-id", HTMLInputElement);
+  const panel = new Panel("ads", showAds);
+  month.value = utcDay().slice(0, 7);
+  let question = `/stats/ads?month=${month.value}`;
+  const asker = new Asker(async () => {
+    const reply = await ask(question);
+    return () => panel.take(reply);
+  }, 5000);
+  byId("ads-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const path = ad.value ? `/stats/ads/${encodeURIComponent(ad.value)}` : "/stats/ads";
+    question = `${path}?month=${month.value}`;
+    panel.loading();
+    asker.again();
+  });
+  asker.again();
+}
+
+/** @param {any} body */
+function showAds({ impressions, visitors, clicks, counted_clicks, final, ad_id }) {
+  const figures = [["Impressions", impressions], ["Visitors", visitors], ...(clicks === undefined ? [] : [["Clicks", clicks]])];
+  byId("ads-figures").replaceChildren(
+    ...figures.map(([name, n]) => el("div", "", el("dt", "", name), el("dd", "", count(n)))),
+  );
+  setText(byId("ads-final"), `${ad_id === undefined ? "all ads" : `ad ${ad_id}`}, ${final ? "final" : "so far"}`);
+  const table = byId("ads-clicks");
+  table.hidden = !counted_clicks?.length;
+  fillRows(
+    byId("ads-rows"),
+    (counted_clicks ?? []).map((/** @type {{website: string, count: number}} */ row) => [
+      { text: row.website, title: row.website, head: true, className: "cut" },
+      { text: count(row.count), className: "number" },
+    ]),
+  );
+  return "";
+}

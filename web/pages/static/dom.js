@@ -1,0 +1,94 @@
+// Small helpers over the DOM. Text only ever becomes text: nothing here takes markup.
+
+/**
+ * The element with an id; a page without it is a fault of ours.
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`no element #${id}`);
+  return found;
+}
+
+/**
+ * The same, of one kind.
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} kind
+ * @returns {T}
+ */
+export function typed(id, kind) {
+  const found = byId(id);
+  if (!(found instanceof kind)) throw new Error(`#${id} is no ${kind.name}`);
+  return found;
+}
+
+/**
+ * A new element with text or children.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {string} [className]
+ * @param {...(string | Node)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function el(tag, className = "", ...children) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+/**
+ * Set a text where it differs: an unchanged node is not laid out or read out again.
+ * @param {Element} node
+ * @param {string} text
+ */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * A cell of a table; one given as {meter} shows a share of 1 as a bar.
+ * @typedef {{text?: string, className?: string, title?: string, meter?: number, head?: boolean,
+ *   datetime?: string}} Cell
+ */
+
+/**
+ * Show rows in a table body; rows and cells that are there are used again.
+ * @param {HTMLElement} body
+ * @param {Cell[][]} rows
+ */
+export function fillRows(body, rows) {
+  while (body.children.length > rows.length) body.lastElementChild?.remove();
+  rows.forEach((cells, place) => {
+    const row = body.children[place] ?? body.appendChild(el("tr"));
+    if (row.children.length !== cells.length) row.replaceChildren(...cells.map(emptyCell));
+    cells.forEach((cell, column) => fillCell(/** @type {HTMLElement} */ (row.children[column]), cell));
+  });
+}
+
+/** @param {Cell} cell */
+function emptyCell(cell) {
+  const made = el(cell.head ? "th" : "td", cell.className);
+  if (cell.head) made.scope = "row";
+  if (cell.meter !== undefined) made.append(el("meter", "share-bar"));
+  return made;
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {Cell} cell
+ */
+function fillCell(node, cell) {
+  const { className = "", title = "", text = "" } = cell;
+  if (node.className !== className) node.className = className;
+  if (node.title !== title) node.title = title;
+  if (cell.meter !== undefined) {
+    const meter = /** @type {HTMLMeterElement} */ (node.firstElementChild);
+    if (meter.value !== cell.meter) meter.value = cell.meter;
+    meter.ariaLabel = text;
+  } else {
+    setText(node, text);
+  }
+}

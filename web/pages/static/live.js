@@ -1,0 +1,162 @@
+// The panels that every page shows alike, fed by the stream.
+
+import { byId, el, fillRows, setText } from "./dom.js";
+import { bothZones, count, moment, windowName, zoneName } from "./format.js";
+import { showHealth } from "./health.js";
+import { Panel } from "./panel.js";
+import { changes } from "./theme.js";
+
+/** @typedef {import("./net.js").Reply} Reply */
+
+/** @returns {Map<string, (reply: Reply) => void>} by the name of the panel */
+export function livePanels() {
+  const cards = {
+    health: new Panel("health", showHealth),
+    totals: new Panel("totals", showTotals),
+    top_pages: new Panel("top-pages", showTopPages),
+    alerts: new Panel("alerts", showAlerts),
+    bots: new Panel("bots", showBots),
+    rejected: new Panel("rejected-events", showRejected),
+  };
+  /** @type {Map<string, (reply: Reply) => void>} */
+  const takers = new Map(Object.entries(cards).map(([name, card]) => [name, (reply) => card.take(reply)]));
+  takers.set("active_users", showActiveUsers);
+  /** @type {Map<string, Reply>} */
+  const last = new Map();
+  const kept = new Map([...takers].map(([name, take]) => [name, keep(name, take, last)]));
+  changes.addEventListener("zone", () => last.forEach((reply, name) => takers.get(name)?.(reply)));
+  return kept;
+}
+
+/**
+ * Show an answer, and keep it for when times are shown otherwise.
+ * @param {string} name
+ * @param {(reply: Reply) => void} take
+ * @param {Map<string, Reply>} last
+ */
+function keep(name, take, last) {
+  return (/** @type {Reply} */ reply) => {
+    last.set(name, reply);
+    take(reply);
+  };
+}
+
+/** @param {Reply} reply */
+function showActiveUsers({ status, body }) {
+  const known = status === 200;
+  setText(byId("active"), known ? count(body.active_users) : "–");
+  const exact = known && (body.error ? `within ${(100 * body.error).toFixed(1)} %` : "exact");
+  setText(byId("active-under"), known ? `${windowName(body.window_s)}, ${exact}` : "not available right now");
+}
+
+/** @param {{total: Record<string, number>}} body */
+function showTotals({ total }) {
+  const rows = Object.entries(total).sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  const all = rows.reduce((sum, [, n]) => sum + n, 0);
+  setText(byId("totals-all"), rows.length ? `${count(all)} events of all time` : "");
+  fillShares("totals-rows", rows.slice(0, 8), all);
+  return rows.length ? "" : "No event was counted yet.";
+}
+
+/** @param {{window_s: number, pages: {page: string, views: number}[]}} body */
+function showTopPages({ window_s, pages }) {
+  setText(byId("top-window"), windowName(window_s));
+  fillShares("top-rows", pages.map(({ page, views }) => [page, views]), pages[0]?.views ?? 0);
+  const known = byId("url-known");
+  if (known.childElementCount !== pages.length) known.replaceChildren(...pages.map(() => el("option")));
+  pages.forEach(({ page }, place) => {
+    const option = /** @type {HTMLOptionElement} */ (known.children[place]);
+    if (option.value !== page) option.value = page;
+  });
+  return pages.length ? "" : "No page was viewed in this time.";
+}
+
+/**
+ * @param {string} id of the table body
+ * @param {[string, number][]} rows
+ * @param {number} whole what a full bar is
+ */
+function fillShares(id, rows, whole) {
+  fillRows(
+    byId(id),
+    rows.map(([name, n]) => [
+      { text: name, title: name, head: true, className: "cut" },
+      { meter: whole ? n / whole : 0, text: `${Math.round((100 * n) / whole)} %`, className: "share" },
+      { text: count(n), className: "number" },
+    ]),
+  );
+}
+
+/** @param {{window_s: number, dropped: number, users: {user_id: string, dropped: number}[]}} body */
+function showBots({ window_s, dropped, users }) {
+  setText(byId("bots-all"), `${count(dropped)} page views left out, ${windowName(window_s)}`);
+  fillRows(
+    byId("bots-rows"),
+    users.slice(0, 5).map(({ user_id, dropped: n }) => [
+      { text: user_id, title: user_id, head: true, className: "cut" },
+      { text: count(n), className: "number" },
+    ]),
+  );
+  return users.length ? "" : "No bot was noticed in this time.";
+}
+
+/**
+ * @typedef {{rule: string, key: string, count: number, threshold: number, window_s: number,
+ *   raised_at: string, label: string}} Alert
+ */
+let newestAlert = "";
+
+/** @param {{alerts: Alert[]}} body */
+function showAlerts({ alerts }) {
+  for (const node of document.querySelectorAll(".zone-name")) setText(node, `times in ${zoneName()}`);
+  fillEntries(
+    byId("alerts-list"),
+    alerts.map((alert) => ({
+      what: alert.key || alert.label || alert.rule,
+      when: alert.raised_at,
+      more: `${alert.rule}: ${count(alert.count)} within ${windowName(alert.window_s).replace("last ", "")}, the limit is ${count(alert.threshold)}`,
+    })),
+  );
+  const newest = alerts[0] ? `${alerts[0].rule} ${alerts[0].key}` : "";
+  if (newest && newestAlert !== newest && newestAlert) setText(byId("said"), `New alert: ${newest}`);
+  newestAlert = newest || "none";
+  return alerts.length ? "" : "No alert was raised.";
+}
+
+/**
+ * @typedef {{code: string, message: string, partition: number, offset: number, payload: unknown,
+ *   rejected_at: string}} Rejected
+ */
+
+/** @param {{rejected: Rejected[]}} body */
+function showRejected({ rejected }) {
+  fillEntries(
+    byId("rejected-list"),
+    rejected.map(({ code, message, partition, offset, payload, rejected_at }) => ({
+      what: code,
+      when: rejected_at,
+      more: `partition ${partition}, offset ${offset}: ${message} ${typeof payload === "string" ? payload : JSON.stringify(payload)}`,
+    })),
+  );
+  return rejected.length ? "" : "No event was rejected in the topic.";
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {{what: string, when: string, more: string}[]} entries
+ */
+function fillEntries(list, entries) {
+  while (list.children.length > entries.length) list.lastElementChild?.remove();
+  entries.forEach((entry, place) => {
+    const item =
+      list.children[place] ??
+      list.appendChild(el("li", "", el("span", "what"), el("time", "time"), el("span", "more")));
+    const [what, when, more] = item.children;
+    if (!what || !when || !more) return;
+    setText(what, entry.what);
+    setText(when, moment(entry.when));
+    /** @type {HTMLElement} */ (when).title = bothZones(entry.when);
+    setText(more, entry.more);
+    /** @type {HTMLElement} */ (more).title = entry.more;
+  });
+}

@@ -1,0 +1,77 @@
+"""GET / and /generator: the pages; GET /static/{name}: what they are made of.
+
+The policy lets a page load and ask nothing but this server, and run no script or style that
+stands in its markup: what people send as urls, types or names can never become code.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiohttp.web import Request, Response
+
+from app.errors import NotFoundError
+from web.pages.files import CHART_FILES, File, load
+from web.views import ApiView, page
+
+log = logging.getLogger(__name__)
+
+NOT_MODIFIED = 304
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "worker-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",  # asked again, answered with 304 while nothing changed
+}
+
+
+def register(app: Any) -> None:
+    """Add the pages to the app of a collector."""
+    files = load()
+    if missing := [name for name in CHART_FILES if name not in files]:
+        log.warning("the pages show no charts: %s not installed; run: make charts", missing)
+
+    @page(app, "/")
+    class Dashboard(ApiView):
+        """GET -> the dashboard."""
+
+        async def get(self, request: Request) -> Response:
+            return answer(request, files["dashboard.html"])
+
+    @page(app, "/generator")
+    class GeneratorPage(ApiView):
+        """GET -> the load generator."""
+
+        async def get(self, request: Request) -> Response:
+            return answer(request, files["generator.html"])
+
+    @page(app, "/static/{name}")
+    class Static(ApiView):
+        """GET -> a file of the pages."""
+
+        async def get(self, request: Request, name: str) -> Response:
+            file = files.get(name)
+            if file is None:
+                raise NotFoundError(f"there is no file {name}")
+            return answer(request, file)
+
+
+def answer(request: Request, file: File) -> Response:
+    """Return a file, or 304 to a browser that has it."""
+    headers = {**HEADERS, "ETag": f'"{file.etag}"'}
+    if headers["ETag"] in request.headers.get("If-None-Match", ""):
+        return Response(status=NOT_MODIFIED, headers=headers)
+    return Response(body=file.body, headers={**headers, "Content-Type": file.content_type})
