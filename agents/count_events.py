@@ -8,23 +8,31 @@ from time import time
 from typing import Any
 
 from app import metrics
-from app.batches import Judged, decode_batch
+from app.batches import Decoded, Judged, decode_batch
 from app.counters import Counters, Rows
 from app.flush_pace import FlushPace
 from app.rejects import reject_record
 from app.settings import Names, Settings
 from app.transport import Batch, kafka_producer
 from tables.partials import Partials
+from tables.statistics import Statistics
 
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
 
 
 def register(
-    app: Any, topic: Any, partials: Partials, counters: Counters, settings: Settings
+    app: Any,
+    topic: Any,
+    partials: Partials,
+    counters: Counters,
+    settings: Settings,
+    statistics: Statistics | None,
 ) -> None:
-    """Add the agent and its flush timer to the app."""
-    names = Names(settings.namespace)
+    """Add the agent and its flush timer to the app; statistics: None where they are off."""
+    rejected = Names(settings.namespace).rejected
     pace = FlushPace()
+    if statistics:
+        partials.carry(statistics)
 
     @app.agent(topic, name="count_events")
     async def count_events(stream: Any) -> AsyncIterator[int]:
@@ -33,11 +41,14 @@ def register(
         async for event in stream.events():
             batch: Batch = event.value
             pace.note(batch[0].partition, batch.behind)
-            await absorb(app, partials, counters, names.rejected, batch)
+            decoded = decode_batch(batch)
+            absorb(partials, counters, statistics, batch, decoded)
+            await reject(app, partials, rejected, decoded)
             message = event.message
             message.value = None  # it waits for the flush, its records need not
             partials.absorbed(batch[0].partition, batch.after, partial(message.ack, app.consumer))
-            if partials.dirty_rows > FLUSH_ROWS:
+            waiting = partials.dirty_rows + (statistics.waiting if statistics else 0)
+            if waiting > FLUSH_ROWS:
                 await partials.flush()
                 pace.flushed()
             yield len(batch)
@@ -49,14 +60,20 @@ def register(
             pace.flushed()
 
 
-async def absorb(
-    app: Any, partials: Partials, counters: Counters, rejected_topic: str, batch: Batch
+def absorb(
+    partials: Partials,
+    counters: Counters,
+    statistics: Statistics | None,
+    batch: Batch,
+    decoded: Decoded,
 ) -> None:
-    """Count a batch, and send what cannot be counted to `events-rejected`."""
-    partition = batch[0].partition
-    decoded = decode_batch(batch)
-    judged = Judged(human=decoded.valid)
-    now = time()
+    """Judge the events of a batch and count them."""
+    partition, now = batch[0].partition, time()
+    judged = Judged(decoded.valid)
+    if statistics:
+        judged = statistics.judge(partition, decoded.valid)
+        statistics.note(partition, judged, now)
+        statistics.passed(partition, batch.after, batch[-1].timestamp / 1000)
 
     @cache
     def fold_after(offset: int) -> Rows:
@@ -64,9 +81,14 @@ async def absorb(
 
     first, last = batch[0].offset, batch[-1].offset
     partials.absorb(partition, counters.fold(judged, now), first, last, fold_after)
+    metrics.events_counted.inc(len(judged.human.events))
+    metrics.bot_views.inc(len(judged.bot.events))
+
+
+async def reject(app: Any, partials: Partials, topic: str, decoded: Decoded) -> None:
+    """Send what cannot be counted to `events-rejected`."""
     for record, error in decoded.rejected:
         metrics.events_rejected.labels(error.code).inc()
         key, value = reject_record(record, error)
-        sent = await kafka_producer(app).send(rejected_topic, value, key=key)
-        partials.await_before_commit(partition, sent)
-    metrics.events_counted.inc(len(judged.human.events))
+        sent = await kafka_producer(app).send(topic, value, key=key)
+        partials.await_before_commit(record.partition, sent)

@@ -7,13 +7,19 @@ from typing import Any
 from app import metrics
 from app.ownership import Ownership
 from tables.partials import Partials
+from tables.statistics import Statistics
 from tables.totals import Totals
 
 INTERVAL_S = 60.0  # rows span at least 24 minutes
 
 
 def register(
-    app: Any, partials: Partials, totals: Totals, sources: Ownership, owned: Ownership
+    app: Any,
+    partials: Partials,
+    totals: Totals,
+    statistics: Statistics | None,
+    sources: Ownership,
+    owned: Ownership,
 ) -> None:
     """Add the timer to the app; sources, owned: partitions of `events` and of `counts`."""
 
@@ -21,4 +27,6 @@ def register(
     async def expire_rows() -> None:
         dropped = await partials.expire(sources.partitions())
         dropped += await totals.expire(owned.partitions())
+        if statistics:
+            dropped += await statistics.expire(sources.partitions())
         metrics.rows_expired.inc(dropped)

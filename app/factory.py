@@ -47,6 +47,7 @@ from app.worker_metrics import WorkerMetrics
 from tables.counters import declare
 from tables.partials import Partials
 from tables.row_sources import LiveRows, SummaryRows
+from tables.statistics import Statistics
 from tables.totals import Totals
 from web.gather import Gathering
 from web.queries import Queries
@@ -169,12 +170,10 @@ def _batch_topic(app: faust.App, name: str, partitions: int) -> Any:
 
 def _count(settings: Settings) -> faust.App:
     names, counters = Names(settings.namespace), declare(settings)
-    app = _batch_app(
-        settings,
-        names.count_group,
-        {names.events, names.counts},
-        {names.partials_changelog, names.totals_changelog},
-    )
+    changelogs = {names.partials_changelog, names.totals_changelog}
+    if settings.statistics:
+        changelogs |= {names.judged_changelog, names.sessions_changelog}
+    app = _batch_app(settings, names.count_group, {names.events, names.counts}, changelogs)
     partials = Partials.create(
         app,
         "partials",
@@ -189,13 +188,14 @@ def _count(settings: Settings) -> faust.App:
     )
     sources = Ownership(app, names.events, "partials", settings.events_partitions)
     owned = Ownership(app, names.counts, "totals", settings.counts_partitions)
+    statistics = Statistics.create(app, settings, sources)
 
     events = _batch_topic(app, names.events, settings.events_partitions)
     counts = _batch_topic(app, names.counts, settings.counts_partitions)
-    agents.count_events.register(app, events, partials, counters, settings)
+    agents.count_events.register(app, events, partials, counters, settings, statistics)
     agents.merge_counts.register(app, counts, totals)
     agents.publish_totals.register(app, totals, owned, settings)
-    agents.expire_rows.register(app, partials, totals, sources, owned)
+    agents.expire_rows.register(app, partials, totals, statistics, sources, owned)
     _refresh(app, settings, totals, owned, counters)
 
     web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))

@@ -33,6 +33,9 @@ kafka_outages = Counter("event_counter_kafka_outages_total", "Times that the col
 
 # Role count.
 events_counted = Counter("event_counter_events_counted_total", "Events folded into the counts.")
+bot_views = Counter(
+    "event_counter_bot_views_total", "Page views that the bot rule left out of the counts."
+)
 rows_expired = Counter("event_counter_rows_expired_total", "Rows that left their retention.")
 
 # Role store, and the refreshers of role count; sink: event, summary or redis.

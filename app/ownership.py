@@ -47,6 +47,10 @@ class Ownership:
         """Return the offset that this worker began to read the partition from."""
         return self._app.consumer.started_at.get(TP(self._topic, partition), 0)  # type: ignore[no-any-return]
 
+    def committed(self, partition: int) -> int:
+        """Return the position that this worker knows to be committed; 0: none."""
+        return self._app.consumer.committed_to(TP(self._topic, partition))  # type: ignore[no-any-return]
+
     def url(self, partition: int) -> str | None:
         """Return the base URL of the worker that owns the partition; None: this one.
 

@@ -142,3 +142,5 @@ class Names:
         self.archive_group = prefix + "event-counter-archive"
         self.partials_changelog = f"{self.count_group}-partials-changelog"
         self.totals_changelog = f"{self.count_group}-totals-changelog"
+        self.judged_changelog = f"{self.count_group}-judged-changelog"
+        self.sessions_changelog = f"{self.count_group}-sessions-changelog"

@@ -44,6 +44,10 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     keep = _kept_for(settings.events_retention_hours)
     sources, merged = settings.events_partitions, settings.counts_partitions
     by_events, by_counts = "EVENT_COUNTER_EVENTS_PARTITIONS", "EVENT_COUNTER_COUNTS_PARTITIONS"
+    statistics = (
+        TopicSpec(names.judged_changelog, sources, COMPACT, by_events),
+        TopicSpec(names.sessions_changelog, sources, COMPACT, by_events),
+    )
     return (
         TopicSpec(names.events, sources, keep, by_events),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
@@ -52,6 +56,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
         TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
         TopicSpec(names.partials_changelog, sources, COMPACT, by_events),
         TopicSpec(names.totals_changelog, merged, COMPACT, by_counts),
+        *(statistics if settings.statistics else ()),
     )
 
 

@@ -11,15 +11,15 @@ from aiokafka import errors
 from faust.agents import current_agent
 from faust.exceptions import ImproperlyConfigured
 from faust.transport.consumer import ensure_TP
-from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from app.transport.batch import Batch, BatchRecord
+from app.transport.committed import CommittedConsumer
 from app.transport.fetching import FetchThread
 from app.transport.progress import PositionError, Progress
 
 
-class BatchConsumer(driver.Consumer):
+class BatchConsumer(CommittedConsumer):
     """Delivers batches through a gate, and commits the acknowledged prefix.
 
     The gate opens with resume_flow() after the seek of this generation, and closes with the next
@@ -38,8 +38,6 @@ class BatchConsumer(driver.Consumer):
     skip_deleted = True  # records that retention deleted before they were read: go on, or stop
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.gate = 0
-        self.started_at: dict[Any, int] = {}
         self._open: dict[Any, Progress] | None = None
         self._seeked: dict[Any, Progress] | None = None
         self._origin: dict[Any, int] = {}

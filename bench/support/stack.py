@@ -58,8 +58,11 @@ class Stack:
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
 
-    async def settings(self) -> Settings:
-        """Return settings that share nothing with any other, with topics and database made."""
+    async def settings(self, *, statistics: bool = False) -> Settings:
+        """Return settings that share nothing with any other, with topics and database made.
+
+        statistics: also count pages, users, sessions, ads and bots; without, the four counters.
+        """
         self._numbers += 1
         name = f"b{self._numbers}"
         given = Settings(
@@ -69,6 +72,7 @@ class Stack:
             http_port=free_port(),
             worker_port=free_port(),
             token=SecretStr("secret_token"),
+            statistics=statistics,
             postgres=SecretStr(await self.database() if "postgres" in self._wanted else ""),
             redis=SecretStr(self._redis.address if "redis" in self._wanted else ""),
         )

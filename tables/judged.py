@@ -1,0 +1,199 @@
+"""What the rules about users remember, beside the counts: see app/rules.py.
+
+Rows of page views: b"v", second, offsets of the first and the last view in it; value: the views of
+that second that were newly accepted in one flush, [(user, microsecond, offset)]. Between these two
+offsets the verdicts are always the same, so a row of the same key has the same value, and what is
+written twice, late or out of order changes nothing. Rows of clicks: b"c", user; value: clicks that
+are past for good, and the offsets of those after them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from time import time
+from typing import Any
+
+import msgspec
+
+from app.batches import Judged, Slice
+from app.rules import BOT_MEMORY, Accepted, Memory, Needs, judge, needs, settled
+from tables.batch_table import BatchTable, scan_prefix
+
+VIEWS, CLICKS = b"v", b"c"
+CHUNK = struct.Struct(">cIQQ")  # VIEWS, second, offsets of the first and the last view
+SECOND = struct.Struct(">cI")
+CHUNK_BYTES = 200_000  # of a value: a record batch holds 500,000
+CACHE_MAX = 200_000  # page views and seconds of a partition kept in memory, 60 MB
+TRIM_EVERY = 20_000  # page views; finding out what is kept takes a while
+USERS_MAX = 100_000  # users whose clicks are kept in memory between flushes
+EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
+MARGIN_S = 3600  # how far the records of a partition may lie out of their order in time
+MICROSECONDS = 1_000_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_views = msgspec.msgpack.Decoder(list[tuple[str, int, int]]).decode
+_decode_clicks = msgspec.msgpack.Decoder(tuple[int, list[int]]).decode
+
+
+class JudgedTable(BatchTable):
+    """(second, offsets): page views accepted; user: ad clicks; per partition of `events`."""
+
+    def __init__(
+        self, app: Any, *, bot_limit: int, committed: Callable[[int], int], **kwargs: Any
+    ) -> None:
+        """bot_limit: page views that count. committed: partition -> position of the group."""
+        super().__init__(app, **kwargs)
+        self._limit, self._committed = bot_limit, committed
+        self._memory: defaultdict[int, Memory] = defaultdict(Memory)
+        # Positions, and the time of the records that lie before them.
+        self._passed: defaultdict[int, deque[tuple[int, float]]] = defaultdict(deque)
+        self._clock: dict[int, float] = {}
+        self._untrimmed: defaultdict[int, int] = defaultdict(int)
+        self._lock = asyncio.Lock()
+
+    def judge(self, partition: int, part: Slice) -> Judged:
+        """Sort the events of a batch, as app.rules.judge()."""
+        memory, found = self._memory[partition], needs(part)
+        self._load(partition, memory, found)
+        return judge(part, memory, self._limit, found)
+
+    @property
+    def waiting(self) -> int:
+        """How much waits for a flush."""
+        return sum(
+            sum(map(len, memory.fresh.values())) + len(memory.clicked)
+            for memory in self._memory.values()
+        )
+
+    def _load(self, partition: int, memory: Memory, found: Needs) -> None:
+        """Bring in what was remembered, the seconds last used to the end."""
+        views, db = memory.views, self.db(partition)
+        self._untrimmed[partition] += len(found.views)
+        for second in found.seconds:
+            known = views.pop(second, None)
+            views[second] = self._stored(db, second) if known is None else known
+        users = [user for user in found.users if user not in memory.clicks]
+        values = db.get([CLICKS + user.encode() for user in users]) if users else []
+        for user, value in zip(users, values, strict=True):
+            memory.clicks[user] = (0, []) if value is None else _decode_clicks(value)
+
+    def _stored(self, db: Any, second: int) -> Accepted:
+        """Return the accepted views of a second, as they were flushed."""
+        accepted: Accepted = {}
+        for _, value in scan_prefix(db, SECOND.pack(VIEWS, second)):
+            for user, microsecond, offset in _decode_views(value):
+                # The quotient that datetime.timestamp() rounds, so the same float.
+                at = (second * MICROSECONDS + microsecond) / MICROSECONDS
+                known = accepted.get((user, at), ())
+                if offset not in known:
+                    accepted[user, at] = (*known, offset)
+        return accepted
+
+    # -- writing --------------------------------------------------------------------------
+
+    def passed(self, partition: int, position: int, record_s: float) -> None:
+        """Note the position behind a batch, and the time of its last record, s since 1970."""
+        self._passed[partition].append((position, record_s))
+
+    async def flush_partition(self, partition: int) -> None:
+        """Write what is new; the batches that it came from are acknowledged afterwards."""
+        async with self._lock:
+            memory = self._memory[partition]
+            fresh, memory.fresh = memory.fresh, {}
+            clicked, memory.clicked = memory.clicked, set()
+            rows: list[tuple[bytes, bytes | None]] = []
+            if clicked:
+                committed = self._committed(partition)
+                for user in clicked:
+                    memory.clicks[user] = clicks = settled(memory.clicks[user], committed)
+                    rows.append((CLICKS + user.encode(), _encode(clicks)))
+            for second, views in fresh.items():
+                rows += _chunks(second, views)
+            if rows:
+                await self.write(partition, sorted(rows))
+            if self._untrimmed[partition] > TRIM_EVERY:
+                self._untrimmed[partition] = 0
+                _trim(memory)
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """Of clicks the one that has read further; rows of views are the same."""
+        return new if _reach(new) >= _reach(old) else old
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As BatchTable; a flush that has begun ends first."""
+        async with self._lock:
+            await super().on_rebalance(*args, **kwargs)
+
+    def forget(self) -> None:
+        """Drop what is not flushed: it will be judged again."""
+        super().forget()
+        for state in (self._memory, self._passed, self._clock, self._untrimmed):
+            state.clear()
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete views that no page view can be compared with any more; return how many rows.
+
+        That is judged by the time of the records up to the committed position, not by the clock: a
+        worker that was down for days judges the events of those days as it would have done then.
+        """
+        dropped = 0
+        for partition in partitions:
+            if (end := self._expired_before(partition)) <= 0:
+                continue
+            bounds = SECOND.pack(VIEWS, 0), SECOND.pack(VIEWS, end)
+            memory = self._memory[partition]
+            for second in [at for at in memory.views if at < end and at not in memory.fresh]:
+                del memory.views[second]
+            while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
+                await self.write(partition, [(row, None) for row in rows])
+                dropped += len(rows)
+        return dropped
+
+    def _expired_before(self, partition: int) -> int:
+        """Return the second before which nothing is compared any more; 0: not known yet."""
+        passed, committed = self._passed[partition], self._committed(partition)
+        while passed and passed[0][0] <= committed:
+            # A record that claims to be from the future must not make the others forgotten.
+            at = min(passed.popleft()[1], time())
+            self._clock[partition] = max(at, self._clock.get(partition, 0.0))
+        return int(self._clock.get(partition, 0.0)) - BOT_MEMORY - MARGIN_S
+
+
+def _trim(memory: Memory) -> None:
+    """Forget the seconds that were not asked for lately, and users; all is written."""
+    views = memory.views
+    kept = len(views) + sum(map(len, views.values()))
+    for second in list(views):
+        if kept <= CACHE_MAX or second in memory.fresh:
+            break
+        kept -= len(views.pop(second)) + 1
+    if len(memory.clicks) > USERS_MAX:
+        memory.clicks = {user: memory.clicks[user] for user in memory.clicked}
+
+
+def _chunks(
+    second: int, views: list[tuple[str, float, int]]
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield the rows of the accepted views of a second, of bounded size."""
+    packed = [(user, round((at - second) * MICROSECONDS), offset) for user, at, offset in views]
+    waiting = [packed]
+    while waiting:
+        some = waiting.pop()
+        value = _encode(some)
+        if len(value) > CHUNK_BYTES and len(some) > 1:
+            half = len(some) // 2
+            waiting += [some[half:], some[:half]]
+        else:
+            yield CHUNK.pack(VIEWS, second, some[0][2], some[-1][2]), value
+
+
+def _reach(value: bytes) -> int:
+    """Return the last offset in a row."""
+    kind: list[Any] = msgspec.msgpack.decode(value)
+    if kind and isinstance(kind[0], int):
+        later = kind[1]
+        return later[-1] if later else -1
+    return 0

@@ -1,0 +1,71 @@
+"""What is kept beside the counters for each partition of `events`: what rules remember, sessions.
+
+Written by the flush of the partials, before it acknowledges the batches that it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from app.batches import Judged, Slice
+from app.ownership import Ownership
+from app.settings import Settings
+from tables.judged import JudgedTable
+from tables.sessions import Sessions
+
+
+class Statistics:
+    """The tables that one batch of events goes through."""
+
+    def __init__(self, judged: JudgedTable, sessions: Sessions) -> None:
+        self._judged, self._sessions = judged, sessions
+
+    @classmethod
+    def create(cls, app: Any, settings: Settings, sources: Ownership) -> Self | None:
+        """Add the tables to the app; None where statistics are off. sources: of `events`."""
+        if not settings.statistics:
+            return None
+        partitions = settings.events_partitions
+        judged = JudgedTable.create(
+            app,
+            "judged",
+            partitions,
+            JudgedTable.__doc__ or "",
+            bot_limit=settings.bot_limit,
+            committed=sources.committed,
+        )
+        sessions = Sessions.create(
+            app, "sessions", partitions, Sessions.__doc__ or "", owned=sources.partitions
+        )
+        return cls(judged, sessions)
+
+    def judge(self, partition: int, part: Slice) -> Judged:
+        """Sort the events of a batch by the rules about users."""
+        return self._judged.judge(partition, part)
+
+    def note(self, partition: int, judged: Judged, now: float) -> None:
+        """Add the events of a batch that are not bots'; now: s since 1970."""
+        self._sessions.note(partition, judged.human, now)
+
+    def passed(self, partition: int, position: int, record_s: float) -> None:
+        """Note the position behind a batch, and the time of its last record, s since 1970."""
+        self._judged.passed(partition, position, record_s)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for a flush, about."""
+        return self._judged.waiting + self._sessions.waiting
+
+    async def flush(self, partition: int) -> None:
+        """Write what is new of a partition; called by the partials."""
+        await self._judged.flush_partition(partition)
+        await self._sessions.flush_partition(partition)
+
+    def forget(self) -> None:
+        """Nothing: the tables are told of a rebalance themselves."""
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete rows past their retention; return how many."""
+        partitions = list(partitions)
+        return await self._judged.expire(partitions) + await self._sessions.expire(partitions)
