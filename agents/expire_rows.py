@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from app import metrics
 from app.ownership import Ownership
-from tables.partials import Partials
-from tables.statistics import Statistics
-from tables.totals import Totals
 
 INTERVAL_S = 60.0  # rows span at least 24 minutes
 
 
-def register(
-    app: Any,
-    partials: Partials,
-    totals: Totals,
-    statistics: Statistics | None,
-    sources: Ownership,
-    owned: Ownership,
-) -> None:
-    """Add the timer to the app; sources, owned: partitions of `events` and of `counts`."""
+class Expiring(Protocol):
+    """A table whose rows have a retention."""
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete what is past it in these partitions; return how many rows."""
+
+
+def register(app: Any, tables: Sequence[tuple[Expiring, Ownership]]) -> None:
+    """Add the timer to the app; tables: each with the partitions of its source topic."""
 
     @app.timer(interval=INTERVAL_S, name="expire_rows", on_leader=False)
     async def expire_rows() -> None:
-        dropped = await partials.expire(sources.partitions())
-        dropped += await totals.expire(owned.partitions())
-        if statistics:
-            dropped += await statistics.expire(sources.partitions())
-        metrics.rows_expired.inc(dropped)
+        for table, owned in tables:
+            metrics.rows_expired.inc(await table.expire(owned.partitions()))

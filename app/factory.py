@@ -20,22 +20,19 @@ import agents.refresh_live
 import agents.refresh_summary
 import agents.store_events
 import web.collect
-import web.counts
 import web.forward
 import web.health
 import web.pages.register
-import web.queries
-import web.report
-import web.stats_pages
-import web.stats_ranked
 import web.stats_rates
 import web.topics
+from agents.expire_rows import Expiring
 from app.archive_buffer import ArchiveBuffer
 from app.archive_files import Folders
 from app.collector import Collector
 from app.counters import Counters
 from app.errors import SettingsError
 from app.event_store import EventStore
+from app.factory_statistics import answer_queries, count_users, refresh_ads
 from app.kafka_log import KafkaLog
 from app.live import LiveCounts
 from app.ownership import Ownership
@@ -49,8 +46,6 @@ from tables.partials import Partials
 from tables.row_sources import LiveRows, SummaryRows
 from tables.statistics import Statistics
 from tables.totals import Totals
-from web.gather import Gathering
-from web.queries import Queries
 from web.server import Server
 
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
@@ -170,10 +165,41 @@ def _batch_topic(app: faust.App, name: str, partitions: int) -> Any:
 
 def _count(settings: Settings) -> faust.App:
     names, counters = Names(settings.namespace), declare(settings)
+    topics = {names.events, names.counts}
     changelogs = {names.partials_changelog, names.totals_changelog}
     if settings.statistics:
-        changelogs |= {names.judged_changelog, names.sessions_changelog}
-    app = _batch_app(settings, names.count_group, {names.events, names.counts}, changelogs)
+        topics.add(names.uniques)
+        changelogs |= {names.judged_changelog, names.sessions_changelog, names.uniques_changelog}
+    app = _batch_app(settings, names.count_group, topics, changelogs)
+    partials, totals = _count_tables(app, settings, counters)
+    sources = Ownership(app, names.events, "partials", settings.events_partitions)
+    owned = Ownership(app, names.counts, "totals", settings.counts_partitions)
+    statistics = Statistics.create(app, settings, sources, partials)
+
+    events = _batch_topic(app, names.events, settings.events_partitions)
+    counts = _batch_topic(app, names.counts, settings.counts_partitions)
+    agents.count_events.register(app, events, partials, counters, settings, statistics)
+    agents.merge_counts.register(app, counts, totals)
+    agents.publish_totals.register(app, totals, owned, settings)
+    expiring: list[tuple[Expiring, Ownership]] = [(partials, sources), (totals, owned)]
+    users = None
+    if statistics:
+        unique = _batch_topic(app, names.uniques, settings.counts_partitions)
+        users = count_users(app, unique, settings)
+        refresh_ads(app, users, totals, owned, counters, settings)
+        expiring += [(statistics, sources), (users.table, users.owned)]
+    agents.expire_rows.register(app, expiring)
+    _refresh(app, settings, totals, owned, counters)
+
+    answer_queries(app, totals, owned, counters, users)
+    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))
+    return app
+
+
+def _count_tables(
+    app: faust.App, settings: Settings, counters: Counters
+) -> tuple[Partials, Totals]:
+    names = Names(settings.namespace)
     partials = Partials.create(
         app,
         "partials",
@@ -186,26 +212,7 @@ def _count(settings: Settings) -> faust.App:
     totals = Totals.create(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
     )
-    sources = Ownership(app, names.events, "partials", settings.events_partitions)
-    owned = Ownership(app, names.counts, "totals", settings.counts_partitions)
-    statistics = Statistics.create(app, settings, sources)
-
-    events = _batch_topic(app, names.events, settings.events_partitions)
-    counts = _batch_topic(app, names.counts, settings.counts_partitions)
-    agents.count_events.register(app, events, partials, counters, settings, statistics)
-    agents.merge_counts.register(app, counts, totals)
-    agents.publish_totals.register(app, totals, owned, settings)
-    agents.expire_rows.register(app, partials, totals, statistics, sources, owned)
-    _refresh(app, settings, totals, owned, counters)
-
-    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))
-    queries = Queries(app, owned)
-    web.report.register(queries, totals, counters)
-    web.counts.register(queries, totals, counters)
-    web.stats_pages.register(queries, totals, owned, counters)
-    web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
-    web.queries.register(app, queries)
-    return app
+    return partials, totals
 
 
 def _refresh(

@@ -22,6 +22,11 @@ class Ownership:
         """Whether the partition is ours, recovered, and being read."""
         return TP(self._topic, partition) in self._app.consumer.open_partitions()
 
+    def check(self, partition: int) -> None:
+        """Raise RecoveringError unless owns()."""
+        if not self.owns(partition):
+            raise RecoveringError(f"partition {partition} of {self._topic} has no ready worker")
+
     def partitions(self) -> list[int]:
         """Return the partitions that are ours, recovered, and being read."""
         return [

@@ -133,6 +133,7 @@ class Names:
         prefix = namespace
         self.events = prefix + "events"
         self.counts = prefix + "counts"
+        self.uniques = prefix + "uniques"
         self.rejected = prefix + "events-rejected"
         self.totals = prefix + "unique-event-topic"
         self.alerts = prefix + "alerts"
@@ -144,3 +145,4 @@ class Names:
         self.totals_changelog = f"{self.count_group}-totals-changelog"
         self.judged_changelog = f"{self.count_group}-judged-changelog"
         self.sessions_changelog = f"{self.count_group}-sessions-changelog"
+        self.uniques_changelog = f"{self.count_group}-uniques-changelog"

@@ -6,7 +6,7 @@ A window (at - window, at] consists of whole seconds: the one that `at` lies in 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from app.event import EPOCH, FUTURE_LIMIT
 from app.shapes import parse_time
 
 LONGEST_S = 31 * DAY
+Clock = Callable[[], float]  # seconds since 1970
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
 

@@ -10,19 +10,23 @@ from typing import Any, Self
 
 from app.batches import Judged, Slice
 from app.ownership import Ownership
-from app.settings import Settings
+from app.settings import Names, Settings
 from tables.judged import JudgedTable
+from tables.partials import Partials
 from tables.sessions import Sessions
+from tables.unique_deltas import UniqueDeltas
 
 
 class Statistics:
     """The tables that one batch of events goes through."""
 
-    def __init__(self, judged: JudgedTable, sessions: Sessions) -> None:
-        self._judged, self._sessions = judged, sessions
+    def __init__(self, judged: JudgedTable, sessions: Sessions, users: UniqueDeltas) -> None:
+        self._judged, self._sessions, self._users = judged, sessions, users
 
     @classmethod
-    def create(cls, app: Any, settings: Settings, sources: Ownership) -> Self | None:
+    def create(
+        cls, app: Any, settings: Settings, sources: Ownership, partials: Partials
+    ) -> Self | None:
         """Add the tables to the app; None where statistics are off. sources: of `events`."""
         if not settings.statistics:
             return None
@@ -38,7 +42,8 @@ class Statistics:
         sessions = Sessions.create(
             app, "sessions", partitions, Sessions.__doc__ or "", owned=sources.partitions
         )
-        return cls(judged, sessions)
+        topic = Names(settings.namespace).uniques
+        return cls(judged, sessions, UniqueDeltas(partials, topic, settings.counts_partitions))
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch by the rules about users."""
@@ -47,6 +52,7 @@ class Statistics:
     def note(self, partition: int, judged: Judged, now: float) -> None:
         """Add the events of a batch that are not bots'; now: s since 1970."""
         self._sessions.note(partition, judged.human, now)
+        self._users.note(partition, judged.human, now)
 
     def passed(self, partition: int, position: int, record_s: float) -> None:
         """Note the position behind a batch, and the time of its last record, s since 1970."""
@@ -55,7 +61,7 @@ class Statistics:
     @property
     def waiting(self) -> int:
         """Rows that wait for a flush, about."""
-        return self._judged.waiting + self._sessions.waiting
+        return self._judged.waiting + self._sessions.waiting + self._users.waiting
 
     async def flush(self, partition: int) -> None:
         """Write what is new of a partition; called by the partials."""
@@ -63,7 +69,7 @@ class Statistics:
         await self._sessions.flush_partition(partition)
 
     def forget(self) -> None:
-        """Nothing: the tables are told of a rebalance themselves."""
+        """Nothing: all are told of a rebalance themselves."""
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete rows past their retention; return how many."""

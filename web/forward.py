@@ -24,6 +24,9 @@ QUERIES = {
     "/stats/top_pages": "get",
     "/stats/bots": "get",
     "/stats/page_views": "get",
+    "/stats/active_users": "get",
+    "/stats/ads": "get",
+    "/stats/ads/{ad_id}": "get",
 }
 UNAVAILABLE = 503
 LAST_FOR_S = 2.0  # a worker that did not answer is asked last for so long

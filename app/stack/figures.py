@@ -23,7 +23,7 @@ async def lag(kafka: str, namespace: str) -> dict[str, dict[str, int]]:
     """Return {group: {topic-partition: records not yet committed}}; raise StartError if away."""
     names = Names(namespace)
     read_by = {
-        names.count_group: (names.events, names.counts),
+        names.count_group: (names.events, names.counts, names.uniques),
         names.store_group: (names.events,),
         names.archive_group: (names.events,),
     }
@@ -32,7 +32,7 @@ async def lag(kafka: str, namespace: str) -> dict[str, dict[str, int]]:
     try:
         await admin.start()
         await consumer.start()
-        found_topics = await admin.describe_topics([names.events, names.counts])
+        found_topics = await admin.describe_topics([*read_by[names.count_group]])
         numbers = {
             topic["topic"]: sorted(part["partition"] for part in topic["partitions"])
             for topic in found_topics

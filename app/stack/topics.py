@@ -18,6 +18,7 @@ from app.settings import Names, Settings
 
 HOUR_MS = 3_600_000
 ALERTS_RETENTION_HOURS = 30 * 24
+UNIQUES_RETENTION_HOURS = 7 * 24  # merged into a table: longer than any worker is away
 VISIBLE_DEADLINE_S = 30
 # Rows replace rows of the same key: compaction keeps the last of each. Smaller segments than
 # the default (1 GB), because the newest one is never compacted and is read at each recovery.
@@ -45,6 +46,8 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     sources, merged = settings.events_partitions, settings.counts_partitions
     by_events, by_counts = "EVENT_COUNTER_EVENTS_PARTITIONS", "EVENT_COUNTER_COUNTS_PARTITIONS"
     statistics = (
+        TopicSpec(names.uniques, merged, _kept_for(UNIQUES_RETENTION_HOURS), by_counts),
+        TopicSpec(names.uniques_changelog, merged, COMPACT, by_counts),
         TopicSpec(names.judged_changelog, sources, COMPACT, by_events),
         TopicSpec(names.sessions_changelog, sources, COMPACT, by_events),
     )

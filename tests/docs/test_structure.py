@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "agents": {"agents", "tables", "app"},
     "web": {"web", "tables", "app"},
 }
-WIRING = ("app/factory.py", "app/main.py", "app/cli/")
+WIRING = ("app/factory", "app/main.py", "app/cli/")
 
 
 def files(*folders: str) -> Iterator[tuple[str, ast.Module, int]]:

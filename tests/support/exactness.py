@@ -91,7 +91,7 @@ class Exactness:
 
         async def behind() -> list[str]:
             lags = []
-            for topic in (self._names.events, self._names.counts):
+            for topic in (self._names.events, self._names.counts, self._names.uniques):
                 ends = await self._kafka.ends(topic)
                 at = await self._kafka.committed(group, topic)
                 lags += [f"{topic}-{p}" for p, end in ends.items() if at.get(p, 0) < end]

@@ -1,0 +1,99 @@
+"""Impressions and visitors per ad and month into the Postgres table ad_month."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import asyncpg
+
+from app import metrics
+from app.postgres import Postgres, PostgresUnavailableError
+from app.sql import load_queries
+from app.stats_window import Clock, Month
+
+SINK = "ads"
+AD_ID_MAX_BYTES = 2048  # with the month it must fit a Postgres index row of 2,704 bytes
+
+Figure = Literal["impressions", "visitors"]
+AdRow = tuple[Month, str, int]  # month, ad_id, figure so far
+
+
+class AdMonths:
+    """The table; its sinks raise figures, never lower them. clock: seconds since 1970."""
+
+    def __init__(self, dsn: str, clock: Clock) -> None:
+        self._postgres = Postgres(dsn, "event-counter ads")
+        self._sql = load_queries()
+        self._clock = clock
+
+    def sink(self, figure: Figure) -> AdFigures:
+        """Return what writes one column."""
+        return AdFigures(self, figure)
+
+    @property
+    def current(self) -> str:
+        """The month that is not over, e.g. 2026-11."""
+        return str(Month.of(int(self._clock())))
+
+    async def finish(self) -> None:
+        """Set final in the rows of the months that are over; raise UnavailableError."""
+        async with self.transaction() as connection:
+            await connection.execute(self._sql["ad_month.finish"], self.current)
+
+    def close(self) -> None:
+        """Disconnect; the next call connects again."""
+        self._postgres.close()
+
+    def query(self, name: str) -> str:
+        """Return the text of a query of this table."""
+        return self._sql[f"ad_month.{name}"]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """Whatever Postgres refuses, a missing right too: it may not stop the counting."""
+        try:
+            async with self._postgres.transaction() as connection:
+                yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise PostgresUnavailableError(f"Postgres refuses: {exc}") from exc
+
+
+class AdFigures:
+    """One column of ad_month: app.refresh.Sink."""
+
+    def __init__(self, table: AdMonths, figure: Figure) -> None:
+        self._table, self._figure = table, figure
+
+    async def position(self, partition: int) -> int | None:
+        """Return the offset of the figure's topic that the table includes; None: not known.
+
+        Raises UnavailableError when Postgres is away.
+        """
+        async with self._table.transaction() as connection:
+            query = self._table.query("position")
+            found: int | None = await connection.fetchval(query, self._figure, partition)
+            return found
+
+    async def write(self, partition: int, rows: Sequence[AdRow], position: int | None) -> bool:
+        """Write absolute figures, and with the last ones the position they include; return True.
+
+        position: None while more rows of the same refresh follow. Raises UnavailableError.
+        """
+        table, figure = self._table, self._figure
+        fitting = [row for row in rows if len(row[1].encode()) <= AD_ID_MAX_BYTES]
+        with metrics.sink_seconds.labels(SINK).time():
+            async with table.transaction() as connection:
+                if fitting:
+                    months, ads, figures = zip(*fitting, strict=True)
+                    columns = list(map(str, months)), ads, figures
+                    await connection.execute(table.query(figure), *columns, table.current)
+                if position is not None:
+                    await connection.execute(table.query("move"), figure, partition, position)
+        metrics.sink_rows.labels(SINK).inc(len(fitting))
+        return True
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._table.close()

@@ -1,0 +1,71 @@
+"""Wires what role count answers, and the distinct users, which are a part of the statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+import agents.merge_uniques
+import agents.refresh_ads
+import web.counts
+import web.queries
+import web.report
+import web.stats_active
+import web.stats_ads
+import web.stats_pages
+import web.stats_ranked
+from app.ad_months import AdMonths
+from app.counters import Counters
+from app.ownership import Ownership
+from app.settings import Names, Settings
+from tables.ad_rows import AdImpressions, AdVisitors
+from tables.totals import Totals
+from tables.uniques import Uniques
+from web.gather import Gathering
+from web.queries import Queries
+
+
+@dataclass(frozen=True)
+class Users:
+    """What counts them. owned: partitions of the topic `uniques`."""
+
+    table: Uniques
+    owned: Ownership
+
+
+def count_users(app: Any, topic: Any, settings: Settings) -> Users:
+    """Merge the sketches of the topic `uniques`."""
+    name, partitions = Names(settings.namespace).uniques, settings.counts_partitions
+    table = Uniques.create(app, "uniques", partitions, Uniques.__doc__ or "")
+    agents.merge_uniques.register(app, topic, table, settings.commit_interval_s)
+    return Users(table, Ownership(app, name, "uniques", partitions))
+
+
+def answer_queries(
+    app: Any, totals: Totals, owned: Ownership, counters: Counters, users: Users | None
+) -> None:
+    """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
+    queries = Queries(app, owned)
+    web.report.register(queries, totals, counters)
+    web.counts.register(queries, totals, counters)
+    if users:
+        web.stats_active.register(queries, users.table, users.owned)
+        web.stats_ads.register(queries, totals, users.table, users.owned)
+        web.stats_pages.register(queries, totals, owned, counters)
+        web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
+    web.queries.register(app, queries)
+
+
+def refresh_ads(
+    app: Any, users: Users, totals: Totals, owned: Ownership, counters: Counters, settings: Settings
+) -> None:
+    """Keep ad_month up to date, where Postgres has an address; owned: partitions of `counts`."""
+    if dsn := settings.postgres.get_secret_value():
+        agents.refresh_ads.register(
+            app,
+            AdImpressions(totals, owned, counters),
+            AdVisitors(users.table, users.owned),
+            AdMonths(dsn, time),
+            settings.summary_interval_s,
+        )

@@ -1,0 +1,98 @@
+"""What the writer of ad_month reads from the tables: app.refresh.RowSource, one for each figure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+
+from app.ad_months import AdRow
+from app.counters import Counters
+from app.ownership import Ownership
+from app.stats_window import Month
+from app.uniques import AD_VISITORS, Row, month_row
+from tables.row_sources import in_chunks
+from tables.totals import Totals
+from tables.uniques import Uniques
+
+COUNTER, LABEL = "ad_events_by_ad_daily", "impressions"
+
+
+class AdImpressions:
+    """Impressions per ad and month, from the totals."""
+
+    def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
+        self._totals, self._owned = totals, owned
+        self._spec = counters[COUNTER]
+        self._changes = totals.watch(self._spec.number)
+
+    def partitions(self) -> Collection[int]:
+        """Return the partitions that are ours and recovered."""
+        return self._owned.partitions()
+
+    def started_at(self, partition: int) -> int:
+        """Return the offset of `counts` that this worker began to read from."""
+        return self._owned.started_at(partition)
+
+    def take(self, partition: int) -> tuple[Iterator[list[AdRow]], int]:
+        """Return what changed since the last take, in chunks, and the position that it includes."""
+        rows, position = self._changes.take(partition)
+        return in_chunks(self._made(sorted(rows))), position
+
+    def put_back(self, partition: int, rows: Sequence[AdRow]) -> None:
+        """Keep rows that could not be written for the next take."""
+        keys = (self._spec.row(ad, self._spec.place(m.begin)[0], LABEL) for m, ad, _ in rows)
+        self._changes.put_back(partition, keys)
+
+    def every(self, partition: int) -> Iterator[list[AdRow]]:
+        """Iterate over all rows, in chunks."""
+        return in_chunks(self._made(self._totals.rows_of(self._spec.number, partition)))
+
+    def _made(self, rows: Iterable[bytes]) -> Iterator[AdRow]:
+        """Yield the months that rows of counts belong to; those of one ad follow each other."""
+        parsed = (self._spec.parse(row) for row in rows)
+        for ad_id, found in groupby(parsed, key=lambda row: row[0]):
+            months = set[Month]()
+            for _, start, label in found:
+                if label == LABEL:
+                    months |= {Month.of(start), Month.of(start + self._spec.row_span - 1)}
+            for month in sorted(months):
+                if impressions := self._impressions(ad_id, month):
+                    yield month, ad_id, impressions
+
+    def _impressions(self, ad_id: str, month: Month) -> int:
+        days = self._totals.read(COUNTER, ad_id, month.begin, month.end).values()
+        return sum(day.get(LABEL, 0) for day in days)
+
+
+class AdVisitors:
+    """Distinct visitors per ad and month, from the sketches."""
+
+    def __init__(self, uniques: Uniques, owned: Ownership) -> None:
+        self._uniques, self._owned = uniques, owned
+        self._changes = uniques.watch(AD_VISITORS)
+
+    def partitions(self) -> Collection[int]:
+        """Return the partitions that are ours and recovered."""
+        return self._owned.partitions()
+
+    def started_at(self, partition: int) -> int:
+        """Return the offset of `uniques` that this worker began to read from."""
+        return self._owned.started_at(partition)
+
+    def take(self, partition: int) -> tuple[Iterator[list[AdRow]], int]:
+        """Return what changed since the last take, in chunks, and the position that it includes."""
+        rows, position = self._changes.take(partition)
+        return in_chunks(self._made(partition, map(Row.unpack, rows))), position
+
+    def put_back(self, partition: int, rows: Sequence[AdRow]) -> None:
+        """Keep rows that could not be written for the next take."""
+        self._changes.put_back(partition, (month_row(month, ad_id) for month, ad_id, _ in rows))
+
+    def every(self, partition: int) -> Iterator[list[AdRow]]:
+        """Iterate over all rows, in chunks."""
+        return in_chunks(self._made(partition, self._uniques.rows_of(AD_VISITORS, partition)))
+
+    def _made(self, partition: int, rows: Iterable[Row]) -> Iterator[AdRow]:
+        for row in rows:
+            found = self._uniques.users_of(partition, row.pack())
+            yield Month.of(row.start), row.key, found.users

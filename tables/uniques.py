@@ -1,0 +1,233 @@
+"""Distinct users: the sketches of all source partitions, united.
+
+Value: a theta sketch. What comes twice, late or out of order is in the union already. Rows that
+are being added to are kept in memory and written once a flush; a batch of the topic `uniques` is
+acknowledged only after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic, time
+from typing import Any
+
+from app.counters import counts_partition
+from app.stats_window import Month, Run
+from app.uniques import (
+    LEVELS,
+    Estimate,
+    Row,
+    Sketch,
+    Union,
+    buckets_of,
+    decode_sketch,
+    expired_bounds,
+    level_bounds,
+    month_row,
+)
+from tables.batch_table import BatchTable, scan_keys, scan_prefix
+from tables.partials import EXPIRE_CHUNK
+from tables.totals import Changes
+
+DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions
+LIVE_MAX = 1000  # rows of a partition kept in memory between flushes; at most 100 KB each
+SLICE_S = 0.005  # of a flush, until queries get their turn
+
+State = tuple[int, int]  # of a sketch that is only added to: equal where nothing was new
+
+
+class Uniques(BatchTable):
+    """(metric, level, bucket start, key): theta sketch of the users."""
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._live: defaultdict[int, dict[bytes, Union]] = defaultdict(dict)
+        self._written: defaultdict[int, dict[bytes, State]] = defaultdict(dict)
+        self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
+        self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
+        self._watchers: list[Changes] = []
+        self._lock = asyncio.Lock()
+
+    def watch(self, metric: int) -> Changes:
+        """Return a record of the rows of one metric that change from now on."""
+        changes = Changes(metric)
+        self._watchers.append(changes)
+        return changes
+
+    # -- writing --------------------------------------------------------------------------
+
+    def merge(
+        self, partition: int, batch: Iterable[Any], after: int, done: Callable[[], object]
+    ) -> None:
+        """Add the sketches of one fetch of `uniques`; after: the position behind them.
+
+        done: called after the flush that holds them, so that they may be committed.
+        """
+        added: defaultdict[bytes, list[Sketch]] = defaultdict(list)
+        now = time()
+        for record in batch:
+            sketch = decode_sketch(record.value)
+            for row in buckets_of(record.key, now):
+                added[row].append(sketch)
+        live = self._load(partition, added)
+        for row, sketches in added.items():
+            for sketch in sketches:
+                live[row].add(sketch)
+        # Rows that did not change too: a flush may leave them out only if it has sent them before.
+        self._dirty[partition].update(added)
+        self._done[partition].append(done)
+        for changes in self._watchers:
+            changes.note(partition, added, after)
+
+    @property
+    def dirty_rows(self) -> int:
+        """Rows that wait for a flush."""
+        return sum(map(len, self._dirty.values()))
+
+    async def flush(self) -> None:
+        """Store and log what changed since the last flush."""
+        async with self._lock:  # a commit must not overtake a flush that is still sending
+            for partition in list(self._done):
+                await self._flush_partition(partition)
+
+    async def before_release(self) -> None:
+        """Called by the transport before a revocation or a stop: finish what is begun."""
+        await self.flush()
+
+    async def _flush_partition(self, partition: int) -> None:
+        rows, done = sorted(self._dirty.pop(partition, ())), self._done.pop(partition)
+        at = 0
+        while at < len(rows):
+            changed, at = self._changed(partition, rows, at)
+            if changed:
+                await self.write(partition, changed)
+            await asyncio.sleep(0)
+        for call in done:
+            call()
+        self._trim(partition)
+
+    def _changed(
+        self, partition: int, rows: Sequence[bytes], at: int
+    ) -> tuple[list[tuple[bytes, bytes]], int]:
+        """Return what to write of the rows from `at` on, and where to go on after SLICE_S.
+
+        A row is left out where this worker, since it has the partition, has sent the same sketch:
+        Kafka has it then, or the commit waits for it.
+        """
+        live, written = self._live[partition], self._written[partition]
+        until, changed = monotonic() + SLICE_S, []
+        while at < len(rows) and monotonic() < until:
+            row = rows[at]
+            sketch = live[row].sketch()
+            state = sketch.num_retained, sketch.theta64
+            if written.get(row) != state:
+                changed.append((row, sketch.serialize()))
+                written[row] = state
+            at += 1
+        return changed, at
+
+    def _load(self, partition: int, rows: Iterable[bytes]) -> dict[bytes, Union]:
+        live = self._live[partition]
+        missing = [row for row in rows if row not in live]
+        if missing:
+            values = self.db(partition).get(missing)
+            for row, value in zip(missing, values, strict=True):
+                live[row] = _union_of(value)
+        return live
+
+    def _trim(self, partition: int) -> None:
+        """Where there are many, forget the rows that are not waiting for a flush."""
+        if len(self._live[partition]) > LIVE_MAX:
+            dirty = self._dirty[partition]
+            for kept in (self._live, self._written):
+                rows: dict[bytes, Any] = kept[partition]
+                kept[partition] = {row: rows[row] for row in dirty if row in rows}
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """The union."""
+        if old == new:
+            return old
+        merged: bytes = Union(decode_sketch(old), decode_sketch(new)).sketch().serialize()
+        return merged
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As BatchTable; a flush that has begun ends first."""
+        async with self._lock:
+            await super().on_rebalance(*args, **kwargs)
+
+    def forget(self) -> None:
+        """Drop what is only in memory: it is read again."""
+        super().forget()
+        for state in (self._live, self._written, self._dirty, self._done):
+            state.clear()
+        for changes in self._watchers:
+            changes.forget()
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete rows past their retention; return how many."""
+        dropped = 0
+        expired = list(expired_bounds(time()))  # what is merged from now on is none of these
+        await self.flush()
+        for bounds in expired:
+            for partition in partitions:
+                while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
+                    for row in rows:
+                        self._live[partition].pop(row, None)
+                        self._written[partition].pop(row, None)
+                    await self.write(partition, [(row, None) for row in rows])
+                    dropped += len(rows)
+        return dropped
+
+    # -- reading --------------------------------------------------------------------------
+
+    def partition_of(self, key: str) -> int:
+        """Return the partition that owns a key, an ad_id or ""."""
+        return counts_partition(key.encode(), self.partitions)
+
+    def active_users(self, runs: Sequence[Run]) -> Estimate:
+        """Return how many users had an event in the buckets of LEVELS that runs name.
+
+        The caller has checked that this worker owns the key "".
+        """
+        partition, union = self.partition_of(""), Union()
+        # The largest first: they leave the least to look at in the others.
+        for run in sorted(runs, key=lambda run: -run.level.span):
+            bounds = level_bounds(LEVELS.index(run.level), run.begin, run.end)
+            for sketch in self._sketches(partition, *bounds):
+                union.add(sketch)
+        return union.estimate()
+
+    def visitors(self, month: Month, ad_id: str | None) -> Estimate:
+        """Return how many users had an impression of an ad in a month; None: of any ad."""
+        return self.users_of(self.partition_of(ad_id or ""), month_row(month, ad_id))
+
+    def users_of(self, partition: int, row: bytes) -> Estimate:
+        """Return how many users a row has."""
+        if (live := self._live[partition].get(row)) is not None:
+            return live.estimate()
+        value = self.db(partition).get(row)
+        return _union_of(value).estimate()
+
+    def rows_of(self, metric: int, partition: int) -> Iterator[Row]:
+        """Iterate over the rows of a metric that are written."""
+        for row, _ in scan_prefix(self.db(partition), bytes((metric,))):
+            yield Row.unpack(row)
+
+    def _sketches(self, partition: int, begin: bytes, end: bytes) -> Iterator[Sketch]:
+        """Yield the sketches of the rows in [begin, end)."""
+        live, db = self._live[partition], self.db(partition)
+        for row, union in live.items():
+            if begin <= row < end:
+                yield union.sketch(ordered=False)
+        for row in scan_keys(db, begin):
+            if row >= end:
+                break
+            if row not in live:
+                yield decode_sketch(db.get(row))
+
+
+def _union_of(value: bytes | None) -> Union:
+    """Return the union of a stored sketch, or of none, to add to."""
+    return Union() if value is None else Union(decode_sketch(value))

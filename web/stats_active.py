@@ -1,0 +1,30 @@
+"""GET /stats/active_users: how many users had an event in a window."""
+
+from __future__ import annotations
+
+from time import time
+
+from app.ownership import Ownership
+from app.stats_window import parse_window, split
+from app.uniques import LEVELS
+from tables.uniques import Uniques
+from web.queries import Answer, Queries, Query
+
+WINDOW_S = 300
+
+
+def register(queries: Queries, uniques: Uniques, owned: Ownership) -> None:
+    """Add the query of a count worker; owned: partitions of `uniques`."""
+
+    def active_users(query: Query) -> Answer:
+        """GET ?window=300&at=T -> {"window_s", "active_users", "error"}."""
+        now = time()
+        window = parse_window(query.args, now, default_s=WINDOW_S)
+        runs = split(window, now, LEVELS)
+        partition = uniques.partition_of("")
+        queries.check_owner(partition, query)
+        owned.check(partition)
+        users, error = uniques.active_users(runs)
+        return Answer.json({"window_s": window.size, "active_users": users, "error": error})
+
+    queries.add("GET", "/stats/active_users", active_users)
