@@ -26,6 +26,7 @@ from app.transport import BatchConsumer  # noqa: E402
 from tables.batch_table import BatchTable  # noqa: E402
 from tables.partials import Partials  # noqa: E402
 from tables.totals import Totals  # noqa: E402
+from tables.uniques import Uniques  # noqa: E402
 
 LINGER_S = 2.5  # the commit interval is 1 s
 
@@ -34,8 +35,8 @@ LINGER_S = 2.5  # the commit interval is 1 s
 class Fate:
     """How a process ends.
 
-    where: `partials` or `totals`, inside a flush of that table; `commit`, right after an offset
-    commit; `copy` or `stored`, before or after the end of a transaction of the store; `never`.
+    where: `partials`, `totals` or `uniques`, inside a flush of that table; `commit`, right after an
+    offset commit; `copy` or `stored`, before or after a transaction of the store ends; `never`.
     after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
     counts: share of the partitions of `counts` whose records are acknowledged, the others get
     nothing. lingers: it goes on for longer than a commit interval, while the records of that flush
@@ -69,7 +70,7 @@ class Dying:
         """Put the end in its place."""
         if self._fate.forgetful:
             forget_replays()
-        if self._fate.where in ("partials", "totals"):
+        if self._fate.where in ("partials", "totals", "uniques"):
             self._end_in_a_flush()
         elif self._fate.where == "commit":
             self._end_after(BatchConsumer, "_commit_offsets")
@@ -103,6 +104,17 @@ class Dying:
                 await self._flush(table, merge(table, *args))
 
             replace(Totals, "merge", last_merge)
+            return
+        if self._fate.where == "uniques":
+            write = Uniques._flush_partition
+
+            async def last_write(table: Any, partition: int) -> None:
+                if table._dirty[partition]:
+                    await self._flush(table, write(table, partition))
+                else:
+                    await write(table, partition)
+
+            replace(Uniques, "_flush_partition", last_write)
             return
         flush = Partials._flush_all
 

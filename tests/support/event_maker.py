@@ -18,6 +18,7 @@ COUNTER_TYPES = ("CLICK", "VIEW", "DOWNLOAD")
 CLICKSTREAM_TYPES = ("productview", "purchase", "addtobasket", "removefrombasket")
 ADS_TYPES = ("PageView", "AdImpression", "AdClick")
 ANALYTICS_TYPES = ("page_view", "sign_up", "Größe")
+ADS = ("34", "35", "ad/ü")
 APP_TYPES = ("scroll", "swipe", None)
 
 Body = dict[str, Any]
@@ -44,7 +45,8 @@ class EventMaker:
         self._made += 1
         uuid = f"{self._prefix}-{self._made}"
         body["uuid"] = uuid
-        return Fact(uuid, label, url, moment), json.dumps(body).encode()
+        user, ad = _user_and_ad(body)
+        return Fact(uuid, label, url, moment, user, ad), json.dumps(body).encode()
 
     def fault(self) -> tuple[bytes, str]:
         """Return the bytes of a record that must be rejected, each once, and the code."""
@@ -118,8 +120,9 @@ class EventMaker:
 
     def _ads(self) -> tuple[Body, str, str | None, int | None]:
         label, url = self._rng.choice(ADS_TYPES), self._url()
-        body: Body = {"Type": label, "Url": url, "Meta": {"UserId": self._user(), "AdId": "34"}}
-        return body, label, url, None
+        meta = {"UserId": self._user(), "AdId": self._rng.choice(ADS)}
+        body: Body = {"Type": label, "Url": url, "Meta": meta}
+        return body, label, url, self._timed(body, "timestamp")
 
     def _analytics(self) -> tuple[Body, str, str | None, int | None]:
         label, url = self._rng.choice(ANALYTICS_TYPES), self._url()
@@ -139,3 +142,11 @@ class EventMaker:
 
     def _user(self) -> str:
         return f"usr_{self._rng.randrange(100)}"
+
+
+def _user_and_ad(body: Body) -> tuple[str | None, str | None]:
+    """Return the user of an event, and the ad of an impression."""
+    meta = body.get("Meta", {})
+    user = body.get("user_id", body.get("userId", meta.get("UserId")))
+    ad = meta.get("AdId") if body.get("Type") == "AdImpression" else None
+    return None if user is None else str(user), ad

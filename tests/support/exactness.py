@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from app.settings import Names, Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.ledger import RECENT_FROM_S, Ledger, Truth, truth_of
+from tests.support.users import expected_users, month_differences, users_of
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 120.0  # nothing is timed; other work may have the processor
@@ -104,7 +105,22 @@ class Exactness:
         if different := differences(by_type["total"], self.truth.by_type):
             return different
         minutes = _windows((await self._counts(http, "events_by_type_minutely"))["windows"])
-        return differences(minutes, self.truth.minutely) or await self._url_differences(http)
+        return (
+            differences(minutes, self.truth.minutely)
+            or await self._url_differences(http)
+            or await self._user_differences(http)
+        )
+
+    async def _user_differences(self, http: aiohttp.ClientSession) -> list[str]:
+        """Active users and ads, as distinct users are counted apart."""
+
+        async def answer(path: str) -> dict[str, Any]:
+            return await self._ask(http, "GET", path)
+
+        if not self._settings.statistics:
+            return []
+        found = await users_of(answer, self.truth)
+        return differences(found, expected_users(self.truth))
 
     async def _url_differences(self, http: aiohttp.ClientSession) -> list[str]:
         hours: dict[tuple[str, int, str], int] = {}
@@ -210,17 +226,19 @@ class Exactness:
         return differences(found, expected) or differences(dict(ends), self.truth.ends)
 
     async def summed(self) -> None:
-        """Table event_summary."""
+        """Tables event_summary and ad_month."""
         await self._equal(self._summary_differences)
 
     async def _summary_differences(self) -> list[str]:
         connection = await asyncpg.connect(self._settings.postgres.get_secret_value())
         try:
             rows = await connection.fetch("select url, datehour, type, count from event_summary")
+            ads = await connection.fetch("select month, ad_id, impressions, visitors from ad_month")
         finally:
             await connection.close()
         found = {(row[0], int(row[1].timestamp()), row[2]): row[3] for row in rows}
-        return differences(found, self._hours)
+        months = {(row[0], row[1]): (row[2], row[3]) for row in ads}
+        return differences(found, self._hours) or month_differences(months, self.truth)
 
     async def live(self) -> None:
         """The hashes in Redis."""

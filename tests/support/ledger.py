@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
 
@@ -18,12 +19,17 @@ Place = tuple[int, int]  # partition and offset in `events`
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """An event as it must be counted; moment: s since 1970, None where the record's time counts."""
+    """An event as it must be counted; moment: s since 1970, None where the record's time counts.
+
+    ad: of an impression.
+    """
 
     uuid: str
     type: str
     url: str | None
     moment: int | None
+    user: str | None = None
+    ad: str | None = None
 
 
 @dataclass
@@ -50,6 +56,9 @@ class Truth:
     by_type: Counter[str] = field(default_factory=Counter)
     minutely: Counter[tuple[int, str]] = field(default_factory=Counter)  # recent minute, type
     ends: dict[int, int] = field(default_factory=dict)
+    active: set[tuple[int, str]] = field(default_factory=set)  # recent minute, user
+    impressions: Counter[tuple[str, str]] = field(default_factory=Counter)  # month, ad
+    visitors: set[tuple[str, str, str]] = field(default_factory=set)  # month, ad, user
 
     @property
     def urls(self) -> list[str]:
@@ -91,3 +100,10 @@ def _count(truth: Truth, fact: Fact, moment: int) -> None:
         truth.by_url[fact.url, fact.type] += 1
     if moment > RECENT_FROM_S:
         truth.minutely[moment - moment % MINUTE, fact.type] += 1
+        if fact.user is not None:
+            truth.active.add((moment - moment % MINUTE, fact.user))
+    if fact.ad is not None:
+        month = f"{datetime.fromtimestamp(moment, UTC):%Y-%m}"
+        truth.impressions[month, fact.ad] += 1
+        if fact.user is not None:
+            truth.visitors.add((month, fact.ad, fact.user))

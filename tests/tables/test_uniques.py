@@ -70,10 +70,12 @@ async def test_a_batch_is_done_once_it_is_on_its_way(
     make_uniques: MakeUniques, sent: SentRecords
 ) -> None:
     uniques = make_uniques()
-    done = merge(uniques, records("ab"))
+    done: list[int] = []
+    partition = uniques.partition_of("")
+    uniques.merge(partition, records("ab"), 7, lambda: done.append(len(sent.batches)))
     assert not done
     await uniques.flush()
-    assert done
+    assert done == [1]
     committing = asyncio.create_task(uniques.before_commit())
     await asyncio.sleep(0.01)
     assert not committing.done()
@@ -188,6 +190,12 @@ async def test_deltas_go_to_the_owners_of_their_keys_with_the_flush_of_the_parti
     await partials.flush()
     assert committable == [len(sent.batches)]
     assert deltas.waiting == 0
+    committing = asyncio.create_task(partials.before_commit())
+    for topic, partition, _, acknowledged in sent.batches:
+        await asyncio.sleep(0.001)
+        assert not committing.done()
+        acknowledged.set_result(SimpleNamespace(offset=0, partition=partition, topic=topic))
+    await committing
     assert sent.topics().count("uniques") == len({p for t, p, *_ in sent.batches if t == "uniques"})
     deltas.note(2, slice_of(events), NOW.timestamp())
     partials.forget()
