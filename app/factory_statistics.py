@@ -15,6 +15,7 @@ import web.stats_active
 import web.stats_ads
 import web.stats_pages
 import web.stats_ranked
+import web.table_rows
 from app.ad_months import AdMonths
 from app.counters import Counters
 from app.ownership import Ownership
@@ -54,6 +55,7 @@ def answer_queries(
         web.stats_ads.register(queries, totals, users.table, users.owned)
         web.stats_pages.register(queries, totals, owned, counters)
         web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
+    web.table_rows.register(queries, totals, counters)
     web.queries.register(app, queries)
 
 

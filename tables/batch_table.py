@@ -251,3 +251,13 @@ def scan_prefix(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     while cursor.valid() and (key := cursor.key()).startswith(prefix):
         yield key, cursor.value()
         cursor.next()
+
+
+def scan_after(db: Any, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Iterate over the rows whose key begins with prefix, from behind a key on, in order."""
+    cursor = db.iter()
+    cursor.seek(max(prefix, after))
+    while cursor.valid() and (key := cursor.key()).startswith(prefix):
+        if key > after:
+            yield key, cursor.value()
+        cursor.next()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.counters import DAY, FOREVER, Cells, Counters, counts_partition
-from tables.batch_table import BatchTable, scan_prefix
+from tables.batch_table import BatchTable, scan_after, scan_prefix
 from tables.partials import EXPIRE_CHUNK, MARK, decode_partial
 
 SLOT_BITS = 8
@@ -152,6 +152,19 @@ class Totals(BatchTable):
         """
         for row, value in scan_prefix(self.db(partition), prefix):
             yield row, _decode(value)
+
+    def rows_after(
+        self, number: int, partition: int, after: bytes
+    ) -> Iterator[tuple[bytes, str, str, dict[int, int]]]:
+        """Iterate over (row, key, label, {window start: count}) of a counter, in order.
+
+        after: the row to go on behind; empty: from the first. Nothing is kept in the cache.
+        """
+        spec, cache = self._counters.by_number[number], self._cache[partition]
+        for row, value in scan_after(self.db(partition), bytes((number,)), after):
+            key, start, label = spec.parse(row)
+            cells = cache.get(row) or _decode(value)
+            yield row, key, label, windows_of(spec.window or 0, start, cells)
 
     def merged_to(self, partition: int) -> dict[int, int]:
         """Return {source partition: position of `events` up to which all is merged here}."""

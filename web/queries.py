@@ -26,6 +26,7 @@ from app.ownership import Ownership
 from web.views import JSON, ApiView, page, read_body
 
 BATCH_PATH = "/queries"
+OK = 200
 OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 _encode_json = msgspec.json.Encoder().encode

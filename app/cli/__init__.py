@@ -18,6 +18,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "generate": "app.cli.generate",
     "enrich": "app.cli.enrich",
     "query": "app.cli.query",
+    "audit": "app.cli.audit",
 }
 
 

@@ -1,0 +1,282 @@
+"""Whether tables, event, event_summary and Redis say the same; right while events flow.
+
+1. The end of `events` is noted. Every side is waited for until it has seen all below: what `event`
+   has below that offset is the least that a side may say.
+2. Tables, Redis and event_summary are copied. The end of `events` is noted again, and waited for
+   until Postgres has stored all below: what `event` has then is the most that a side may say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from time import time
+from typing import Any, Protocol
+
+import msgspec
+
+from app.comparison import ALWAYS, Comparison, by_partition, whole_hours
+from app.counters import FOREVER, HOUR
+from app.errors import StartError
+from app.event import EPOCH, at_ms
+from app.kafka_log import KafkaLog
+from app.live_scan import LiveScan
+from app.settings import Names, Settings
+from app.watermarks import Offsets, Say, Watermarks, wait_for
+
+WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
+REFRESH_S = 400.0  # for event_summary and Redis: the longest interval, and what follows
+HOURLY, ALL_TIME = "events_by_url_hourly", "events_by_url"
+TYPES = {"events_by_type": "counted", "bot_views_by_type": "bots"}
+HOUR_MS = 3_600_000
+
+Difference = dict[str, Any]
+Report = Callable[[Difference], None]
+
+
+class Tables(Protocol):
+    """The tables of the count workers."""
+
+    async def retentions(self) -> dict[str, int | None]:
+        """Return {declared counter: seconds that it is kept, None for good}."""
+        ...
+
+    def read(
+        self, counter: str, begin: int = 0, end: int = FOREVER
+    ) -> AsyncIterator[list[tuple[str, int, str, int]]]:
+        """Yield (key, window start in s since 1970, label, count) in chunks."""
+        ...
+
+
+class _Place(msgspec.Struct):
+    """The record that a rejection is about."""
+
+    partition: int
+    offset: int
+
+
+_decode_place = msgspec.json.Decoder(_Place).decode
+
+
+class Audit:
+    """One comparison of everything in a range of hours."""
+
+    def __init__(self, settings: Settings, tables: Tables, kafka: Watermarks, say: Say) -> None:
+        self._settings, self._tables, self._kafka, self._say = settings, tables, kafka, say
+        self._names = Names(settings.namespace)
+        self._redis = settings.redis.get_secret_value()
+
+    async def run(
+        self, begin: datetime | None, end: datetime | None, report: Report
+    ) -> dict[str, Any]:
+        """Report each difference; return what was compared, and up to where.
+
+        begin, end: of event time; with one of them, only hours are compared. Raises StartError or
+        UnavailableError where something is away or does not come along.
+        """
+        whole = begin is None and end is None
+        first, last = whole_hours(begin, end)
+        dsn = self._settings.postgres.get_secret_value()
+        async with Comparison.open(dsn, self._names.events) as sides:
+            cut, began = await self._kafka.ends(self._names.events), time()
+            await self._wait_for_all(sides, cut, live=whole)
+            kept = await self._copy(sides, first, last, whole=whole)
+            await self._wait_for_store(sides, await self._kafka.ends(self._names.events))
+            found = Differences(sides, report)
+            async with sides.connection.transaction(isolation="repeatable_read"):
+                self._say("counting event")
+                await sides.count(first, last, cut)
+                sizes = await sides.connection.fetchrow(sides.sql["compare.sizes"])
+                await found.hours(kept.hours_from)
+                if whole:
+                    await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)
+                    await found.types(cut)
+                    await self._received(found, cut)
+        return {
+            "from": f"{first:%Y-%m-%dT%H:%M:%SZ}" if begin else None,
+            "to": f"{last:%Y-%m-%dT%H:%M:%SZ}" if end else None,
+            "compared_to": f"{at_ms(int(began * 1000)):%Y-%m-%dT%H:%M:%SZ}",
+            "offsets": {f"{self._names.events}-{p}": offset for p, offset in sorted(cut.items())},
+            "urls": sizes["urls"],
+            "hours": sizes["hours"],
+            "events": sizes["events"],
+            "whole": whole,
+            "differing": found.count,
+        }
+
+    async def _wait_for_all(self, sides: Comparison, cut: Offsets, *, live: bool) -> None:
+        kafka, names = self._kafka, self._names
+        group = names.count_group
+
+        async def summed() -> Offsets:
+            return await sides.summary_positions()
+
+        await wait_for(
+            "the count workers",
+            lambda: kafka.committed(group, names.events),
+            cut,
+            WORKERS_S,
+            self._say,
+        )
+        merged = await kafka.ends(names.counts)
+        await wait_for(
+            "the tables", lambda: kafka.committed(group, names.counts), merged, WORKERS_S, self._say
+        )
+        await self._wait_for_store(sides, cut)
+        await wait_for("event_summary", summed, merged, REFRESH_S, self._say)
+        if live and self._redis:
+            async with aclosing(LiveScan(self._redis)) as scan:
+                await wait_for("Redis", scan.positions, merged, REFRESH_S, self._say)
+
+    async def _wait_for_store(self, sides: Comparison, end: Offsets) -> None:
+        await wait_for("the store workers", sides.stored_to, end, WORKERS_S, self._say)
+
+    async def _copy(
+        self, sides: Comparison, first: datetime, last: datetime, *, whole: bool
+    ) -> Kept:
+        """Copy all sides but event."""
+        kept = Kept(await self._tables.retentions(), first)
+        copied = 0
+        ends = FOREVER if last is ALWAYS else int(last.timestamp())
+        async for chunk in self._tables.read(HOURLY, int(kept.hours_from.timestamp()), ends):
+            rows = [(url, at_ms(start * 1000), kind, n) for url, start, kind, n in chunk]
+            await sides.copy("side_tables", rows)
+            copied += len(rows)
+            self._say(f"reading the tables: {copied} hours")
+        if whole:
+            await self._copy_all_time(sides, kept)
+        await sides.copy_summary(first, last)
+        await sides.analyze()
+        return kept
+
+    async def _copy_all_time(self, sides: Comparison, kept: Kept) -> None:
+        if kept.all_time:
+            async for chunk in self._tables.read(ALL_TIME):
+                await sides.copy("side_all_time", [(url, kind, n) for url, _, kind, n in chunk])
+        for counter, what in TYPES.items():
+            if counter in kept.retentions:
+                async for chunk in self._tables.read(counter):
+                    await sides.copy("side_types", [(kind, what, n) for _, _, kind, n in chunk])
+        if self._redis:
+            async with aclosing(LiveScan(self._redis)) as scan:
+                async for rows in scan.read():
+                    await sides.copy("side_redis", rows)
+        self._say("reading events-rejected")
+        log, topic = KafkaLog(self._settings.kafka), self._names.rejected
+        begins, ends = await self._kafka.begins(topic), await self._kafka.ends(topic)
+        for partition, end in ends.items():
+            async for batch, _ in log.read(topic, partition, begins[partition], end):
+                places = (_decode_place(record.value) for record in batch)
+                await sides.copy("side_rejected", [(p.partition, p.offset) for p in places])
+
+    async def _received(self, found: Differences, cut: Offsets) -> None:
+        """Compare what Kafka has with what was stored and rejected of it."""
+        topic = self._names.events
+        begins = await self._kafka.begins(topic)
+        if any(begins.values()):  # rejections are deleted at another moment than their events
+            recent_ms = int(time() * 1000) - self._settings.events_retention_hours * HOUR_MS // 2
+            begins = await self._kafka.since(topic, recent_ms)
+        log = KafkaLog(self._settings.kafka)
+
+        async def records(partition: int) -> int:
+            """Offsets may be transaction markers: they are counted where it matters."""
+            count = 0
+            async for batch, _ in log.read(topic, partition, begins[partition], cut[partition]):
+                count += len(batch)
+            return count
+
+        await found.stored(topic, begins, cut, records)
+
+
+class Kept:
+    """What the tables keep."""
+
+    def __init__(self, retentions: dict[str, int | None], first: datetime) -> None:
+        """first: hour that the comparison begins at."""
+        if HOURLY not in retentions:
+            raise StartError(f"The count workers have no counter {HOURLY}")
+        self.retentions = retentions
+        retention = retentions[HOURLY]
+        self.all_time = retention is not None  # else it is the sum of the hours
+        self.hours_from = first
+        if retention is not None:
+            # An hour that is about to expire may be gone when the tables are read.
+            oldest = int(time()) - retention + 2 * HOUR
+            self.hours_from = max(first, EPOCH + timedelta(seconds=oldest - oldest % HOUR))
+
+
+class Differences:
+    """Asks for what differs, and reports it; count: how many."""
+
+    def __init__(self, sides: Comparison, report: Report) -> None:
+        self.count = 0
+        self._sides, self._report = sides, report
+
+    async def hours(self, kept_from: datetime) -> None:
+        """Tables and event_summary, by url, hour and type."""
+        async for row in self._sides.differences("compare.hours", kept_from):
+            self._tell(
+                {
+                    "what": "hour",
+                    "url": row["url"],
+                    "hour": f"{row['hour']:%Y-%m-%dT%H:%M:%SZ}",
+                    "type": row["type"],
+                    "event": _span(row),
+                    "tables": row["tables"],
+                    "event_summary": row["summary"],
+                }
+            )
+
+    async def all_time(self, *, redis: bool, own_rows: bool) -> None:
+        """Redis, and the tables where they count all time by itself, by url and type."""
+        async for row in self._sides.differences("compare.all_time", redis, own_rows):
+            number = row["redis"]
+            self._tell(
+                {
+                    "what": "all_time",
+                    "url": row["url"],
+                    "type": row["type"],
+                    "event": _span(row),
+                    **({"tables": row["tables"]} if own_rows else {}),
+                    **({"redis": int(number) if number.isdigit() else number} if redis else {}),
+                }
+            )
+
+    async def types(self, cut: Offsets) -> None:
+        """What is counted and what is left out as bots, by type."""
+        async for row in self._sides.differences("compare.types", by_partition(cut)):
+            self._tell(
+                {
+                    "what": row["what"],
+                    "type": row["type"],
+                    "event": _span(row),
+                    "tables": row["tables"],
+                }
+            )
+
+    async def stored(self, topic: str, begins: Offsets, cut: Offsets, records: Any) -> None:
+        """Rows of event by partition; received = stored + rejected."""
+        ranges = by_partition(begins), by_partition(cut)
+        rows = [row async for row in self._sides.differences("compare.stored", topic, *ranges)]
+        for row in rows:
+            partition = row["partition"]
+            name = f"{topic}-{partition}"
+            if row["stored"] != row["rows"]:
+                counts = {"event": row["rows"], "sink_offsets": row["stored"]}
+                self._tell({"what": "stored", "partition": name, **counts})
+            seen = row["ranged"] + row["rejected"]
+            if partition not in cut or seen == cut[partition] - begins[partition]:
+                continue
+            if (received := await records(partition)) != seen:
+                counts = {"event": row["ranged"], "rejected": row["rejected"]}
+                self._tell({"what": "received", "partition": name, "received": received, **counts})
+
+    def _tell(self, difference: Difference) -> None:
+        self.count += 1
+        self._report(difference)
+
+
+def _span(row: Any) -> int | list[int]:
+    """What event says: a number, or from and to, where events came in meanwhile."""
+    return row["low"] if row["low"] == row["high"] else [row["low"], row["high"]]

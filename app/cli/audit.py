@@ -1,0 +1,130 @@
+"""`event-counter audit`: whether tables, event, event_summary and Redis say the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any
+
+import click
+
+from app.audit import Audit, Difference
+from app.cli.moments import Moment, check_range
+from app.cli.running import with_addresses
+from app.cli.telling import Telling
+from app.settings import Names, Settings
+from app.watermarks import Watermarks
+from web.table_rows import TableRows
+
+
+@click.command(name="audit")
+@click.option("--from", "begin", type=Moment(), help="First hour of event time; RFC 3339.")
+@click.option("--to", "end", type=Moment(), help="Event time up to which hours are compared.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def command(begin: datetime | None, end: datetime | None, *, as_json: bool) -> None:
+    """Compare tables, event, event_summary and Redis hour by hour; exit 1 when they differ.
+
+    It waits until all of them have seen what is in Kafka now. With --from or --to only hours are
+    compared: Redis and the counts by type are of all time.
+    """
+    check_range(begin, end)
+    settings = with_addresses(Settings.from_env(os.environ))
+    printer = JsonPrinter() if as_json else Printer()
+    with Telling() as telling:
+        found = asyncio.run(audit(settings, begin, end, printer, telling))
+    printer.end(found)
+    sys.exit(1 if found["differing"] else 0)
+
+
+async def audit(
+    settings: Settings,
+    begin: datetime | None,
+    end: datetime | None,
+    printer: Printer,
+    telling: Telling,
+) -> dict[str, Any]:
+    """Print the differences; return what was compared."""
+    async with AsyncExitStack() as stack:
+        kafka = await stack.enter_async_context(Watermarks(settings.kafka))
+        partitions = len(await kafka.ends(Names(settings.namespace).counts))
+        reader = TableRows(settings.count_urls.split(","), partitions)
+        tables = await stack.enter_async_context(reader)
+
+        def report(difference: Difference) -> None:
+            telling.clear()
+            printer.difference(difference)
+
+        return await Audit(settings, tables, kafka, telling.say).run(begin, end, report)
+
+
+def write_text(text: str) -> None:
+    """Print text as it is."""
+    click.echo(text, nl=False)
+
+
+class Printer:
+    """Lines for people."""
+
+    def __init__(self, write: Callable[[str], object] = write_text) -> None:
+        self._write = write
+
+    def difference(self, found: Difference) -> None:
+        """Print one."""
+        where = " ".join(str(found[name]) for name in ("url", "hour", "partition") if name in found)
+        what = {"counted": "counted, all time", "bots": "left out as bots, all time"}
+        place = " ".join(filter(None, [where, found.get("type", ""), what.get(found["what"], "")]))
+        sides = (
+            "received",
+            "event",
+            "rejected",
+            "sink_offsets",
+            "tables",
+            "event_summary",
+            "redis",
+        )
+        says = ", ".join(f"{side} {_text(found[side])}" for side in sides if side in found)
+        self._write(f"{place}: {says}\n")
+
+    def end(self, found: dict[str, Any]) -> None:
+        """Print what was compared."""
+        count = found["differing"]
+        result = "no difference" if not count else f"{count} difference{'s' if count > 1 else ''}"
+        sides = "tables, event, event_summary and Redis" if found["whole"] else "hours"
+        span = f" from {found['from']}" * bool(found["from"]) + f" to {found['to']}" * bool(
+            found["to"]
+        )
+        self._write(
+            f"{result}: compared {sides}{span}, {found['events']} events in {found['hours']} hours "
+            f"of {found['urls']} urls\n"
+        )
+        offsets = ", ".join(f"{part} {offset}" for part, offset in found["offsets"].items())
+        self._write(f"up to {found['compared_to']}: {offsets}\n")
+
+
+class JsonPrinter(Printer):
+    """One JSON object; the differences first, each as it is found."""
+
+    def __init__(self, write: Callable[[str], object] = write_text) -> None:
+        super().__init__(write)
+        self._separator = '{"differences":['
+
+    def difference(self, found: Difference) -> None:
+        """Print one."""
+        self._write(self._separator + json.dumps(found, ensure_ascii=False))
+        self._separator = ","
+
+    def end(self, found: dict[str, Any]) -> None:
+        """Print what was compared."""
+        begin = self._separator if self._separator != "," else ""
+        self._write(f"{begin}],{json.dumps(found)[1:]}\n")
+
+
+def _text(said: object) -> str:
+    if said is None:
+        return "not kept"
+    return f"{said[0]} to {said[1]}" if isinstance(said, list) else str(said)

@@ -1,0 +1,9 @@
+-- $1, $2 timestamptz: hours from, to. $3 bigint[]: the offsets by partition, from 0 on, below which
+-- all sides have seen everything
+-- Plan: one scan of the months of the range for each half of human_event, one hash of the hours
+insert into counted
+select url, date_trunc('hour', datetime, 'UTC'), type,
+    count(*) filter (where kafka_offset < ($3::bigint[])[kafka_partition + 1]), count(*)
+from human_event
+where url is not null and datetime >= $1 and datetime < $2
+group by 1, 2, 3

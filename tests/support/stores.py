@@ -1,0 +1,83 @@
+"""A count and a store worker on stores of their own, and what compares and mends them."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.cli.audit import JsonPrinter, audit
+from app.cli.telling import Telling
+from app.settings import Names, Settings
+from app.stack.topics import ensure_topics
+from tests.conftest import MakeSettings, StartWorker
+from tests.support.database import Database
+from tests.support.event_maker import EventMaker
+from tests.support.kafka_client import KafkaClient
+
+QUICK = {"summary_interval_s": 0.3, "redis_interval_s": 0.2, "commit_interval_s": 0.3}
+
+
+class Stores:
+    """All stores of one namespace, with their workers."""
+
+    def __init__(self, settings: Settings, kafka: KafkaClient, seed: int) -> None:
+        self.settings, self.kafka = settings, kafka
+        self.database = Database(settings.postgres.get_secret_value())
+        self.redis: Any = Redis.from_url(settings.redis.get_secret_value(), decode_responses=True)
+        self.events = Names(settings.namespace).events
+        self._rng = random.Random(seed)
+        self._maker = EventMaker(self._rng, int(time.time()), "x")
+
+    @classmethod
+    async def start(
+        cls,
+        make_settings: MakeSettings,
+        kafka: KafkaClient,
+        start_worker: StartWorker,
+        **changes: object,
+    ) -> Stores:
+        """Start the workers, ready."""
+        settings = await make_settings(**QUICK, **changes)
+        await ensure_topics(settings)
+        stores = cls(settings, kafka, 7)
+        await start_worker(settings, "store")
+        await start_worker(settings, "count")
+        url = f"http://{settings.worker_host}:{settings.worker_port}"
+        stores.settings = settings.model_copy(update={"count_urls": url})
+        return stores
+
+    async def send(self, events: int) -> None:
+        """Send random events of all shapes to all partitions, and some that are rejected."""
+        for partition in range(self.settings.events_partitions):
+            values = [self._maker.make()[1] for _ in range(events // 4)]
+            faults = [self._maker.fault()[0] for _ in range(events // 100)]
+            await self.kafka.send(self.events, values + faults, partition)
+
+    async def send_bots(self, user: str, views: int) -> None:
+        """Send page views of a user with one timestamp."""
+        view = {"event_type": "page_view", "page_url": "/bots", "user_id": user}
+        moment = {"timestamp": int(time.time()) - 100}
+        value = json.dumps(view | moment).encode()
+        await self.kafka.send(self.events, [value] * views, partition=1)
+
+    async def audit(self, begin: Any = None, end: Any = None) -> dict[str, Any]:
+        """Return what `audit --json` prints."""
+        lines: list[str] = []
+        printer = JsonPrinter(lines.append)
+        with Telling() as telling:
+            printer.end(await audit(self.settings, begin, end, printer, telling))
+        found: dict[str, Any] = json.loads("".join(lines))
+        return found
+
+    async def differences(self) -> list[dict[str, Any]]:
+        """Return only the differences."""
+        found: list[dict[str, Any]] = (await self.audit())["differences"]
+        return found
+
+    async def one(self, query: str, *args: object) -> Any:
+        """Return the first row of a query."""
+        return (await self.database.fetch(query, *args))[0]

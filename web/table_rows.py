@@ -1,0 +1,126 @@
+"""GET /rows/{counter}: all counts of a counter, by the chunk; for audit, and no page for people.
+
+A chunk is read in one go: some 10 ms of the worker. Whoever asks goes on from where it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+from typing import Self
+
+import aiohttp
+import msgspec
+
+from app.counters import FOREVER, Counters
+from app.errors import BadRequestError, NotFoundError, UnavailableError
+from tables.totals import Totals
+from web.queries import OK, OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+
+CHUNK_ROWS = 400  # of the table; each may hold a day of hours
+CHUNK_COUNTS = 2000
+PATIENCE_S = 60.0  # for one chunk: a worker that died is back by then
+PAUSE_S = 0.3
+
+TableCount = tuple[str, int, str, int]  # key, window start in seconds since 1970, label, count
+
+
+class Chunk(msgspec.Struct, array_like=True):
+    """after: key of the last row that was read, empty at the end of the partition."""
+
+    counts: list[TableCount]
+    after: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Chunk).decode
+
+
+def register(queries: Queries, totals: Totals, counters: Counters) -> None:
+    """Add the query to those of a count worker."""
+
+    def rows(query: Query) -> Answer:
+        """GET ?partition=P&after=HEX&from=S&to=S -> a Chunk as MessagePack; times in seconds."""
+        name, args = query.segments[-1], query.args
+        if name not in counters:
+            raise NotFoundError(f"no counter {name!r}; there are {', '.join(counters)}")
+        try:
+            partition, after = int(args["partition"]), bytes.fromhex(args.get("after", ""))
+            begin, end = int(args.get("from", 0)), int(args.get("to", FOREVER))
+        except (KeyError, ValueError) as exc:
+            raise BadRequestError(f"partition, after, from or to is missing or bad: {exc}") from exc
+        if not 0 <= partition < totals.partitions:
+            raise BadRequestError(f"there is no partition {partition}")
+        queries.check_owner(partition, query)
+        spec, found = counters.stored(name), Chunk([], b"")
+        read = totals.rows_after(spec.number, partition, after)
+        for number, (row, key, label, windows) in enumerate(read, 1):
+            found.counts += [
+                (key, start, label, count)
+                for start, count in windows.items()
+                if begin <= start < end
+            ]
+            if number == CHUNK_ROWS or len(found.counts) >= CHUNK_COUNTS:
+                found.after = row
+                break
+        return Answer(OK, _encode(found), {"Content-Type": "application/msgpack"})
+
+    queries.add("GET", "/rows/{counter}", rows)
+
+
+class TableRows:
+    """The tables of the count workers, read from outside. Use as an async context manager."""
+
+    def __init__(self, urls: Sequence[str], partitions: int) -> None:
+        """urls: of count workers, any of which answers for all. partitions: of `counts`."""
+        self._urls = [url for url in urls if url]
+        self._partitions = partitions
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def retentions(self) -> dict[str, int | None]:
+        """Return {declared counter: seconds that it is kept, None for good}."""
+        listed = msgspec.json.decode(await self._ask("/counters"))
+        return {counter["name"]: counter["retention"] for counter in listed}
+
+    async def read(
+        self, counter: str, begin: int = 0, end: int = FOREVER
+    ) -> AsyncIterator[list[TableCount]]:
+        """Yield all counts of the windows that begin in [begin, end), seconds since 1970.
+
+        Raises UnavailableError when no worker answers for a partition.
+        """
+        for partition in range(self._partitions):
+            path = f"/rows/{counter}?partition={partition}&from={begin}&to={end}&after="
+            after = b""
+            while True:
+                chunk = _decode(await self._ask(path + after.hex()))
+                yield chunk.counts
+                if not (after := chunk.after):
+                    break
+
+    async def _ask(self, path: str) -> bytes:
+        until, problem = monotonic() + PATIENCE_S, "no count worker is known"
+        while self._urls:
+            for url in self._urls:
+                try:
+                    query = Query("GET", path)
+                    (answer,) = await post_queries(self._session, url, [query], OWNER_TIMEOUT)
+                except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
+                    problem = f"{url}: {exc!r}"
+                    continue
+                if answer.status == OK:
+                    return answer.body
+                problem = f"{url}: {answer.body.decode('utf-8', 'replace')}"
+                if answer.status < UnavailableError.status:
+                    raise UnavailableError(problem)
+            if monotonic() > until:
+                break
+            await asyncio.sleep(PAUSE_S)
+        raise UnavailableError(f"no count worker answers; {problem}")
