@@ -32,7 +32,7 @@ from app.collector import Collector
 from app.counters import Counters
 from app.errors import SettingsError
 from app.event_store import EventStore
-from app.factory_statistics import answer_queries, count_users, refresh_ads
+from app.factory_statistics import answer_queries, answer_sessions, count_users, refresh_ads
 from app.kafka_log import KafkaLog
 from app.live import LiveCounts
 from app.ownership import Ownership
@@ -191,7 +191,8 @@ def _count(settings: Settings) -> faust.App:
     agents.expire_rows.register(app, expiring)
     _refresh(app, settings, totals, owned, counters)
 
-    answer_queries(app, totals, owned, counters, users)
+    queries = answer_queries(app, totals, owned, counters, users)
+    answer_sessions(app, queries, statistics, sources)
     web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))
     return app
 

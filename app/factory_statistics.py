@@ -15,12 +15,14 @@ import web.stats_active
 import web.stats_ads
 import web.stats_pages
 import web.stats_ranked
+import web.stats_sessions
 import web.table_rows
 from app.ad_months import AdMonths
 from app.counters import Counters
 from app.ownership import Ownership
 from app.settings import Names, Settings
 from tables.ad_rows import AdImpressions, AdVisitors
+from tables.statistics import Statistics
 from tables.totals import Totals
 from tables.uniques import Uniques
 from web.gather import Gathering
@@ -45,7 +47,7 @@ def count_users(app: Any, topic: Any, settings: Settings) -> Users:
 
 def answer_queries(
     app: Any, totals: Totals, owned: Ownership, counters: Counters, users: Users | None
-) -> None:
+) -> Queries:
     """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
     queries = Queries(app, owned)
     web.report.register(queries, totals, counters)
@@ -57,6 +59,16 @@ def answer_queries(
         web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
     web.table_rows.register(queries, totals, counters)
     web.queries.register(app, queries)
+    return queries
+
+
+def answer_sessions(
+    app: Any, queries: Queries, statistics: Statistics | None, sources: Ownership
+) -> None:
+    """Serve the sessions of users; sources: partitions of `events`."""
+    if statistics:
+        gathering = Gathering(app, queries, sources)
+        web.stats_sessions.register(gathering, statistics.sessions, sources)
 
 
 def refresh_ads(

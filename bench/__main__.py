@@ -10,7 +10,7 @@ import time
 from bench.summary import SUMMARY, write_summary
 from bench.support.peer import ROOT
 
-SCRIPTS = ("count", "steady", "store", "ingest", "query", "recover", "memory")
+SCRIPTS = ("count", "steady", "store", "ingest", "query", "stats", "recover", "memory")
 
 
 def main() -> int:

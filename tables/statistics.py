@@ -21,7 +21,7 @@ class Statistics:
     """The tables that one batch of events goes through."""
 
     def __init__(self, judged: JudgedTable, sessions: Sessions, users: UniqueDeltas) -> None:
-        self._judged, self._sessions, self._users = judged, sessions, users
+        self._judged, self.sessions, self._users = judged, sessions, users
 
     @classmethod
     def create(
@@ -51,7 +51,7 @@ class Statistics:
 
     def note(self, partition: int, judged: Judged, now: float) -> None:
         """Add the events of a batch that are not bots'; now: s since 1970."""
-        self._sessions.note(partition, judged.human, now)
+        self.sessions.note(partition, judged.human, now)
         self._users.note(partition, judged.human, now)
 
     def passed(self, partition: int, position: int, record_s: float) -> None:
@@ -61,12 +61,12 @@ class Statistics:
     @property
     def waiting(self) -> int:
         """Rows that wait for a flush, about."""
-        return self._judged.waiting + self._sessions.waiting + self._users.waiting
+        return self._judged.waiting + self.sessions.waiting + self._users.waiting
 
     async def flush(self, partition: int) -> None:
         """Write what is new of a partition; called by the partials."""
         await self._judged.flush_partition(partition)
-        await self._sessions.flush_partition(partition)
+        await self.sessions.flush_partition(partition)
 
     def forget(self) -> None:
         """Nothing: all are told of a rebalance themselves."""
@@ -74,4 +74,4 @@ class Statistics:
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete rows past their retention; return how many."""
         partitions = list(partitions)
-        return await self._judged.expire(partitions) + await self._sessions.expire(partitions)
+        return await self._judged.expire(partitions) + await self.sessions.expire(partitions)

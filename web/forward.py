@@ -24,6 +24,7 @@ QUERIES = {
     "/stats/top_pages": "get",
     "/stats/bots": "get",
     "/stats/page_views": "get",
+    "/stats/users/{user_id}/sessions": "get",
     "/stats/active_users": "get",
     "/stats/ads": "get",
     "/stats/ads/{ad_id}": "get",

@@ -29,6 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Event = dict[str, str]
 AT = datetime.now(UTC).replace(microsecond=0)  # all was sent before
 SENT = 1000
+BOTS = {"bot_1": 37, "bot_2": 11}  # page views of one moment each
+BOT_LIMIT = 10
 
 
 @dataclass
@@ -53,13 +55,13 @@ class Scene:
 
 
 def analytics(rng: random.Random) -> list[Event]:
-    """Return events of the last two hours: forty users, a few pages."""
+    """Return events of the last two hours: forty users, a few pages, and two bots."""
     pages = [
         f"https://shop.example/products/{name}"
         for name in ("electronics", "books", "toys", "garden", "food")
     ]
     events = []
-    for number in range(SENT):
+    for number in range(SENT - sum(BOTS.values())):
         user = f"usr_{rng.randrange(40)}"
         at = AT - timedelta(seconds=rng.randrange(2 * 3600), microseconds=number)
         event = {
@@ -72,6 +74,11 @@ def analytics(rng: random.Random) -> list[Event]:
             "session_id": f"{user}-{rng.randrange(3)}",
         }
         events.append(event)
+    for bot, count in BOTS.items():
+        moment = (AT - timedelta(seconds=rng.randrange(60, 3000))).isoformat()
+        page = {"event_type": "page_view", "page_url": rng.choice(pages), "session_id": bot}
+        events += [{"timestamp": moment, "user_id": bot, **page}] * count
+    rng.shuffle(events)
     return events
 
 
@@ -109,20 +116,33 @@ async def scene(
             one.child.kill()
 
 
-async def _counted(scene: Scene) -> int:
-    answer = await scene.ask("/counts/events_by_type")
-    return sum(answer["total"].values())
+async def _counted(scene: Scene) -> Any:
+    counted = await scene.ask("/counts/events_by_type")
+    left_out = await scene.ask("/counts/bot_views_by_type")
+    return sum([*counted["total"].values(), *left_out["total"].values()])
+
+
+def within(events: list[Event], window_s: int) -> tuple[list[Event], Counter[str]]:
+    """Return the events of (AT - window, AT] that count, and how many of each user do not."""
+    begin = AT + timedelta(seconds=1 - window_s)
+    seen: Counter[tuple[str, str]] = Counter()
+    counted, dropped = [], Counter[str]()
+    for event in events:
+        if datetime.fromisoformat(event["timestamp"]) < begin:
+            continue
+        moment = event["user_id"], event["timestamp"]
+        seen[moment] += event["event_type"] == "page_view"
+        if event["event_type"] == "page_view" and seen[moment] > BOT_LIMIT:
+            dropped[event["user_id"]] += 1
+        else:
+            counted.append(event)
+    return counted, dropped
 
 
 def views(events: list[Event], window_s: int) -> list[Event]:
-    """Return the page views of (AT - window, AT]."""
-    begin = AT + timedelta(seconds=1 - window_s)
-    return [
-        event
-        for event in events
-        if event["event_type"] == "page_view"
-        and datetime.fromisoformat(event["timestamp"]) >= begin
-    ]
+    """Return the page views of (AT - window, AT] that count."""
+    counted, _ = within(events, window_s)
+    return [event for event in counted if event["event_type"] == "page_view"]
 
 
 def query(**args: object) -> str:
@@ -141,6 +161,53 @@ async def test_top_pages_equal_a_count_by_hand_at_every_worker(
     for one in (*scene.workers, scene.collector):
         path = f"/stats/top_pages?{query(window=window, limit=limit)}"
         await wait_until(partial(scene.ask, path, one.url), {"window_s": window, "pages": expected})
+
+
+@pytest.mark.parametrize("window", [60, 1800, 3600, 86_400])
+async def test_users_bots_and_sessions_equal_a_count_by_hand(scene: Scene, window: int) -> None:
+    counted, dropped = within(scene.events, window)
+    users = {event["user_id"] for event in counted}
+    found = await scene.ask(f"/stats/active_users?{query(window=window)}")
+    assert found == {"window_s": window, "active_users": len(users), "error": 0.0}
+    found = await scene.ask(f"/stats/bots?{query(window=window)}")
+    listed = [{"user_id": user, "dropped": n} for user, n in dropped.most_common()]
+    assert found == {"window_s": window, "dropped": dropped.total(), "users": listed}
+    for number, user in enumerate(["usr_1", "usr_2", "bot_1", "nobody", "a/b é"]):
+        path = f"/stats/users/{quote(user, safe='')}/sessions?{query(window=window)}"
+        own = [event for event in counted if event["user_id"] == user]
+        for one in (scene.workers[number % 3], scene.collector):
+            assert to_the_second(await scene.ask(path, one.url)) == sessions_by_hand(user, own)
+
+
+def sessions_by_hand(user: str, events: list[Event]) -> object:
+    """Return the answer of /sessions."""
+    seen: dict[str, list[str]] = {}
+    for event in events:
+        seen.setdefault(event["session_id"], []).append(event["timestamp"])
+    sessions = [
+        {
+            "session_id": session,
+            "first_seen": min(times)[:19],
+            "last_seen": short(max(times)),
+            "events": len(times),
+        }
+        for session, times in sorted(seen.items(), key=lambda one: max(one[1]), reverse=True)
+    ]
+    return {"user_id": user, "active_sessions": len(sessions), "sessions": sessions}
+
+
+def to_the_second(answer: Any) -> Any:
+    """Return an answer with first_seen to the second: where the window cuts it has no more."""
+    for session in answer["sessions"]:
+        assert session["first_seen"].endswith("Z")
+        session["first_seen"] = session["first_seen"].removesuffix("Z")[:19]
+    return answer
+
+
+def short(moment: str) -> str:
+    """Return an isoformat() as the answers write it."""
+    moment = moment.removesuffix("+00:00")
+    return (moment.rstrip("0") if "." in moment else moment) + "Z"
 
 
 @pytest.mark.parametrize("website", ["shop.example", "", "nobody.example"])
@@ -181,6 +248,10 @@ async def test_page_views_equal_a_count_by_hand(
         ("/stats/bots?window=0", "bad_request"),
         ("/stats/bots?window=31536000", "bad_request"),
         ("/stats/bots?limit=0", "bad_request"),
+        ("/stats/users/a/sessions?window=0", "bad_request"),
+        ("/stats/users/a/sessions?window=31536000", "bad_request"),
+        ("/stats/users/a/sessions?at=2100-01-01T00:00:00Z", "bad_request"),
+        ("/stats/users/a/sessions?at=2015-01-01T00:00:00Z", "outside_retention"),
         ("/stats/page_views", "bad_request"),
         ("/stats/page_views?website=a&limit=0", "bad_request"),
         ("/stats/page_views?website=a&limit=1001", "bad_request"),
@@ -193,7 +264,7 @@ async def test_a_bad_question_is_told_what_is_wrong(scene: Scene, path: str, cod
 
 async def test_what_nobody_did_is_nothing(scene: Scene) -> None:
     long_ago = quote((AT - timedelta(days=20)).isoformat())
-    assert await scene.ask(f"/stats/top_pages?window=60&at={long_ago}") == {
-        "window_s": 60,
-        "pages": [],
-    }
+    found = await scene.ask(f"/stats/top_pages?window=60&at={long_ago}")
+    assert found == {"window_s": 60, "pages": []}
+    found = await scene.ask(f"/stats/users/nobody/sessions?window=2678400&at={long_ago}")
+    assert found == {"user_id": "nobody", "active_sessions": 0, "sessions": []}

@@ -1,0 +1,95 @@
+"""GET /stats/users/{user_id}/sessions: when a user's sessions were seen, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+from time import time
+from typing import Any
+
+import msgspec
+
+from app.answers import rfc3339
+from app.counters import DAY
+from app.errors import RecoveringError
+from app.ownership import Ownership
+from app.stats_window import HOURS, Window, parse_window, split
+from tables.sessions import Session, Sessions, merged
+from web.gather import GatheredQuery, Gathering
+from web.queries import Query
+
+MICROSECONDS = 1_000_000
+Found = dict[str, Session]
+
+
+class SessionsAsk(msgspec.Struct, array_like=True, frozen=True):
+    """What is asked; now: the clock of the worker that was."""
+
+    user_id: str
+    window: Window
+    now: int
+
+
+class UserSessions(GatheredQuery[SessionsAsk, Found]):
+    """GET ?window=1800&at= -> the sessions of a user that were seen in the window."""
+
+    ask_type, part_type = SessionsAsk, Found
+
+    def __init__(self, sessions: Sessions, sources: Ownership) -> None:
+        self._sessions, self._sources = sessions, sources
+
+    def parse(self, query: Query) -> SessionsAsk:
+        """Read window= and at=."""
+        now = time()
+        window = parse_window(query.args, now, default_s=1800)
+        split(window, now, (HOURS,))  # raises where it is not kept
+        return SessionsAsk(query.segments[2], window, int(now))
+
+    async def local(self, ask: SessionsAsk, partitions: list[int]) -> Found:
+        """Return what these partitions of `events` saw; a day, then others have their turn."""
+        found: Found = {}
+        begin, end = ask.window.begin, ask.window.end
+        while begin < end:
+            if set(partitions) != set(self._sources.partitions()):
+                raise RecoveringError("partitions are moving to another worker")
+            until = min(end, begin - begin % DAY + DAY)
+            part = self._sessions.read(ask.user_id, begin, until, ask.now)
+            for session, seen in part.items():
+                found[session] = merged(found.get(session), seen)
+            begin = until
+            await asyncio.sleep(0)
+        return found
+
+    def merge(self, ask: SessionsAsk, parts: list[Found]) -> object:
+        """Return {"user_id", "active_sessions", "sessions": [...]}, the last seen first."""
+        found: Found = {}
+        for part in parts:
+            for session, seen in part.items():
+                found[session] = merged(found.get(session), seen)
+        ordered = sorted(found.items(), key=lambda one: (-one[1][1], one[0]))
+        sessions = [_shown(session, *seen) for session, seen in ordered]
+        return {
+            "user_id": ask.user_id,
+            "active_sessions": len(sessions),
+            "sessions": sessions,
+        }
+
+
+def _shown(session: str, first_us: int, last_us: int, events: int) -> dict[str, Any]:
+    return {
+        "session_id": session,
+        "first_seen": moment(first_us),
+        "last_seen": moment(last_us),
+        "events": events,
+    }
+
+
+def moment(microseconds: int) -> str:
+    """Return microseconds since 1970 as RFC 3339, with as many decimals as needed."""
+    seconds, rest = divmod(microseconds, MICROSECONDS)
+    decimals = f".{rest:06}".rstrip("0") if rest else ""
+    return f"{rfc3339(seconds).removesuffix('Z')}{decimals}Z"
+
+
+def register(gathering: Gathering, sessions: Sessions, sources: Ownership) -> None:
+    """Add the query of a count worker; gathering: of the partitions of `events`."""
+    gathering.add("/stats/users/{user_id}/sessions", UserSessions(sessions, sources))
