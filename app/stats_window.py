@@ -35,6 +35,10 @@ class Level:
         """Whether the bucket of a second (since 1970) is still kept."""
         return second - second % self.span + self.span > now - self.keeps
 
+    def oldest(self, now: float) -> int:
+        """Return the start of the oldest bucket that is still kept."""
+        return int((now - self.keeps) // self.span) * self.span
+
 
 SECONDS = Level("s", 1, 2 * HOUR)
 MINUTES = Level("m", MINUTE, 2 * DAY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import compress
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from datasketches import compact_theta_sketch, theta_union, update_theta_sketch
 
 from app.batches import Slice
-from app.counters import DAY
+from app.counters import DAY, HOUR, MINUTE
 from app.event_names import AD_IMPRESSION
 from app.stats_window import HOURS, MINUTES, SECONDS, Level, Month
 
@@ -95,8 +95,28 @@ def level_bounds(level: int, begin: int, end: int) -> tuple[bytes, bytes]:
 def expired_bounds(now: float) -> Iterator[tuple[bytes, bytes]]:
     """Yield [first, last) of the rows of each level that are past its retention."""
     for place, level in enumerate(LEVELS):
-        oldest = int(now) - level.keeps
-        yield level_bounds(place, 0, oldest - oldest % level.span)
+        yield level_bounds(place, 0, level.oldest(now))
+
+
+def finest_starts(times: Sequence[float], now: float) -> list[int]:
+    """Return the start of the finest bucket that is still kept, for each time.
+
+    Of all that are not kept: some start that is not, either.
+    """
+    seconds = list(map(int, times))
+    second, minute, hour = (level.oldest(now) for level in (SECONDS, MINUTES, HOURS))
+    if not seconds or min(seconds) >= second:
+        return seconds
+    return [
+        at
+        if at >= second
+        else at - at % MINUTE
+        if at >= minute
+        else at - at % HOUR
+        if at >= hour
+        else at - at % DAY
+        for at in seconds
+    ]
 
 
 class Accumulator:
@@ -124,14 +144,13 @@ class Accumulator:
         return {row: sketch.compact().serialize() for row, sketch in taken.items()}
 
     def _note_active(self, events: Slice, now: float) -> None:
-        seconds: defaultdict[int, set[str | None]] = defaultdict(set)
+        buckets: defaultdict[int, set[str | None]] = defaultdict(set)
         users = map(attrgetter("user_id"), events.events)
-        for second, user in zip(map(int, events.times), users, strict=True):
-            seconds[second].add(user)
-        for second, found in seconds.items():
+        for start, user in zip(finest_starts(events.times, now), users, strict=True):
+            buckets[start].add(user)
+        for start, found in buckets.items():
             for place, level in enumerate(LEVELS):
-                if level.has(second, now):
-                    start = second - second % level.span
+                if level.has(start, now):
                     self._add(Row(ACTIVE_USERS, place, start).pack(), found)
                     break
 

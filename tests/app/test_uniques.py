@@ -71,6 +71,27 @@ def test_an_event_that_comes_late_is_in_the_finest_bucket_that_is_kept(
     assert users_by_row([event("a", ago)]) == {Row(ACTIVE_USERS, level, second - second % span): 1}
 
 
+def test_events_of_all_ages_in_one_batch_go_into_their_buckets() -> None:
+    ages = [0, 2 * HOUR + 5, 2 * HOUR + 6, 3 * DAY, 3 * DAY + 1, 62 * DAY + HOUR, 99 * DAY]
+    found = users_by_row([event(str(age), age) for age in ages])
+    assert sorted((row.level, users) for row, users in found.items()) == [
+        (0, 1),
+        (1, 2),
+        (2, 2),
+        (3, 1),
+    ]
+    for row in found:
+        assert LEVELS[row.level].has(row.start, NOW)
+        assert not row.start % LEVELS[row.level].span
+
+
+@pytest.mark.parametrize("now", [NOW, NOW + 0.5, NOW - NOW % DAY, NOW - NOW % DAY + 0.25])
+def test_the_oldest_bucket_is_kept_and_the_one_before_it_is_not(now: float) -> None:
+    for level in LEVELS:
+        assert level.has(level.oldest(now), now)
+        assert not level.has(level.oldest(now) - 1, now)
+
+
 def test_what_no_bucket_keeps_is_left_out() -> None:
     assert users_by_row([event("a", 64 * DAY)]) == {}
 

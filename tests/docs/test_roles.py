@@ -54,6 +54,13 @@ def test_a_role_has_the_listed_agents_and_tables(role: Role) -> None:
     assert app.conf.id == f"event-counter-{role}"
 
 
+def test_without_statistics_a_count_worker_has_only_its_counters() -> None:
+    app = create_app(Settings.model_validate({"role": "count", "statistics": False, **AWAY}))
+    assert sorted(app.agents) == ["count_events", "merge_counts"]
+    assert sorted(app.tables) == ["partials", "totals"]
+    assert not any("/stats/" in route for route in routes_of(app))
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_serves_the_listed_paths_with_and_without_slash(role: Role) -> None:
     routes = listed(role)[2]
