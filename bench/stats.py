@@ -29,7 +29,7 @@ from bench.support.stack import Stack
 from bench.support.watch import Counted, until
 
 WINDOW_S = 3600
-ASKS = 200
+ASKS = 100
 SQL_ASKS = 3
 SETTLE_S = 3.0
 PAUSE_S = 0.02  # between two questions: a dashboard asks once a second
@@ -89,7 +89,7 @@ class Bench:
         finally:
             await connection.close()
         off = abs(users["active_users"] - exact) / exact
-        self._report.figure("SQL top pages, 1 worker's events", self._sql_pages_ms, "ms")
+        self._report.figure("SQL top pages", self._sql_pages_ms, "ms")
         self._report.figure("SQL active users", self._sql_users_ms, "ms")
         self._report.figure("active users: difference from SQL", off * 100, "%")
         self._report.figure("active users: stated error", users["error"] * 100, "%")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+MOVING = (ROOT / "docs" / "moving.md").read_text("utf-8")
 BASE = "http://127.0.0.1:8000"
 CODE = re.compile(r"`([^`]+)`")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -56,10 +57,10 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """Return the examples in order."""
+    """Return the examples of the README in order, then those of docs/moving.md."""
     return [
         made
-        for language, block in FENCE.findall(README)
+        for language, block in FENCE.findall(f"{README}\n{MOVING}")
         if language == "console"
         for made in _examples_of(block)
     ]
