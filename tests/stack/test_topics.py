@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.errors import StartError
 from app.settings import Names, Settings
+from app.stack.figures import lag
 from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings
 from tests.support.kafka_client import KafkaClient
@@ -60,3 +61,15 @@ async def test_another_number_of_partitions_stops_the_start(
 async def test_too_few_brokers_for_the_replicas_stop_the_start(make_settings: MakeSettings) -> None:
     with pytest.raises(StartError, match="replication factor"):
         await ensure_topics(await make_settings(replication=3))
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+async def test_the_lag_names_the_topics_that_are_read(
+    make_settings: MakeSettings, statistics: bool
+) -> None:
+    settings = await make_settings(statistics=statistics)
+    await ensure_topics(settings)
+    found = await lag(settings.kafka, settings.namespace)
+    names = Names(settings.namespace)
+    read = [names.events, names.counts, *([names.uniques] if statistics else [])]
+    assert found[names.count_group] == {f"{topic}-{p}": 0 for topic in read for p in range(4)}
