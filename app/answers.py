@@ -6,37 +6,46 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from app.counters import DAY, FOREVER, HOUR, Counters, CounterSpec
 from app.errors import BadRequestError, OutsideRetentionError
 
 ALWAYS_SHOWN = ("CLICK", "VIEW")
 
+HOURS = 24
+
 Windows = dict[int, dict[str, int]]
 
+_encode = msgspec.json.Encoder().encode
+_HOURS = ",".join(f'{{"datehour":{hour},"eventCounts":%b}}' for hour in range(HOURS))
+_REPORT = f'{{"url":%b,"date":"%b","dateHourEventCounts":[{_HOURS}]}}'.encode()
 
-def track_answer(url: str, windows: Windows) -> dict[str, Any]:
+
+def track_json(url: str, windows: Windows) -> bytes:
     """Return {"url", "events": [{"type", "count"}]}, by type, CLICK and VIEW always there."""
-    counts = Counter(dict.fromkeys(ALWAYS_SHOWN, 0))
+    counts = dict.fromkeys(ALWAYS_SHOWN, 0)
     for labels in windows.values():
-        counts.update(labels)
-    return {"url": url, "events": [{"type": t, "count": n} for t, n in sorted(counts.items())]}
+        for label, count in labels.items():
+            counts[label] = counts.get(label, 0) + count
+    events = [{"type": label, "count": counts[label]} for label in sorted(counts)]
+    return _encode({"url": url, "events": events})
 
 
-def report_answer(url: str, day: date, windows: Windows) -> dict[str, Any]:
+def report_json(url: str, day: date, windows: Windows) -> bytes:
     """Return the 24 UTC hours of a day; each hour shows every type of that day.
 
-    windows: {start of the hour, seconds since 1970: {type: count}}.
+    windows: {start of the hour, seconds since 1970: {type: count}}. Most hours have no counts:
+    what they show is made once.
     """
     types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
     begin = day_start(day)
-    nothing = [{"type": name, "count": 0} for name in types]  # of most hours, made once
-    hours = []
-    for hour in range(24):
-        counts = nothing
-        if found := windows.get(begin + hour * HOUR):
-            counts = [{"type": name, "count": found.get(name, 0)} for name in types]
-        hours.append({"datehour": hour, "eventCounts": counts})
-    return {"url": url, "date": day.isoformat(), "dateHourEventCounts": hours}
+    hours = [_encode([{"type": name, "count": 0} for name in types])] * HOURS
+    for start, counts in windows.items():
+        if 0 <= (hour := (start - begin) // HOUR) < HOURS:
+            shown = [{"type": name, "count": counts.get(name, 0)} for name in types]
+            hours[hour] = _encode(shown)
+    return _REPORT % (_encode(url), day.isoformat().encode(), *hours)
 
 
 def counts_answer(counter: str, key: str, windows: Windows, *, all_time: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import agents.merge_uniques
 import agents.refresh_ads
 import web.counts
 import web.queries
+import web.query_link
 import web.report
 import web.stats_active
 import web.stats_ads
@@ -59,6 +60,7 @@ def answer_queries(
         web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
     web.table_rows.register(queries, totals, counters)
     web.queries.register(app, queries)
+    web.query_link.register(app, queries)
     return queries
 
 

@@ -7,7 +7,7 @@ all that wait for an answer at once, in one POST to BATCH_PATH (docs/decisions/q
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -23,7 +23,8 @@ from app.errors import (
     RecoveringError,
 )
 from app.ownership import Ownership
-from web.views import JSON, ApiView, page, read_body
+from web.quick import QuickResponse
+from web.views import JSON, OK, ApiView, page, read_body
 
 BATCH_PATH = "/queries"
 OK = 200
@@ -61,7 +62,7 @@ class Answer(msgspec.Struct, array_like=True):
     @classmethod
     def json(cls, value: object) -> Answer:
         """Return 200 with compact JSON."""
-        return cls(200, _encode_json(value), JSON)
+        return cls(OK, _encode_json(value), JSON)
 
     @classmethod
     def error(cls, error: CounterError) -> Answer:
@@ -72,10 +73,13 @@ class Answer(msgspec.Struct, array_like=True):
 
     def response(self) -> Response:
         """Return it as an answer over HTTP."""
+        if self.status == OK and self.headers == JSON:
+            return QuickResponse(self.body, JSON["Content-Type"])
         return Response(status=self.status, body=self.body, headers=self.headers)
 
 
 Handler = Callable[[Query], Answer | Awaitable[Answer]]
+Wait = tuple[list[int], Awaitable[None]]  # the places of queries, and what puts in their answers
 
 encode_queries = msgspec.msgpack.Encoder().encode
 decode_queries = msgspec.msgpack.Decoder(list[Query]).decode
@@ -144,11 +148,18 @@ class Queries:
 
     async def answer(self, queries: list[Query]) -> list[Answer]:
         """Return the answers in order; what others own is asked of them, all at once."""
-        answers: list[Answer | None] = []
+        answers: list[Answer | None] = [None] * len(queries)
+        await asyncio.gather(*(wait for _, wait in self.start(queries, answers)))
+        return [answer for answer in answers if answer is not None]
+
+    def start(self, queries: Sequence[Query], answers: list[Answer | None]) -> list[Wait]:
+        """Put in the answers that are there at once, each at the place of its query.
+
+        Return what will put in the others.
+        """
         elsewhere: dict[str, list[int]] = {}
-        waits: list[Awaitable[None]] = []
+        waits: list[Wait] = []
         for place, query in enumerate(queries):
-            answers.append(None)
             try:
                 answer = self._answer_here(query)
             except ElsewhereError as exc:
@@ -157,11 +168,10 @@ class Queries:
             if isinstance(answer, Answer):
                 answers[place] = answer
             else:
-                waits.append(self._await_answer(answer, place, queries, answers))
+                waits.append(([place], self._await_answer(answer, place, queries, answers)))
         for url, places in elsewhere.items():
-            waits.append(self._ask_owner(url, places, queries, answers))
-        await asyncio.gather(*waits)
-        return [answer for answer in answers if answer is not None]
+            waits.append((places, self._ask_owner(url, places, queries, answers)))
+        return waits
 
     def _answer_here(self, query: Query) -> Answer | Awaitable[Answer]:
         try:
@@ -180,7 +190,7 @@ class Queries:
         self,
         answer: Awaitable[Answer],
         place: int,
-        queries: list[Query],
+        queries: Sequence[Query],
         answers: list[Answer | None],
     ) -> None:
         try:
@@ -191,7 +201,7 @@ class Queries:
             await self._ask_owner(exc.url, [place], queries, answers)
 
     async def _ask_owner(
-        self, url: str, places: list[int], queries: list[Query], answers: list[Answer | None]
+        self, url: str, places: list[int], queries: Sequence[Query], answers: list[Answer | None]
     ) -> None:
         asked = [msgspec.structs.replace(queries[place], hops=1) for place in places]
         try:

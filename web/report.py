@@ -7,11 +7,11 @@ from time import time as now
 
 from pydantic import BaseModel
 
-from app.answers import range_of, report_answer, track_answer
+from app.answers import range_of, report_json, track_json
 from app.counters import Counters
 from tables.totals import Totals
 from web.queries import Answer, Queries, Query
-from web.views import parse_json
+from web.views import JSON, OK, parse_json
 
 
 class TrackQuery(BaseModel):
@@ -35,7 +35,7 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         """POST {"url": str} -> {"url": str, "events": [{"type": str, "count": int}]}."""
         asked = parse_json(query.body, TrackQuery)
         queries.check_owner(totals.partition_of(asked.url), query)
-        return Answer.json(track_answer(asked.url, totals.read_all("events_by_url", asked.url)))
+        return Answer(OK, track_json(asked.url, totals.read_all("events_by_url", asked.url)), JSON)
 
     def event_report(query: Query) -> Answer:
         """POST {"url": str, "date": "2021-12-03"} -> counts of its 24 UTC hours."""
@@ -44,7 +44,7 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         begin, end = range_of(hourly, day, day + timedelta(days=1), now())
         queries.check_owner(totals.partition_of(asked.url), query)
         windows = totals.read(hourly.name, asked.url, begin, end)
-        return Answer.json(report_answer(asked.url, asked.date, windows))
+        return Answer(OK, report_json(asked.url, asked.date, windows), JSON)
 
     queries.add("POST", "/event_track/", event_track)
     queries.add("POST", "/event_report/", event_report)

@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 from aiohttp import web
+from aiohttp.hdrs import EXPECT
 from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers.aiohttp import Web
@@ -26,6 +27,8 @@ from web.views import ApiView, error_response
 
 log = logging.getLogger(__name__)
 
+Direct = dict[tuple[str, str], Handler]  # (method, path without parts that vary): its view
+
 NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, INTERNAL_ERROR = 404, 405, 413, 500
 
 
@@ -39,7 +42,8 @@ class Server(Web):
         self.web_app = web.Application(
             client_max_size=body_max_bytes, middlewares=[answer_errors_in_json]
         )
-        self._runner = _Runner(self.web_app, access_log=None)
+        self._direct: Direct = {}
+        self._runner = _Runner(self.web_app, self._direct)
 
     @property
     def cors(self) -> Any:
@@ -51,8 +55,12 @@ class Server(Web):
         if not isinstance(handler, ApiView) or cors_options or self.cors_options:
             super().route(pattern, handler, cors_options)
             return
+        has_parts = "{" in pattern
         for method in sorted(handler.get_methods()):
-            self.web_app.router.add_route(method, pattern, handler.handler(method.lower()))
+            answer = handler.handler(method.lower(), has_parts=has_parts)
+            self.web_app.router.add_route(method, pattern, answer)
+            if not has_parts:
+                self._direct[method, pattern] = answer
 
 
 @web.middleware
@@ -109,10 +117,24 @@ class _RequestHandler(RequestHandler):
 
 
 class _Runner(web.AppRunner):
+    """Has the views of plain paths called at once; aiohttp's own way there costs 13 us."""
+
+    def __init__(self, app: web.Application, direct: Direct) -> None:
+        super().__init__(app, access_log=None)
+        self._direct = direct
+
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+        find, routed = self._direct.get, made.request_handler
+
+        async def answer(request: Any) -> web.StreamResponse:
+            handler = find((request.method, request.raw_path))
+            if handler is None or EXPECT in request.headers:
+                return await routed(request)
+            return await answer_errors_in_json(request, handler)
+
         return _Connections(
-            made.request_handler,
+            answer,
             request_factory=made.request_factory,
             **made._kwargs,  # noqa: SLF001 - the only way to a server of another class
         )

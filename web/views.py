@@ -12,9 +12,11 @@ from faust.web.exceptions import WebError
 from pydantic import BaseModel, ValidationError
 
 from app.errors import BadRequestError, BodyTooLargeError, CounterError, MethodNotAllowedError
+from web.quick import QuickResponse
 
 ViewT = TypeVar("ViewT", bound=type[View])
 ModelT = TypeVar("ModelT", bound=BaseModel)
+OK = 200
 JSON = {"Content-Type": "application/json"}
 
 _encode = msgspec.json.Encoder().encode
@@ -31,17 +33,19 @@ class ApiView(View):
         """Answer a request; an error that is not ours is left to web.server."""
         return await self.handler(request.method.lower())(request)
 
-    def handler(self, method: str) -> Callable[[Any], Awaitable[Any]]:
-        """Return the function that answers requests of a method."""
+    def handler(self, method: str, *, has_parts: bool = True) -> Callable[[Any], Awaitable[Any]]:
+        """Return the function that answers requests of a method.
+
+        has_parts: whether the path has any that vary; without them it needs no router.
+        """
         answer = self.methods[method]
         if method == "head" and type(self).head is View.head:
             answer = self.methods["get"]  # the server leaves its body out
 
         async def handle(request: Any) -> Any:
             try:
-                # Most paths have no parts that vary, and empty keyword arguments cost time too.
-                if parts := request.match_info:
-                    return await answer(request, **parts)
+                if has_parts:
+                    return await answer(request, **request.match_info)
                 return await answer(request)
             except CounterError as exc:
                 return error_response(exc)
@@ -73,6 +77,8 @@ def json_response(
     value: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return compact JSON."""
+    if status == OK and not headers:
+        return QuickResponse(_encode(value), JSON["Content-Type"])
     return Response(body=_encode(value), status=status, headers={**JSON, **(headers or {})})
 
 

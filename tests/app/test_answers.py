@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
 
-from app.answers import counters_answer, counts_answer, range_of, report_answer, track_answer
+from app.answers import Windows, counters_answer, counts_answer, range_of, report_json, track_json
 from app.counters import DAY, FOREVER, HOUR, MINUTE
 from app.errors import BadRequestError, OutsideRetentionError
 from app.settings import Settings
@@ -18,28 +19,38 @@ NOW = datetime(2024, 3, 15, 12, 0, 30, tzinfo=UTC).timestamp()
 
 
 def test_track_shows_click_and_view_even_of_an_unknown_url() -> None:
-    assert msgspec.json.encode(track_answer("/a", {})) == (
+    assert track_json("/a", {}) == (
         b'{"url":"/a","events":[{"type":"CLICK","count":0},{"type":"VIEW","count":0}]}'
     )
 
 
 def test_track_adds_up_windows_and_sorts_types() -> None:
     windows = {0: {"VIEW": 2, "ADD": 1}, HOUR: {"VIEW": 3}}
-    assert track_answer("/a", windows)["events"] == [
+    assert json.loads(track_json("/a", windows))["events"] == [
         {"type": "ADD", "count": 1},
         {"type": "CLICK", "count": 0},
         {"type": "VIEW", "count": 5},
     ]
 
 
-def test_report_shows_each_type_of_the_day_in_each_hour() -> None:
+@pytest.mark.parametrize(
+    "found",
+    [{}, {0: {"VIEW": 7}}, {5: {"CLICK": 1}, 23: {'a "%b" é\n': 4, "ADD": 1}}],
+)
+def test_report_shows_each_type_of_the_day_in_each_hour(found: Windows) -> None:
     begin = int(datetime(2021, 12, 3, tzinfo=UTC).timestamp())
-    answer = report_answer("/a", date(2021, 12, 3), {begin + 23 * HOUR: {"ADD": 4}})
-    hours = answer["dateHourEventCounts"]
-    assert [hour["datehour"] for hour in hours] == list(range(24))
-    assert [c["type"] for c in hours[0]["eventCounts"]] == ["ADD", "CLICK", "VIEW"]
-    assert [c["count"] for c in hours[23]["eventCounts"]] == [4, 0, 0]
-    assert sum(c["count"] for hour in hours for c in hour["eventCounts"]) == 4
+    url = 'https://é.example/"%b"?a=%20%s'
+    types = sorted({"CLICK", "VIEW", *(name for counts in found.values() for name in counts)})
+    hours = [
+        {
+            "datehour": hour,
+            "eventCounts": [{"type": t, "count": found.get(hour, {}).get(t, 0)} for t in types],
+        }
+        for hour in range(24)
+    ]
+    windows = {begin + hour * HOUR: counts for hour, counts in found.items()}
+    shown = {"url": url, "date": "2021-12-03", "dateHourEventCounts": hours}
+    assert report_json(url, date(2021, 12, 3), windows) == msgspec.json.encode(shown)
 
 
 def test_counts_of_an_all_time_counter_have_no_windows() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from itertools import count
 
 import pytest
 from aiohttp import web
@@ -15,23 +17,40 @@ from app.stack.ports import free_port
 from tests.conftest import MakeSettings
 from tests.support.http import Http
 from tests.web.conftest import Serve
-from web.queries import Answer, Query, decode_queries, encode_answers
+from web.queries import Answer, Query
+from web.query_link import decode_queries, encode
 
 Handler = Callable[[Query], Answer]
-StartServer = Callable[[Handler], Awaitable[str]]
+StartServer = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Return a factory of HTTP servers that answer as a count worker might; it returns URLs."""
+    """Return a factory of servers that answer as a count worker might; it returns URLs.
+
+    queries_each: after so many a connection is closed instead of answering.
+    """
     async with AsyncExitStack() as stack:
 
-        async def start(handler: Handler) -> str:
-            async def answer(request: web.BaseRequest) -> web.Response:
-                queries = decode_queries(await request.read())
-                return web.Response(body=encode_answers([handler(query) for query in queries]))
+        async def start(handler: Handler, queries_each: float = math.inf) -> str:
+            async def serve(request: web.BaseRequest) -> web.WebSocketResponse:
+                socket, asked = web.WebSocketResponse(), count()
+                await socket.prepare(request)
+                async with asyncio.TaskGroup() as tasks:
+                    async for message in socket:
+                        for number, query in decode_queries(message.data):
+                            if next(asked) >= queries_each:
+                                await socket.close()
+                                return socket
+                            tasks.create_task(answer(socket, number, query))
+                return socket
 
-            runner = web.ServerRunner(web.Server(answer))
+            async def answer(socket: web.WebSocketResponse, number: int, query: Query) -> None:
+                found = handler(query)
+                found = found if isinstance(found, Answer) else await found
+                await socket.send_bytes(encode([(number, found)]))
+
+            runner = web.ServerRunner(web.Server(serve))
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             port = free_port()
@@ -124,26 +143,27 @@ async def test_a_worker_that_hangs_is_503_within_a_few_seconds(
         assert time.monotonic() - begun < 6
 
 
-async def test_a_kept_connection_that_the_worker_closed_is_no_error(
-    collector_of: Callable[..., Awaitable[Http]],
+async def test_a_connection_that_the_worker_closed_is_no_error(
+    start_server: StartServer, collector_of: Callable[..., Awaitable[Http]]
 ) -> None:
-    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = encode_answers([Answer(200, b"ok", {})])
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        await writer.drain()
-        await reader.read(1)  # the next request on this connection finds it closed
-        writer.close()
-
-    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
-    async with server:
-        http = await collector_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        for _ in range(3):
-            got = await http.post("/event_track/", b"")
-            assert (got.status, got.body) == (200, b"ok")
+    http = await collector_of(await start_server(echo, queries_each=3))
+    for number in range(10):
+        assert (await http.get(f"/counts/{number}")).status == 200
+    paths = [f"/counts/{number}" for number in range(2)]
+    answers = await asyncio.gather(*(http.get(path) for path in paths))  # one finds it closed
+    assert [got.body for got in answers] == [f"GET {path} ".encode() for path in paths]
 
 
-async def test_queries_that_wait_share_a_request(
+async def test_a_query_whose_connection_breaks_twice_is_503(
+    start_server: StartServer, collector_of: Callable[..., Awaitable[Http]]
+) -> None:
+    http = await collector_of(await start_server(echo, queries_each=0))
+    begun = time.monotonic()
+    assert (await http.get("/counters")).status == 503
+    assert time.monotonic() - begun < 2
+
+
+async def test_many_queries_at_once_get_their_own_answers(
     start_server: StartServer, collector_of: Callable[..., Awaitable[Http]]
 ) -> None:
     http = await collector_of(await start_server(echo))
