@@ -27,7 +27,6 @@ from web.quick import QuickResponse
 from web.views import JSON, OK, ApiView, page, read_body
 
 BATCH_PATH = "/queries"
-OK = 200
 OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 _encode_json = msgspec.json.Encoder().encode

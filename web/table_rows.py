@@ -16,7 +16,7 @@ import msgspec
 from app.counters import FOREVER, Counters
 from app.errors import BadRequestError, NotFoundError, UnavailableError
 from tables.totals import Totals
-from web.queries import OK, OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+from web.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
 
 CHUNK_ROWS = 400  # of the table; each may hold a day of hours
 CHUNK_COUNTS = 2000
