@@ -17,6 +17,7 @@ from app.counters import FOREVER, Counters
 from app.errors import BadRequestError, NotFoundError, UnavailableError
 from tables.totals import Totals
 from web.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+from web.views import OK
 
 CHUNK_ROWS = 400  # of the table; each may hold a day of hours
 CHUNK_COUNTS = 2000
