@@ -7,17 +7,18 @@ smaller ones (docs/decisions/rows.md).
 from __future__ import annotations
 
 import struct
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import compress, repeat
 from operator import attrgetter
 from typing import Literal
 from zlib import crc32
 
-from app.batches import Judged, Slice
-from app.event import Event
+from app.batches import Judged
 from app.event_names import ad_kind, page_name, website
+from app.folding import Cells as Cells  # noqa: PLC0414 - part of what a counter is
+from app.folding import Dimension as Dimension  # noqa: PLC0414
+from app.folding import Fold
+from app.folding import Rows as Rows  # noqa: PLC0414
 
 ROW_WINDOWS = 24  # a day of hours
 ROW_WINDOWS_MAX = 256  # a slot has eight bits in the totals
@@ -26,38 +27,30 @@ HOUR = 3600
 DAY = 86_400
 FOREVER = 1 << 32  # seconds since 1970: the year 2106, where a row start's four bytes end
 
-Cells = dict[int, int]  # slot of the window in its row -> count
-Rows = dict[bytes, Cells]
-Seen = tuple[str | None, str | None, int]  # key, label, windows of the group since 1970
 Of = Literal["human", "bot", "counted_click"]  # a field of Judged
-Group = tuple[Of, frozenset[str], "Dimension", "Dimension"]
 
 _HEAD = struct.Struct(">BIH")  # number, row start, key length: rows that expire
 _KEPT_HEAD = struct.Struct(">BH")  # number, key length; then key, row start, label
 _START = struct.Struct(">I")
 
 
-@dataclass(frozen=True)
-class Dimension:
-    """What events are counted by; get: event -> text, None leaves the event out."""
+def _by_url(name: str, of_url: Callable[[str], str]) -> Dimension:
+    """Return the dimension that a function of the url gives; events without one are left out."""
 
-    name: str
-    get: Callable[[Event], str | None]
+    def of(url: str | None) -> str | None:
+        return None if url is None else of_url(url)
 
-
-def _of_url(name: Callable[[str], str]) -> Callable[[Event], str | None]:
-    """Return what a function of the url gives; None where an event has none."""
-    return lambda event: None if event.url is None else name(event.url)
+    return Dimension(name, lambda event: of(event.url), lambda url, _type: of(url))
 
 
-URL = Dimension("url", attrgetter("url"))
-TYPE = Dimension("type", attrgetter("type"))
+URL = Dimension("url", attrgetter("url"), lambda url, _type: url)
+TYPE = Dimension("type", attrgetter("type"), lambda _url, name: name)
+WEBSITE = _by_url("website", website)
+PAGE = _by_url("page", page_name)
 USER = Dimension("user_id", attrgetter("user_id"))
-WEBSITE = Dimension("website", _of_url(website))
-PAGE = Dimension("page", _of_url(page_name))
 AD = Dimension("ad_id", attrgetter("ad_id"))
 AD_KIND = Dimension("ad_kind", ad_kind)
-EVERYTHING = Dimension("", lambda _event: "")
+EVERYTHING = Dimension("", lambda _event: "", lambda _url, _type: "")
 
 
 @dataclass(frozen=True)
@@ -152,11 +145,7 @@ class Counters(Mapping[str, CounterSpec]):
         self.by_number = {spec.number: spec for spec in self._specs.values()}
         if len(self.by_number) != len(self._specs):
             raise ValueError("two counters share a number")
-        self._groups: dict[Group, list[CounterSpec]] = {}
-        for spec in sorted(self._specs.values(), key=lambda spec: spec.window or FOREVER):
-            if not spec.sum_of:
-                group = (spec.of, spec.types, spec.key, spec.label)
-                self._groups.setdefault(group, []).append(spec)
+        self._fold = Fold(spec for spec in self._specs.values() if not spec.sum_of)
 
     def __getitem__(self, name: str) -> CounterSpec:
         return self._specs[name]
@@ -187,67 +176,7 @@ class Counters(Mapping[str, CounterSpec]):
 
         now: seconds since 1970, for what is too old for a counter.
         """
-        rows: Rows = {}
-        for (of, types, key, label), specs in self._groups.items():
-            part: Slice = getattr(judged, of)
-            events, times = part.events, part.times
-            if types:
-                chosen = [event.type in types for event in events]
-                events, times = list(compress(events, chosen)), list(compress(times, chosen))
-            if events:
-                # Counted once by the smallest window; what is larger adds those up.
-                unit = specs[0].window or DAY
-                keys = repeat("") if key is EVERYTHING else map(key.get, events)
-                labels = repeat("") if label is EVERYTHING else map(label.get, events)
-                units = [int(time) // unit for time in times]
-                _spread_all(specs, Counter(zip(keys, labels, units, strict=False)), now, rows)
-        return rows
-
-
-def _spread_all(
-    specs: Sequence[CounterSpec], seen: Mapping[Seen, int], now: float, rows: Rows
-) -> None:
-    """Add counts to the rows of counters, which are sorted by window.
-
-    seen: counts by the first one's windows.
-    """
-    unit = specs[0].window or DAY
-    for spec in specs:
-        if (window := spec.window or unit) != unit:
-            seen, unit = _coarser(seen, window // unit), window
-        _spread(spec, seen, unit, now, rows)
-
-
-def _coarser(seen: Mapping[Seen, int], times: int) -> Mapping[Seen, int]:
-    """Return counts by windows that are so many times as large."""
-    found: dict[Seen, int] = {}
-    for (key, label, at), count in seen.items():
-        place = key, label, at // times
-        found[place] = found.get(place, 0) + count
-    return found
-
-
-def _spread(spec: CounterSpec, seen: Mapping[Seen, int], unit: int, now: float, rows: Rows) -> None:
-    """Add counts to the rows of one counter; unit: the seconds that they are counted by."""
-    places = {
-        at: spec.place(at * unit)
-        for at in {at for _, _, at in seen}
-        if not spec.too_old(at * unit, now)
-    }
-    if not places:
-        return
-    found: dict[Seen, Cells] = {}
-    for (key, label, at), count in seen.items():
-        if key is None or label is None or at not in places:
-            continue
-        start, slot = places[at]
-        cells = found.get((key, label, start))
-        if cells is None:
-            found[key, label, start] = {slot: count}
-        else:
-            cells[slot] = cells.get(slot, 0) + count
-    row_of = spec.row
-    rows.update((row_of(key, start, label), cells) for (key, label, start), cells in found.items())  # type: ignore[arg-type]
+        return self._fold.rows(judged, now)
 
 
 def row_key(row: bytes, spec: CounterSpec) -> bytes:

@@ -21,12 +21,16 @@ from app.counters import (
     Dimension,
     Of,
 )
+from app.event_names import AD_KINDS
 from app.rules import CLICKS, PAGE_VIEWS
 from app.settings import Settings
 
 # How long the levels of a statistic are kept: a window is answered with whole hours, minutes at
 # its edges, and seconds at the very edges.
 KEPT_SECONDS, KEPT_MINUTES, KEPT_HOURS = 2 * HOUR, 2 * DAY, 62 * DAY
+
+
+AD_TYPES = frozenset(AD_KINDS)
 
 
 def declare(settings: Settings) -> Counters:
@@ -144,6 +148,7 @@ def _ads() -> tuple[CounterSpec, ...]:
             retention=None,
             key=AD,
             label=AD_KIND,
+            types=AD_TYPES,
         ),
         CounterSpec(
             15,
@@ -153,6 +158,7 @@ def _ads() -> tuple[CounterSpec, ...]:
             retention=None,
             key=EVERYTHING,
             label=AD_KIND,
+            types=AD_TYPES,
         ),
         CounterSpec(
             16,
