@@ -79,8 +79,7 @@ class Sessions(BatchTable):
                 continue
             row.offset = offset
             microsecond, second, seconds = round(at * MICROSECONDS), int(at) % HOUR, row.seconds
-            if microsecond > row.last_us:
-                row.last_us = microsecond
+            row.last_us = max(row.last_us, microsecond)
             if microsecond < row.first_us or not seconds:
                 row.first_us = microsecond
             seconds[second] = seconds.get(second, 0) + 1
