@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,10 +25,17 @@ from app import cli  # noqa: E402 - the loop comes before Faust
 from app.event_store import EventStore  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 from tables.batch_table import BatchTable  # noqa: E402
+from tables.judged import JudgedTable  # noqa: E402
 from tables.partials import Partials  # noqa: E402
+from tables.sessions import Sessions  # noqa: E402
 from tables.totals import Totals  # noqa: E402
 from tables.uniques import Uniques  # noqa: E402
 
+# Tables that a flush of the partials writes too, and whether it has anything for a partition.
+RIDERS: dict[str, tuple[Any, Callable[[Any, int], bool]]] = {
+    "judged": (JudgedTable, lambda table, p: bool(table._memory[p].fresh)),
+    "sessions": (Sessions, lambda table, p: bool(table._dirty[p])),
+}
 LINGER_S = 2.5  # the commit interval is 1 s
 
 
@@ -35,8 +43,9 @@ LINGER_S = 2.5  # the commit interval is 1 s
 class Fate:
     """How a process ends.
 
-    where: `partials`, `totals` or `uniques`, inside a flush of that table; `commit`, right after an
-    offset commit; `copy` or `stored`, before or after a transaction of the store ends; `never`.
+    where: `partials`, `totals`, `uniques`, `judged` or `sessions`, inside a flush of that table;
+    `commit`, right after an offset commit; `copy` or `stored`, before or after a transaction of the
+    store ends; `never`.
     after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
     counts: share of the partitions of `counts` whose records are acknowledged, the others get
     nothing. lingers: it goes on for longer than a commit interval, while the records of that flush
@@ -70,7 +79,7 @@ class Dying:
         """Put the end in its place."""
         if self._fate.forgetful:
             forget_replays()
-        if self._fate.where in ("partials", "totals", "uniques"):
+        if self._fate.where in ("partials", "totals", "uniques", *RIDERS):
             self._end_in_a_flush()
         elif self._fate.where == "commit":
             self._end_after(BatchConsumer, "_commit_offsets")
@@ -116,6 +125,9 @@ class Dying:
 
             replace(Uniques, "_flush_partition", last_write)
             return
+        if rider := RIDERS.get(self._fate.where):
+            self._end_in_a_rider(*rider)
+            return
         flush = Partials._flush_all
 
         async def last_flush(table: Any) -> None:
@@ -125,6 +137,17 @@ class Dying:
                 await flush(table)
 
         replace(Partials, "_flush_all", last_flush)
+
+    def _end_in_a_rider(self, owner: Any, waits: Callable[[Any, int], bool]) -> None:
+        write = owner.flush_partition
+
+        async def last_write(table: Any, partition: int) -> None:
+            if waits(table, partition):
+                await self._flush(table, write(table, partition))
+            else:
+                await write(table, partition)
+
+        replace(owner, "flush_partition", last_write)
 
     async def _flush(self, table: Any, flush: Any) -> None:
         if self._table is not None or not self._due():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from tests.support.ledger import HOUR, Fact
+from tests.support.ledger import HOUR, RECENT_FROM_S, Fact
 
 HOT_URLS = [f"https://www.example.net/hot/{n}?q=ü" for n in range(12)]
 COLD_URLS = 300  # with the types and hours nearly as many rows as events: most are met once
@@ -20,6 +20,9 @@ ADS_TYPES = ("PageView", "AdImpression", "AdClick")
 ANALYTICS_TYPES = ("page_view", "sign_up", "Größe")
 ADS = ("34", "35", "ad/ü")
 APP_TYPES = ("scroll", "swipe", None)
+HASTY = 4  # users, each with many page views of one moment
+CLICKERS = 12  # users who click so many ads that each third click is met often
+IN_SESSIONS = 10  # users
 
 Body = dict[str, Any]
 
@@ -46,7 +49,10 @@ class EventMaker:
         uuid = f"{self._prefix}-{self._made}"
         body["uuid"] = uuid
         user, ad = _user_and_ad(body)
-        return Fact(uuid, label, url, moment, user, ad), json.dumps(body).encode()
+        clicked = body["Meta"]["AdId"] if label == "AdClick" else None
+        session, hasty = body.get("session_id"), str(user).startswith("hasty")
+        fact = Fact(uuid, label, url, moment, user, ad, clicked, session, hasty)
+        return fact, json.dumps(body).encode()
 
     def fault(self) -> tuple[bytes, str]:
         """Return the bytes of a record that must be rejected, each once, and the code."""
@@ -120,14 +126,37 @@ class EventMaker:
 
     def _ads(self) -> tuple[Body, str, str | None, int | None]:
         label, url = self._rng.choice(ADS_TYPES), self._url()
-        meta = {"UserId": self._user(), "AdId": self._rng.choice(ADS)}
+        user = f"clicker_{self._rng.randrange(CLICKERS)}"
+        meta = {
+            "UserId": user if self._rng.random() < 0.7 else self._user(),
+            "AdId": self._rng.choice(ADS),
+        }
         body: Body = {"Type": label, "Url": url, "Meta": meta}
         return body, label, url, self._timed(body, "timestamp")
 
     def _analytics(self) -> tuple[Body, str, str | None, int | None]:
-        label, url = self._rng.choice(ANALYTICS_TYPES), self._url()
-        body: Body = {"user_id": self._user(), "event_type": label, "page_url": url}
-        return body, label, url, self._timed(body, "timestamp")
+        if self._rng.random() < 0.3:
+            return self._hasty()
+        label, url, number = (
+            self._rng.choice(ANALYTICS_TYPES),
+            self._url(),
+            self._rng.randrange(100),
+        )
+        body: Body = {"user_id": f"usr_{number}", "event_type": label, "page_url": url}
+        moment = self._timed(body, "timestamp")
+        if number < IN_SESSIONS and (moment is None or moment > RECENT_FROM_S):
+            body["session_id"] = f"sess_{self._rng.randrange(3)}"
+        return body, label, url, moment
+
+    def _hasty(self) -> tuple[Body, str, str | None, int | None]:
+        """A page view among many with the same user and moment, spelled in whole seconds."""
+        number, url = self._rng.randrange(HASTY), self._url()
+        moment = self._now - self._now % HOUR - 600 * (number + 1)
+        body: Body = {"user_id": f"hasty_{number}", "event_type": "page_view", "page_url": url}
+        body["timestamp"] = self._rng.choice(
+            [f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}", moment, moment * 1000]
+        )
+        return body, "page_view", url, moment
 
     def _app(self) -> tuple[Body, str, str | None, int | None]:
         action = self._rng.choice(APP_TYPES)

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.settings import Names, Settings
+from tests.support.judgement import judged_by
 from tests.support.kafka_client import KafkaClient
 from tests.support.ledger import RECENT_FROM_S, Ledger, Truth, truth_of
 from tests.support.users import expected_users, month_differences, users_of
@@ -62,7 +63,7 @@ class Exactness:
     ) -> Exactness:
         """Read the log, which nobody writes any more."""
         records = await kafka.read(Names(settings.namespace).events)
-        return cls(settings, kafka, truth_of(ledger, records), urls)
+        return cls(settings, kafka, truth_of(ledger, records, statistics=settings.statistics), urls)
 
     async def everything(self) -> None:
         """Wait until all stores are equal to the truth; fail at the deadline."""
@@ -112,7 +113,7 @@ class Exactness:
         )
 
     async def _user_differences(self, http: aiohttp.ClientSession) -> list[str]:
-        """Active users and ads, as distinct users are counted apart."""
+        """Active users, ads, and what the rules about users left out or chose."""
 
         async def answer(path: str) -> dict[str, Any]:
             return await self._ask(http, "GET", path)
@@ -120,7 +121,9 @@ class Exactness:
         if not self._settings.statistics:
             return []
         found = await users_of(answer, self.truth)
-        return differences(found, expected_users(self.truth))
+        return differences(found, expected_users(self.truth)) or differences(
+            await judged_by(answer, self.truth.judgement), self.truth.judgement.expected()
+        )
 
     async def _url_differences(self, http: aiohttp.ClientSession) -> list[str]:
         hours: dict[tuple[str, int, str], int] = {}

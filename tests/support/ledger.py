@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
 
+from tests.support.judgement import Judgement, judgement_of
+
 HOUR = 3600
 MINUTE = 60
 RECENT_FROM_S = 1_700_000_000  # 2023: between what the load sends as past and as recent
@@ -21,7 +23,8 @@ Place = tuple[int, int]  # partition and offset in `events`
 class Fact:
     """An event as it must be counted; moment: s since 1970, None where the record's time counts.
 
-    ad: of an impression.
+    ad: of an impression; clicked: of an ad click. session: one that is compared. hasty: of a user
+    who sends many page views with the same moment, which is one that the sender named.
     """
 
     uuid: str
@@ -30,6 +33,9 @@ class Fact:
     moment: int | None
     user: str | None = None
     ad: str | None = None
+    clicked: str | None = None
+    session: str | None = None
+    hasty: bool = False
 
 
 @dataclass
@@ -59,6 +65,7 @@ class Truth:
     active: set[tuple[int, str]] = field(default_factory=set)  # recent minute, user
     impressions: Counter[tuple[str, str]] = field(default_factory=Counter)  # month, ad
     visitors: set[tuple[str, str, str]] = field(default_factory=set)  # month, ad, user
+    judgement: Judgement = field(default_factory=Judgement)
 
     @property
     def urls(self) -> list[str]:
@@ -70,7 +77,9 @@ class Truth:
         return {label: count for (at, label), count in self.by_url.items() if at == url}
 
 
-def truth_of(ledger: Ledger, records: Iterable[ConsumerRecord]) -> Truth:
+def truth_of(
+    ledger: Ledger, records: Iterable[ConsumerRecord], *, statistics: bool = True
+) -> Truth:
     """Return what all records of `events` add up to.
 
     The log decides about events that were sent without an acknowledgement, and about those that a
@@ -78,6 +87,7 @@ def truth_of(ledger: Ledger, records: Iterable[ConsumerRecord]) -> Truth:
     an acknowledged event is not there, or a record that nobody sent is.
     """
     truth, seen = Truth(), set()
+    valid: dict[Place, tuple[Fact, int]] = {}
     for record in records:
         place = record.partition, record.offset
         truth.ends[record.partition] = record.offset + 1
@@ -87,7 +97,11 @@ def truth_of(ledger: Ledger, records: Iterable[ConsumerRecord]) -> Truth:
         fact = ledger.facts[json.loads(record.value)["uuid"]]
         seen.add(fact.uuid)
         truth.places[place] = fact.uuid
-        _count(truth, fact, record.timestamp // 1000 if fact.moment is None else fact.moment)
+        valid[place] = fact, record.timestamp // 1000 if fact.moment is None else fact.moment
+    truth.judgement = judgement_of(valid) if statistics else Judgement()
+    for place, (fact, second) in valid.items():
+        if place not in truth.judgement.bots:
+            _count(truth, fact, second)
     lost = ledger.acknowledged - seen
     assert not lost, f"{len(lost)} acknowledged events are not in Kafka: {sorted(lost)[:5]}"
     return truth
