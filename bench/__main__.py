@@ -10,7 +10,17 @@ import time
 from bench.summary import SUMMARY, write_summary
 from bench.support.peer import ROOT
 
-SCRIPTS = ("count", "steady", "store", "ingest", "query", "stats", "recover", "memory")
+SCRIPTS = (
+    "count",
+    "steady",
+    "store",
+    "ingest",
+    "query",
+    "stats",
+    "recover",
+    "memory",
+    "statistics",
+)
 
 
 def main() -> int:

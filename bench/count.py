@@ -172,6 +172,7 @@ async def main() -> None:
         chosen.events, chosen.faust_events, chosen.quix_events = 1_000_000, 5_000, 30_000
         chosen.repeats = 1
     report = Report("count", chosen)
+    report.note("Statistics are off: the four counters alone; bench.statistics has the others.")
     report.note("The count worker runs without Postgres and Redis: only counting is measured.")
     report.note("Peers count one counter, the product four; Faust and Quix get fewer events.")
     async with Stack() as stack:

@@ -74,6 +74,7 @@ async def main() -> None:
     if chosen.quick:
         chosen.events, chosen.keys = 500_000, (100, 10_000)
     report = Report("memory", chosen)
+    report.note("Statistics are off: the four counters alone; bench.statistics has the others.")
     async with Stack() as stack:
         bench = Bench(stack, report, chosen)
         for number in range(chosen.repeats):

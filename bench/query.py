@@ -105,6 +105,7 @@ async def main() -> None:
     if chosen.quick:
         chosen.seconds, chosen.repeats = 2.0, 1
     report = Report("query", chosen)
+    report.note("Statistics are off: the four counters alone; bench.statistics has the others.")
     report.note(
         "One count worker, without Postgres and Redis; load, feed and Kafka share the cores."
     )

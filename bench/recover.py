@@ -121,6 +121,7 @@ async def main() -> None:
     if chosen.quick:
         chosen.keys, chosen.stock_keys, chosen.repeats = 300_000, 10_000, 1
     report = Report("recover", chosen)
+    report.note("Statistics are off: the four counters alone; bench.statistics has the others.")
     async with Stack() as stack:
         bench = Bench(stack, report, chosen)
         await bench.product()

@@ -112,6 +112,7 @@ async def main() -> None:
     if chosen.quick:
         chosen.seconds, chosen.repeats = 8.0, 1
     report = Report("steady", chosen)
+    report.note("Statistics are off: the four counters alone; bench.statistics has the others.")
     report.note("The count worker also keeps Redis and event_summary up to date, as in run.")
     async with Stack("postgres", "redis") as stack:
         settings = await stack.settings()

@@ -21,11 +21,15 @@ Expected = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Mix:
-    """What events are about; keys: different urls; 0: each event has its own."""
+    """What events are about; keys: different urls; 0: each event has its own.
+
+    sessions: whether events name a session, one of three of their user.
+    """
 
     events: int
     keys: int
     seed: int
+    sessions: bool = False
 
     def __str__(self) -> str:
         return f"{self.keys:,} keys" if self.keys else "all keys distinct"
@@ -59,7 +63,8 @@ class Mix:
         for i, (place, kind) in enumerate(zip(self.places(), self.types(), strict=True)):
             if (now := int(begin + i * step)) != second:
                 second, stamp = now, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}Z"
-            yield event_json(i, place, kind, stamp)
+            value = event_json(i, place, kind, stamp)
+            yield _in_session(i, value) if self.sessions else value
 
 
 def url(place: int) -> str:
@@ -74,6 +79,11 @@ def event_json(number: int, place: int, kind: str, stamp: str) -> bytes:
         f',"timestamp":"{stamp}","user_id":"{number % 9973:06d}"'
     )
     return f"{text}{'}':>{150 - len(text)}}".encode()
+
+
+def _in_session(number: int, value: bytes) -> bytes:
+    """Return an event with a session, one of three of its user."""
+    return b'%b,"session_id":"%06d-%d"}' % (value[:-1].rstrip(), number % 9973, number // 9973 % 3)
 
 
 class Writer:
