@@ -165,7 +165,7 @@ async def main() -> None:
     report = Report("stats", chosen)
     report.note("One count worker; events with distinct users, so the bot rule drops none.")
     async with Stack("postgres") as stack:
-        settings = await stack.settings()
+        settings = await stack.settings(statistics=True)
         names, end = Names(settings.namespace), datetime.now(UTC)
         async with Writer(settings.kafka, names.events, settings.events_partitions) as writer:
             await writer.write(views(chosen, end))

@@ -18,10 +18,11 @@ from app.errors import RecoveringError
 from app.ranking import Block, Names, Sums, longer, slices, top
 from app.stats_window import Level, Run
 from tables.totals import Totals
-from tables.turns import in_turns
+from tables.turns import Turns, in_turns
 
 IDLE_S = 60.0
 CELLS_MAX = 16_000_000  # of all blocks, 13 bytes each; more is read again for each question
+MANY_KEYS = 50_000  # of a partition: where many draw, finding the first takes 5 ms
 NAMES_SPARE = 100_000  # keys of a partition that no block may have left
 
 _HEAD_SIZE = 5  # of a row: counter, row start
@@ -47,11 +48,15 @@ class Rankings:
         """
         runs = list(runs)
         found: list[tuple[bytes, int]] = []
-        total = 0
+        total, turns = 0, Turns()
         async with self._one_at_a_time:
             for partition in partitions:
-                names, sums = await self._sums(partition, runs)
-                found += await asyncio.to_thread(top, names.keys, sums, limit)  # ties: 10 ms
+                names, sums = await self._sums(partition, runs, turns)
+                if len(sums) < MANY_KEYS:
+                    found += top(names.keys, sums, limit)
+                else:
+                    found += await asyncio.to_thread(top, names.keys, sums, limit)
+                await turns.next()
                 total += int(sums.sum())
         return found, total
 
@@ -77,7 +82,7 @@ class Rankings:
 
     # -- blocks -----------------------------------------------------------------------------
 
-    async def _sums(self, partition: int, runs: list[Run]) -> tuple[Names, Sums]:
+    async def _sums(self, partition: int, runs: list[Run], turns: Turns) -> tuple[Names, Sums]:
         self._asked = monotonic()
         part = self._parts.setdefault(partition, _Part())
         sums: Sums = np.zeros(0)
@@ -89,6 +94,7 @@ class Rankings:
                 found = kept.block.sums(slots, len(part.names))
                 sums = longer(sums, len(found)) + found
                 self._make_room(kept)
+                await turns.next()
         part.drop_idle(self._asked)
         if part.names_wasted() > NAMES_SPARE:
             self._parts.pop(partition, None)

@@ -268,3 +268,33 @@ async def test_what_nobody_did_is_nothing(scene: Scene) -> None:
     assert found == {"window_s": 60, "pages": []}
     found = await scene.ask(f"/stats/users/nobody/sessions?window=2678400&at={long_ago}")
     assert found == {"user_id": "nobody", "active_sessions": 0, "sessions": []}
+
+
+async def test_with_one_worker_killed_an_answer_is_whole_or_503(scene: Scene) -> None:
+    """Comes last: it leaves two workers."""
+    whole = {
+        path: await scene.ask(path)
+        for path in (
+            f"/stats/top_pages?{query(window=7000, limit=1000)}",
+            f"/stats/bots?{query(window=7000)}",
+            f"/stats/users/usr_1/sessions?{query(window=7000)}",
+        )
+    }
+    dead = scene.workers[2]
+    dead.child.kill()
+    passing: Counter[str] = Counter()
+
+    async def is_whole(path: str, url: str) -> bool:
+        async with scene.http.get(url + path) as answer:
+            if answer.status == 503:
+                passing[path] += 1
+                assert int(answer.headers["Retry-After"]) >= 1
+                return False
+            assert (answer.status, await answer.json()) == (200, whole[path])
+            return True
+
+    for path in whole:
+        assert not await is_whole(path, scene.workers[0].url)
+    for url in (scene.workers[0].url, scene.workers[1].url, scene.collector.url):
+        for path in whole:
+            await wait_until(partial(is_whole, path, url), expected=True, deadline_s=60)
