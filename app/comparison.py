@@ -90,7 +90,6 @@ class Comparison:
     async def count(self, begin: datetime, end: datetime, cut: Offsets) -> None:
         """Count event in a transaction's snapshot; cut: low counts what lies below."""
         await self.connection.execute(self.sql["compare.count"], begin, end, by_partition(cut))
-        await self.connection.execute("analyze counted")
 
     async def analyze(self) -> None:
         """Let Postgres know how much was copied."""

@@ -19,6 +19,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "enrich": "app.cli.enrich",
     "query": "app.cli.query",
     "audit": "app.cli.audit",
+    "rebuild": "app.cli.rebuild",
 }
 
 

@@ -99,8 +99,8 @@ class Printer:
             found["to"]
         )
         self._write(
-            f"{result}: compared {sides}{span}, {found['events']} events in {found['hours']} hours "
-            f"of {found['urls']} urls\n"
+            f"{result}: compared {sides}{span}, {found['events']} events in "
+            f"{found['hours']} hourly counts of {found['urls']} urls\n"
         )
         offsets = ", ".join(f"{part} {offset}" for part, offset in found["offsets"].items())
         self._write(f"up to {found['compared_to']}: {offsets}\n")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
 
 from app.cli.audit import JsonPrinter, audit
+from app.cli.rebuild import rebuild
 from app.cli.telling import Telling
+from app.rebuild import Mended
 from app.settings import Names, Settings
 from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings, StartWorker
@@ -19,6 +24,9 @@ from tests.support.event_maker import EventMaker
 from tests.support.kafka_client import KafkaClient
 
 QUICK = {"summary_interval_s": 0.3, "redis_interval_s": 0.2, "commit_interval_s": 0.3}
+
+
+FLOW_PAUSE_S = 0.1  # between bursts of 100 events
 
 
 class Stores:
@@ -64,6 +72,24 @@ class Stores:
         value = json.dumps(view | moment).encode()
         await self.kafka.send(self.events, [value] * views, partition=1)
 
+    @asynccontextmanager
+    async def flowing(self) -> AsyncIterator[None]:
+        """Send events while inside."""
+        stop = asyncio.Event()
+
+        async def flow() -> None:
+            while not stop.is_set():
+                await self.send(100)
+                await asyncio.sleep(FLOW_PAUSE_S)
+
+        await self.send(200)
+        flowing = asyncio.create_task(flow())
+        try:
+            yield
+        finally:
+            stop.set()
+            await flowing
+
     async def audit(self, begin: Any = None, end: Any = None) -> dict[str, Any]:
         """Return what `audit --json` prints."""
         lines: list[str] = []
@@ -72,6 +98,11 @@ class Stores:
             printer.end(await audit(self.settings, begin, end, printer, telling))
         found: dict[str, Any] = json.loads("".join(lines))
         return found
+
+    async def rebuild(self, what: str, begin: Any = None, end: Any = None) -> Mended:
+        """Do what `rebuild` does."""
+        with Telling() as telling:
+            return await rebuild(self.settings, what, begin, end, telling)
 
     async def differences(self) -> list[dict[str, Any]]:
         """Return only the differences."""
