@@ -16,8 +16,6 @@ import agents.enrich_archive
 import agents.expire_rows
 import agents.merge_counts
 import agents.publish_totals
-import agents.refresh_live
-import agents.refresh_summary
 import agents.store_events
 import web.collect
 import web.forward
@@ -32,18 +30,17 @@ from app.collector import Collector
 from app.counters import Counters
 from app.errors import SettingsError
 from app.event_store import EventStore
+from app.factory_alerts import add_alerts
+from app.factory_sinks import refresh_sinks
 from app.factory_statistics import answer_queries, answer_sessions, count_users, refresh_ads
 from app.kafka_log import KafkaLog
-from app.live import LiveCounts
 from app.ownership import Ownership
 from app.rates import RateSampler
 from app.settings import Names, Settings
-from app.summary import SummaryWriter
 from app.transport import BatchTransport, batch_scheduler
 from app.worker_metrics import WorkerMetrics
 from tables.counters import declare
 from tables.partials import Partials
-from tables.row_sources import LiveRows, SummaryRows
 from tables.statistics import Statistics
 from tables.totals import Totals
 from web.server import Server
@@ -169,7 +166,7 @@ def _count(settings: Settings) -> faust.App:
     changelogs = {names.partials_changelog, names.totals_changelog}
     if settings.statistics:
         topics.add(names.uniques)
-        changelogs |= {names.judged_changelog, names.sessions_changelog, names.uniques_changelog}
+        changelogs |= names.statistics_changelogs
     app = _batch_app(settings, names.count_group, topics, changelogs)
     partials, totals = _count_tables(app, settings, counters)
     sources = Ownership(app, names.events, "partials", settings.events_partitions)
@@ -179,17 +176,19 @@ def _count(settings: Settings) -> faust.App:
     events = _batch_topic(app, names.events, settings.events_partitions)
     counts = _batch_topic(app, names.counts, settings.counts_partitions)
     agents.count_events.register(app, events, partials, counters, settings, statistics)
-    agents.merge_counts.register(app, counts, totals)
+    alerts = add_alerts(app, settings, counters, totals)
+    agents.merge_counts.register(app, counts, totals, alerts)
     agents.publish_totals.register(app, totals, owned, settings)
     expiring: list[tuple[Expiring, Ownership]] = [(partials, sources), (totals, owned)]
     users = None
-    if statistics:
+    if statistics and alerts is not None:  # an empty table is false
         unique = _batch_topic(app, names.uniques, settings.counts_partitions)
         users = count_users(app, unique, settings)
         refresh_ads(app, users, totals, owned, counters, settings)
         expiring += [(statistics, sources), (users.table, users.owned)]
+        expiring.append((alerts, owned))
     agents.expire_rows.register(app, expiring)
-    _refresh(app, settings, totals, owned, counters)
+    refresh_sinks(app, settings, totals, owned, counters)
 
     queries = answer_queries(app, totals, owned, counters, users)
     answer_sessions(app, queries, statistics, sources)
@@ -214,19 +213,6 @@ def _count_tables(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
     )
     return partials, totals
-
-
-def _refresh(
-    app: faust.App, settings: Settings, totals: Totals, owned: Ownership, counters: Counters
-) -> None:
-    """Keep event_summary and Redis up to date, where they have an address."""
-    if dsn := settings.postgres.get_secret_value():
-        summary = SummaryRows(totals, owned, counters)
-        writer = SummaryWriter(dsn)
-        agents.refresh_summary.register(app, summary, writer, settings.summary_interval_s)
-    if url := settings.redis.get_secret_value():
-        live = LiveRows(totals, owned, counters)
-        agents.refresh_live.register(app, live, LiveCounts(url), settings.redis_interval_s)
 
 
 def _store(settings: Settings) -> faust.App:

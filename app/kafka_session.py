@@ -78,6 +78,7 @@ class KafkaSession:
     """
 
     def __init__(self, kafka: str, topic: str, timeout_s: float) -> None:
+        """kafka: host:port[,host:port]; timeout_s: for one request."""
         self.partitions = 0
         self._topic = topic
         self._timeout_ms = int(timeout_s * 1000)
@@ -85,7 +86,7 @@ class KafkaSession:
         self._sequences: dict[int, int] = defaultdict(int)
         self._client = AIOKafkaClient(
             bootstrap_servers=kafka,
-            client_id="event-counter-collect",
+            client_id="event-counter",
             request_timeout_ms=self._timeout_ms,
             retry_backoff_ms=int(RETRY_S * 1000),
         )

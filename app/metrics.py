@@ -36,6 +36,15 @@ events_counted = Counter("event_counter_events_counted_total", "Events folded in
 bot_views = Counter(
     "event_counter_bot_views_total", "Page views that the bot rule left out of the counts."
 )
+alerts_raised = Counter("event_counter_alerts_total", "Alerts raised, by their rule.", ["rule"])
+webhook_alerts = Counter(
+    "event_counter_webhook_alerts_total",
+    "Alerts that a webhook is done with: delivered, refused (answered 4xx), given_up.",
+    ["outcome"],
+)
+webhook_failures = Counter(
+    "event_counter_webhook_failures_total", "Calls of a webhook that will be tried again."
+)
 rows_expired = Counter("event_counter_rows_expired_total", "Rows that left their retention.")
 
 # Role store, and the refreshers of role count; sink: event, summary or redis.

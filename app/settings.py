@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from app.errors import SettingsError
 
@@ -66,6 +67,15 @@ class Settings(BaseModel):
     bot_limit: int = Field(
         10, ge=1, le=1000, description="Page views of a user with one timestamp that count."
     )
+    alert_rules: str = Field(
+        "", description="TOML file of the rules for alerts; empty: two rules, see Alerts."
+    )
+    webhook_url: SecretStr = Field(
+        SecretStr(""), description="http(s) URL that alerts are posted to; empty: none."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Key that posts to the webhook are signed with; empty: unsigned."
+    )
 
     session_timeout_s: float = Field(
         6.0, ge=6, description="Seconds without heartbeat until a worker's partitions move."
@@ -103,6 +113,14 @@ class Settings(BaseModel):
     body_max_bytes: int = Field(
         16_777_216, ge=65_536, description="Bytes of a request body, also when unpacked."
     )
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _http(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if url and not (parts.scheme in ("http", "https") and parts.hostname):
+            raise ValueError("give an address that begins with http:// or https://")
+        return url
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -146,3 +164,10 @@ class Names:
         self.judged_changelog = f"{self.count_group}-judged-changelog"
         self.sessions_changelog = f"{self.count_group}-sessions-changelog"
         self.uniques_changelog = f"{self.count_group}-uniques-changelog"
+        self.statistics_changelogs = {
+            self.judged_changelog,
+            self.sessions_changelog,
+            self.uniques_changelog,
+            self.alerts,
+        }
+        self.webhook_group = prefix + "event-counter-webhook"

@@ -9,9 +9,11 @@ import time
 
 import click
 
+from app.alert_rules import load_rules
 from app.cli.console import TimedConsole
 from app.settings import Settings
 from app.stack.supervisor import Supervisor
+from tables.counters import declare
 
 IMPATIENT_S = 2.0  # make passes a signal on: one Ctrl-C or kill may arrive twice
 READY = """
@@ -31,6 +33,7 @@ Count a click, then ask for it:
 def command() -> None:
     """Start what is not configured (Kafka, Postgres, Redis) and the workers."""
     settings = Settings.from_env(os.environ)
+    load_rules(settings, declare(settings))  # a bad file stops here, not each worker
     asyncio.run(supervise(settings, TimedConsole()))
 
 

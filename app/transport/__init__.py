@@ -24,6 +24,7 @@ and acknowledges each by hand after its effects are safe.
 from app.transport.batch import Batch, batch_scheduler
 from app.transport.consumer import BatchConsumer
 from app.transport.driver import BatchTransport
+from app.transport.membership import is_member
 from app.transport.producing import kafka_producer
 from app.transport.progress import PositionError, Progress
 
@@ -34,5 +35,6 @@ __all__ = [
     "PositionError",
     "Progress",
     "batch_scheduler",
+    "is_member",
     "kafka_producer",
 ]

@@ -108,6 +108,10 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             start[ensure_TP(tp)] = offset
         return committed, start
 
+    async def heartbeat(self) -> bool:
+        """Return whether the coordinator still knows this member, asked now; raise KafkaError."""
+        return bool(await self._ensure_consumer()._coordinator._do_heartbeat())
+
     def check_coordinator(self) -> None:
         """Raise the pending error of the group coordinator.
 

@@ -20,6 +20,7 @@ from tests.support.kafka_client import KafkaClient
 from tests.support.load import Load
 
 TALLIES = pytest.StashKey[list[Tally]]()
+RULES = str(Path(__file__).parents[1] / "data/kill_rules.toml")
 MakeScene = Callable[..., Awaitable["Scene"]]
 
 
@@ -77,7 +78,7 @@ async def make_scene(
     scenes: list[Scene] = []
 
     async def make(**changes: object) -> Scene:
-        settings = await make_settings(**changes)
+        settings = await make_settings(**{"alert_rules": RULES, **changes})
         await ensure_topics(settings)
         scene = Scene(settings, kafka, tmp_path / "logs", tally, random.Random(tally.seed))
         scenes.append(scene)

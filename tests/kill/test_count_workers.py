@@ -65,6 +65,8 @@ def fates(rng: random.Random) -> list[Fate]:
         Fate("sessions", rocksdb=rng.random() < 0.5, changelog=rng.random() < 0.5),
         Fate("partials", lingers=True),
         Fate("totals", lingers=True),
+        Fate("alerts", changelog=True),
+        Fate("alerts", changelog=False),
         Fate("commit"),
     ]
     rng.shuffle(ends)

@@ -22,6 +22,7 @@ import mode.loop
 mode.loop.use("uvloop")
 
 from app import cli  # noqa: E402 - the loop comes before Faust
+from app.alert_topic import AlertTopic  # noqa: E402
 from app.event_store import EventStore  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 from tables.batch_table import BatchTable  # noqa: E402
@@ -44,6 +45,7 @@ class Fate:
     """How a process ends.
 
     where: `partials`, `totals`, `uniques`, `judged` or `sessions`, inside a flush of that table;
+    `alerts`, before or (changelog) after they are acknowledged, before the table has them;
     `commit`, right after an offset commit; `copy` or `stored`, before or after a transaction of the
     store ends; `never`.
     after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
@@ -81,6 +83,8 @@ class Dying:
             forget_replays()
         if self._fate.where in ("partials", "totals", "uniques", *RIDERS):
             self._end_in_a_flush()
+        elif self._fate.where == "alerts":
+            self._end_at_an_alert()
         elif self._fate.where == "commit":
             self._end_after(BatchConsumer, "_commit_offsets")
         elif self._fate.where == "copy":
@@ -103,6 +107,18 @@ class Dying:
             return result
 
         replace(owner, name, last)
+
+    def _end_at_an_alert(self) -> None:
+        send = AlertTopic.send
+
+        async def last_send(topic: Any, *args: Any) -> None:
+            last = self._due()
+            if self._fate.changelog or not last:
+                await send(topic, *args)
+            if last:
+                die()
+
+        replace(AlertTopic, "send", last_send)
 
     def _end_in_a_flush(self) -> None:
         self._filter_writes()

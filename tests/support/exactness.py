@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.settings import Names, Settings
+from tests.support.alerted import alerts_in, alerts_of
 from tests.support.judgement import judged_by
 from tests.support.kafka_client import KafkaClient
 from tests.support.ledger import RECENT_FROM_S, Ledger, Truth, truth_of
@@ -75,10 +77,12 @@ class Exactness:
     # -- tables ---------------------------------------------------------------------------
 
     async def counted(self) -> None:
-        """Tables over HTTP, rejected records, unique-event-topic."""
+        """Tables over HTTP, alerts, rejected records, unique-event-topic."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
             await self._equal(lambda: self._table_differences(http))
             await self._equal(lambda: self._answer_differences(http))
+            await self.caught_up()  # alerts come before the commit
+            await self._equal(lambda: self._alert_differences(http))
         await self._equal(self._published_differences)
         await self._equal(self._rejected_differences)
 
@@ -188,6 +192,12 @@ class Exactness:
                 raise aiohttp.ClientPayloadError(f"{url}: {answer.status} {await answer.text()}")
             found: dict[str, Any] = await answer.json()
             return found
+
+    async def _alert_differences(self, http: aiohttp.ClientSession) -> list[str]:
+        """The topic alerts: one for each window at its threshold, and no other."""
+        found = alerts_in(await self._kafka.values(self._names.alerts))
+        ask = partial(self._counts, http)
+        return differences(found, await alerts_of(self._settings, self.truth.urls, ask))
 
     # -- Kafka ----------------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+"""Task deliver_alerts: the records of `alerts` to a webhook, in a consumer group of its own.
+
+So a receiver that is away holds up nothing but itself: the counting does not wait for it, and the
+group's committed offsets remember what it has got, whichever worker delivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from app.deliveries import Deliveries
+from app.settings import Names, Settings
+from app.webhook import Webhook
+
+POLL_S = 1.0
+FETCH_WAIT_MS = 2000  # an alert ends the wait at once
+PAUSE_S = 2.0  # before the next attempt to use Kafka
+
+log = logging.getLogger(__name__)
+
+
+def register(app: Any, webhook: Webhook, settings: Settings) -> None:
+    """Add the task to the app."""
+
+    @app.task
+    async def deliver_alerts() -> None:
+        """Deliver alerts until the worker stops, whatever goes wrong on the way."""
+        try:
+            while not app.should_stop:
+                try:
+                    await deliver(app, webhook, settings)
+                except (KafkaError, OSError) as exc:
+                    log.warning("alerts are not delivered for now: %r", exc)
+                    await app.sleep(PAUSE_S)
+        finally:
+            await webhook.close()
+
+
+async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
+    """Read the topic and deliver what comes; raise KafkaError or OSError."""
+    names = Names(settings.namespace)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        group_id=names.webhook_group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
+    deliveries = Deliveries(consumer, webhook)
+    consumer.subscribe([names.alerts], listener=deliveries)
+    try:
+        await consumer.start()
+        while not app.should_stop:
+            wait_s = min(POLL_S, deliveries.next_due_s())
+            found = await consumer.getmany(timeout_ms=max(1, int(wait_s * 1000)))
+            deliveries.add(found)
+            await deliveries.attempt()
+    finally:
+        await asyncio.shield(consumer.stop())

@@ -1,0 +1,59 @@
+"""The way of alerts to Kafka: each once, whatever happens to its acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from app.kafka_session import KafkaSession, RecordBatch
+
+REQUEST_S = 5.0
+PATIENCE_S = 30.0  # as a commit, see BatchConsumer.commit_timeout_s
+
+
+class AlertTopic:
+    """An idempotent producer of its own: a batch that is sent again is not stored again.
+
+    The producer that Faust brings is not idempotent: with a broker that dies between storing and
+    acknowledging, it would store twice. Connects at the first alert.
+    """
+
+    def __init__(self, kafka: str, topic: str) -> None:
+        """kafka: host:port[,host:port]."""
+        self._kafka, self._topic = kafka, topic
+        self._session: KafkaSession | None = None
+        self._lock = asyncio.Lock()
+
+    async def send(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Return when all (key, value) are acknowledged (acks=all).
+
+        Raises TimeoutError or KafkaError when that is not known: what the topic holds then must
+        be read before anything is sent again.
+        """
+        async with self._lock, asyncio.timeout(PATIENCE_S):
+            try:
+                if self._session is None:
+                    self._session = await KafkaSession.open(self._kafka, self._topic, REQUEST_S)
+                for batch in _batches(partition, records):
+                    await self._session.send([batch])
+            except BaseException:
+                await self.close()
+                raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+def _batches(partition: int, records: Sequence[tuple[bytes, bytes]]) -> list[RecordBatch]:
+    now_ms = time.time_ns() // 1_000_000
+    batches = [RecordBatch(partition)]
+    for key, value in records:
+        if not batches[-1].append((key, value, now_ms)):
+            batches.append(RecordBatch(partition))
+            if not batches[-1].append((key, value, now_ms)):
+                raise ValueError(f"an alert of {len(value)} bytes fits no batch")
+    return batches

@@ -1,0 +1,109 @@
+"""Alerts on their way to a webhook: in the order of each partition, until they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from app import metrics
+from app.outages import Outage
+from app.webhook import Outcome, Webhook, pause_s
+
+GIVE_UP_S = 24 * 3600.0  # after an alert was raised
+IDLE_S = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Line:
+    """What waits in one partition; only its first is being delivered."""
+
+    records: deque[Any] = field(default_factory=deque)
+    failures: int = 0
+    due: float = 0.0  # clock
+
+
+class Deliveries(ConsumerRebalanceListener):
+    """Partitions that wait are paused, so that no more than a fetch of each is in memory."""
+
+    def __init__(
+        self, consumer: Any, webhook: Webhook, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """consumer: of the group; its listener is this object."""
+        self._consumer, self._webhook, self._clock = consumer, webhook, clock
+        self._lines: dict[TopicPartition, _Line] = {}
+        self._outage = Outage("webhook")
+
+    def add(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Take what was fetched."""
+        for part, records in found.items():
+            self._lines.setdefault(part, _Line()).records.extend(records)
+            self._consumer.pause(part)
+
+    def next_due_s(self) -> float:
+        """Return the seconds until the next attempt; never below 0."""
+        due = [line.due for line in self._lines.values()]
+        return max(0.0, min(due) - self._clock()) if due else IDLE_S
+
+    async def attempt(self) -> None:
+        """Deliver what is due now, the partitions side by side."""
+        now = self._clock()
+        due = [part for part, line in self._lines.items() if line.due <= now]
+        await asyncio.gather(*(self._attempt(part, self._lines[part]) for part in due))
+
+    async def _attempt(self, part: TopicPartition, line: _Line) -> None:
+        """Deliver from the head of a line until one fails."""
+        while line.records and self._lines.get(part) is line:
+            record = line.records[0]
+            outcome = await self._deliver(record)
+            if outcome is not None and not outcome.taken and not outcome.refused:
+                line.failures += 1
+                line.due = self._clock() + pause_s(line.failures, outcome.retry_after_s)
+                return
+            line.records.popleft()
+            line.failures, line.due = 0, 0.0
+            await self._commit(part, record.offset + 1)
+        if self._lines.pop(part, None) is line and part in self._consumer.assignment():
+            self._consumer.resume(part)
+
+    async def _deliver(self, record: Any) -> Outcome | None:
+        """Return what became of it; None where it is too old to be sent."""
+        if time() - record.timestamp / 1000 > GIVE_UP_S:
+            log.warning("webhook: gave up an alert after %.0f h: %s", GIVE_UP_S / 3600, record.key)
+            metrics.webhook_alerts.labels("given_up").inc()
+            return None
+        outcome = await self._webhook.call(record.key or b"", record.value or b"")
+        if outcome.taken:
+            self._outage.ends()
+            metrics.webhook_alerts.labels("delivered").inc()
+        elif outcome.refused:
+            self._outage.ends()
+            log.warning("webhook: %s, not sent again: %s", outcome.reason, record.key)
+            metrics.webhook_alerts.labels("refused").inc()
+        else:
+            self._outage.goes_on(outcome.reason)
+            metrics.webhook_failures.inc()
+        return outcome
+
+    async def _commit(self, part: TopicPartition, offset: int) -> None:
+        try:
+            await self._consumer.commit({part: offset})
+        except (CommitFailedError, IllegalStateError) as exc:  # its next owner sends it again
+            log.info("webhook: offset %d of %s is not committed: %r", offset, part, exc)
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Forget what waits there: the next owner reads it again."""
+        for part in revoked:
+            self._lines.pop(part, None)
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Nothing: a partition is read from its committed offset on."""

@@ -1,0 +1,28 @@
+"""Wires what keeps the sinks of role count up to date."""
+
+from __future__ import annotations
+
+import faust
+
+import agents.refresh_live
+import agents.refresh_summary
+from app.counters import Counters
+from app.live import LiveCounts
+from app.ownership import Ownership
+from app.settings import Settings
+from app.summary import SummaryWriter
+from tables.row_sources import LiveRows, SummaryRows
+from tables.totals import Totals
+
+
+def refresh_sinks(
+    app: faust.App, settings: Settings, totals: Totals, owned: Ownership, counters: Counters
+) -> None:
+    """Keep event_summary and Redis up to date, where they have an address."""
+    if dsn := settings.postgres.get_secret_value():
+        summary = SummaryRows(totals, owned, counters)
+        writer = SummaryWriter(dsn)
+        agents.refresh_summary.register(app, summary, writer, settings.summary_interval_s)
+    if url := settings.redis.get_secret_value():
+        live = LiveRows(totals, owned, counters)
+        agents.refresh_live.register(app, live, LiveCounts(url), settings.redis_interval_s)

@@ -1,0 +1,187 @@
+"""Alerts raised: the table whose changelog is the public topic `alerts`.
+
+One alert per rule, key and window, whenever the worker dies (docs/decisions/alerts.md):
+
+* The record is acknowledged before RocksDB gets the row and before the batch of `counts` is
+  acknowledged. A row that is missing although the topic has its record is brought back by the
+  recovery, which is over before the batch is read again.
+* A batch that comes again finds the row and raises nothing: unlike a count, a row that is there
+  is never sent again.
+* Before it sends, a worker asks the broker whether it still has the partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from time import time
+from typing import Any
+
+import msgspec
+import rocksdict
+
+from app import metrics
+from app.alert_topic import AlertTopic
+from app.alerts import Due, Rule, due_windows, oldest_start, place_before, silent_until
+from app.counters import Cells, Counters
+from tables.batch_table import BatchTable
+from tables.totals import windows_of
+
+EXPIRE_CHUNK = 20_000  # rows
+SILENT_MAX = 200_000  # rows of a partition whose next evaluation is remembered
+
+log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class Alerts(BatchTable):
+    """(window start, rule, key): the alert as JSON, as in the topic `alerts`."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        rules: Sequence[Rule],
+        counters: Counters,
+        topic: AlertTopic,
+        topic_name: str,
+        is_member: Callable[[int], Awaitable[bool]],
+        **kwargs: Any,
+    ) -> None:
+        """is_member: gate of a batch -> whether its partition is still ours."""
+        self._topic_name = topic_name  # the changelog is made by the base
+        super().__init__(app, **kwargs)
+        self._topic, self._is_member, self._counters = topic, is_member, counters
+        self._rules: defaultdict[int, list[Rule]] = defaultdict(list)  # by number of the counter
+        for rule in rules:
+            self._rules[counters.stored(rule.counter).number].append(rule)
+            metrics.alerts_raised.labels(rule.name)
+        self._least = {n: min(r.threshold for r in rules) for n, rules in self._rules.items()}
+        self._longest = max((rule.window for rule in rules), default=0)
+        self._silent: defaultdict[int, dict[bytes, int]] = defaultdict(dict)
+        self._due: defaultdict[int, dict[bytes, Due]] = defaultdict(dict)
+        self._lock = asyncio.Lock()
+
+    def _changelog_topic_name(self) -> str:
+        return self._topic_name
+
+    # -- raising --------------------------------------------------------------------------
+
+    def note(self, partition: int, rows: Mapping[bytes, Cells], _position: int) -> None:
+        """Look at rows of the totals that were merged; what is due waits for raise_due().
+
+        The sum of a row says for nearly all of them that nothing can be due.
+        """
+        silent, least, now = self._silent[partition], self._least, time()
+        for row, cells in rows.items():
+            if (lowest := least.get(row[0])) is None:
+                continue
+            if sum(cells.values()) >= silent.get(row, lowest):
+                silent[row] = self._evaluate(partition, row, cells, now)
+        if len(silent) > SILENT_MAX:
+            silent.clear()
+
+    def _evaluate(self, partition: int, row: bytes, cells: Cells, now: float) -> int:
+        """Note what is due in a row; return the sum that it must reach for anything more."""
+        spec = self._counters.by_number[row[0]]
+        key, start, label = spec.parse(row)
+        rules = [rule for rule in self._rules[spec.number] if rule.label == label]
+        windows = windows_of(spec.window or 0, start, cells)
+        for due in due_windows(rules, key, windows, now):
+            self._due[partition][due.place] = due
+        return silent_until(rules, key, windows)
+
+    async def raise_due(self, partition: int, gate: int) -> bool:
+        """Raise what is due and was not raised before; only then `counts` may be committed.
+
+        gate: of the batch that was merged. Returns False where the batch must not be acknowledged,
+        as the partition may have another owner.
+        """
+        if not self._due.get(partition):
+            return True
+        async with self._lock:  # a rebalance waits for the end of this
+            due = self._due.pop(partition, {})
+            places = sorted(due)
+            known = self.db(partition).get(places) if places else []
+            new = [due[place] for place, row in zip(places, known, strict=True) if row is None]
+            if not new:
+                return True
+            if not await self._is_member(gate):
+                self._silent.pop(partition, None)  # it is all seen again
+                return False
+            await self._raise(partition, new)
+            return True
+
+    async def _raise(self, partition: int, new: Sequence[Due]) -> None:
+        now = time()
+        alerts = [due.alert(now) for due in new]
+        rows = [(d.place, _encode(alert)) for d, alert in zip(new, alerts, strict=True)]
+        await self._topic.send(partition, rows)
+        changes = rocksdict.WriteBatch(raw_mode=True)
+        for place, value in rows:
+            changes.put(place, value)
+        self.db(partition).write(changes)
+        for alert in alerts:
+            metrics.alerts_raised.labels(alert.rule).inc()
+            log.warning(
+                "alert %s: %r has %d of %s in the %d s from %s on (threshold %d)",
+                alert.rule,
+                alert.key,
+                alert.count,
+                f"{alert.counter} {alert.label}".strip(),
+                alert.window_s,
+                alert.window_start,
+                alert.threshold,
+            )
+
+    # -- recovery, expiry -----------------------------------------------------------------
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """Either: both say that there was an alert."""
+        return min(old, new)
+
+    def _recover_rows(self, partition: int, rows: dict[bytes, bytes | None]) -> None:
+        """As BatchTable, without what would expire at once: the topic keeps more than is needed."""
+        oldest = self._oldest()
+        needed: dict[bytes, bytes | None] = {
+            key: value for key, value in rows.items() if key and value and key >= oldest
+        }
+        super()._recover_rows(partition, needed)
+
+    def _oldest(self) -> bytes:
+        # Twice the time: the clock of another worker may be behind.
+        return place_before(oldest_start(time(), 2 * self._longest))
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Forget alerts of windows that none is raised for any more; return how many.
+
+        Only here: in the topic they stay until its retention ends.
+        """
+        dropped, bounds = 0, (b"", self._oldest())
+        for partition in partitions:
+            while keys := self.expired(partition, bounds, EXPIRE_CHUNK):
+                changes = rocksdict.WriteBatch(raw_mode=True)
+                for key in keys:
+                    changes.delete(key)
+                self.db(partition).write(changes)
+                dropped += len(keys)
+                await asyncio.sleep(0)
+        return dropped
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As BatchTable; what is being raised ends first."""
+        async with self._lock:
+            await super().on_rebalance(*args, **kwargs)
+
+    def forget(self) -> None:
+        """Drop what is only in memory: it is seen again."""
+        super().forget()
+        self._silent.clear()
+        self._due.clear()
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await super().on_stop()
+        await self._topic.close()

@@ -1,0 +1,160 @@
+"""Alerts to a webhook: each at least once, in order, and never in the way of others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from agents.deliver_alerts import deliver
+from app.settings import Names, Settings
+from app.webhook import LONGEST_PAUSE_S, Webhook, delivery_id, pause_s, signature
+from tests.support.kafka_client import KafkaClient
+from tests.support.receiver import Receiver
+from tests.support.waiting import wait_until
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Yield a receiver that answers."""
+    async with Receiver() as made:
+        await made.open()
+        yield made
+
+
+@asynccontextmanager
+async def delivering(settings: Settings, receiver: Receiver) -> AsyncIterator[None]:
+    """Deliver while inside, as a count worker does."""
+    webhook, app = Webhook(receiver.url, "k"), SimpleNamespace(should_stop=False)
+    task = asyncio.create_task(deliver(app, webhook, settings))
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        app.should_stop = True
+        await asyncio.wait([task])
+        await webhook.close()
+
+
+async def raise_alerts(
+    kafka: KafkaClient, names: Names, *keys: str, partition: int = 0, age_ms: int = 0
+) -> None:
+    for key in keys:
+        body = json.dumps({"rule": "r", "key": key}).encode()
+        now_ms = int(time.time() * 1000) - age_ms
+        await kafka.send(names.alerts, [body], partition, key=key.encode(), timestamp_ms=now_ms)
+
+
+def counted(outcome: str) -> float:
+    name = "event_counter_webhook_alerts_total"
+    return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+async def committed(kafka: KafkaClient, names: Names) -> int:
+    return sum((await kafka.committed(names.webhook_group, names.alerts)).values())
+
+
+async def test_what_fails_comes_again_with_its_id_before_what_follows(
+    settings: Settings, topics: Names, kafka: KafkaClient, receiver: Receiver
+) -> None:
+    receiver.statuses = [500, 429, 408, 302]
+    before = counted("delivered"), counted("refused")
+    await raise_alerts(kafka, topics, "a", "b", "c")
+    async with delivering(settings, receiver):
+        await wait_until(lambda: receiver.keys, ["a", "a", "a", "a", "b", "c"], deadline_s=30)
+        await wait_until(lambda: committed(kafka, topics), 3)
+    assert receiver.ids == [delivery_id(key.encode()) for key in receiver.keys]
+    for headers, body in receiver.calls:
+        timestamp = headers["X-Event-Counter-Timestamp"]
+        assert abs(int(timestamp) - time.time()) < 60
+        assert headers["X-Event-Counter-Signature"] == signature("k", timestamp, body)
+        assert headers["Content-Type"] == "application/json"
+    # a redirect is not followed, and would be the same again
+    assert (counted("delivered"), counted("refused")) == (before[0] + 2, before[1] + 1)
+
+
+async def test_a_refused_or_old_alert_does_not_hold_up_the_next(
+    settings: Settings, topics: Names, kafka: KafkaClient, receiver: Receiver
+) -> None:
+    before = counted("given_up"), counted("refused")
+    await raise_alerts(kafka, topics, "last year", age_ms=DAY_MS + 60_000)
+    await raise_alerts(kafka, topics, "yesterday", age_ms=DAY_MS - 60_000)
+    await raise_alerts(kafka, topics, "now")
+    receiver.statuses = [404]
+    async with delivering(settings, receiver):
+        await wait_until(lambda: receiver.keys, ["yesterday", "now"])
+        await wait_until(lambda: committed(kafka, topics), 3)
+    assert (counted("given_up"), counted("refused")) == (before[0] + 1, before[1] + 1)
+
+
+async def test_the_next_worker_goes_on_where_one_stopped(
+    settings: Settings, topics: Names, kafka: KafkaClient, receiver: Receiver
+) -> None:
+    await raise_alerts(kafka, topics, "a", "b")
+    async with delivering(settings, receiver):
+        await wait_until(lambda: committed(kafka, topics), 2)
+        await receiver.close()
+        await raise_alerts(kafka, topics, "c")
+    await receiver.open()
+    async with delivering(settings, receiver):
+        await wait_until(lambda: receiver.keys, ["a", "b", "c"])
+
+
+async def test_one_partition_that_fails_holds_up_no_other(
+    settings: Settings, topics: Names, kafka: KafkaClient, receiver: Receiver
+) -> None:
+    receiver.statuses, receiver.retry_after = [503], "600"
+    async with delivering(settings, receiver):
+        await raise_alerts(kafka, topics, "waits")
+        await wait_until(lambda: receiver.keys, ["waits"])
+        await raise_alerts(kafka, topics, "also waits")
+        await raise_alerts(kafka, topics, "a", "b", partition=1)
+        await wait_until(lambda: receiver.keys, ["waits", "a", "b"])
+
+
+async def test_workers_share_the_partitions(
+    settings: Settings, topics: Names, kafka: KafkaClient, receiver: Receiver
+) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(delivering(settings, receiver))
+            for partition in range(4):
+                await raise_alerts(kafka, topics, f"{partition}", partition=partition)
+        await wait_until(lambda: committed(kafka, topics), 8, deadline_s=30)
+    assert set(receiver.keys) == {"0", "1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("failures", "asked_s", "least", "most"),
+    [
+        (1, 0, 0.5, 1),
+        (2, 0, 1, 2),
+        (5, 0, 8, 16),
+        (1000, 0, LONGEST_PAUSE_S / 2, LONGEST_PAUSE_S),
+        (1, 30, 30, 30),
+        (1, 1e9, 3600, 3600),
+    ],
+)
+def test_pauses_grow_to_a_limit_and_differ(
+    failures: int, asked_s: float, least: float, most: float
+) -> None:
+    dice: Callable[[Any], Callable[[], float]] = lambda value: lambda: value  # noqa: E731
+    assert pause_s(failures, asked_s, dice(0.0)) == most
+    assert pause_s(failures, asked_s, dice(1.0)) == least
+
+
+def test_a_signature_is_the_documented_one() -> None:
+    # printf '1710504000.{"rule":"r"}' | openssl dgst -sha256 -hmac k
+    assert (
+        signature("k", "1710504000", b'{"rule":"r"}')
+        == "sha256=5cdad0e05afe6529bd753b5c0705598dcc98fa0abd3426e040c9156994390cc3"
+    )

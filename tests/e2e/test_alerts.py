@@ -1,0 +1,143 @@
+"""Alerts of two count workers: in the topic, over HTTP, in the log, and at a webhook."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.settings import Names, Settings
+from app.stack.topics import ensure_topics
+from tests.conftest import MakeSettings, StartWorker
+from tests.support.kafka_client import KafkaClient
+from tests.support.receiver import Receiver
+from tests.support.waiting import wait_until
+
+SECRET = "s3cret"
+RULES = """
+[[rule]]
+name = "page_views"
+counter = "page_views_by_page_hourly"
+threshold = 15
+
+[[rule]]
+name = "clicks"
+counter = "events_by_url_hourly"
+label = "CLICK"
+threshold = 3
+
+[[rule]]
+name = "only_c"
+counter = "page_views_by_page_hourly"
+threshold = 1
+key = "/c"
+"""
+
+
+class Site:
+    """Sends events of this hour's beginning to all partitions."""
+
+    def __init__(self, kafka: KafkaClient, names: Names) -> None:
+        self._kafka, self._names = kafka, names
+        self.hour = f"{datetime.now(UTC):%Y-%m-%dT%H:00:00Z}"
+
+    async def send(self, label: str, url: str, count: int, time: str = "") -> None:
+        """Send events of one type and url, spread over the partitions."""
+        for number in range(count):
+            event = {"type": label, "url": url, "timestamp": time or self.hour}
+            await self._kafka.send(self._names.events, [json.dumps(event).encode()], number % 4)
+
+    async def begin(self) -> None:
+        """Send what makes two alerts and nearly two more, and wait until it is counted."""
+        await self.send("VIEW", "/a", 14)
+        await self.send("CLICK", "/a", 2)
+        await self.send("PageView", "/b", 20)
+        await self.send("VIEW", "/c", 1)
+        await self.send("VIEW", "/d", 1)
+        await self.send("VIEW", "/old", 40, "2015-05-17T10:05:03Z")
+        await self.caught_up()
+
+    async def caught_up(self) -> None:
+        """Wait until everything is counted and committed; alerts come before that."""
+        group = self._names.count_group
+
+        async def behind() -> list[str]:
+            found = []
+            for topic in (self._names.events, self._names.counts):
+                done = await self._kafka.committed(group, topic)
+                ends = await self._kafka.ends(topic)
+                found += [f"{topic}-{p}" for p, end in ends.items() if done.get(p, 0) < end]
+            return found
+
+        await wait_until(behind, [], deadline_s=60)
+
+    async def alerts(self) -> Counter[tuple[str, str]]:
+        """Return (rule, key) of all alerts in the topic, which are of this hour."""
+        values = map(json.loads, await self._kafka.values(self._names.alerts))
+        return Counter((v["rule"], v["key"]) for v in values if v["window_start"] == self.hour)
+
+
+def signed_as_documented(headers: Any, body: bytes) -> bool:
+    """Check a signature as the README tells a receiver to."""
+    timestamp = headers["X-Event-Counter-Timestamp"]
+    mac = hmac.new(SECRET.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return hmac.compare_digest(headers["X-Event-Counter-Signature"], "sha256=" + mac.hexdigest())
+
+
+@pytest.mark.timeout(180)
+async def test_one_alert_per_rule_key_and_window_wherever_it_goes(
+    make_settings: MakeSettings, start_worker: StartWorker, kafka: KafkaClient, tmp_path: Any
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES, "utf-8")
+    async with Receiver() as receiver:
+        settings = await make_settings(
+            alert_rules=str(rules), webhook_url=receiver.url, webhook_secret=SECRET
+        )
+        await ensure_topics(settings)
+        site = Site(kafka, Names(settings.namespace))
+        workers = [await start_worker(settings, "count", f"count-{n}") for n in (1, 2)]
+        await start_worker(settings, "collect")
+        await site.begin()
+        first = Counter({("page_views", "/b"): 1, ("only_c", "/c"): 1})
+        assert await site.alerts() == first
+        await site.send("VIEW", "/a", 1)
+        await site.send("CLICK", "/a", 1)
+        both = first + Counter({("page_views", "/a"): 1, ("clicks", "/a"): 1})
+        await wait_until(site.alerts, both)
+        for worker in workers:
+            worker.child.kill()
+            shutil.rmtree(worker.settings.data_dir)
+        await receiver.open()  # it was away until now
+        for worker in workers:
+            worker.start()
+        for url, count in (("/a", 20), ("/b", 20), ("/c", 10)):
+            await site.send("VIEW", url, count)
+        await site.caught_up()
+        assert await site.alerts() == both
+        assert len(await kafka.values(site._names.alerts)) == 4, "no alert of 2015"
+        await wait_until(lambda: len(set(receiver.ids)), 4, deadline_s=30)
+        assert all(signed_as_documented(*call) for call in receiver.calls)
+        assert Counter(receiver.keys).keys() == {"/a", "/b", "/c"}
+        await told_everywhere(settings, tmp_path)
+
+
+async def told_everywhere(settings: Settings, folder: Any) -> None:
+    """Check HTTP and the log of the workers."""
+    url = f"http://{settings.http_host}:{settings.http_port}/alerts"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        found = (await answer.json())["alerts"]
+    assert len(found) == 4
+    assert [alert["raised_at"] for alert in found] == sorted(
+        (alert["raised_at"] for alert in found), reverse=True
+    )
+    logs = "".join(log.read_text("utf-8") for log in (folder / "logs").glob("count-*.log"))
+    for alert in found:
+        assert logs.count(f"alert {alert['rule']}: '{alert['key']}' has ") == 1
