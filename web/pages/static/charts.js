@@ -98,11 +98,25 @@ const compactAll = (values) => values.map(compact);
  */
 const fromZero = (_plot, _low, high) => [0, Math.max(10, (high ?? 0) * 1.1)];
 
+/** @typedef {{name: string, label: string, dash: number[]}} Line name: of its colour */
+
+/**
+ * Two lines, for the generator.
+ * @param {[string, string]} labels
+ * @param {number} seconds
+ */
+export const plain = ([first, second], seconds) =>
+  lines(seconds, [
+    { name: "received", label: first, dash: [] },
+    { name: "rejected", label: second, dash: [10, 5] },
+  ]);
+
 /**
  * Live lines over the last seconds.
  * @param {number} seconds
+ * @param {Line[]} series
  */
-export const lines = (seconds) => (/** @type {any} */ size) => ({
+export const lines = (seconds, series = SERIES) => (/** @type {any} */ size) => ({
   ...size,
   tzDate: (/** @type {number} */ at) => zoned(at),
   scales: {
@@ -115,7 +129,7 @@ export const lines = (seconds) => (/** @type {any} */ size) => ({
   ],
   series: [
     { label: zoneNow() === "utc" ? "UTC" : "Local", value: "{HH}:{mm}:{ss}" },
-    ...SERIES.map(({ name, label, dash }, place) => ({
+    ...series.map(({ name, label, dash }, place) => ({
       label,
       dash,
       width: place === 0 ? 3 : 2,
