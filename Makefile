@@ -10,7 +10,7 @@ PAGES := web/pages
 CHARTS := $(PAGES)/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint charts clean
+.PHONY: help run test soak bench lint charts browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ help: ## list the targets
 run: $(VENV)/installed $(CHARTS)/installed ## install, start everything on this machine, stop it with Ctrl-C
 	@exec $(BIN)/event-counter run
 
-test: lint ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
+test: lint browser ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
 	@$(BIN)/python -m pytest
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
@@ -51,6 +51,13 @@ $(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/installed
+
+# For the tests of the pages, which say so where it is missing.
+browser:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing chromium for the tests of the pages"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium fonts-dejavu-core >/dev/null; } || echo "chromium could not be installed"; fi
 
 # Without a network the pages go without charts; the next start tries again.
 $(CHARTS)/installed: $(PAGES)/package-lock.json | $(VENV)/installed

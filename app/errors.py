@@ -98,6 +98,12 @@ class OutsideRetentionError(CounterError):
     code, hint, status = "outside_retention", "Ask for a later time; see GET /counters.", 400
 
 
+class UnauthorizedError(CounterError):
+    """A figure is asked for without the read token."""
+
+    code, hint, status = "unauthorized", "Send it as Authorization: Bearer TOKEN.", 401
+
+
 class NotFoundError(CounterError):
     """No such path, counter or thing."""
 

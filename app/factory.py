@@ -21,6 +21,7 @@ import web.collect
 import web.forward
 import web.health
 import web.pages.register
+import web.read_token
 import web.stats_rates
 import web.topics
 from agents.expire_rows import Expiring
@@ -253,7 +254,8 @@ def _collect(settings: Settings) -> faust.App:
     collector, rates = Collector(settings), RateSampler(settings)
     ends = web.topics.register(app, settings)
     workers = web.forward.register(app, settings)
-    pages = web.pages.register.register(app, settings, workers, ends, rates)
+    pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)
+    web.read_token.register(app, settings.read_token.get_secret_value())
 
     @app.service
     class Collecting(Service):

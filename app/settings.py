@@ -113,6 +113,12 @@ class Settings(BaseModel):
     body_max_bytes: int = Field(
         16_777_216, ge=65_536, description="Bytes of a request body, also when unpacked."
     )
+    read_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token of all figures of the collector; empty: none."
+    )
+    watched_workers: str = Field(
+        "", description="name=URL,… of workers on the dashboard; empty: the count workers."
+    )
 
     @field_validator("webhook_url")
     @classmethod

@@ -149,10 +149,12 @@ class Supervisor:
         own = {name: ports.take(name, avoid=http) for name in (*counts, "store-1", "archive-1")}
         urls = ",".join(f"http://{settings.worker_host}:{own[name]}" for name in counts)
         self.settings = settings.model_copy(update={"count_urls": urls})
+        watched = ",".join(f"{n}=http://{settings.worker_host}:{own[n]}" for n in own)
         plans = [worker_settings(self.settings, "count", name, own[name]) for name in counts]
         plans.append(worker_settings(self.settings, "store", "store-1", own["store-1"]))
         plans.append(worker_settings(self.settings, "archive", "archive-1", own["archive-1"]))
-        plans.append(worker_settings(self.settings, "collect", "collect-1", http))
+        collect = worker_settings(self.settings, "collect", "collect-1", http)
+        plans.append(collect.model_copy(update={"watched_workers": watched}))
         self._workers = [Worker(plan, self._logs / f"{plan.worker_name}.log") for plan in plans]
 
     @contextlib.asynccontextmanager

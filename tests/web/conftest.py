@@ -13,6 +13,7 @@ import web.collect
 import web.forward
 import web.health
 import web.pages.register
+import web.read_token
 import web.topics
 from app.collector import Collector
 from app.errors import KafkaUnavailableError
@@ -45,7 +46,9 @@ async def serve() -> AsyncIterator[Serve]:
             workers = web.forward.register(app, settings)
             ends = web.topics.register(app, settings)
             stack.push_async_callback(ends.close)
-            pages = web.pages.register.register(app, settings, workers, ends, RateSampler(settings))
+            rates, check = RateSampler(settings), collector.check_ready
+            pages = web.pages.register.register(app, settings, workers, ends, rates, check)
+            web.read_token.register(app, settings.read_token.get_secret_value())
             await collector.start()
             stack.push_async_callback(collector.stop)
             pages.start()

@@ -13,6 +13,7 @@ from app.rates import RateSampler
 from app.settings import Names, Settings
 from app.topic_ends import TopicEnds
 from web.forward import CountWorkers
+from web.pages.health import Health
 from web.pages.sampler import Panel, Sampler
 from web.queries import Answer, Query
 from web.topics import alerts, rejected
@@ -28,10 +29,17 @@ NEWEST = 20  # alerts and rejected events on the dashboard
 
 
 def register(
-    app: Any, settings: Settings, workers: CountWorkers, ends: TopicEnds, rates: RateSampler
+    app: Any,
+    settings: Settings,
+    workers: CountWorkers,
+    ends: TopicEnds,
+    rates: RateSampler,
+    check_ready: Callable[[], bool],
 ) -> Sampler:
     """Add the pages; return what has to be started and stopped with the app."""
     feed, names = Feed(), Names(settings.namespace)
+    health = Health(settings, check_ready, rates)
+    app.web.web_app.on_cleanup.append(health.close)
 
     def asking(path: str) -> Callable[[], Awaitable[Answer]]:
         return lambda: workers.ask(Query("GET", path))
@@ -49,7 +57,11 @@ def register(
             return {}
 
     panels = [Panel(name, asking(path), every_s) for name, (path, every_s) in QUERIES.items()]
-    panels += [Panel("alerts", newest_alerts), Panel("rejected", newest_rejected)]
+    panels += [
+        Panel("alerts", newest_alerts),
+        Panel("rejected", newest_rejected),
+        Panel("health", health.ask),
+    ]
     web.pages.views.register(app)
     web.stream.register(app, feed)
     return Sampler(feed, point, *panels)

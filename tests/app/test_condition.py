@@ -1,0 +1,86 @@
+"""What is wrong, since when, in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.condition import (
+    Conditions,
+    Finding,
+    Seen,
+    lag_table,
+    of_groups,
+    of_kafka,
+    of_worker,
+    read_metrics,
+)
+from app.rates import Rates
+
+METRICS = """# HELP event_counter_sink_away 1 while a sink cannot be written to.
+event_counter_sink_away{sink="event"} 1.0
+event_counter_sink_away{sink="redis"} 0.0
+event_counter_lag_records{group="x.event-counter-store",topic="events",partition="10"} 7.0
+event_counter_lag_records{group="x.event-counter-store",topic="events",partition="2"} 12400.0
+"""
+
+
+def rates(received: float, **lag: int) -> Rates:
+    """Return rates; lag: per role."""
+    groups = {f"x.event-counter-{role}": waiting for role, waiting in lag.items()}
+    return Rates(0.0, received, 0.0, 0.0, 0.0, groups)
+
+
+def told(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.level, finding.text) for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("received", "waiting", "level"),
+    [(0, 0, "ok"), (0, 20, "ok"), (0, 21, "bad"), (1000, 10_000, "ok"), (1000, 12_400, "bad")],
+)
+def test_behind_is_who_has_not_done_what_came_ten_seconds_ago(
+    received: float, waiting: int, level: str
+) -> None:
+    (found,) = of_groups(rates(received, store=waiting))
+    assert found.level == level
+
+
+def test_a_group_that_is_behind_is_told_with_a_number() -> None:
+    found = told(list(of_groups(rates(0, store=12_400))))
+    assert found == [("bad", "storing has been behind: 12,400 events waiting")]
+    assert list(of_groups(None)) == []
+
+
+def test_metrics_tell_of_sinks_and_partitions() -> None:
+    seen = Seen("store-1")
+    read_metrics(seen, METRICS)
+    texts = [text for _, text in told(list(of_worker(seen)))]
+    assert texts[0] == "store-1 works"
+    assert texts[1].startswith("Postgres cannot be written to")
+    assert len(texts) == 2
+    assert lag_table([seen, Seen("away", answers=False)]) == {
+        "groups": ["store"],
+        "rows": [["events-2", 12_400], ["events-10", 7]],
+    }
+
+
+def test_a_worker_that_is_silent_or_not_ready_is_named() -> None:
+    assert told(list(of_worker(Seen("a", answers=False)))) == [("bad", "a does not answer")]
+    unready = Seen("a", problem="the tables are being restored")
+    assert told(list(of_worker(unready)))[0][0] == "warn"
+    assert of_kafka("refused").level == "bad"
+    assert of_kafka("").level == "ok"
+
+
+def test_since_stays_while_the_state_does_and_troubles_come_first() -> None:
+    conditions = Conditions()
+    fine, behind = Finding("a", "ok", "ready", "a works"), Finding("b", "bad", "behind", "b: 5")
+    assert [f["since"] for f in conditions.note([fine, behind], 1000)] == [1000, 1000]
+    more = behind._replace(text="b: 9")
+    found = conditions.note([fine, more], 2000)
+    assert [(f["name"], f["since"], f["text"]) for f in found] == [
+        ("b", 1000, "b: 9"),
+        ("a", 1000, "a works"),
+    ]
+    again = conditions.note([fine, Finding("b", "ok", "ready", "b works")], 3000)
+    assert {f["name"]: f["since"] for f in again} == {"a": 1000, "b": 3000}
