@@ -20,8 +20,6 @@ from app.counters import Cells, Counters, Rows, counts_partition, row_key
 from app.errors import SettingsError
 from tables.batch_table import BatchTable
 
-Partial = tuple[int, Cells]
-
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
 LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
@@ -31,8 +29,16 @@ FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 
 _encode = msgspec.msgpack.Encoder().encode
-decode_partial = msgspec.msgpack.Decoder(tuple[int, dict[int, int]]).decode
-NEW: Partial = (-1, {})
+
+
+class Partial(msgspec.Struct, array_like=True, gc=False):
+    """last: source offset. Hundreds of thousands of them are no work for the garbage collector."""
+
+    last: int
+    cells: Cells
+
+
+decode_partial = msgspec.msgpack.Decoder(Partial).decode
 
 
 class Rider(Protocol):
@@ -90,12 +96,17 @@ class Partials(BatchTable):
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
         dirty.update(rows)
         for row, cells in rows.items():
-            seen, counted = cache[row]
-            if seen >= first:
+            partial = cache[row]
+            if (seen := partial.last) >= first:
                 if seen >= last:
                     continue
                 cells = fold_after(seen).get(row, {})  # noqa: PLW2901
-            cache[row] = (last, _added(counted, cells))
+            partial.last = last
+            if counted := partial.cells:
+                for slot, count in cells.items():
+                    counted[slot] = counted.get(slot, 0) + count
+            else:
+                partial.cells = cells
 
     def check_layout(self, partition: int) -> None:
         """Raise SettingsError where the rows were written under another set of counters.
@@ -107,7 +118,7 @@ class Partials(BatchTable):
         layout = self._counters.layout()
         stored = self.db(partition).get(LAYOUT)
         if stored is not None:
-            before = decode_partial(stored)[1]
+            before = decode_partial(stored).cells
             if changed := {number for number in before if layout.get(number) != before[number]}:
                 raise SettingsError(
                     f"counters {sorted(changed)} were kept in another way until now; set "
@@ -115,7 +126,7 @@ class Partials(BatchTable):
                     "count anew under another EVENT_COUNTER_NAMESPACE with an empty database and "
                     "Redis"
                 )
-        self._cache[partition][LAYOUT] = (len(layout), layout)
+        self._cache[partition][LAYOUT] = Partial(len(layout), layout)
         self._dirty[partition].add(LAYOUT)
         self._checked.add(partition)
 
@@ -226,12 +237,12 @@ class Partials(BatchTable):
         if missing:
             values = self.db(partition).get(missing)
             for row, value in zip(missing, values, strict=True):
-                cache[row] = NEW if value is None else decode_partial(value)
+                cache[row] = Partial(-1, {}) if value is None else decode_partial(value)
         return cache
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The value that has read further: a zombie's late write lowers nothing."""
-        return new if decode_partial(new)[0] > decode_partial(old)[0] else old
+        return new if decode_partial(new).last > decode_partial(old).last else old
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
@@ -265,12 +276,3 @@ class Partials(BatchTable):
         source = SOURCE.pack(partition)
         await self._publish([(row + source, None) for row in rows], {})
         await self.write(partition, [(row, None) for row in rows])
-
-
-def _added(counted: Cells, cells: Cells) -> Cells:
-    """Add cells to what is counted, in place; a new row takes the cells themselves."""
-    if not counted:
-        return cells
-    for slot, count in cells.items():
-        counted[slot] = counted.get(slot, 0) + count
-    return counted

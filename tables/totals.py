@@ -57,7 +57,7 @@ class Totals(BatchTable):
             cells = rows.get(row)
             if cells is None:
                 cells = rows[row] = cache[row]
-            for slot, count in decode_partial(value)[1].items():
+            for slot, count in decode_partial(value).cells.items():
                 if cells.get(source | slot, 0) < count:
                     cells[source | slot] = count
         # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.

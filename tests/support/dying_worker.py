@@ -223,9 +223,9 @@ def forget_replays() -> None:
         dirty = table._dirty[partition]
         waiting = set(dirty)
         cache = table._load(partition, rows)
-        before = {row: cache[row][1] for row in rows}
+        before = {row: dict(cache[row].cells) for row in rows}
         absorb(table, partition, rows, *args)
-        same = {row for row, cells in before.items() if cache[row][1] == cells}
+        same = {row for row, cells in before.items() if cache[row].cells == cells}
         dirty -= same - waiting
 
     replace(Partials, "absorb", forgetful_absorb)

@@ -45,7 +45,7 @@ def counted(partials: Partials, counters: Counters) -> dict[str, int]:
     found = {}
     for url in sorted(set(URLS)):
         row = spec.row(url, spec.place(int(NOW.timestamp()))[0], "VIEW")
-        _, cells = partials._load(0, {row: {}})[row]
+        cells = partials._load(0, {row: {}})[row].cells
         if cells:
             found[url] = sum(cells.values())
     return found
