@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from app.kafka_session import KafkaSession, RecordBatch
@@ -25,8 +24,10 @@ class AlertTopic:
         self._session: KafkaSession | None = None
         self._lock = asyncio.Lock()
 
-    async def send(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> None:
-        """Return when all (key, value) are acknowledged (acks=all).
+    async def send(
+        self, partition: int, records: Sequence[tuple[bytes, bytes]], at_ms: int
+    ) -> None:
+        """Return when all (key, value) are acknowledged (acks=all); at_ms: their timestamp.
 
         Raises TimeoutError or KafkaError when that is not known: what the topic holds then must
         be read before anything is sent again.
@@ -35,7 +36,7 @@ class AlertTopic:
             try:
                 if self._session is None:
                     self._session = await KafkaSession.open(self._kafka, self._topic, REQUEST_S)
-                for batch in _batches(partition, records):
+                for batch in _batches(partition, records, at_ms):
                     await self._session.send([batch])
             except BaseException:
                 await self.close()
@@ -48,12 +49,13 @@ class AlertTopic:
             await session.close()
 
 
-def _batches(partition: int, records: Sequence[tuple[bytes, bytes]]) -> list[RecordBatch]:
-    now_ms = time.time_ns() // 1_000_000
+def _batches(
+    partition: int, records: Sequence[tuple[bytes, bytes]], at_ms: int
+) -> list[RecordBatch]:
     batches = [RecordBatch(partition)]
     for key, value in records:
-        if not batches[-1].append((key, value, now_ms)):
+        if not batches[-1].append((key, value, at_ms)):
             batches.append(RecordBatch(partition))
-            if not batches[-1].append((key, value, now_ms)):
+            if not batches[-1].append((key, value, at_ms)):
                 raise ValueError(f"an alert of {len(value)} bytes fits no batch")
     return batches

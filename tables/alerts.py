@@ -118,7 +118,7 @@ class Alerts(BatchTable):
         now = time()
         alerts = [due.alert(now) for due in new]
         rows = [(d.place, _encode(alert)) for d, alert in zip(new, alerts, strict=True)]
-        await self._topic.send(partition, rows)
+        await self._topic.send(partition, rows, int(now * 1000))  # raised_at, to the ms
         changes = rocksdict.WriteBatch(raw_mode=True)
         for place, value in rows:
             changes.put(place, value)

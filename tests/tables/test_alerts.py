@@ -35,7 +35,7 @@ class Topic:
         self.records: list[tuple[int, bytes, bytes]] = []
         self.fails = False
 
-    async def send(self, partition: int, records: list[tuple[bytes, bytes]]) -> None:
+    async def send(self, partition: int, records: list[tuple[bytes, bytes]], _at_ms: int) -> None:
         if self.fails:
             raise TimeoutError
         self.records += [(partition, key, value) for key, value in records]
