@@ -7,6 +7,7 @@ all that wait for an answer at once, in one POST to BATCH_PATH (docs/decisions/q
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -25,6 +26,8 @@ from app.errors import (
 from app.ownership import Ownership
 from web.quick import QuickResponse
 from web.views import JSON, OK, ApiView, page, read_body
+
+log = logging.getLogger(__name__)
 
 BATCH_PATH = "/queries"
 OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
@@ -198,6 +201,10 @@ class Queries:
             answers[place] = Answer.error(exc)
         except ElsewhereError as exc:
             await self._ask_owner(exc.url, [place], queries, answers)
+        except Exception:
+            # Else nobody would answer, and the link would be given up with all that wait on it.
+            log.exception("%s %s failed", queries[place].method, queries[place].path)
+            answers[place] = Answer.error(CounterError("the request failed"))
 
     async def _ask_owner(
         self, url: str, places: list[int], queries: Sequence[Query], answers: list[Answer | None]

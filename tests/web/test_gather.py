@@ -163,6 +163,16 @@ async def test_partitions_that_move_while_they_are_read_are_503(
         worker.kind.meanwhile = Listed.meanwhile
 
 
+async def test_a_fault_of_ours_is_500_and_answered(workers: list[CountWorker], ask: Ask) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    workers[0].kind.meanwhile = fail
+    status, answer = await ask(workers[0])
+    assert (status, cast("dict[str, str]", answer)["code"]) == (500, "internal_error")
+    assert (await ask(workers[1]))[0] == 503  # the other one is no owner that can answer
+
+
 async def test_paths_are_told_apart_by_all_their_parts(
     workers: list[CountWorker], ask: Ask
 ) -> None:
