@@ -35,6 +35,7 @@ from app.factory_alerts import add_alerts
 from app.factory_sinks import refresh_sinks
 from app.factory_statistics import answer_queries, answer_sessions, count_users, refresh_ads
 from app.kafka_log import KafkaLog
+from app.kafka_resets import survive_resets
 from app.ownership import Ownership
 from app.rates import RateSampler
 from app.settings import Names, Settings
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> faust.App:
         raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
     # Faust leaves the root logger at DEBUG; building those messages costs a third of the speed.
     logging.disable(logging.DEBUG)
+    survive_resets()
     builders = {"collect": _collect, "count": _count, "store": _store, "archive": _archive}
     build = builders.get(settings.role)
     if build is None:
