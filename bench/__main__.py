@@ -15,6 +15,7 @@ SCRIPTS = (
     "steady",
     "store",
     "ingest",
+    "pages",
     "query",
     "stats",
     "recover",

@@ -10,12 +10,13 @@ from typing import Any
 from bench.support.results import RESULTS, readable
 
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
-ORDER = ("count", "steady", "store", "ingest", "query", "stats", "recover", "memory")
+ORDER = ("count", "steady", "store", "ingest", "pages", "query", "stats", "recover", "memory")
 TITLES = {
     "count": "Count a backlog",
     "steady": "A steady 1,000 events/s",
     "store": "Store a backlog in Postgres",
     "ingest": "Take events over HTTP",
+    "pages": "Show a hundred open pages",
     "query": "Answer queries while events flow",
     "stats": "Rankings and active users",
     "recover": "Restore a deleted table",

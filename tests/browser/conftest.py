@@ -60,6 +60,7 @@ class Tab:
     async def shoot(self, name: str) -> None:
         """Keep a picture of the whole page."""
         SCREENSHOTS.mkdir(exist_ok=True)
+        await self.page.evaluate("scrollTo(0, 0)")  # the bar at the top stays there
         await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 

@@ -189,13 +189,15 @@ async def test_a_read_token_is_asked_for(copy: RunningCopy, tab: Tab, tmp_path: 
         await worker.ready()
         page = tab.page
         await page.goto(worker.url)
-        await expect(page.locator("#token-dialog")).to_be_visible()
+        await expect(page.locator("#token-dialog")).to_be_visible(timeout=SOON_MS)
         await page.fill("#token", "wrong")
         await page.press("#token", "Enter")
-        await expect(page.locator("#token-problem")).to_have_text("That is not the token.")
+        await expect(page.locator("#token-problem")).to_have_text(
+            "That is not the token.", timeout=SOON_MS
+        )
         await page.fill("#token", "let me see")
         await page.press("#token", "Enter")
-        await expect(page.locator("#link")).to_have_text(LIVE)
+        await expect(page.locator("#link")).to_have_text(LIVE, timeout=SOON_MS)
         await expect(page.locator("#token-dialog")).to_be_hidden()
         await expect(page.locator("#totals")).to_have_attribute(
             "data-state", "ready", timeout=SOON_MS
