@@ -54,7 +54,7 @@ def is_open(method: str, path: str) -> bool:
     """Return whether a call needs no token."""
     method = "GET" if method == "HEAD" else method
     return (method, path.rstrip("/") or "/") in OPEN or (
-        method == "GET" and path.startswith(STATIC)
+        method == "GET" and path.startswith(STATIC) and "/" not in path.removeprefix(STATIC)
     )
 
 
