@@ -41,7 +41,8 @@ class SummaryWriter:
         with metrics.sink_seconds.labels(SINK).time():
             async with self._transaction() as connection:
                 if rows:
-                    columns = [list(column) for column in zip(*rows, strict=True)]
+                    # In one order: two workers that write the same rows do not wait for each other.
+                    columns = [list(column) for column in zip(*sorted(rows), strict=True)]
                     await connection.execute(self._sql["summary.upsert"], *columns)
                 if position is not None:
                     await connection.execute(self._sql["summary.move"], partition, position)

@@ -16,6 +16,7 @@ from pathlib import Path
 from app.settings import Role, Settings
 from app.stack.ports import free_port
 from app.stack.workers import Worker, worker_settings
+from tests.support.waiting import wait_until
 
 CHECK_S = 0.05
 FAILED_PAUSE_S = 0.5  # after a worker that ended by itself; it would fail again at once
@@ -186,10 +187,10 @@ class Crew:
         return [member.worker.url for member in self.hired("count")]
 
     async def ready(self) -> None:
-        """Wait until all that run are ready."""
+        """Wait until all that run are ready; one that ends by itself is started again meanwhile."""
         for member in self.members:
             if member.worker.child.alive():
-                await member.worker.ready(120)
+                await wait_until(member.worker.is_ready, expected=True, deadline_s=120)
 
     async def end(self) -> None:
         """Kill all."""

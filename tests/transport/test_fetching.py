@@ -72,4 +72,4 @@ async def test_a_small_fetch_makes_the_next_one_wait() -> None:
     begun = loop.time()
     for _ in range(2):
         await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"})
-    assert loop.time() - begun >= 0.05
+    assert loop.time() - begun >= 0.049  # the loop counts whole milliseconds
