@@ -91,7 +91,9 @@ async def test_the_stream_has_a_point_each_second_and_says_what_cannot_be_had(al
             if len(points) >= 3 and "totals" in panels:
                 break
     gaps = [after - before for (_, before), (_, after) in itertools.pairwise(points)]
-    assert all(gap > 0 for gap in gaps), gaps
+    # On a busy machine a late tick is made up for at once; none goes back, none comes twice.
+    assert all(gap >= 0 for gap in gaps), gaps
+    assert len({number for number, _ in points}) == len(points)
     assert (panels["totals"]["status"], panels["totals"]["body"]["code"]) == (503, "unavailable")
     async with asyncio.timeout(5):
         async for number, name, _ in stream(alone, points[-1][0]):
