@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 import asyncpg
 
 from app import metrics
-from app.postgres import Postgres, PostgresUnavailableError
+from app.postgres import Postgres
 from app.sql import load_queries
 from app.stats_window import Clock, Month
 
@@ -50,14 +50,9 @@ class AdMonths:
         """Return the text of a query of this table."""
         return self._sql[f"ad_month.{name}"]
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """Whatever Postgres refuses, a missing right too: it may not stop the counting."""
-        try:
-            async with self._postgres.transaction() as connection:
-                yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise PostgresUnavailableError(f"Postgres refuses: {exc}") from exc
+    def transaction(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
+        """Give a connection in a transaction; raise UnavailableError whatever Postgres refuses."""
+        return self._postgres.sink_transaction()
 
 
 class AdFigures:

@@ -87,6 +87,18 @@ class Postgres:
                     raise PostgresUnavailableError(f"Postgres is away: {reason}") from exc
                 raise
 
+    @asynccontextmanager
+    async def sink_transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """As transaction(), for a sink that the counting must not wait for.
+
+        Whatever Postgres refuses, a missing right too, is a PostgresUnavailableError.
+        """
+        try:
+            async with self.transaction() as connection:
+                yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise PostgresUnavailableError(f"Postgres refuses: {exc}") from exc
+
     def close(self) -> bool:
         """Close the connection at once; return whether it was broken already."""
         connection, self._connection = self._connection, None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 
-import asyncpg
-
 from app import metrics
-from app.postgres import Postgres, PostgresUnavailableError
+from app.postgres import Postgres
 from app.sql import load_queries
 
 SINK = "summary"
@@ -29,7 +26,7 @@ class SummaryWriter:
 
         Raises UnavailableError when Postgres is away.
         """
-        async with self._transaction() as connection:
+        async with self._postgres.sink_transaction() as connection:
             found: int | None = await connection.fetchval(self._sql["summary.position"], partition)
             return found
 
@@ -39,7 +36,7 @@ class SummaryWriter:
         position: None while more rows of the same refresh follow. Raises UnavailableError.
         """
         with metrics.sink_seconds.labels(SINK).time():
-            async with self._transaction() as connection:
+            async with self._postgres.sink_transaction() as connection:
                 if rows:
                     # In one order: two workers that write the same rows do not wait for each other.
                     columns = [list(column) for column in zip(*sorted(rows), strict=True)]
@@ -52,12 +49,3 @@ class SummaryWriter:
     async def close(self) -> None:
         """Disconnect; the next call connects again."""
         self._postgres.close()
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """Whatever Postgres refuses, a missing right too: it may not stop the counting."""
-        try:
-            async with self._postgres.transaction() as connection:
-                yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise PostgresUnavailableError(f"Postgres refuses: {exc}") from exc
