@@ -25,14 +25,22 @@ Row = TypeVar("Row")
 Row_contra = TypeVar("Row_contra", contravariant=True)
 
 
-class RowSource(Protocol[Row]):
-    """A table's rows by partition of the topic `counts`, as absolute values."""
+class Owned(Protocol):
+    """Partitions of the topic that a table is made from."""
 
     def partitions(self) -> Collection[int]:
         """Return the partitions that this worker owns and has recovered, right now."""
 
     def started_at(self, partition: int) -> int:
         """Return the offset that this worker began to read from since it got the partition."""
+
+
+class RowSource(Protocol[Row]):
+    """A table's rows by partition of its topic, as absolute values."""
+
+    @property
+    def owned(self) -> Owned:
+        """The partitions that it has rows of."""
 
     def take(self, partition: int) -> tuple[Iterator[Sequence[Row]], int]:
         """Return the rows merged since the last take, in chunks, and the position they include.
@@ -74,7 +82,7 @@ class Refresher(Generic[Row]):
 
     async def cycle(self) -> bool:
         """Bring all partitions up to date; return whether the sink took everything."""
-        partitions = list(self._source.partitions())
+        partitions = list(self._source.owned.partitions())
         self._written = {p: at for p, at in self._written.items() if p in partitions}
         complete = True
         try:
@@ -93,14 +101,14 @@ class Refresher(Generic[Row]):
 
     async def _refresh(self, partition: int) -> bool:
         source, sink = self._source, self._sink
-        needed = max(source.started_at(partition), self._written.get(partition, 0))
+        needed = max(source.owned.started_at(partition), self._written.get(partition, 0))
         position = await sink.position(partition)
         if position is None or position < needed:
             log.info("%s: writing all of partition %d", self._name, partition)
             for chunk in source.every(partition):
                 if not await sink.write(partition, chunk, None):
                     return False
-                if partition not in source.partitions():
+                if partition not in source.owned.partitions():
                     return True  # its new owner goes on
         chunks, included = source.take(partition)
         # Nothing merged yet: the recovered table includes what was read before the start.
@@ -117,7 +125,7 @@ class Refresher(Generic[Row]):
         source, following, done = self._source, None, False
         try:
             # A chunk is read from the table only while the table is ours.
-            while not done and partition in source.partitions():
+            while not done and partition in source.owned.partitions():
                 following = next(chunks, None)
                 position = included if following is None else None
                 if not await self._sink.write(partition, chunk, position):
@@ -127,7 +135,7 @@ class Refresher(Generic[Row]):
         finally:
             if done:
                 self._written[partition] = included
-            elif partition in source.partitions():
+            elif partition in source.owned.partitions():
                 for unwritten in (chunk, following or (), *chunks):
                     source.put_back(partition, unwritten)
         return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from app.ad_months import AdRow
@@ -21,17 +21,9 @@ class AdImpressions:
     """Impressions per ad and month, from the totals."""
 
     def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
-        self._totals, self._owned = totals, owned
+        self._totals, self.owned = totals, owned
         self._spec = counters[COUNTER]
         self._changes = totals.watch(self._spec.number)
-
-    def partitions(self) -> Collection[int]:
-        """Return the partitions that are ours and recovered."""
-        return self._owned.partitions()
-
-    def started_at(self, partition: int) -> int:
-        """Return the offset of `counts` that this worker began to read from."""
-        return self._owned.started_at(partition)
 
     def take(self, partition: int) -> tuple[Iterator[list[AdRow]], int]:
         """Return what changed since the last take, in chunks, and the position that it includes."""
@@ -68,16 +60,8 @@ class AdVisitors:
     """Distinct visitors per ad and month, from the sketches."""
 
     def __init__(self, uniques: Uniques, owned: Ownership) -> None:
-        self._uniques, self._owned = uniques, owned
+        self._uniques, self.owned = uniques, owned
         self._changes = uniques.watch(AD_VISITORS)
-
-    def partitions(self) -> Collection[int]:
-        """Return the partitions that are ours and recovered."""
-        return self._owned.partitions()
-
-    def started_at(self, partition: int) -> int:
-        """Return the offset of `uniques` that this worker began to read from."""
-        return self._owned.started_at(partition)
 
     def take(self, partition: int) -> tuple[Iterator[list[AdRow]], int]:
         """Return what changed since the last take, in chunks, and the position that it includes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, islice
 from typing import TypeVar
@@ -31,17 +31,9 @@ class SummaryRows:
     """Rows of events_by_url_hourly, as event_summary holds them."""
 
     def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
-        self._totals, self._owned = totals, owned
+        self._totals, self.owned = totals, owned
         self._spec = counters["events_by_url_hourly"]
         self._changes = totals.watch(self._spec.number)
-
-    def partitions(self) -> Collection[int]:
-        """Return the partitions that are ours and recovered."""
-        return self._owned.partitions()
-
-    def started_at(self, partition: int) -> int:
-        """Return the offset of `counts` that this worker began to read from."""
-        return self._owned.started_at(partition)
 
     def take(self, partition: int) -> tuple[Iterator[list[SummaryRow]], int]:
         """Return what changed since the last take, in chunks, and the position that it includes."""
@@ -70,18 +62,10 @@ class LiveRows:
     """All-time counts by url, as Redis holds them."""
 
     def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
-        self._totals, self._owned = totals, owned
+        self._totals, self.owned = totals, owned
         self._spec = counters.stored("events_by_url")
         self._changes = totals.watch(self._spec.number)
         self._again: defaultdict[int, set[str]] = defaultdict(set)
-
-    def partitions(self) -> Collection[int]:
-        """Return the partitions that are ours and recovered."""
-        return self._owned.partitions()
-
-    def started_at(self, partition: int) -> int:
-        """Return the offset of `counts` that this worker began to read from."""
-        return self._owned.started_at(partition)
 
     def take(self, partition: int) -> tuple[Iterator[list[LiveRow]], int]:
         """Return the urls that changed since the last take, in chunks, and the position."""

@@ -130,10 +130,10 @@ async def test_only_owned_partitions_are_written(setup: Setup) -> None:
     refresher = setup.refresher(rows)
     assert await refresher.cycle()
     assert await setup.read() == {"/a": 1}
-    rows.owned.add(1)
+    rows.owned_partitions.add(1)
     assert await refresher.cycle()
     assert await setup.read() == {"/a": 1, "/b": 1}
-    rows.owned.clear()
+    rows.owned_partitions.clear()
     assert await refresher.cycle()
 
 
@@ -148,14 +148,14 @@ async def test_a_partition_that_goes_away_in_the_middle_is_left_alone(setup: Set
 
     async def write_and_leave(*args: Any) -> bool:
         if next(calls) == 2:
-            rows.owned.clear()  # a rebalance; its table can no longer be read
+            rows.owned_partitions.clear()  # a rebalance; its table can no longer be read
         return await write(*args)
 
     sink.write = write_and_leave  # type: ignore[assignment,method-assign]
     assert not await refresher.cycle()
     assert next(calls) == 3
     new = rows.recover(started_at=100)
-    new.owned.add(0)
+    new.owned_partitions.add(0)
     assert await setup.refresher(new).cycle()
     assert len(await setup.read()) == 100
 

@@ -10,7 +10,7 @@ class MemoryRows:
     """Rows by key and partition; merge() is what a batch of `counts` does to a table."""
 
     def __init__(self, *partitions: int, started_at: int = 0, chunk: int = 5000) -> None:
-        self.owned = set(partitions)
+        self.owned_partitions = set(partitions)
         self.started = started_at
         self.merged_to = -1
         self.reads = 0
@@ -26,16 +26,21 @@ class MemoryRows:
 
     def recover(self, started_at: int) -> MemoryRows:
         """Return the table as the next owner recovers it."""
-        new = MemoryRows(*self.owned, started_at=started_at, chunk=self._chunk)
+        new = MemoryRows(*self.owned_partitions, started_at=started_at, chunk=self._chunk)
         new._rows = {partition: dict(rows) for partition, rows in self._rows.items()}
         return new
 
-    def partitions(self) -> set[int]:
+    @property
+    def owned(self) -> MemoryRows:
         """As RowSource."""
-        return self.owned
+        return self
+
+    def partitions(self) -> set[int]:
+        """As Owned."""
+        return self.owned_partitions
 
     def started_at(self, _partition: int) -> int:
-        """As RowSource."""
+        """As Owned."""
         return self.started
 
     def take(self, partition: int) -> tuple[Iterator[list[Any]], int]:
