@@ -184,10 +184,11 @@ class Partials(BatchTable):
             chunk = keys[begin : begin + FLUSH_CHUNK]
             changed: dict[int, list[tuple[bytes, bytes | None]]] = {p: [] for p in dirty}
             published: list[tuple[bytes, bytes | None]] = []
+            cache = self._cache
             for key in chunk:
                 partition = key[-2] << 8 | key[-1]
                 row = key[:-2]
-                value = _encode(self._cache[partition][row])
+                value = _encode(cache[partition][row])
                 changed[partition].append((row, value))
                 published.append((key, value))
             last = begin + FLUSH_CHUNK >= len(keys)
