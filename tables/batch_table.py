@@ -29,7 +29,8 @@ from tables.table_store import TableStore
 # RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
 # Bits a key of the filter: Faust's 3 let a quarter of the keys that are not there through.
 ROCKSDB_OPTIONS = {
-    **{"block_cache_size": 64 << 20, "write_buffer_size": 8 << 20},
+    "block_cache_size": 64 << 20,
+    "write_buffer_size": 8 << 20,
     "bloom_filter_size": 10,
 }
 NO_HEADERS: list[tuple[str, bytes]] = []
