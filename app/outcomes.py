@@ -18,8 +18,10 @@ OUTCOMES = ("received", "counted", "bots", "rejected")  # by slot; never in anot
 
 def outcomes(batch: Sequence[Any], decoded: Decoded, judged: Judged, after: int) -> Cells:
     """Return {slot: records above an offset}; each number is found on its own."""
-    received = sum(record.offset > after for record in batch)
-    rejected = sum(record.offset > after for record, _ in decoded.rejected)
-    newer = judged.after(after)
-    counts = received, len(newer.human.events), len(newer.bot.events), rejected
+    received, rejected = len(batch), len(decoded.rejected)
+    if after >= batch[0].offset:  # only a batch that comes again
+        received = sum(record.offset > after for record in batch)
+        rejected = sum(record.offset > after for record, _ in decoded.rejected)
+        judged = judged.after(after)
+    counts = received, len(judged.human.events), len(judged.bot.events), rejected
     return dict(enumerate(counts))
