@@ -1,9 +1,11 @@
 """Sessions of users: what one partition of `events` saw of them.
 
-Key: start of the hour, user, session, sixth of the hour; value: (last source offset, first and
-last microsecond, {second of the hour: events}). Events at or below the stored offset are in the
-value already, as in the partials. A row is written whole at each flush, so it is no longer than
-ten minutes; and the hour comes first, so that what expires is one range.
+A row holds events of a user in an hour that follow each other in the partition. Key: start of the
+hour, user, source offset of the first; value: {session: [offset, microsecond of the hour, offset,
+...]}, offsets counted from the first. What a replay begins anew lies in several rows then, and is
+one event: reading goes by the offsets. Rows of one key are beginnings of each other, the longer one
+is right. So a flush reads nothing and writes what is new, and a little of what is not; and the hour
+comes first, so that what expires is one range (docs/decisions/sessions.md).
 """
 
 from __future__ import annotations
@@ -11,109 +13,132 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from time import time
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from app.batches import Slice
 from app.counters import DAY, HOUR
+from app.event import Event
 from tables.batch_table import BatchTable, scan_prefix
 
 RETENTION_S = 62 * DAY
-SPAN_S = 600  # of a row
-CACHE_MAX = 100_000  # rows of a partition kept in memory between flushes
+ROW_EVENTS = 32  # with so many a row is done: it is written whole at each flush
+ROW_BYTES = 200_000  # of a value, about: a record batch holds 500,000
+OPEN_MAX = 20_000  # rows of a partition that may be added to after a flush, 15 MB
+EVENTS_A_ROW = 4  # waiting events take 80 bytes each, rows of the partials 200-400
 FLUSH_CHUNK = 10_000  # rows, 0.05 s of work
+OLDEST = 0x60000000  # 2021, no row is older; Faust keeps an offset under a key below
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 MICROSECONDS = 1_000_000
+HOUR_US = HOUR * MICROSECONDS
 
-Place = tuple[str, str, int]  # user, session, spans since 1970
 Session = tuple[int, int, int]  # first and last microsecond since 1970, events
+Events = dict[str, list[int]]  # session -> offset from the first, microsecond of the hour, ...
 
 _HEAD = struct.Struct(">IH")  # start of the hour, length of the user
-_SPAN = struct.Struct(">B")  # sixth of the hour
+_FIRST = struct.Struct(">Q")
+_key_of = attrgetter("key")
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Events).decode
 
 
-class Row(msgspec.Struct, array_like=True, gc=False):
-    """A value; offset: the last one in it. seconds: of the hour."""
+class Row(msgspec.Struct, gc=False):
+    """A row in memory. first, last: source offsets. waits: for a flush. done: is long enough."""
 
-    offset: int
-    first_us: int
-    last_us: int
-    seconds: dict[int, int]
-
-
-_decode = msgspec.msgpack.Decoder(Row).decode
+    key: bytes
+    first: int
+    last: int
+    events: Events
+    waits: bool = False
+    done: bool = False
 
 
 class Sessions(BatchTable):
-    """(hour, user, session): when it was seen, how often; per partition of `events`."""
+    """(hour, user, first offset): events by session; per partition of `events`."""
 
     def __init__(self, app: Any, *, owned: Callable[[], Iterable[int]], **kwargs: Any) -> None:
         """owned: partitions of `events` that are ours and recovered."""
         super().__init__(app, **kwargs)
         self._partitions_owned = owned
-        self._cache: defaultdict[int, dict[Place, tuple[bytes, Row]]] = defaultdict(dict)
-        self._dirty: defaultdict[int, set[Place]] = defaultdict(set)
+        # By hours since 1970 and user: what the next event is added to.
+        self._open: defaultdict[int, dict[int, dict[str, Row]]] = defaultdict(dict)
+        self._dirty: defaultdict[int, list[Row]] = defaultdict(list)
+        self._events_waiting: defaultdict[int, int] = defaultdict(int)
+        self._begun: defaultdict[int, int] = defaultdict(int)  # rows, since they were last few
         self._lock = asyncio.Lock()
 
     def note(self, partition: int, part: Slice, now: float) -> None:
         """Add the events of a batch that have a user and a session; now: s since 1970."""
         oldest = now - RETENTION_S
-        seen = [
-            ((user, session, int(at) // SPAN_S), offset, at)
-            for event, offset, at in zip(part.events, part.offsets, part.times, strict=True)
-            if (session := event.session_id) is not None
-            and (user := event.user_id) is not None
-            and at > oldest
-        ]
-        places = {place for place, _, _ in seen}
-        cache = self._load(partition, places)
-        # Also rows that do not change: RocksDB may be ahead of the changelog.
-        self._dirty[partition] |= places
-        for place, offset, at in seen:
-            row = cache[place][1]
-            if offset <= row.offset:
+        opened, dirty = self._open[partition], self._dirty[partition]
+        hour_before, rows = -1, dict[str, Row]()
+        for event, offset, hour, microsecond in _by_hour(part, oldest):
+            session, user = event.session_id, event.user_id
+            if session is None or user is None or hour < 0:
                 continue
-            row.offset = offset
-            microsecond, second, seconds = round(at * MICROSECONDS), int(at) % HOUR, row.seconds
-            row.last_us = max(row.last_us, microsecond)
-            if microsecond < row.first_us or not seconds:
-                row.first_us = microsecond
-            seconds[second] = seconds.get(second, 0) + 1
+            if hour != hour_before:
+                hour_before, rows = hour, opened.setdefault(hour, {})
+            row = rows.get(user)
+            if row is None or offset < row.first or (row.done and not row.waits):
+                row = rows[user] = self._begin(partition, hour, user, offset)
+            if not row.waits:  # also where nothing changes: RocksDB may be ahead of the changelog
+                row.waits = True
+                dirty.append(row)
+            if offset <= row.last:
+                continue
+            row.last = offset
+            events = row.events.get(session)
+            if events is None:
+                row.events[session] = [offset - row.first, microsecond]
+            else:
+                events += (offset - row.first, microsecond)
+        self._events_waiting[partition] += len(part.events)
+
+    def _begin(self, partition: int, hour: int, user: str, offset: int) -> Row:
+        """Return a row that begins with an event; after a crash it may be there, and longer."""
+        key = row_key(hour * HOUR, user, offset)
+        value = self.db(partition).get(key)
+        events: Events = {} if value is None else _decode(value)
+        last = max((found[-2] for found in events.values()), default=-1)
+        self._begun[partition] += 1
+        return Row(key, offset, offset + last, events)
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for a flush."""
-        return sum(map(len, self._dirty.values()))
-
-    def _load(self, partition: int, places: Iterable[Place]) -> dict[Place, tuple[bytes, Row]]:
-        cache = self._cache[partition]
-        missing = [place for place in places if place not in cache]
-        if missing:
-            keys = [row_key(place) for place in missing]
-            values = self.db(partition).get(keys)
-            for place, key, value in zip(missing, keys, values, strict=True):
-                cache[place] = key, Row(-1, 0, 0, {}) if value is None else _decode(value)
-        return cache
+        """What waits for a flush, in rows of the partials."""
+        rows = sum(map(len, self._dirty.values()))
+        return rows + sum(self._events_waiting.values()) // EVENTS_A_ROW
 
     async def flush_partition(self, partition: int) -> None:
         """Write what changed; the batches that it came from are acknowledged afterwards."""
         async with self._lock:
-            cache = self._cache[partition]
-            changed = [cache[place] for place in self._dirty.pop(partition, ())]
-            rows = sorted([(key, _encode(row)) for key, row in changed])
-            for begin in range(0, len(rows), FLUSH_CHUNK):
-                await self.write(partition, rows[begin : begin + FLUSH_CHUNK])
+            dirty = self._dirty.pop(partition, [])
+            self._events_waiting.pop(partition, None)
+            dirty.sort(key=_key_of)
+            for begin in range(0, len(dirty), FLUSH_CHUNK):
+                rows = [row for one in dirty[begin : begin + FLUSH_CHUNK] for row in _written(one)]
+                await self.write(partition, rows)
                 await asyncio.sleep(0)  # queries get their turn
-            if len(cache) > CACHE_MAX:
-                self._cache[partition] = {at: cache[at] for at in self._dirty[partition]}
+            if self._begun[partition] > OPEN_MAX:
+                self._close(partition)
+
+    def _close(self, partition: int) -> None:
+        """Forget the rows that do not wait for a flush."""
+        waiting = {
+            hour: {user: row for user, row in rows.items() if row.waits}
+            for hour, rows in self._open[partition].items()
+        }
+        self._open[partition] = {hour: rows for hour, rows in waiting.items() if rows}
+        self._begun[partition] = 0
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
-        """The value that has read further: a zombie's late write lowers nothing."""
-        return new if _decode(new).offset > _decode(old).offset else old
+        """The longer one, it goes on where the other ends: a zombie's late write lowers nothing."""
+        return new if len(new) > len(old) else old
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
@@ -123,18 +148,16 @@ class Sessions(BatchTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        self._cache.clear()
-        self._dirty.clear()
+        for state in (self._open, self._dirty, self._events_waiting, self._begun):
+            state.clear()
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete hours past the retention; return how many rows."""
         dropped = 0
         end = int(time()) - RETENTION_S - HOUR
-        bounds = _HEAD.pack(0, 0), _HEAD.pack(end - end % HOUR + HOUR, 0)
+        bounds = _HEAD.pack(OLDEST, 0), _HEAD.pack(end - end % HOUR + HOUR, 0)
         for partition in partitions:
             while keys := self.expired(partition, bounds, EXPIRE_CHUNK):
-                for place in map(_place_of, keys):
-                    self._cache[partition].pop(place, None)
                 await self.write(partition, [(key, None) for key in keys])
                 dropped += len(keys)
         return dropped
@@ -145,18 +168,18 @@ class Sessions(BatchTable):
         """Return {session: (first and last microsecond, events)} of the seconds [begin, end).
 
         Only what the partitions of this worker know: the parts of a session are put together with
-        merged(). Seconds are kept as long as hours, so `at` decides nothing. Where the range cuts
-        a part of a session, its first and last moment are known to the second.
+        merged(). Events are kept as long as hours, so `at` decides nothing.
         """
         found: dict[str, Session] = {}
         for partition in self._partitions_owned():
             db = self.db(partition)
             for hour in range(begin - begin % HOUR, end, HOUR):
-                prefix = _user_prefix(hour, user_id)
-                for key, value in scan_prefix(db, prefix):
-                    session = key[len(prefix) : -_SPAN.size].decode()
-                    part = _within(_decode(value), hour, begin, end)
-                    if part is not None:
+                low, high = ((edge - hour) * MICROSECONDS for edge in (begin, end))
+                for session, seen in _events_of(db, hour, user_id).items():
+                    moments = [moment for moment in seen.values() if low <= moment < high]
+                    if moments:
+                        start = hour * MICROSECONDS
+                        part = start + min(moments), start + max(moments), len(moments)
                         found[session] = merged(found.get(session), part)
         return found
 
@@ -168,36 +191,68 @@ def merged(one: Session | None, other: Session) -> Session:
     return min(one[0], other[0]), max(one[1], other[1]), one[2] + other[2]
 
 
-def _within(row: Row, hour: int, begin: int, end: int) -> Session | None:
-    """Return what a row holds of the seconds [begin, end); None: nothing."""
-    seconds = [second for second in row.seconds if begin <= hour + second < end]
-    if not seconds:
-        return None
-    events = sum(row.seconds[second] for second in seconds)
-    first = max(row.first_us, (hour + min(seconds)) * MICROSECONDS)
-    last = row.last_us
-    if last >= (hour + max(seconds) + 1) * MICROSECONDS:  # it is cut off
-        last = max(first, (hour + max(seconds)) * MICROSECONDS)
-    return first, last, events
+def _events_of(db: Any, hour: int, user: str) -> dict[str, dict[int, int]]:
+    """Return {session: {offset: microsecond of the hour}}, each event once."""
+    found: dict[str, dict[int, int]] = {}
+    prefix = _user_prefix(hour, user)
+    for key, value in scan_prefix(db, prefix):
+        (first,) = _FIRST.unpack_from(key, len(prefix))
+        for session, events in _decode(value).items():
+            seen = found.setdefault(session, {})
+            seen.update(zip([first + after for after in events[::2]], events[1::2], strict=True))
+    return found
+
+
+def _by_hour(part: Slice, oldest: float) -> Iterator[tuple[Event, int, int, int]]:
+    """Yield (event, offset, hour since 1970, microsecond of the hour); hour -1: it is too old."""
+    times = np.array(part.times, np.float64)
+    moments = np.rint(times * MICROSECONDS).astype(np.int64)
+    hours = moments // HOUR_US
+    within = moments - hours * HOUR_US
+    hours[times <= oldest] = -1
+    return zip(part.events, part.offsets, hours.tolist(), within.tolist(), strict=True)
+
+
+def _written(row: Row) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what is to be written of a row, and note that it does not wait any more."""
+    row.waits = False
+    value = _encode(row.events)
+    if len(value) > ROW_BYTES:
+        yield from _pieces(row)
+    else:
+        yield row.key, value
+    if sum(map(len, row.events.values())) >= 2 * ROW_EVENTS or len(value) > ROW_BYTES:
+        row.done, row.events = True, {}
+
+
+def _pieces(row: Row) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the rows that a row is cut into which would be too long."""
+    flat = sorted(
+        (after, session, moment)
+        for session, events in row.events.items()
+        for after, moment in zip(events[::2], events[1::2], strict=True)
+    )
+    begin, size, events = 0, 0, dict[str, list[int]]()
+    for after, session, moment in flat:
+        size += 10 if session in events else len(session.encode()) + 20
+        if size > ROW_BYTES and events:
+            yield _key_at(row, begin), _encode(events)
+            begin, size, events = after, 0, {}
+        events.setdefault(session, []).extend((after - begin, moment))
+    yield _key_at(row, begin), _encode(events)
+
+
+def _key_at(row: Row, after: int) -> bytes:
+    """Return the key of the part of a row that begins at an offset, counted from its first."""
+    return row.key[: -_FIRST.size] + _FIRST.pack(row.first + after)
 
 
 def _user_prefix(hour: int, user: str) -> bytes:
-    """Return what the rows of a user in an hour begin with."""
+    """Return what the rows of a user in an hour begin with; hour: its start."""
     name = user.encode()
     return _HEAD.pack(hour, len(name)) + name
 
 
-def row_key(place: Place) -> bytes:
-    """Return the table key of a row."""
-    user, session, span = place
-    start = span * SPAN_S
-    within = start % HOUR
-    return _user_prefix(start - within, user) + session.encode() + _SPAN.pack(within // SPAN_S)
-
-
-def _place_of(key: bytes) -> Place:
-    """Return what row_key() was made of."""
-    hour, size = _HEAD.unpack_from(key)
-    user = _HEAD.size + size
-    span = (hour + key[-1] * SPAN_S) // SPAN_S
-    return key[_HEAD.size : user].decode(), key[user : -_SPAN.size].decode(), span
+def row_key(hour: int, user: str, first: int) -> bytes:
+    """Return the table key of a row; hour: its start. first: source offset."""
+    return _user_prefix(hour, user) + _FIRST.pack(first)

@@ -10,15 +10,17 @@ from types import SimpleNamespace
 
 import faust
 import pytest
+from faust.stores.rocksdb import Store
 from faust.types import TP
 
 from app.event import Event
-from tables.sessions import CACHE_MAX, RETENTION_S, Row, Sessions, _encode, merged, row_key
+from tables.sessions import OPEN_MAX, RETENTION_S, ROW_BYTES, ROW_EVENTS, Sessions, merged, row_key
 from tests.support.batches import slice_of
 from tests.tables.conftest import SentRecords
 
 NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=250_000)
 NOW_S, NOW_US = int(NOW.timestamp()), int(NOW.timestamp()) * 1_000_000 + 250_000
+OFFSET_KEY = Store.offset_key
 MakeSessions = Callable[[], Sessions]
 
 
@@ -50,14 +52,15 @@ async def test_a_session_has_its_first_and_last_moment_and_its_events(
     assert sessions.read("u3", NOW_S - 3600, NOW_S + 1) == {}
 
 
-async def test_a_window_cuts_a_session_at_whole_seconds(make_sessions: MakeSessions) -> None:
+async def test_a_window_cuts_a_session(make_sessions: MakeSessions) -> None:
     sessions = make_sessions()
     note(sessions, [event(seconds=n - 0.25) for n in range(1, 100)])
     await sessions.flush_partition(0)
     found = sessions.read("u", NOW_S - 9, NOW_S - 2)
-    assert found == {"s": ((NOW_S - 9) * 1_000_000, (NOW_S - 3) * 1_000_000, 7)}
+    first, last = NOW_US - 8_750_000, NOW_US - 2_750_000
+    assert found == {"s": (first, last, 7)}
     found = sessions.read("u", NOW_S - 2, NOW_S)
-    assert found == {"s": ((NOW_S - 2) * 1_000_000, NOW_US - 750_000, 2)}
+    assert found == {"s": (NOW_US - 1_750_000, NOW_US - 750_000, 2)}
     assert sessions.read("u", NOW_S + 1, NOW_S + 9) == {}
 
 
@@ -120,18 +123,54 @@ async def test_a_row_that_comes_again_is_sent_again(
         await sessions.flush_partition(0)
         sessions.forget()  # Kafka had none of it
     (_, _, first, _), (_, _, second, _) = sent.batches
-    assert first.record_count() == second.record_count() == 2
+    assert first.record_count() == second.record_count() == 1
 
 
-def test_recovery_keeps_the_value_that_read_further(make_sessions: MakeSessions) -> None:
-    sessions, key = make_sessions(), row_key(("u", "s", NOW_S // 600))
-    rows = [
-        Row(offset, NOW_US, NOW_US, {1800: count}) for offset, count in ((5, 2), (9, 4), (7, 3))
-    ]
-    records = [SimpleNamespace(key=key, value=_encode(row)) for row in rows]
-    body = SimpleNamespace(tp=TP("t-sessions-changelog", 0), partition=0, offset=2, value=records)
+async def test_recovery_keeps_the_value_that_read_further(
+    make_sessions: MakeSessions, sent: SentRecords
+) -> None:
+    sessions, values = make_sessions(), []
+    for n in range(3):
+        note(sessions, [event(seconds=n)], 5 + n)
+        await sessions.flush_partition(0)
+        ((key, value),) = sessions.db(0).items()
+        values.append(value)
+    assert key == row_key(NOW_S // 3600 * 3600, "u", 5)
+    assert len(sent.batches) == 3
+    records = [SimpleNamespace(key=key, value=values[n]) for n in (1, 2, 0)]
+    body = SimpleNamespace(tp=TP("t-sessions-changelog", 1), partition=1, offset=2, value=records)
     sessions.apply_changelog_batch([SimpleNamespace(message=body)])
-    assert sessions.read("u", NOW_S, NOW_S + 1) == {"s": (NOW_US, NOW_US, 4)}
+    sessions.apply_changelog_batch([SimpleNamespace(message=body)])
+    assert sessions.db(1).get(key) == values[2]
+    assert await sessions.expire([1]) == 0
+    assert sessions.db(1).get(OFFSET_KEY), "what Faust keeps there is no hour"
+
+
+async def test_a_row_that_is_long_is_not_written_again(make_sessions: MakeSessions) -> None:
+    sessions = make_sessions()
+    for n in range(3 * ROW_EVENTS):
+        note(sessions, [event()], n)
+        await sessions.flush_partition(0)
+    firsts = [int.from_bytes(key[-8:]) for key in dict(sessions.db(0).items())]
+    assert firsts == [0, ROW_EVENTS, 2 * ROW_EVENTS]
+    assert sessions.read("u", NOW_S, NOW_S + 1) == {"s": (NOW_US, NOW_US, 3 * ROW_EVENTS)}
+
+
+async def test_rows_that_would_be_too_long_are_cut(make_sessions: MakeSessions) -> None:
+    sessions, longest, many = make_sessions(), "x" * 30_000, ROW_BYTES // 5
+    note(sessions, [event(longest + str(n)) for n in range(20)])
+    note(sessions, [event() for _ in range(many)], 20)
+    await sessions.flush_partition(0)
+    sizes = [len(value) for value in dict(sessions.db(0).items()).values()]
+    assert len(sizes) > 4
+    assert max(sizes) < ROW_BYTES + 40_000
+    found = sessions.read("u", NOW_S, NOW_S + 1)
+    assert len(found) == 21
+    assert found["s"][2] == many
+    sessions.forget()
+    note(sessions, [event() for _ in range(many)], 20)  # cut at other places
+    await sessions.flush_partition(0)
+    assert sessions.read("u", NOW_S, NOW_S + 1) == found
 
 
 async def test_hours_past_the_retention_go_also_after_a_restart(
@@ -155,11 +194,11 @@ async def test_hours_past_the_retention_go_also_after_a_restart(
     assert await sessions.expire([0]) == 0
 
 
-async def test_the_cache_forgets_rows_that_are_written(make_sessions: MakeSessions) -> None:
+async def test_rows_that_are_written_do_not_stay_in_memory(make_sessions: MakeSessions) -> None:
     sessions = make_sessions()
-    note(sessions, [event(str(n)) for n in range(CACHE_MAX + 1)])
+    note(sessions, [event(user=str(n)) for n in range(OPEN_MAX + 1)])
     await sessions.flush_partition(0)
-    assert not sessions._cache[0]
-    note(sessions, [event(str(n)) for n in range(10)], CACHE_MAX + 1)
+    assert not sessions._open[0]
+    note(sessions, [event(user=str(n)) for n in range(10)], OPEN_MAX + 1)
     await sessions.flush_partition(0)
-    assert sessions.read("u", NOW_S, NOW_S + 1)["7"][2] == 2
+    assert sessions.read("7", NOW_S, NOW_S + 1)["s"][2] == 2
