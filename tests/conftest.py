@@ -1,6 +1,7 @@
 """Real Kafka, Postgres and Redis, started once a run and only when a test asks for them.
 
-Topics, databases and folders are new for each test: fixtures are factories.
+Topics, databases and folders are new for each test: fixtures are factories. `pytest -n 2` makes two
+runs of it, each with parts of its own, so that a test may stop them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from app.stack.workers import Worker, worker_settings
 from tests.support.kafka_client import KafkaClient
 
 REDIS_DATABASES = 1000  # one for each test
+READY_S = 180.0  # 4 s where nobody else works
+SLOW = ("kill", "stack", "browser", "e2e", "agents")  # folders, the slowest first
 MakeSettings = Callable[..., Awaitable[Settings]]
 
 
@@ -36,6 +39,23 @@ class StartWorker(Protocol):
     ) -> Worker:
         """Start one."""
         ...
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long first, and say what must not be torn apart where two run at once.
+
+    The kill tests stay together, too: two of them at once would mostly measure the machine.
+    """
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return SLOW.index(folder) if folder in SLOW else len(SLOW)
+
+    items.sort(key=place)
+    for item in items:
+        together = "kill" if item.get_closest_marker("kill") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{together}"))
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +192,7 @@ async def start_worker(tmp_path: Path) -> AsyncIterator[StartWorker]:
         workers.append(worker)
         worker.start()
         if ready:
-            await worker.ready()
+            await worker.ready(READY_S)
         return worker
 
     yield start

@@ -165,7 +165,6 @@ async def make_archiver(tmp_path: Path) -> AsyncIterator[Callable[[Settings], Dy
 
 
 @pytest.mark.kill
-@pytest.mark.timeout(240)
 async def test_kill_9_at_any_step_and_at_random_moments_archives_every_event_once(
     kafka: KafkaClient,
     settings: Settings,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
@@ -33,6 +33,8 @@ FLAGS = (
 )
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 WIDE = (1440, 1000)
+PATIENCE_MS = 90_000  # a page shows all within seconds where nobody else works
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -111,6 +113,7 @@ async def tab(chromium: Browser) -> AsyncIterator[Tab]:
     context = await chromium.new_context(
         viewport={"width": width, "height": height}, color_scheme="light"
     )
+    context.set_default_timeout(PATIENCE_MS)
     tab = Tab(await context.new_page())
     tab.watch()
     yield tab

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import pytest
 
 from app.settings import Names, Settings
 from app.stack.topics import ensure_topics
@@ -91,7 +90,6 @@ def signed_as_documented(headers: Any, body: bytes) -> bool:
     return hmac.compare_digest(headers["X-Event-Counter-Signature"], "sha256=" + mac.hexdigest())
 
 
-@pytest.mark.timeout(180)
 async def test_one_alert_per_rule_key_and_window_wherever_it_goes(
     make_settings: MakeSettings, start_worker: StartWorker, kafka: KafkaClient, tmp_path: Any
 ) -> None:

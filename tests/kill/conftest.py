@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.support.exactness import Exactness
 from tests.support.kafka_client import KafkaClient
 from tests.support.load import Load
 
-TALLIES = pytest.StashKey[list[Tally]]()
+TALLY = "tally"
 RULES = str(Path(__file__).parents[1] / "data/kill_rules.toml")
 MakeScene = Callable[..., Awaitable["Scene"]]
 
@@ -63,11 +64,11 @@ def seed() -> int:
 
 
 @pytest.fixture
-def tally(request: pytest.FixtureRequest, seed: int) -> Tally:
-    """Return the tally of this test; the summary shows it."""
+def tally(request: pytest.FixtureRequest, seed: int) -> Iterator[Tally]:
+    """Yield the tally of this test; the summary shows it."""
     made = Tally(request.node.name.removeprefix("test_"), seed)
-    request.config.stash.setdefault(TALLIES, []).append(made)
-    return made
+    yield made
+    request.node.user_properties.append((TALLY, vars(made)))  # a process of its own may run this
 
 
 @pytest.fixture
@@ -89,9 +90,13 @@ async def make_scene(
         await scene.crew.end()
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was done to the workers."""
-    tallies = config.stash.get(TALLIES, [])
+    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
+    ends = [report for report in reports if getattr(report, "when", "") == "teardown"]
+    tallies = [
+        Tally.of(value) for end in ends for name, value in end.user_properties if name == TALLY
+    ]
     if not tallies:
         return
     terminalreporter.section("killed")

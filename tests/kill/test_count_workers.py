@@ -14,7 +14,7 @@ from tests.support.dying_worker import Fate
 from tests.support.exactness import Exactness
 from tests.support.ledger import Fact, Ledger
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kill
 
 
 async def test_a_count_worker_killed_at_random_moments(make_scene: MakeScene, seed: int) -> None:

@@ -13,7 +13,7 @@ from app.stack.redis import Redis
 from tests.kill.conftest import MakeScene, Scene
 from tests.support.load import Load
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kill
 
 
 async def everyone(scene: Scene) -> None:

@@ -22,7 +22,7 @@ from tests.support.kafka_client import KafkaClient
 from tests.support.rebalance_member import Delivered, read_delivered
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kill
 
 PARTITIONS = 5
 MOST_MEMBERS = 4

@@ -10,7 +10,7 @@ from tests.kill.conftest import MakeScene
 from tests.support.crew import DyingWorker, moments
 from tests.support.dying_worker import Fate
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kill
 
 
 async def test_two_store_workers_killed_at_random_moments_and_inside_a_transaction(

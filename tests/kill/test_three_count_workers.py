@@ -8,7 +8,7 @@ import pytest
 
 from tests.kill.conftest import MakeScene
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kill
 
 FREEZE_S = 8.0  # longer than the session timeout: the partitions move, and a zombie wakes up
 

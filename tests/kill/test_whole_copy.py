@@ -17,7 +17,7 @@ from tests.support.kafka_client import KafkaClient
 from tests.support.load import Load
 from tests.support.running_copy import running_copy
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kill
 
 
 def settings_of(given: dict[str, Any]) -> Settings:

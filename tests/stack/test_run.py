@@ -45,7 +45,6 @@ def on_its_own(folder: Path, name: str = "data") -> dict[str, Any]:
     return {"data_dir": folder / name, "http_port": free_port()}
 
 
-@pytest.mark.timeout(240)
 async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
@@ -81,7 +80,6 @@ def all_lags(copy: RunningCopy) -> list[int]:
     return [lag for places in copy.status()["lag"].values() for lag in places.values()]
 
 
-@pytest.mark.timeout(240)
 async def test_only_the_supervisor_killed_leaves_nothing_and_blocks_nothing(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
@@ -96,7 +94,6 @@ async def test_only_the_supervisor_killed_leaves_nothing_and_blocks_nothing(
         await click(http, copy)
 
 
-@pytest.mark.timeout(240)
 async def test_whatever_dies_is_started_again(
     http: aiohttp.ClientSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +121,6 @@ async def try_another(http: aiohttp.ClientSession, copy: RunningCopy) -> int:
         return answer.status
 
 
-@pytest.mark.timeout(240)
 async def test_two_copies_run_side_by_side_and_share_nothing(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

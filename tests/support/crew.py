@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from app.settings import Role, Settings
 from app.stack.ports import free_port
@@ -150,6 +151,13 @@ class Tally:
         self.events = 0
         self.exact = False
         self.surprises: list[str] = []
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Tally:
+        """Return the tally whose vars() these are."""
+        made = cls("", 0)
+        vars(made).update(values)
+        return made
 
     def __str__(self) -> str:
         counts = ("kills", "wipes", "freezes", "leaves", "outages", "events")

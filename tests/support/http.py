@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from tests.support.waiting import SOON_S
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -61,7 +63,7 @@ class Http:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         writer.write(request)
         try:
-            return await asyncio.wait_for(reader.read(), 5)
+            return await asyncio.wait_for(reader.read(), SOON_S)
         finally:
             writer.close()
             await writer.wait_closed()

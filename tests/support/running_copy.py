@@ -28,7 +28,7 @@ def command_line(*arguments: str, **settings: object) -> subprocess.CompletedPro
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -94,7 +94,7 @@ class RunningCopy:
     async def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send a signal, wait for the end, return the exit code."""
         self._process.send_signal(number)
-        return await asyncio.to_thread(self._process.wait, 60)
+        return await asyncio.to_thread(self._process.wait, 180)
 
     def kill_everything(self) -> None:
         """Kill -9 of the process and all below it, in no order."""
