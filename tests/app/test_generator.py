@@ -155,8 +155,17 @@ async def test_what_was_taken_and_rejected_is_counted() -> None:
     tally, text = await run(target, 100, 0.2)
     assert (tally.sent, target.calls) == (20, 4)
     assert (tally.acknowledged, tally.rejected, tally.failed) == (16, 4, 0)
-    assert text.startswith("sent 20, acknowledged 16, rejected 4, failed 0 in 0.2 s: ")
-    assert "keep up" not in text
+    assert text.startswith("sent 20, acknowledged 16, rejected 4, failed 0 in ")
+
+
+def test_a_rate_that_was_reached_is_not_called_in_question() -> None:
+    pace = Pace(100, 0.2)
+    tally = Tally(sent=20, acknowledged=20, sending_s=0.2, seconds=0.25)
+    assert summary(tally, pace) == (
+        "sent 20, acknowledged 20, rejected 0, failed 0 in 0.2 s: 80 events/s"
+    )
+    tally.sending_s = 0.3
+    assert summary(tally, pace).endswith("; could not keep up with 100/s")
 
 
 async def test_what_was_not_acknowledged_is_told_with_its_reason() -> None:
