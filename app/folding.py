@@ -14,17 +14,22 @@ from dataclasses import dataclass
 from itertools import compress, repeat
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from app.batches import Judged, Slice
     from app.counters import CounterSpec, Of
     from app.event import Event
 
+MANY = 256  # events, from which on numpy is faster
+WINDOW_BITS = 33  # of a window since 1970; above them the number of a key
 ALL_TIME_UNIT = 86_400  # s; counters without windows are counted by the day, and no finer
 
 Cells = dict[int, int]  # slot of the window in its row -> count
 Rows = dict[bytes, Cells]
 Place = tuple[str | None, str | None, int]  # key, label, windows since 1970
 Seen = Mapping[Place, int]
+Found = dict[Place, Cells]  # by key, label, row start
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,17 @@ class Fold:
                 continue
             columns = _Columns(part)
             for group in groups:
-                if group.follows_from_url_and_type and (of, group.unit) in self._shared:
-                    seen = _derived(group, columns.pages(group.unit))
-                else:
-                    seen = _counted(group, columns)
-                if seen:
-                    _spread_all(group.specs, seen, group.unit, now, rows)
+                fine = _fine(group, columns, now) if len(part.events) >= MANY else None
+                seen = self._seen(group, columns) if fine is None else {}
+                if seen or fine:
+                    _spread_all(group, seen, fine, now, rows)
         return rows
+
+    def _seen(self, group: Group, columns: _Columns) -> Seen:
+        """Return the counts of a group by key, label and window."""
+        if group.follows_from_url_and_type and (group.of, group.unit) in self._shared:
+            return _derived(group, columns.pages(group.unit))
+        return _counted(group, columns)
 
 
 class _Columns:
@@ -112,20 +121,61 @@ class _Columns:
         return found
 
 
-def _counted(group: Group, columns: _Columns) -> Seen:
-    """Return the counts of a group, from its events."""
+def _chosen(
+    group: Group, columns: _Columns
+) -> tuple[Sequence[Event], Sequence[str], Sequence[int]]:
+    """Return the events of a group, their types and windows."""
     events: Sequence[Event] = columns.events
     units: Sequence[int] = columns.units(group.unit)
     types: Sequence[str] = columns.types
-    if group.types:
-        chosen = [name in group.types for name in types]
-        events, units = list(compress(events, chosen)), list(compress(units, chosen))
-        types = list(compress(types, chosen))
+    if not group.types:
+        return events, types, units
+    chosen = [name in group.types for name in types]
+    return (
+        list(compress(events, chosen)),
+        list(compress(types, chosen)),
+        list(compress(units, chosen)),
+    )
+
+
+def _counted(group: Group, columns: _Columns) -> Seen:
+    """Return the counts of a group, from its events."""
+    events, types, units = _chosen(group, columns)
     keys = map(group.key.get, events) if group.key.name else repeat("")
     labels: Iterable[str | None] = repeat("")
     if group.label.name:
         labels = types if group.label.name == "type" else map(group.label.get, events)
     return Counter[Place](zip(keys, labels, units, strict=False))
+
+
+def _fine(group: Group, columns: _Columns, now: float) -> Found | None:
+    """Return the rows of the smallest window of a group that is counted by the second.
+
+    Nearly each event is a count of its own then: sorting numbers is faster than a dict of places.
+    None: it is another group, or something is too old.
+    """
+    spec, *wider = group.specs
+    if spec.window != 1 or group.label.name or (wider and wider[0].window != spec.row_span):
+        return None
+    events, _, units = _chosen(group, columns)
+    if not units or spec.too_old(min(units), now):
+        return None
+    numbers: dict[str | None, int] = {}
+    ids = [numbers.setdefault(key, len(numbers)) for key in map(group.key.get, events)]
+    codes, many = np.unique(np.array(ids) << WINDOW_BITS | np.array(units), return_counts=True)
+    windows = codes & ((1 << WINDOW_BITS) - 1)
+    slots = windows % spec.row_windows
+    rows = codes - slots
+    edges = [*(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
+    keys, found, begin = list(numbers), Found(), 0
+    starts, names = (windows - slots).tolist(), (codes >> WINDOW_BITS).tolist()
+    slot_list, counts = slots.tolist(), many.tolist()
+    for end in edges:
+        if (key := keys[names[begin]]) is not None:
+            cells = dict(zip(slot_list[begin:end], counts[begin:end], strict=True))
+            found[key, "", starts[begin]] = cells
+        begin = end
+    return found
 
 
 def _derived(group: Group, pages: Seen) -> Seen:
@@ -140,14 +190,30 @@ def _derived(group: Group, pages: Seen) -> Seen:
     return found
 
 
-def _spread_all(
-    specs: Sequence[CounterSpec], seen: Seen, unit: int, now: float, rows: Rows
-) -> None:
-    """Add counts, by windows of `unit` seconds, to the rows of counters sorted by window."""
-    for spec in specs:
-        if (window := spec.window or unit) != unit:
-            seen, unit = _coarser(seen, window // unit), window
-        _spread(spec, seen, unit, now, rows)
+def _spread_all(group: Group, seen: Seen, fine: Found | None, now: float, rows: Rows) -> None:
+    """Add counts, by windows of the group's unit, to the rows of its counters.
+
+    fine: instead, the rows of the first counter.
+    """
+    unit, found, span = group.unit, fine, 0
+    for spec in group.specs:
+        if fine is not None and spec is group.specs[0]:
+            _put(spec, fine, rows)
+        else:
+            if (window := spec.window or unit) != unit:
+                whole = found is not None and window == span  # a row is a window of this counter
+                seen = _summed(found or {}, window) if whole else _coarser(seen, window // unit)
+                unit = window
+            found = _spread(spec, seen, unit, now, rows)
+        span = spec.row_span
+
+
+def _summed(found: Found, window: int) -> Seen:
+    """Return counts by windows as large as the rows are that were found."""
+    return {
+        (key, label, start // window): sum(cells.values())
+        for (key, label, start), cells in found.items()
+    }
 
 
 def _coarser(seen: Seen, times: int) -> Seen:
@@ -159,16 +225,16 @@ def _coarser(seen: Seen, times: int) -> Seen:
     return found
 
 
-def _spread(spec: CounterSpec, seen: Seen, unit: int, now: float, rows: Rows) -> None:
-    """Add counts to the rows of one counter; unit: the seconds that they are counted by."""
-    places = {
-        at: spec.place(at * unit)
-        for at in {at for _, _, at in seen}
-        if not spec.too_old(at * unit, now)
-    }
+def _spread(spec: CounterSpec, seen: Seen, unit: int, now: float, rows: Rows) -> Found | None:
+    """Add counts to the rows of one counter; unit: the seconds that they are counted by.
+
+    Return the rows by (key, label, start); None: something was too old for this counter.
+    """
+    units = {at for _, _, at in seen}
+    places = {at: spec.place(at * unit) for at in units if not spec.too_old(at * unit, now)}
     if not places:
-        return
-    found: dict[Place, Cells] = {}
+        return None
+    found: Found = {}
     for (key, label, at), count in seen.items():
         if key is None or label is None or at not in places:
             continue
@@ -178,5 +244,11 @@ def _spread(spec: CounterSpec, seen: Seen, unit: int, now: float, rows: Rows) ->
             found[key, label, start] = {slot: count}
         else:
             cells[slot] = cells.get(slot, 0) + count
+    _put(spec, found, rows)
+    return found if len(places) == len(units) else None
+
+
+def _put(spec: CounterSpec, found: Found, rows: Rows) -> None:
+    """Add the rows of a counter."""
     row_of = spec.row
     rows.update((row_of(key, start, label), cells) for (key, label, start), cells in found.items())  # type: ignore[arg-type]

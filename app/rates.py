@@ -138,8 +138,7 @@ class RateSampler:
     def current(self) -> Rates:
         """Return the rates as of the last sample; raise UnavailableError while there are none."""
         if not self.history or self._clock() - self._samples[-1].at > STALE_S:
-            problem = self._problem or "there is only one sample yet"
-            raise UnavailableError(f"no rates right now: {problem}")
+            raise UnavailableError(f"no rates right now: {self._problem}")
         return self.history[-1]
 
     async def sample(self) -> None:

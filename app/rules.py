@@ -22,24 +22,25 @@ BOT_MEMORY = 86_400  # s; a page view that arrives later is not judged, so the m
 _MEMORY = BOT_MEMORY - 5e-7
 COUNTED_CLICK = 3  # of the ad clicks of a user, each third one counts
 
-View = tuple[str, float]  # user, time
-Offsets = tuple[int, ...]
-Accepted = dict[View, Offsets]  # of one second
+View = tuple[str, float, int]  # user, time, offset
+# The page views of one second, by user: those of one time, as most users have but one; those of
+# other times by (user, time).
+Accepted = dict[str | tuple[str, float], tuple[View, ...]]
 
 
 @dataclass
 class Memory:
     """What the rules know about one source partition.
 
-    views: second -> the offsets of accepted page views. clicks: user -> how many ad clicks are
-    certainly past, and the offsets of those after them. fresh, clicked: what must be written, as
-    it is new or came again: (user, time, offset) by second, users. Whoever keeps this elsewhere
-    loads the seconds and users of needs() before judge().
+    views: second -> accepted page views. clicks: user -> how many ad clicks are certainly past, and
+    the offsets of those after them. fresh, clicked: what must be written, as it is new or came
+    again: page views by second, users. Whoever keeps this elsewhere loads the seconds and users of
+    needs() before judge().
     """
 
     views: dict[int, Accepted] = field(default_factory=dict)
     clicks: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
-    fresh: dict[int, list[tuple[str, float, int]]] = field(default_factory=dict)
+    fresh: dict[int, list[View]] = field(default_factory=dict)
     clicked: set[str] = field(default_factory=set)
 
 
@@ -65,12 +66,14 @@ def needs(part: Slice) -> Needs:
         and received - time < _MEMORY
         and event.user_id is not None
     ]
-    clicks = [
-        place
-        for place, event in enumerate(part.events)
-        if event.type == AD_CLICK and event.ad_id is not None and event.user_id is not None
-    ]
-    seconds = {int(part.times[place]) for place in views}
+    clicks = []
+    if AD_CLICK in {event.type for event in part.events}:
+        clicks = [
+            place
+            for place, event in enumerate(part.events)
+            if event.type == AD_CLICK and event.ad_id is not None and event.user_id is not None
+        ]
+    seconds = {int(time) for time in {part.times[place] for place in views}}
     users = {part.events[place].user_id or "" for place in clicks}
     return Needs(views, clicks, seconds, users)
 
@@ -93,20 +96,37 @@ def _bots(part: Slice, places: Iterable[int], memory: Memory, limit: int) -> set
     """Return the places of page views that come after the first `limit` of their kind."""
     events, offsets, times = part.events, part.offsets, part.times
     bots = set()
+    second, accepted, fresh = -1, Accepted(), list[View]()
     for place in places:
-        user, time, offset = events[place].user_id or "", times[place], offsets[place]
-        second = int(time)
-        accepted = memory.views.setdefault(second, {})
-        known = accepted.get((user, time))
-        if known is None:
-            accepted[user, time] = (offset,)
-        elif offset not in known:
-            if len(known) >= limit:
-                bots.add(place)
-                continue
-            accepted[user, time] = (*known, offset)
-        memory.fresh.setdefault(second, []).append((user, time, offset))
+        user, time = events[place].user_id or "", times[place]
+        if (at := int(time)) != second:
+            second, accepted = at, memory.views.setdefault(at, {})
+            fresh = memory.fresh.setdefault(at, [])
+        view = user, time, offsets[place]
+        if user not in accepted:
+            accepted[user] = (view,)
+        elif not accept(accepted, view, limit):
+            bots.add(place)
+            continue
+        fresh.append(view)
     return bots
+
+
+def accept(accepted: Accepted, view: View, limit: int) -> bool:
+    """Remember a page view; False: there are as many of its user and time. Twice is once."""
+    user, time, _ = view
+    known = accepted.get(user)
+    key: str | tuple[str, float] = user
+    if known is not None and known[0][1] != time:
+        key = user, time
+        known = accepted.get(key)
+    if known is None:
+        accepted[key] = (view,)
+    elif view not in known:
+        if len(known) >= limit:
+            return False
+        accepted[key] = (*known, view)
+    return True
 
 
 def _every_third(part: Slice, places: Iterable[int], memory: Memory) -> list[int]:

@@ -11,9 +11,9 @@ import struct
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from itertools import compress
-from operator import attrgetter
 from typing import Any, NamedTuple
 
+import numpy as np
 from datasketches import compact_theta_sketch, theta_union, update_theta_sketch
 
 from app.batches import Slice
@@ -133,7 +133,8 @@ class Accumulator:
 
     def note(self, events: Slice, now: float) -> None:
         """Add events; now: seconds since 1970, for what is too old to be kept."""
-        self._note_active(events, now)
+        if events.events:
+            self._note_active(events, now)
         is_impression = [event.type == AD_IMPRESSION for event in events.events]
         if any(is_impression):
             self._note_visitors(events, is_impression)
@@ -144,10 +145,14 @@ class Accumulator:
         return {row: sketch.compact().serialize() for row, sketch in taken.items()}
 
     def _note_active(self, events: Slice, now: float) -> None:
+        starts = finest_starts(events.times, now)
+        users = [event.user_id for event in events.events]
         buckets: defaultdict[int, set[str | None]] = defaultdict(set)
-        users = map(attrgetter("user_id"), events.events)
-        for start, user in zip(finest_starts(events.times, now), users, strict=True):
-            buckets[start].add(user)
+        # Times mostly rise: a bucket is a few runs of events.
+        begin = 0
+        for end in [*(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]:
+            buckets[starts[begin]].update(users[begin:end])
+            begin = end
         for start, found in buckets.items():
             for place, level in enumerate(LEVELS):
                 if level.has(start, now):

@@ -1,8 +1,9 @@
 """What the statistics cost: a backlog counted with and without them, and a steady flow.
 
 The same events twice, by one count worker each: three page views to a click, all with a timestamp
-of their own, of 9,973 users with three sessions each. Off are the four counters alone; on are all
-counters, the rules about bots and clicks, sessions and distinct users.
+of their own, of 9,973 users with three sessions each. Records are keyed by user, as the collector
+does it; with --any-key they have no keys, and are spread over the partitions. Off are the four
+counters alone; on are all counters, the rules about bots and clicks, sessions and distinct users.
 """
 
 from __future__ import annotations
@@ -29,11 +30,18 @@ class Bench:
 
     async def repeat(self, seed: int) -> None:
         """Measure both, one after the other."""
-        mix = Mix(self._chosen.events, self._chosen.keys, seed, sessions=True)
+        mix = Mix(
+            self._chosen.events,
+            self._chosen.keys,
+            seed,
+            sessions=True,
+            keyed=not self._chosen.any_key,
+        )
         off = await self._count(mix, on=False)
         on = await self._count(mix, on=True)
         self._report.check(f"on / off, {mix}", on / off, at_least=0.5)
-        await self._steady(seed)
+        if not self._chosen.no_steady:
+            await self._steady(seed)
 
     async def _count(self, mix: Mix, *, on: bool) -> float:
         """Return events per second, from ready until committed and complete."""
@@ -81,6 +89,8 @@ async def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--keys", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20.0, help="of the steady flow")
+    parser.add_argument("--any-key", action="store_true", help="records without keys")
+    parser.add_argument("--no-steady", action="store_true", help="only the backlogs")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.events, chosen.seconds, chosen.repeats = 500_000, 8.0, 1

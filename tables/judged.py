@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from app.batches import Judged, Slice
-from app.rules import BOT_MEMORY, Accepted, Memory, Needs, judge, needs, settled
+from app.rules import BOT_MEMORY, Accepted, Memory, Needs, View, accept, judge, needs, settled
 from tables.batch_table import BatchTable, scan_prefix
 
 VIEWS, CLICKS = b"v", b"c"
@@ -32,6 +32,7 @@ USERS_MAX = 100_000  # users whose clicks are kept in memory between flushes
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 MARGIN_S = 3600  # how far the records of a partition may lie out of their order in time
 MICROSECONDS = 1_000_000
+NO_LIMIT = 1 << 62  # page views; those that are stored were within it
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_views = msgspec.msgpack.Decoder(list[tuple[str, int, int]]).decode
@@ -87,9 +88,7 @@ class JudgedTable(BatchTable):
             for user, microsecond, offset in _decode_views(value):
                 # The quotient that datetime.timestamp() rounds, so the same float.
                 at = (second * MICROSECONDS + microsecond) / MICROSECONDS
-                known = accepted.get((user, at), ())
-                if offset not in known:
-                    accepted[user, at] = (*known, offset)
+                accept(accepted, (user, at, offset), NO_LIMIT)
         return accepted
 
     # -- writing --------------------------------------------------------------------------
@@ -111,7 +110,8 @@ class JudgedTable(BatchTable):
                     memory.clicks[user] = clicks = settled(memory.clicks[user], committed)
                     rows.append((CLICKS + user.encode(), _encode(clicks)))
             for second, views in fresh.items():
-                rows += _chunks(second, views)
+                if views:
+                    rows += _chunks(second, views)
             if rows:
                 await self.write(partition, sorted(rows))
             if self._untrimmed[partition] > TRIM_EVERY:
@@ -145,7 +145,7 @@ class JudgedTable(BatchTable):
                 continue
             bounds = SECOND.pack(VIEWS, 0), SECOND.pack(VIEWS, end)
             memory = self._memory[partition]
-            for second in [at for at in memory.views if at < end and at not in memory.fresh]:
+            for second in [at for at in memory.views if at < end and not memory.fresh.get(at)]:
                 del memory.views[second]
             while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
                 await self.write(partition, [(row, None) for row in rows])
@@ -174,11 +174,12 @@ def _trim(memory: Memory) -> None:
         memory.clicks = {user: memory.clicks[user] for user in memory.clicked}
 
 
-def _chunks(
-    second: int, views: list[tuple[str, float, int]]
-) -> Iterator[tuple[bytes, bytes | None]]:
+def _chunks(second: int, views: list[View]) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield the rows of the accepted views of a second, of bounded size."""
-    packed = [(user, round((at - second) * MICROSECONDS), offset) for user, at, offset in views]
+    packed = [
+        (user, 0 if at == second else round((at - second) * MICROSECONDS), offset)
+        for user, at, offset in views
+    ]
     waiting = [packed]
     while waiting:
         some = waiting.pop()

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
+from app.murmur2 import partition_of
+
 BATCH_BYTES = 16_384  # of a record batch: what producers send unless told otherwise
 IN_FLIGHT = 200  # record batches
 SPAN_S = 3600  # event times: the last hour, rising
@@ -23,13 +25,15 @@ Expected = dict[str, dict[str, int]]
 class Mix:
     """What events are about; keys: different urls; 0: each event has its own.
 
-    sessions: whether events name a session, one of three of their user.
+    sessions: whether events name a session, one of three of their user. keyed: whether records are
+    keyed by user, as the collector does it.
     """
 
     events: int
     keys: int
     seed: int
     sessions: bool = False
+    keyed: bool = False
 
     def __str__(self) -> str:
         return f"{self.keys:,} keys" if self.keys else "all keys distinct"
@@ -81,6 +85,11 @@ def event_json(number: int, place: int, kind: str, stamp: str) -> bytes:
     return f"{text}{'}':>{150 - len(text)}}".encode()
 
 
+def user_key(number: int) -> bytes:
+    """Return the key of the record of an event."""
+    return b"%06d" % (number % 9973)
+
+
 def _in_session(number: int, value: bytes) -> bytes:
     """Return an event with a session, one of three of its user."""
     return b'%b,"session_id":"%06d-%d"}' % (value[:-1].rstrip(), number % 9973, number // 9973 % 3)
@@ -120,9 +129,25 @@ class Writer:
             await self._send(builder)
         await self._acknowledged(0)
 
-    async def _send(self, builder: Any) -> None:
+    async def write_keyed(self, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write (key, value) records to the partitions of their keys, as a producer does."""
+        begin = self._producer.create_batch
+        builders = [begin() for _ in range(self._partitions)]
+        for key, value in records:
+            partition = partition_of(key, self._partitions)
+            if builders[partition].append(timestamp=None, key=key, value=value) is None:
+                await self._send(builders[partition], partition)
+                builders[partition] = begin()
+                builders[partition].append(timestamp=None, key=key, value=value)
+        for partition, builder in enumerate(builders):
+            if builder.record_count():
+                await self._send(builder, partition)
+        await self._acknowledged(0)
+
+    async def _send(self, builder: Any, partition: int | None = None) -> None:
         builder.close()
-        partition = self._sent % self._partitions
+        if partition is None:
+            partition = self._sent % self._partitions
         self._sent += 1
         sent = await self._producer.send_batch(builder, self._topic, partition=partition)
         self._waiting.append(sent)
@@ -141,7 +166,12 @@ async def fill(kafka: str, topic: str, partitions: int, mix: Mix) -> None:
     """Write a backlog, and say how long that took."""
     began = time.perf_counter()
     async with Writer(kafka, topic, partitions) as writer:
-        await writer.write(mix.values(time.time()))
+        values = mix.values(time.time())
+        if mix.keyed:
+            keys = map(user_key, range(mix.events))
+            await writer.write_keyed(zip(keys, values, strict=True))
+        else:
+            await writer.write(values)
     print(
         f"  wrote {mix.events:,} events, {mix}, in {time.perf_counter() - began:.1f} s", flush=True
     )

@@ -12,7 +12,7 @@ import pytest
 
 from app.batches import Judged, Slice
 from app.event import Event
-from app.rules import BOT_MEMORY, Memory, judge, needs, settled
+from app.rules import BOT_MEMORY, Memory, accept, judge, needs, settled
 from tests.support.batches import slice_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -153,11 +153,11 @@ def crashed(dice: random.Random, kept: Memory, ahead: Memory) -> Memory:
     """Return what a crash may leave: all that is committed, and some of what came after it."""
     left = Memory(copy.deepcopy(kept.views), copy.deepcopy(kept.clicks))
     for second, accepted in ahead.views.items():
-        for key, known in accepted.items():
-            old = left.views.setdefault(second, {}).get(key, ())
-            new = [offset for offset in known if offset not in old and dice.random() < 0.5]
-            if old or new:
-                left.views[second][key] = (*old, *new)
+        views = [view for known in accepted.values() for view in known]
+        dice.shuffle(views)
+        for view in views:
+            if dice.random() < 0.5:
+                accept(left.views.setdefault(second, {}), view, 1000)
     for user, clicks in ahead.clicks.items():
         if dice.random() < 0.5:
             left.clicks[user] = copy.deepcopy(clicks)
