@@ -9,7 +9,6 @@ are past for good, and the offsets of those after them.
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +20,13 @@ import msgspec
 from app.batches import Judged, Slice
 from app.rules import BOT_MEMORY, Accepted, Memory, Needs, View, accept, judge, needs, settled
 from tables.batch_table import BatchTable, scan_prefix
+from tables.partition_locks import PartitionLocks
 
 VIEWS, CLICKS = b"v", b"c"
 CHUNK = struct.Struct(">cIQQ")  # VIEWS, second, offsets of the first and the last view
 SECOND = struct.Struct(">cI")
 CHUNK_BYTES = 200_000  # of a value: a record batch holds 500,000
-CACHE_MAX = 200_000  # page views and seconds of a partition kept in memory, 60 MB
+CACHE_MAX = 100_000  # page views and seconds of a partition kept in memory, 27 MB
 TRIM_EVERY = 20_000  # page views; finding out what is kept takes a while
 USERS_MAX = 100_000  # users whose clicks are kept in memory between flushes
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
@@ -53,7 +53,7 @@ class JudgedTable(BatchTable):
         self._passed: defaultdict[int, deque[tuple[int, float]]] = defaultdict(deque)
         self._clock: dict[int, float] = {}
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
-        self._lock = asyncio.Lock()
+        self._locks = PartitionLocks(self.partitions or 0)
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch, as app.rules.judge()."""
@@ -99,7 +99,7 @@ class JudgedTable(BatchTable):
 
     async def flush_partition(self, partition: int) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
-        async with self._lock:
+        async with self._locks.of(partition):
             memory = self._memory[partition]
             fresh, memory.fresh = memory.fresh, {}
             clicked, memory.clicked = memory.clicked, set()
@@ -124,7 +124,7 @@ class JudgedTable(BatchTable):
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
-        async with self._lock:
+        async with self._locks.all():
             await super().on_rebalance(*args, **kwargs)
 
     def forget(self) -> None:
