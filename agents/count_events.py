@@ -11,10 +11,11 @@ from app import metrics
 from app.batches import Decoded, Judged, decode_batch
 from app.counters import Counters, Rows
 from app.flush_pace import FlushPace
+from app.outcomes import outcomes
 from app.rejects import reject_record
 from app.settings import Names, Settings
 from app.transport import Batch, kafka_producer
-from tables.partials import Partials
+from tables.partials import OUTCOMES_ROW, Partials
 from tables.statistics import Statistics
 
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
@@ -75,12 +76,17 @@ def absorb(
         statistics.note(partition, judged, now)
         statistics.passed(partition, batch.after, batch[-1].timestamp / 1000)
 
+    def with_outcomes(rows: Rows, after: int) -> Rows:
+        rows[OUTCOMES_ROW] = outcomes(batch, decoded, judged, after)
+        return rows
+
     @cache
     def fold_after(offset: int) -> Rows:
-        return counters.fold(judged.after(offset), now)
+        return with_outcomes(counters.fold(judged.after(offset), now), offset)
 
     first, last = batch[0].offset, batch[-1].offset
-    partials.absorb(partition, counters.fold(judged, now), first, last, fold_after)
+    rows = with_outcomes(counters.fold(judged, now), first - 1)
+    partials.absorb(partition, rows, first, last, fold_after)
     metrics.events_counted.inc(len(judged.human.events))
     metrics.bot_views.inc(len(judged.bot.events))
 

@@ -96,7 +96,8 @@ def range_of(
         oldest += -oldest % spec.window  # the first window that lies inside as a whole
     first = int(begin.timestamp()) if begin else oldest
     first -= first % spec.window
-    if begin and first + spec.window <= now - (spec.retention or now + 1):
+    is_gone = begin and first + spec.window <= now - (spec.retention or now + 1)
+    if is_gone or (end and end.timestamp() <= oldest and oldest):
         raise OutsideRetentionError(
             f"{spec.name} is kept for {spec.retention} s, since {rfc3339(oldest)}"
         )

@@ -40,7 +40,7 @@ from app.ownership import Ownership
 from app.rates import RateSampler
 from app.settings import Names, Settings
 from app.transport import BatchTransport, batch_scheduler
-from app.worker_metrics import WorkerMetrics
+from app.worker_metrics import OutcomeMetrics, WorkerMetrics
 from tables.counters import declare
 from tables.partials import Partials
 from tables.statistics import Statistics
@@ -196,7 +196,8 @@ def _count(settings: Settings) -> faust.App:
 
     queries = answer_queries(app, totals, owned, counters, users)
     answer_sessions(app, queries, statistics, sources)
-    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.count_group))
+    figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
+    web.health.register(app, lambda: _ready(app), *figures)
     return app
 
 

@@ -19,6 +19,7 @@ from app.archive_views import connected, quoted
 from app.errors import QueryError
 
 CHUNK_ROWS = 1000
+SAID_MAX = 300  # characters of what DuckDB says; it repeats what it was given
 WIDTH_MAX = 60  # of a column, for its heading and alignment; longer values are not cut
 NULL_SHOWN = "NULL"
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
@@ -33,6 +34,10 @@ def run_query(folders: Folders, sql: str, memory_mb: int, show: Print, out: Text
     Other files, the network and settings are out of its reach.
     """
     try:
+        sql.encode()
+    except UnicodeEncodeError as exc:
+        raise QueryError("the statement is not UTF-8") from exc
+    try:
         with (
             tempfile.TemporaryDirectory(prefix="event-counter-query-") as spill,
             connected(folders, memory_mb, Path(spill)) as connection,
@@ -40,7 +45,7 @@ def run_query(folders: Folders, sql: str, memory_mb: int, show: Print, out: Text
             columns, rows = _execute(connection, folders, sql)
             show(columns, rows, out)
     except duckdb.Error as exc:
-        raise QueryError(f"{exc}".partition("\n")[0]) from exc
+        raise QueryError(f"{exc}".partition("\n")[0][:SAID_MAX]) from exc
 
 
 def _execute(

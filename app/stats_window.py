@@ -20,6 +20,7 @@ from app.shapes import parse_time
 LONGEST_S = 31 * DAY
 Clock = Callable[[], float]  # seconds since 1970
 _WHOLE = re.compile(r"[0-9]{1,18}")
+_EPOCH = re.compile(r"-?[0-9]+(\.[0-9]*)?")  # float() takes nan and 1_000, too
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
 
 
@@ -142,11 +143,9 @@ def time_of(args: Mapping[str, str], name: str) -> datetime | None:
     text = args.get(name)
     if not text:
         return None
-    try:
-        value: object = float(text)
-    except ValueError:
-        value = text.replace(" ", "+")  # a + that was not escaped in the query
-    return parse_time(value, name)
+    if _EPOCH.fullmatch(text):
+        return parse_time(float(text), name)
+    return parse_time(text.replace(" ", "+"), name)  # a + that was not escaped in the query
 
 
 class Month(NamedTuple):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Protocol
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from app.counters import Cells
+from app.outcomes import OUTCOMES
 
 
 class WorkerMetrics(Collector):
@@ -36,3 +39,45 @@ class WorkerMetrics(Collector):
             for partition, estimate in table.row_estimates().items():
                 rows.add_metric([name, str(partition)], estimate)
         yield rows
+
+
+class Partials(Protocol):
+    """What became of the records of a partition of `events`, see tables.partials."""
+
+    def outcomes(self, partition: int) -> tuple[int, Cells]:
+        """Return a position, and what became of all records below it, by slot."""
+
+
+class Owned(Protocol):
+    """Partitions of `events`."""
+
+    def partitions(self) -> Collection[int]:
+        """Return those that are ours, recovered, and being read."""
+
+
+class OutcomeMetrics(Collector):
+    """received = counted + bots + rejected: all four of one position, at each scrape."""
+
+    def __init__(self, partials: Partials, owned: Owned) -> None:
+        self._partials, self._owned = partials, owned
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the gauges; called in the event loop, so that no batch comes in between."""
+        records = GaugeMetricFamily(
+            "event_counter_records",
+            "Records of a partition of events below event_counter_records_position, by outcome: "
+            "received = counted + bots + rejected, at any time.",
+            labels=["partition", "outcome"],
+        )
+        position = GaugeMetricFamily(
+            "event_counter_records_position",
+            "Offset that event_counter_records reaches to.",
+            labels=["partition"],
+        )
+        for partition in self._owned.partitions():
+            reached, cells = self._partials.outcomes(partition)
+            position.add_metric([str(partition)], reached)
+            for slot, outcome in enumerate(OUTCOMES):
+                records.add_metric([str(partition), outcome], cells.get(slot, 0))
+        yield position
+        yield records

@@ -23,6 +23,8 @@ from tables.batch_table import BatchTable
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
 LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
+# Key of what became of all records; only in the table, too. Behind LAYOUT, before all counters.
+OUTCOMES_ROW = b"\0outcomes"
 ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
@@ -138,6 +140,17 @@ class Partials(BatchTable):
         self._read_to[partition] = position
         self._done[partition].append(done)
 
+    def outcomes(self, partition: int) -> tuple[int, Cells]:
+        """Return a position of a source partition, and what became of the records below it.
+
+        By slot, see app.outcomes. What waits for a flush is in it.
+        """
+        partial = self._cache[partition].get(OUTCOMES_ROW)
+        if partial is None:
+            stored = self.db(partition).get(OUTCOMES_ROW)
+            partial = Partial(-1, {}) if stored is None else decode_partial(stored)
+        return partial.last + 1, partial.cells
+
     @property
     def dirty_rows(self) -> int:
         """Rows that wait for a flush."""
@@ -184,10 +197,11 @@ class Partials(BatchTable):
             chunk = keys[begin : begin + FLUSH_CHUNK]
             changed: dict[int, list[tuple[bytes, bytes | None]]] = {p: [] for p in dirty}
             published: list[tuple[bytes, bytes | None]] = []
+            cache = self._cache
             for key in chunk:
                 partition = key[-2] << 8 | key[-1]
                 row = key[:-2]
-                value = _encode(self._cache[partition][row])
+                value = _encode(cache[partition][row])
                 changed[partition].append((row, value))
                 published.append((key, value))
             last = begin + FLUSH_CHUNK >= len(keys)
@@ -216,7 +230,7 @@ class Partials(BatchTable):
         for record in rows:
             row = record[0][:-2]
             if row != before:
-                if row == LAYOUT:
+                if row[0] == 0:
                     continue
                 before = row
                 add = published[counts_partition(row_key(row, specs[row[0]]), targets)].append

@@ -48,15 +48,16 @@ class Totals(BatchTable):
 
     async def merge(self, partition: int, batch: Iterable[Any], after: int) -> None:
         """Merge the records of one fetch of `counts`; after: the position behind them."""
-        records = [(record.key, record.value) for record in batch if record.value is not None]
-        cache = self._load(partition, {key[:-2] for key, _ in records})
+        records = [
+            (key, key[:-2], value)
+            for record in batch
+            if (key := record.key) and (value := record.value) is not None
+        ]
+        cache = self._load(partition, {row for _, row, _ in records})
         rows: dict[bytes, Cells] = {}
-        for key, value in records:
-            row = key[:-2]
+        for key, row, value in records:
             source = (key[-2] << 8 | key[-1]) << SLOT_BITS
-            cells = rows.get(row)
-            if cells is None:
-                cells = rows[row] = cache[row]
+            cells = rows[row] = cache[row]
             for slot, count in decode_partial(value).cells.items():
                 if cells.get(source | slot, 0) < count:
                     cells[source | slot] = count

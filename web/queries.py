@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -30,6 +31,9 @@ from web.views import JSON, OK, ApiView, page, read_body
 log = logging.getLogger(__name__)
 
 BATCH_PATH = "/queries"
+SHOWN_MAX = 60  # characters of what is wrong, in its message
+# A fault of ours is answered, too: else the link with all that wait on it would be given up.
+FAILED = "%s %s failed"
 OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 _encode_json = msgspec.json.Encoder().encode
@@ -45,13 +49,17 @@ class Query(msgspec.Struct, array_like=True):
 
     @property
     def segments(self) -> list[str]:
-        """The parts of the path."""
-        return [unquote(part) for part in self.path.partition("?")[0].strip("/").split("/")]
+        """The parts of the path; raise BadRequestError where they are not UTF-8."""
+        path = self.path.partition("?")[0].strip("/")
+        try:
+            return [unquote(part, errors="strict") for part in path.split("/")]
+        except UnicodeDecodeError as exc:
+            raise BadRequestError(f"{path[:SHOWN_MAX]} is not UTF-8") from exc
 
     @property
     def args(self) -> dict[str, str]:
-        """The query string."""
-        return dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
+        """The query string, as args_of()."""
+        return args_of(self.path.partition("?")[2])
 
 
 class Answer(msgspec.Struct, array_like=True):
@@ -78,6 +86,22 @@ class Answer(msgspec.Struct, array_like=True):
         if self.status == OK and self.headers == JSON:
             return QuickResponse(self.body, JSON["Content-Type"])
         return Response(status=self.status, body=self.body, headers=self.headers)
+
+
+def args_of(query_string: str) -> dict[str, str]:
+    """Return {name: value}; raise BadRequestError where it is not UTF-8 or says one thing twice.
+
+    Else the answer would be to another question: U+FFFD, for example, is a key as any other.
+    """
+    try:
+        pairs = parse_qsl(query_string, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as exc:
+        raise BadRequestError("the query string is not UTF-8") from exc
+    args = dict(pairs)
+    if len(args) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise BadRequestError(f"{name[:SHOWN_MAX]}= is there more than once")
+    return args
 
 
 Handler = Callable[[Query], Answer | Awaitable[Answer]]
@@ -177,16 +201,25 @@ class Queries:
 
     def _answer_here(self, query: Query) -> Answer | Awaitable[Answer]:
         try:
-            segments = query.segments
-            for route in self._routes.get(segments[0], ()):
-                if route.matches(segments):
-                    method = route.method
-                    if query.method not in {method, "HEAD" if method == "GET" else method}:
-                        raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
-                    return route.handler(query)
-            raise NotFoundError(f"nothing is served at {query.path}")
+            return self._handler_of(query)(query)
         except CounterError as exc:
             return Answer.error(exc)
+        except ElsewhereError:
+            raise
+        except Exception:
+            log.exception(FAILED, query.method, query.path)
+            return Answer.error(CounterError("the request failed"))
+
+    def _handler_of(self, query: Query) -> Handler:
+        """Return what serves a query; raise NotFoundError, MethodNotAllowedError."""
+        segments = query.segments
+        for route in self._routes.get(segments[0], ()):
+            if route.matches(segments):
+                method = route.method
+                if query.method not in {method, "HEAD" if method == "GET" else method}:
+                    raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
+                return route.handler
+        raise NotFoundError(f"nothing is served at {query.path}")
 
     async def _await_answer(
         self,
@@ -202,8 +235,7 @@ class Queries:
         except ElsewhereError as exc:
             await self._ask_owner(exc.url, [place], queries, answers)
         except Exception:
-            # Else nobody would answer, and the link would be given up with all that wait on it.
-            log.exception("%s %s failed", queries[place].method, queries[place].path)
+            log.exception(FAILED, queries[place].method, queries[place].path)
             answers[place] = Answer.error(CounterError("the request failed"))
 
     async def _ask_owner(

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from time import time as now
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.answers import range_of, report_json, track_json
 from app.counters import Counters
+from app.event import EPOCH, URL_MAX_BYTES
 from tables.totals import Totals
 from web.queries import Answer, Queries, Query
 from web.views import JSON, OK, parse_json
+
+YEARS_END = date(2106, 1, 1)  # the last year that the rows of the tables can begin in
+Url = Annotated[str, Field(max_length=URL_MAX_BYTES)]  # no event has a longer one
 
 
 class TrackQuery(BaseModel):
     """Body of /event_track/."""
 
-    url: str
+    url: Url
 
 
 class ReportQuery(BaseModel):
     """Body of /event_report/; date: a UTC day."""
 
-    url: str
-    date: date
+    url: Url
+    date: Annotated[date, Field(ge=EPOCH.date(), lt=YEARS_END)]
 
 
 def register(queries: Queries, totals: Totals, counters: Counters) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp.web import Request, Response
 
-from app.errors import BadRequestError
 from app.event import at_ms
 from app.settings import Names, Settings
+from app.stats_window import parse_limit
 from app.topic_ends import TopicEnds
+from web.queries import args_of
 from web.views import ApiView, json_response, page
 
 LIMIT, LIMIT_MAX = 50, 1000
@@ -56,11 +57,8 @@ async def alerts(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
 
 def limit_of(request: Request) -> int:
     """Return limit= of a request; raise BadRequestError where it is no number in range."""
-    text = request.query.get("limit", str(LIMIT))
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < len("10000") else 0
-    if not 1 <= limit <= LIMIT_MAX:
-        raise BadRequestError(f"limit must be a number from 1 to {LIMIT_MAX}, not {text[:50]!r}")
-    return limit
+    args = args_of(request.rel_url.raw_query_string)
+    return parse_limit(args, default=LIMIT, most=LIMIT_MAX)
 
 
 def bodies(records: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -23,6 +24,19 @@ from app.settings import Settings
 from app.stack.data_dir import read_run_file
 
 
+class Seconds(click.FloatRange):
+    """A duration; nan is in every range of click's, as it is neither below nor above anything."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the seconds."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
+
+
 @click.command(name="generate")
 @click.option(
     "--rate",
@@ -33,7 +47,7 @@ from app.stack.data_dir import read_run_file
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, 1e9, min_open=True),
+    type=Seconds(0, 1e9, min_open=True),
     help="How long; default: until Ctrl-C.",
 )
 @click.option(

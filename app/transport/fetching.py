@@ -14,6 +14,9 @@ from faust.transport.drivers import aiokafka as driver
 from app.transport.batch import Batch
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
+# While Kafka holds back the answer for partitions without news, those that have been used up
+# meanwhile cannot be asked for: one request a broker is on its way.
+FETCH_WAIT_MS = 50
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -125,4 +128,5 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Faust offers this only together with exactly_once.
         consumer._isolation_level = transport.isolation_level
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer

@@ -28,7 +28,7 @@ def shared_count_url(shared: tuple[Worker, Worker]) -> str:
     return shared[0].url
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(
     kafka_part: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Worker, Worker]]:

@@ -87,7 +87,7 @@ async def test_commands_say_in_one_line_what_is_wrong(settings: Settings) -> Non
     for arguments, says in {
         ("query", "select * from nowhere"): "event-counter: Catalog Error: Table with name nowhere",
         ("query", "drop view archive"): "event-counter: give one SELECT statement.",
-        ("enrich", "--at", "soon"): "Error: Invalid value for --at: T 'soon' cannot be read.",
+        ("enrich", "--at", "soon"): "Error: Invalid value for '--at': T 'soon' cannot be read.",
     }.items():
         done = await asyncio.to_thread(command_line, *arguments, **given(settings))
         assert done.returncode

@@ -48,11 +48,6 @@ class Scene:
             assert answer.status == 200, await answer.text()
             return await answer.json()
 
-    async def bad(self, path: str) -> tuple[int, str]:
-        """Return the status and code of an answer."""
-        async with self.http.get(self.collector.url + path) as answer:
-            return answer.status, (await answer.json())["code"]
-
 
 def analytics(rng: random.Random) -> list[Event]:
     """Return events of the last two hours: forty users, a few pages, and two bots."""
@@ -228,36 +223,6 @@ async def test_page_views_equal_a_count_by_hand(
     path = f"/stats/page_views?{query(website=website, limit=limit, at=at.isoformat())}"
     for one in (*scene.workers, scene.collector):
         assert await scene.ask(path, one.url) == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "code"),
-    [
-        ("/stats/top_pages?limit=0", "bad_request"),
-        ("/stats/top_pages?limit=10000000", "bad_request"),
-        ("/stats/top_pages?limit=five", "bad_request"),
-        ("/stats/top_pages?limit=-1", "bad_request"),
-        ("/stats/top_pages?window=0", "bad_request"),
-        ("/stats/top_pages?window=31536000", "bad_request"),
-        ("/stats/top_pages?window=1.5", "bad_request"),
-        ("/stats/top_pages?at=2100-01-01T00:00:00Z", "bad_request"),
-        ("/stats/top_pages?at=noon", "invalid_timestamp"),
-        ("/stats/top_pages?at=2015-01-01T00:00:00Z", "outside_retention"),
-        ("/stats/bots?window=0", "bad_request"),
-        ("/stats/bots?window=31536000", "bad_request"),
-        ("/stats/bots?limit=0", "bad_request"),
-        ("/stats/users/a/sessions?window=0", "bad_request"),
-        ("/stats/users/a/sessions?window=31536000", "bad_request"),
-        ("/stats/users/a/sessions?at=2100-01-01T00:00:00Z", "bad_request"),
-        ("/stats/users/a/sessions?at=2015-01-01T00:00:00Z", "outside_retention"),
-        ("/stats/page_views", "bad_request"),
-        ("/stats/page_views?website=a&limit=0", "bad_request"),
-        ("/stats/page_views?website=a&limit=1001", "bad_request"),
-        ("/stats/page_views?website=a&at=2100-01-01T00:00:00Z", "bad_request"),
-    ],
-)
-async def test_a_bad_question_is_told_what_is_wrong(scene: Scene, path: str, code: str) -> None:
-    assert await scene.bad(path) == (400, code)
 
 
 async def test_what_nobody_did_is_nothing(scene: Scene) -> None:
