@@ -13,7 +13,7 @@ from app.counters import Counters, Rows
 from app.flush_pace import FlushPace
 from app.outcomes import outcomes
 from app.rejects import reject_record
-from app.settings import Names, Settings
+from app.settings import Settings
 from app.transport import Batch, kafka_producer
 from tables.partials import OUTCOMES_ROW, Partials
 from tables.statistics import Statistics
@@ -25,13 +25,12 @@ def register(
     app: Any,
     topic: Any,
     partials: Partials,
-    counters: Counters,
     settings: Settings,
     statistics: Statistics | None,
+    rejected: str,
 ) -> None:
-    """Add the agent and its flush timer to the app; statistics: None where they are off."""
-    rejected = Names(settings.namespace).rejected
-    pace = FlushPace()
+    """Add agent and timer. statistics: None: off. rejected: topic of rejections, empty: nowhere."""
+    pace, counters = FlushPace(), partials.counters
     if statistics:
         partials.carry(statistics)
 
@@ -92,9 +91,11 @@ def absorb(
 
 
 async def reject(app: Any, partials: Partials, topic: str, decoded: Decoded) -> None:
-    """Send what cannot be counted to `events-rejected`."""
+    """Send what cannot be counted to `events-rejected`; topic: empty: nowhere."""
     for record, error in decoded.rejected:
         metrics.events_rejected.labels(error.code).inc()
+        if not topic:
+            continue
         key, value = reject_record(record, error)
         sent = await kafka_producer(app).send(topic, value, key=key)
         partials.await_before_commit(record.partition, sent)

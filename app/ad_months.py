@@ -12,6 +12,7 @@ from app import metrics
 from app.postgres import Postgres
 from app.sql import load_queries
 from app.stats_window import Clock, Month
+from app.tables_version import FIRST, position_key
 
 SINK = "ads"
 AD_ID_MAX_BYTES = 2048  # with the month it must fit a Postgres index row of 2,704 bytes
@@ -21,9 +22,13 @@ AdRow = tuple[Month, str, int]  # month, ad_id, figure so far
 
 
 class AdMonths:
-    """The table; its sinks raise figures, never lower them. clock: seconds since 1970."""
+    """The table; its sinks raise figures, never lower them.
 
-    def __init__(self, dsn: str, clock: Clock) -> None:
+    clock: seconds since 1970. version: of the tables that the figures come from.
+    """
+
+    def __init__(self, dsn: str, clock: Clock, version: int = FIRST) -> None:
+        self.version = version
         self._postgres = Postgres(dsn, "event-counter ads")
         self._sql = load_queries()
         self._clock = clock
@@ -68,7 +73,8 @@ class AdFigures:
         """
         async with self._table.transaction() as connection:
             query = self._table.query("position")
-            found: int | None = await connection.fetchval(query, self._figure, partition)
+            key = position_key(self._table.version, partition)
+            found: int | None = await connection.fetchval(query, self._figure, key)
             return found
 
     async def write(self, partition: int, rows: Sequence[AdRow], position: int | None) -> bool:
@@ -85,7 +91,8 @@ class AdFigures:
                     columns = list(map(str, months)), ads, figures
                     await connection.execute(table.query(figure), *columns, table.current)
                 if position is not None:
-                    await connection.execute(table.query("move"), figure, partition, position)
+                    key = position_key(table.version, partition)
+                    await connection.execute(table.query("move"), figure, key, position)
         metrics.sink_rows.labels(SINK).inc(len(fitting))
         return True
 

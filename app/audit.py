@@ -23,6 +23,7 @@ from app.event import EPOCH, at_ms
 from app.kafka_log import KafkaLog
 from app.live_scan import LiveScan
 from app.settings import Names, Settings
+from app.tables_version import FIRST, positions_of
 from app.watermarks import Offsets, Say, Watermarks, wait_for
 
 WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
@@ -62,9 +63,12 @@ _decode_place = msgspec.json.Decoder(_Place).decode
 class Audit:
     """One comparison of everything in a range of hours."""
 
-    def __init__(self, settings: Settings, tables: Tables, kafka: Watermarks, say: Say) -> None:
+    def __init__(
+        self, settings: Settings, tables: Tables, kafka: Watermarks, say: Say, version: int = FIRST
+    ) -> None:
+        """version: of the tables."""
         self._settings, self._tables, self._kafka, self._say = settings, tables, kafka, say
-        self._names = Names(settings.namespace)
+        self._names, self._version = Names(settings.namespace, version), version
         self._redis = settings.redis.get_secret_value()
 
     async def run(
@@ -110,7 +114,7 @@ class Audit:
         group = names.count_group
 
         async def summed() -> Offsets:
-            return await sides.summary_positions()
+            return positions_of(self._version, await sides.summary_positions())
 
         await wait_for(
             "the count workers",
@@ -127,7 +131,11 @@ class Audit:
         await wait_for("event_summary", summed, merged, REFRESH_S, self._say)
         if live and self._redis:
             async with aclosing(LiveScan(self._redis)) as scan:
-                await wait_for("Redis", scan.positions, merged, REFRESH_S, self._say)
+
+                async def live_to() -> Offsets:
+                    return positions_of(self._version, await scan.positions())
+
+                await wait_for("Redis", live_to, merged, REFRESH_S, self._say)
 
     async def _wait_for_store(self, sides: Comparison, end: Offsets) -> None:
         await wait_for("the store workers", sides.stored_to, end, WORKERS_S, self._say)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import shutil
 from typing import Any
 
 import faust
@@ -17,6 +18,7 @@ import agents.expire_rows
 import agents.merge_counts
 import agents.publish_totals
 import agents.store_events
+import agents.watch_tables
 import web.collect
 import web.forward
 import web.health
@@ -28,23 +30,24 @@ from agents.expire_rows import Expiring
 from app.archive_buffer import ArchiveBuffer
 from app.archive_files import Folders
 from app.collector import Collector
-from app.counters import Counters
 from app.errors import SettingsError
 from app.event_store import EventStore
 from app.factory_alerts import add_alerts
 from app.factory_sinks import refresh_sinks
 from app.factory_statistics import answer_queries, answer_sessions, count_users, refresh_ads
+from app.factory_tables import count_tables
 from app.kafka_log import KafkaLog
 from app.kafka_resets import survive_resets
 from app.ownership import Ownership
+from app.past_events import PastReader
+from app.past_transport import past_transport
 from app.rates import RateSampler
 from app.settings import Names, Settings
+from app.tables_version import FIRST, TablesVersion
 from app.transport import BatchTransport, batch_scheduler
 from app.worker_metrics import OutcomeMetrics, WorkerMetrics
 from tables.counters import declare
-from tables.partials import Partials
 from tables.statistics import Statistics
-from tables.totals import Totals
 from web.server import Server
 
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
@@ -68,15 +71,22 @@ class PromptTableManager(TableManager):
             await self.recovery.start()
 
 
-def create_app(settings: Settings) -> faust.App:
-    """Return the app of settings.role; raise SettingsError without a role or an address."""
+def create_app(
+    settings: Settings, version: int = FIRST, *, past: PastReader | None = None
+) -> faust.App:
+    """Return the app of settings.role; raise SettingsError without a role or an address.
+
+    version: of the tables, for role count. past: where that takes its events from instead, beside
+    the workers that answer; see app.rebuild_tables.
+    """
     if not settings.kafka:
         raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
     # Faust leaves the root logger at DEBUG; building those messages costs a third of the speed.
     logging.disable(logging.DEBUG)
     survive_resets()
-    builders = {"collect": _collect, "count": _count, "store": _store, "archive": _archive}
-    build = builders.get(settings.role)
+    if settings.role == "count":
+        return _count(settings, version, past)
+    build = {"collect": _collect, "store": _store, "archive": _archive}.get(settings.role)
     if build is None:
         raise SettingsError("EVENT_COUNTER_ROLE is empty; give collect, count, store or archive")
     return build(settings)
@@ -118,15 +128,16 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
 
 
 def _batch_app(
-    settings: Settings, group: str, sources: set[str], changelogs: set[str]
+    settings: Settings, group: str, sources: set[str], changelogs: set[str], version: int = FIRST
 ) -> faust.App:
-    """An app of a worker that reads batch topics."""
+    """An app of a worker that reads batch topics; its group is named after the version, too."""
     app = _faust_app(
         settings,
         group,
         settings.worker_port,
         settings.worker_host,
         ConsumerScheduler=batch_scheduler(sources, changelogs),
+        version=version,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     app.transport.batch_pause_s = settings.batch_pause_s
@@ -134,6 +145,8 @@ def _batch_app(
     @app.on_worker_init.connect
     def make_data_dir(*_args: Any, **_kwargs: Any) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        for old in app.conf.find_old_versiondirs():  # of tables that do not count any more
+            shutil.rmtree(old, ignore_errors=True)
 
     @app.on_rebalance_complete.connect
     async def keep_what_stays(*_args: Any, **_kwargs: Any) -> None:
@@ -164,60 +177,45 @@ def _batch_topic(app: faust.App, name: str, partitions: int) -> Any:
     )
 
 
-def _count(settings: Settings) -> faust.App:
-    names, counters = Names(settings.namespace), declare(settings)
+def _count(settings: Settings, version: int, past: PastReader | None) -> faust.App:
+    names, counters = Names(settings.namespace, version), declare(settings)
     topics = {names.events, names.counts}
     changelogs = {names.partials_changelog, names.totals_changelog}
     if settings.statistics:
         topics.add(names.uniques)
         changelogs |= names.statistics_changelogs
-    app = _batch_app(settings, names.count_group, topics, changelogs)
-    partials, totals = _count_tables(app, settings, counters)
+    app = _batch_app(settings, names.count_app, topics, changelogs, version)
+    partials, totals = count_tables(app, settings, counters, names)
     sources = Ownership(app, names.events, "partials", settings.events_partitions)
     owned = Ownership(app, names.counts, "totals", settings.counts_partitions)
-    statistics = Statistics.create(app, settings, sources, partials)
-
+    statistics = Statistics.create(app, settings, sources, partials, names.uniques)
     events = _batch_topic(app, names.events, settings.events_partitions)
     counts = _batch_topic(app, names.counts, settings.counts_partitions)
-    agents.count_events.register(app, events, partials, counters, settings, statistics)
-    alerts = add_alerts(app, settings, counters, totals)
+    rejected = "" if past else names.rejected
+    agents.count_events.register(app, events, partials, settings, statistics, rejected)
+    alerts = None if past else add_alerts(app, settings, counters, totals)
     agents.merge_counts.register(app, counts, totals, alerts)
-    agents.publish_totals.register(app, totals, owned, settings)
     expiring: list[tuple[Expiring, Ownership]] = [(partials, sources), (totals, owned)]
     users = None
-    if statistics and alerts is not None:  # an empty table is false
+    if statistics:
         unique = _batch_topic(app, names.uniques, settings.counts_partitions)
-        users = count_users(app, unique, settings)
-        refresh_ads(app, users, totals, owned, counters, settings)
+        users = count_users(app, unique, settings, names.uniques)
         expiring += [(statistics, sources), (users.table, users.owned)]
+    if alerts is not None:  # an empty table is false
         expiring.append((alerts, owned))
     agents.expire_rows.register(app, expiring)
-    refresh_sinks(app, settings, totals, owned, counters)
-
-    queries = answer_queries(app, totals, owned, counters, users)
-    answer_sessions(app, queries, statistics, sources)
     figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
     web.health.register(app, lambda: _ready(app), *figures)
+    if past is not None:
+        app.transport = past_transport(app, past)
+        return app
+    agents.watch_tables.register(app, TablesVersion(settings), version)
+    agents.publish_totals.register(app, totals, owned, settings)
+    refresh_sinks(app, settings, totals, owned, counters, version)
+    if users:
+        refresh_ads(app, users, totals, owned, counters, settings)
+    answer_sessions(app, answer_queries(app, totals, owned, counters, users), statistics, sources)
     return app
-
-
-def _count_tables(
-    app: faust.App, settings: Settings, counters: Counters
-) -> tuple[Partials, Totals]:
-    names = Names(settings.namespace)
-    partials = Partials.create(
-        app,
-        "partials",
-        settings.events_partitions,
-        Partials.__doc__ or "",
-        counters=counters,
-        counts_topic=names.counts,
-        counts_partitions=settings.counts_partitions,
-    )
-    totals = Totals.create(
-        app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
-    )
-    return partials, totals
 
 
 def _store(settings: Settings) -> faust.App:

@@ -16,13 +16,18 @@ from tables.totals import Totals
 
 
 def refresh_sinks(
-    app: faust.App, settings: Settings, totals: Totals, owned: Ownership, counters: Counters
+    app: faust.App,
+    settings: Settings,
+    totals: Totals,
+    owned: Ownership,
+    counters: Counters,
+    version: int,
 ) -> None:
     """Keep event_summary and Redis up to date, where they have an address."""
     if dsn := settings.postgres.get_secret_value():
         summary = SummaryRows(totals, owned, counters)
-        writer = SummaryWriter(dsn)
+        writer = SummaryWriter(dsn, version)
         agents.refresh_summary.register(app, summary, writer, settings.summary_interval_s)
     if url := settings.redis.get_secret_value():
         live = LiveRows(totals, owned, counters)
-        agents.refresh_live.register(app, live, LiveCounts(url), settings.redis_interval_s)
+        agents.refresh_live.register(app, live, LiveCounts(url, version), settings.redis_interval_s)

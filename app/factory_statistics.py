@@ -21,7 +21,7 @@ import web.table_rows
 from app.ad_months import AdMonths
 from app.counters import Counters
 from app.ownership import Ownership
-from app.settings import Names, Settings
+from app.settings import Settings
 from tables.ad_rows import AdImpressions, AdVisitors
 from tables.statistics import Statistics
 from tables.totals import Totals
@@ -38,9 +38,9 @@ class Users:
     owned: Ownership
 
 
-def count_users(app: Any, topic: Any, settings: Settings) -> Users:
-    """Merge the sketches of the topic `uniques`."""
-    name, partitions = Names(settings.namespace).uniques, settings.counts_partitions
+def count_users(app: Any, topic: Any, settings: Settings, name: str) -> Users:
+    """Merge the sketches of the topic `uniques`, which has this name."""
+    partitions = settings.counts_partitions
     table = Uniques.create(app, "uniques", partitions, Uniques.__doc__ or "")
     agents.merge_uniques.register(app, topic, table, settings.commit_interval_s)
     return Users(table, Ownership(app, name, "uniques", partitions))
@@ -82,6 +82,6 @@ def refresh_ads(
             app,
             AdImpressions(totals, owned, counters),
             AdVisitors(users.table, users.owned),
-            AdMonths(dsn, time),
+            AdMonths(dsn, time, app.conf.version),
             settings.summary_interval_s,
         )

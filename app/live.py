@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from app import metrics
 from app.errors import SettingsError, UnavailableError
+from app.tables_version import FIRST, position_key
 
 SINK = "redis"
 URL_KEY = "event_counter:url:"
@@ -55,8 +56,9 @@ class LiveCounts:
     calls is not complete. So a Redis that lost data between two writes is seen by the second.
     """
 
-    def __init__(self, url: str) -> None:
-        """url: redis://…; raises SettingsError where it is none."""
+    def __init__(self, url: str, version: int = FIRST) -> None:
+        """url: redis://…; raises SettingsError where it is none. version: of the tables."""
+        self._version = version
         try:
             self._redis = Redis.from_url(
                 url,
@@ -75,7 +77,8 @@ class LiveCounts:
 
         Raises UnavailableError when Redis is away.
         """
-        found = await _answer(self._redis.hget(POSITIONS_KEY, str(partition)))
+        key = str(position_key(self._version, partition))
+        found = await _answer(self._redis.hget(POSITIONS_KEY, key))
         state = self._left[partition] = "" if found is None else bytes(found).decode()
         return int(state) if state.isdecimal() else None
 
@@ -96,7 +99,8 @@ class LiveCounts:
 
     async def _call(self, partition: int, rows: Sequence[LiveRow], state: str) -> bool:
         before = self._left.get(partition, "")
-        args: list[Any] = [partition, before, state, URL_KEY, _pack(rows)]
+        key = position_key(self._version, partition)
+        args: list[Any] = [key, before, state, URL_KEY, _pack(rows)]
         with metrics.sink_seconds.labels(SINK).time():
             written = await _answer(self._write(keys=[POSITIONS_KEY], args=args))
         if written:

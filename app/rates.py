@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import UnavailableError
-from app.kafka_offsets import KafkaOffsets, Look
+from app.kafka_offsets import ANSWER_S, KafkaOffsets, Look
 from app.settings import Names, Settings
+from app.tables_version import FIRST, TablesVersion
 
 INTERVAL_S = 1.0
 WINDOW_S = 10
@@ -113,13 +114,8 @@ class RateSampler:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.history: deque[Rates] = deque(maxlen=HISTORY)
-        self._names = names = Names(settings.namespace)
-        groups = (names.count_group, names.store_group, names.archive_group)
-        self._offsets = KafkaOffsets(
-            settings.kafka,
-            {names.events: settings.events_partitions, names.rejected: 1},
-            dict.fromkeys(groups, (names.events,)),
-        )
+        self._settings, self._tables, self._version = settings, TablesVersion(settings), FIRST
+        self._begin(FIRST)
         self._clock, self._wall = clock, wall
         self._samples: deque[Sample] = deque(maxlen=WINDOW_S + 1)
         self._problem = "not sampled yet"
@@ -135,6 +131,11 @@ class RateSampler:
             self._task.cancel()  # more than once: aiokafka's client swallows one while it closes
             await asyncio.wait([self._task], timeout=0.1)
 
+    async def close(self) -> None:
+        """Disconnect; the next sample connects again."""
+        await self._offsets.close()
+        await self._tables.close()
+
     def current(self) -> Rates:
         """Return the rates as of the last sample; raise UnavailableError while there are none."""
         if not self.history or self._clock() - self._samples[-1].at > STALE_S:
@@ -142,8 +143,35 @@ class RateSampler:
             raise UnavailableError(f"no rates right now: {problem}")
         return self.history[-1]
 
+    def _begin(self, version: int) -> None:
+        """Look at the count group of a version of the tables."""
+        self._version = version
+        self._names = names = Names(self._settings.namespace, version)
+        groups = (names.count_group, names.store_group, names.archive_group)
+        self._offsets = KafkaOffsets(
+            self._settings.kafka,
+            {names.events: self._settings.events_partitions, names.rejected: 1},
+            dict.fromkeys(groups, (names.events,)),
+        )
+
+    async def _follow(self) -> None:
+        """Look at other tables when they count."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                version = await self._tables.read()
+        except BaseException as exc:
+            await self._tables.close()
+            if isinstance(exc, TimeoutError):
+                raise UnavailableError("Kafka does not answer") from exc
+            raise
+        if version != self._version:
+            await self._offsets.close()
+            self._samples.clear()  # the figures of two groups are not of one line
+            self._begin(version)
+
     async def sample(self) -> None:
         """Take one sample; raise UnavailableError where Kafka is away."""
+        await self._follow()
         look = await self._offsets.look()
         sample = sample_of(look, self._names, self._clock())
         while self._samples and self._samples[0].at < sample.at - WINDOW_S - INTERVAL_S / 2:
@@ -166,4 +194,4 @@ class RateSampler:
                     self._problem = ""
                 await asyncio.sleep(max(0.0, began + INTERVAL_S - self._clock()))
         finally:
-            await self._offsets.close()
+            await self.close()

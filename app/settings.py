@@ -151,17 +151,22 @@ class Settings(BaseModel):
 
 
 class Names:
-    """Topic and group names under the namespace."""
+    """Topic and group names under the namespace.
 
-    def __init__(self, namespace: str) -> None:
-        prefix = namespace
+    version: of the tables, see app.tables_version; it ends what only role count reads.
+    """
+
+    def __init__(self, namespace: str, version: int = 1) -> None:
+        prefix, ending = namespace, f"-v{version}" if version > 1 else ""
         self.events = prefix + "events"
-        self.counts = prefix + "counts"
-        self.uniques = prefix + "uniques"
+        self.tables_version = prefix + "tables-version"
+        self.counts = f"{prefix}counts{ending}"
+        self.uniques = f"{prefix}uniques{ending}"
         self.rejected = prefix + "events-rejected"
         self.totals = prefix + "unique-event-topic"
         self.alerts = prefix + "alerts"
-        self.count_group = prefix + "event-counter-count"
+        self.count_app = prefix + "event-counter-count"
+        self.count_group = self.count_app + ending  # Faust makes it of app and version
         self.store_group = prefix + "event-counter-store"
         self.collect_group = prefix + "event-counter-collect"
         self.archive_group = prefix + "event-counter-archive"

@@ -8,6 +8,7 @@ from datetime import datetime
 from app import metrics
 from app.postgres import Postgres
 from app.sql import load_queries
+from app.tables_version import FIRST, position_key
 
 SINK = "summary"
 
@@ -17,9 +18,11 @@ SummaryRow = tuple[str, datetime, str, int]  # url, UTC hour (aware), type, coun
 class SummaryWriter:
     """Raises counts, never lowers them: a late or repeated write changes nothing."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, version: int = FIRST) -> None:
+        """version: of the tables."""
         self._postgres = Postgres(dsn, "event-counter summary")
         self._sql = load_queries()
+        self._version = version
 
     async def position(self, partition: int) -> int | None:
         """Return the offset of `counts` that the table includes; None: not known.
@@ -27,7 +30,8 @@ class SummaryWriter:
         Raises UnavailableError when Postgres is away.
         """
         async with self._postgres.sink_transaction() as connection:
-            found: int | None = await connection.fetchval(self._sql["summary.position"], partition)
+            key = position_key(self._version, partition)
+            found: int | None = await connection.fetchval(self._sql["summary.position"], key)
             return found
 
     async def write(self, partition: int, rows: Sequence[SummaryRow], position: int | None) -> bool:
@@ -42,7 +46,8 @@ class SummaryWriter:
                     columns = [list(column) for column in zip(*sorted(rows), strict=True)]
                     await connection.execute(self._sql["summary.upsert"], *columns)
                 if position is not None:
-                    await connection.execute(self._sql["summary.move"], partition, position)
+                    key = position_key(self._version, partition)
+                    await connection.execute(self._sql["summary.move"], key, position)
         metrics.sink_rows.labels(SINK).inc(len(rows))
         return True
 

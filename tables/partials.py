@@ -69,7 +69,7 @@ class Partials(BatchTable):
         **kwargs: Any,
     ) -> None:
         super().__init__(app, **kwargs)
-        self._counters = counters
+        self.counters = self._counters = counters
         self._counts_topic = counts_topic
         self._counts_partitions = counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)

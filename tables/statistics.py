@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from app.batches import Judged, Slice
 from app.ownership import Ownership
-from app.settings import Names, Settings
+from app.settings import Settings
 from tables.judged import JudgedTable
 from tables.partials import Partials
 from tables.sessions import Sessions
@@ -26,9 +26,12 @@ class Statistics:
 
     @classmethod
     def create(
-        cls, app: Any, settings: Settings, sources: Ownership, partials: Partials
+        cls, app: Any, settings: Settings, sources: Ownership, partials: Partials, uniques: str
     ) -> Self | None:
-        """Add the tables to the app; None where statistics are off. sources: of `events`."""
+        """Add the tables to the app; None where statistics are off.
+
+        sources: of `events`. uniques: name of the topic.
+        """
         if not settings.statistics:
             return None
         partitions = settings.events_partitions
@@ -43,8 +46,7 @@ class Statistics:
         sessions = Sessions.create(
             app, "sessions", partitions, Sessions.__doc__ or "", owned=sources.partitions
         )
-        topic = Names(settings.namespace).uniques
-        return cls(judged, sessions, UniqueDeltas(partials, topic, settings.counts_partitions))
+        return cls(judged, sessions, UniqueDeltas(partials, uniques, settings.counts_partitions))
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch by the rules about users."""

@@ -18,6 +18,7 @@ from app.cli.moments import Moment, check_range
 from app.cli.running import with_addresses
 from app.cli.telling import Telling
 from app.settings import Names, Settings
+from app.tables_version import current_version
 from app.watermarks import Watermarks
 from web.table_rows import TableRows
 
@@ -51,7 +52,8 @@ async def audit(
     """Print the differences; return what was compared."""
     async with AsyncExitStack() as stack:
         kafka = await stack.enter_async_context(Watermarks(settings.kafka))
-        partitions = len(await kafka.ends(Names(settings.namespace).counts))
+        version = await current_version(settings)
+        partitions = len(await kafka.ends(Names(settings.namespace, version).counts))
         reader = TableRows(settings.count_urls.split(","), partitions)
         tables = await stack.enter_async_context(reader)
 
@@ -59,7 +61,8 @@ async def audit(
             telling.clear()
             printer.difference(difference)
 
-        return await Audit(settings, tables, kafka, telling.say).run(begin, end, report)
+        work = Audit(settings, tables, kafka, telling.say, version)
+        return await work.run(begin, end, report)
 
 
 def write_text(text: str) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import faust
 
-from app.main import app
-
 REPEAT_S = 10.0
 
 
@@ -45,7 +43,7 @@ class Worker(faust.Worker):
         """Faust sleeps a second here, after everything has ended."""
 
 
-def execute() -> Any:
+def execute(app: Any) -> Any:
     """Run the app of this process; never returns."""
     worker = Worker(app, loglevel="INFO", quiet=True, redirect_stdouts=False)
     worker.execute_from_commandline()

@@ -1,4 +1,4 @@
-"""`event-counter rebuild`: event_summary or Redis anew from event, while events flow."""
+"""`event-counter rebuild`: event_summary, Redis or tables anew from event, while events flow."""
 
 from __future__ import annotations
 
@@ -13,39 +13,52 @@ from app.cli.moments import Moment, check_range
 from app.cli.running import with_addresses
 from app.cli.telling import Telling
 from app.rebuild import Mended, Rebuild
+from app.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
+from app.table_topics import TableTopics
 from app.watermarks import Watermarks
+from tables.counters import declare
+from web.table_rows import TableRows
 
 KEPT = (
     "Whole months of event were dropped: counts above what it holds were left as they are. "
     "See docs/decisions/rebuild.md"
 )
+STAYING = (
+    "{staying} count workers have not ended: start them again. The old topics go with the next "
+    "rebuild"
+)
+ALL_OF_IT = {
+    "redis": "redis holds counts of all time: give no --from or --to",
+    "tables": "tables are counted anew as a whole: give no --from or --to",
+}
 
 
 @click.command(name="rebuild")
-@click.argument("what", type=click.Choice(["redis", "summary"]))
+@click.argument("what", type=click.Choice(["redis", "summary", "tables"]))
 @click.option("--from", "begin", type=Moment(), help="First hour of event time; RFC 3339.")
 @click.option("--to", "end", type=Moment(), help="Event time up to which hours are rebuilt.")
 def command(what: str, begin: datetime | None, end: datetime | None) -> None:
-    """Count event again, and set right what redis or summary (event_summary) say.
+    """Count event again, and set right what redis, summary (event_summary) or tables say.
 
     The result is what they show when nothing was ever lost. --from and --to are for summary:
-    Redis holds counts of all time, which an hour cannot be taken out of.
+    Redis holds counts of all time, which an hour cannot be taken out of. Tables are counted into
+    new ones; the count workers change over at the end, and are back in seconds.
     """
-    if what == "redis" and (begin or end):
-        raise click.UsageError("redis holds counts of all time: give no --from or --to")
+    if what in ALL_OF_IT and (begin or end):
+        raise click.UsageError(ALL_OF_IT[what])
     check_range(begin, end)
     settings = with_addresses(Settings.from_env(os.environ))
     started = time.monotonic()
     with Telling() as telling:
-        done = asyncio.run(rebuild(settings, what, begin, end, telling))
-    name = "Redis" if what == "redis" else "event_summary"
-    click.echo(
-        f"{name} is rebuilt: {done.raised} counts raised, {done.lowered} lowered or removed, of "
-        f"{done.counted} hourly counts, in {time.monotonic() - started:.1f} s"
-    )
-    if done.kept:
-        click.echo(KEPT, err=True)
+        if what == "tables":
+            words = tables_words(asyncio.run(rebuild_tables(settings, telling)))
+        else:
+            words = mended_words(what, asyncio.run(rebuild(settings, what, begin, end, telling)))
+    result, warning = words
+    click.echo(f"{result}, in {time.monotonic() - started:.1f} s")
+    if warning:
+        click.echo(warning, err=True)
 
 
 async def rebuild(
@@ -55,3 +68,30 @@ async def rebuild(
     async with Watermarks(settings.kafka) as kafka:
         work = Rebuild(settings, kafka, telling.say)
         return await (work.redis() if what == "redis" else work.summary(begin, end))
+
+
+async def rebuild_tables(settings: Settings, telling: Telling) -> Rebuilt:
+    """Return what was done."""
+    declared = {name: spec.retention for name, spec in declare(settings).items()}
+    async with (
+        Watermarks(settings.kafka) as kafka,
+        TableTopics(settings.kafka, settings.namespace) as topics,
+        TableRows(settings.count_urls.split(","), settings.counts_partitions) as rows,
+    ):
+        return await TablesRebuild(settings, kafka, topics, telling.say).run(rows, declared)
+
+
+def mended_words(what: str, done: Mended) -> tuple[str, str]:
+    """Return the result, and a warning or nothing."""
+    name = "Redis" if what == "redis" else "event_summary"
+    result = (
+        f"{name} is rebuilt: {done.raised} counts raised, {done.lowered} lowered or removed, of "
+        f"{done.counted} hourly counts"
+    )
+    return result, KEPT if done.kept else ""
+
+
+def tables_words(done: Rebuilt) -> tuple[str, str]:
+    """Return the result, and a warning or nothing."""
+    result = f"the tables are rebuilt: {done.events} records counted anew, version {done.version}"
+    return result, STAYING.format(staying=done.staying) if done.staying else ""

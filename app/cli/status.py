@@ -13,6 +13,7 @@ from app.errors import StartError
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
 from app.stack.figures import counted, lag, stored
+from app.tables_version import current_version
 
 
 @click.command(name="status")
@@ -39,8 +40,10 @@ async def status_of(settings: Settings) -> dict[str, Any]:
     postgres = running.get("postgres", settings.postgres.get_secret_value())
     namespace = running.get("namespace", settings.namespace)
     urls = running.get("count_urls", settings.count_urls).split(",")
+    asked = settings.model_copy(update={"kafka": kafka, "namespace": namespace})
+    version = await current_version(asked)
     behind, events, rows = await asyncio.gather(
-        lag(kafka, namespace), counted(urls), stored(postgres, namespace)
+        lag(kafka, namespace, version), counted(urls), stored(postgres, namespace)
     )
     return {
         "processes": running.get("processes", []),

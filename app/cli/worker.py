@@ -32,6 +32,7 @@ def command(role: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(prepare_worker(settings))
     # Only now: it reads the role, chooses the event loop and takes a second.
+    from app.main import app  # noqa: PLC0415, I001 - it chooses the loop
     from app.cli.faust_worker import execute  # noqa: PLC0415
 
-    execute()
+    execute(app)

@@ -13,15 +13,16 @@ from aiokafka.errors import KafkaError
 
 from app.errors import StartError
 from app.settings import Names
+from app.tables_version import FIRST
 
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=5)
 CONNECT_S = 5.0
 STORED = "select coalesce(sum(stored), 0)::bigint from sink_offsets where topic = $1"
 
 
-async def lag(kafka: str, namespace: str) -> dict[str, dict[str, int]]:
+async def lag(kafka: str, namespace: str, version: int = FIRST) -> dict[str, dict[str, int]]:
     """Return {group: {topic-partition: records not yet committed}}; raise StartError if away."""
-    names = Names(namespace)
+    names = Names(namespace, version)
     read_by = {
         names.count_group: (names.events, names.counts, names.uniques),
         names.store_group: (names.events,),

@@ -8,8 +8,10 @@ import logging
 import asyncpg
 
 from app import sql
+from app.errors import KafkaUnavailableError, StartError
 from app.settings import Settings
 from app.stack.topics import ensure_topics
+from app.tables_version import current_version
 
 RETRY_S = 1.0
 
@@ -21,7 +23,7 @@ async def prepare_worker(settings: Settings) -> None:
 
     Raises StartError when Kafka is away: whoever supervises the worker starts it again.
     """
-    await ensure_topics(settings)
+    await prepare_topics(settings)
     said = False
     while settings.role == "store":
         try:
@@ -33,6 +35,18 @@ async def prepare_worker(settings: Settings) -> None:
             await asyncio.sleep(RETRY_S)
         else:
             break
+
+
+async def prepare_topics(settings: Settings) -> list[str]:
+    """Make the missing topics, of the tables that count now; return their names.
+
+    Raises StartError where Kafka is away, or a topic is not as it must be.
+    """
+    try:
+        version = await current_version(settings)
+    except KafkaUnavailableError as exc:
+        raise StartError(f"Cannot prepare the topics: {exc}. Check EVENT_COUNTER_KAFKA") from exc
+    return await ensure_topics(settings, version)
 
 
 async def prepare_database(settings: Settings) -> None:

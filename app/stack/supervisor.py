@@ -19,9 +19,8 @@ from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
 from app.stack.ports import Ports, check_port
 from app.stack.postgres import Postgres
-from app.stack.prepare import prepare_database
+from app.stack.prepare import prepare_database, prepare_topics
 from app.stack.redis import Redis
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and in the README
@@ -132,7 +131,7 @@ class Supervisor:
 
     async def _prepare(self) -> None:
         """Make topics and schema."""
-        made = await ensure_topics(self.settings)
+        made = await prepare_topics(self.settings)
         if made:
             self._console.step(f"made the topics {', '.join(made)}")
         try:

@@ -39,9 +39,9 @@ class TopicSpec:
     setting: str = ""
 
 
-def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Return all topics of this namespace."""
-    names = Names(settings.namespace)
+def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
+    """Return all topics of this namespace and version of the tables."""
+    names = Names(settings.namespace, version)
     keep = _kept_for(settings.events_retention_hours)
     sources, merged = settings.events_partitions, settings.counts_partitions
     by_events, by_counts = "EVENT_COUNTER_EVENTS_PARTITIONS", "EVENT_COUNTER_COUNTS_PARTITIONS"
@@ -54,6 +54,7 @@ def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     return (
         TopicSpec(names.events, sources, keep, by_events),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
+        TopicSpec(names.tables_version, 1, COMPACT),
         TopicSpec(names.rejected, 1, keep),
         TopicSpec(names.totals, 1, keep),
         TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
@@ -67,12 +68,13 @@ def _kept_for(hours: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(hours * HOUR_MS)}
 
 
-async def ensure_topics(settings: Settings) -> list[str]:
+async def ensure_topics(settings: Settings, version: int = 1) -> list[str]:
     """Make the missing topics and return their names; safe when two do it at once.
 
+    version: of the tables.
     Raises StartError where a topic has another number of partitions, or Kafka is away.
     """
-    specs = topic_specs(settings)
+    specs = topic_specs(settings, version)
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     try:
         await admin.start()

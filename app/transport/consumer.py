@@ -159,7 +159,7 @@ class BatchConsumer(CommittedConsumer):
         records = await self._thread.call_thread(
             self._thread.fetch, active, gate, timeout, self._topics
         )
-        for tp in [tp for tp, value in records.items() if type(value) is Batch]:
+        for tp in [tp for tp, value in records.items() if isinstance(value, Batch)]:
             await self._deliver(ensure_TP(tp), records.pop(tp))
         if not self.flow_active or generation != self.app.consumer_generation_id:
             return None, live  # every stop of the flow is followed by a seek

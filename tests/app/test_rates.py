@@ -51,7 +51,7 @@ async def make_sampler() -> AsyncIterator[Callable[..., RateSampler]]:
     yield make
     for sampler in made:
         await sampler.stop()
-        await sampler._offsets.close()
+        await sampler.close()
 
 
 async def commit(kafka: str, group: str, topic: str, offsets: dict[int, int]) -> None:

@@ -73,7 +73,11 @@ async def _rebuild_redis(stores: Stores) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [("redis", "--from", "2020-01-02"), ("summary", "--from", "2020-01-02", "--to", "2020-01-01")],
+    [
+        ("redis", "--from", "2020-01-02"),
+        ("tables", "--from", "2020-01-02"),
+        ("summary", "--from", "2020-01-02", "--to", "2020-01-01"),
+    ],
 )
 def test_a_range_that_makes_no_sense_is_refused(wrong: tuple[str, ...]) -> None:
     done = CliRunner().invoke(command, wrong)

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.settings import Names, Settings
+from app.tables_version import current_version
 from tests.support.alerted import alerts_in, alerts_of
 from tests.support.judgement import judged_by
 from tests.support.kafka_client import KafkaClient
@@ -93,13 +94,14 @@ class Exactness:
 
     async def caught_up(self) -> None:
         """Wait until the group `count` has committed all of `events` and `counts`."""
-        group = self._names.count_group
 
         async def behind() -> list[str]:
             lags = []
-            for topic in (self._names.events, self._names.counts, self._names.uniques):
+            version = await current_version(self._settings)
+            names = Names(self._settings.namespace, version)
+            for topic in (names.events, names.counts, names.uniques):
                 ends = await self._kafka.ends(topic)
-                at = await self._kafka.committed(group, topic)
+                at = await self._kafka.committed(names.count_group, topic)
                 lags += [f"{topic}-{p}" for p, end in ends.items() if at.get(p, 0) < end]
             return lags
 

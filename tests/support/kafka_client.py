@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 
 class KafkaClient:
@@ -80,6 +82,27 @@ class KafkaClient:
             for part, meta in offsets.items()
             if part.topic == topic and meta.offset >= 0
         }
+
+    async def topics(self) -> list[str]:
+        """Return the names of all topics."""
+        async with self._admin() as admin:
+            found: list[str] = await admin.list_topics()
+        return found
+
+    async def delete_before(self, topic: str, offsets: dict[int, int]) -> None:
+        """Delete the records below an offset of each partition, as retention does."""
+        parts = {TopicPartition(topic, p): RecordsToDelete(at) for p, at in offsets.items()}
+        async with self._admin() as admin:
+            await admin.delete_records(parts)
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()
 
     async def _numbers(self, topic: str) -> list[int]:
         return sorted(await self._producer.partitions_for(topic))

@@ -1,0 +1,29 @@
+"""Wires the tables that every counter is kept in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.counters import Counters
+from app.settings import Names, Settings
+from tables.partials import Partials
+from tables.totals import Totals
+
+
+def count_tables(
+    app: Any, settings: Settings, counters: Counters, names: Names
+) -> tuple[Partials, Totals]:
+    """Add partials and totals to the app; names: of the version that they belong to."""
+    partials = Partials.create(
+        app,
+        "partials",
+        settings.events_partitions,
+        Partials.__doc__ or "",
+        counters=counters,
+        counts_topic=names.counts,
+        counts_partitions=settings.counts_partitions,
+    )
+    totals = Totals.create(
+        app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
+    )
+    return partials, totals

@@ -1,0 +1,121 @@
+"""Events of the past from the table event, as the batches that a count worker takes.
+
+A row has the offset of its record, so what was rejected then is a gap, as are transaction markers.
+It is not decoded again: it may have come in a shorter form than the canonical one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from app.batches import Decoded, Slice
+from app.event import Event, to_ms
+from app.sql import load_queries
+from app.transport.batch import Batch
+
+BATCH_ROWS = 5000
+CONNECT_TIMEOUT_S = 5.0
+SETTINGS = {"application_name": "event-counter rebuild", "timezone": "UTC", "work_mem": "64MB"}
+
+_properties = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class PastRecord(NamedTuple):
+    """What the worker looks at of a record; timestamp: ms since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int = 0
+
+
+class PastBatch(Batch):
+    """Records that are decoded already."""
+
+    __slots__ = ("decoded",)
+
+    decoded: Decoded
+
+
+class PastReader:
+    """Reads one partition of `events` after the other. Use it in one event loop, under its lock.
+
+    ends: offset up to which event has a partition. positions: where the next batch begins.
+    """
+
+    def __init__(self, dsn: str, topic: str) -> None:
+        """topic: the name of `events`."""
+        self.topic = topic
+        self.lock = asyncio.Lock()
+        self.ends: dict[int, int] = {}
+        self.positions: dict[int, int] = {}
+        self._dsn = dsn
+        self._sql = load_queries()
+        self._connection: asyncpg.Connection | None = None
+        self._cursor: tuple[int, Any] | None = None
+
+    async def open(self) -> None:
+        """Begin anew, with what is stored by now; raise OSError or asyncpg.PostgresError."""
+        await self.close()
+        self._connection = await asyncpg.connect(
+            self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings=SETTINGS
+        )
+        found = await self._connection.fetch(self._sql["past.stored"], self.topic)
+        self.ends = {row["partition"]: row["next_offset"] for row in found}
+        self.positions = {}
+
+    async def close(self) -> None:
+        """Disconnect."""
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            await connection.close(timeout=CONNECT_TIMEOUT_S)
+
+    def has(self, partition: int) -> bool:
+        """Whether a partition is not read to its end."""
+        end = self.ends.get(partition, 0)
+        return self.positions.get(partition, end) < end
+
+    async def next(self, partition: int, gate: int) -> PastBatch:
+        """Return the next batch of a partition that has one; perhaps without records."""
+        if self._cursor is None or self._cursor[0] != partition:
+            self._cursor = partition, await self._query(partition)
+        rows = await self._cursor[1].fetch(BATCH_ROWS)
+        batch = past_batch(self.topic, partition, rows)
+        batch.before, batch.gate = self.positions[partition], gate
+        end = self.ends[partition]
+        batch.after = batch[-1].offset + 1 if len(rows) == BATCH_ROWS else end
+        batch.behind = end - batch.after
+        self.positions[partition] = batch.after
+        return batch
+
+    async def _query(self, partition: int) -> Any:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - open() made it
+        if connection.is_in_transaction():
+            await connection.execute("rollback")
+        await connection.execute("begin read only")
+        args = partition, self.positions[partition], self.ends[partition]
+        return await connection.cursor(self._sql["past.events"], *args)
+
+
+def past_batch(topic: str, partition: int, rows: Sequence[Any]) -> PastBatch:
+    """Return rows of event, by offset, as a batch; the caller sets its positions."""
+    batch = PastBatch()
+    events, offsets, times, received = [], [], [], []
+    for row in rows:
+        offset, *fields, properties = row
+        fields.append(None if properties is None else _properties(properties))
+        event = Event(*fields)
+        events.append(event)
+        offsets.append(offset)
+        times.append(event.timestamp.timestamp())  # type: ignore[union-attr]
+        received.append(event.received_at.timestamp())  # type: ignore[union-attr]
+        batch.append(PastRecord(topic, partition, offset, to_ms(event.received_at)))  # type: ignore[arg-type]
+    batch.decoded = Decoded(Slice(events, offsets, times, received), [])
+    return batch

@@ -1,0 +1,191 @@
+"""The tables, counted anew from event beside those that answer, and a switch at the end.
+
+New tables are a version (app.tables_version): topics, changelogs and a group of their own. Until
+the switch, which is one record in Kafka, nothing that answers has changed; whatever ends before
+leaves topics that the next rebuild deletes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from app.comparison import Comparison
+from app.errors import StartError
+from app.settings import Names, Settings
+from app.stack.child import Child
+from app.stack.ports import free_port
+from app.stack.topics import ensure_topics
+from app.table_topics import TableTopics
+from app.tables_version import current_version, switch_version
+from app.watermarks import Offsets, Say, Watermarks, wait_for
+
+POLL_S = 0.2
+LIVE_S = 60.0  # for the count workers that answer: one that died is back by then
+CLOSE_S = 2.0  # a round that took less than this has caught up with what flows
+STOP_S = 60.0  # for the last flush and commit
+LEAVE_S = 60.0  # for the old count workers to end; fixed names stay for a session timeout
+NAME = "rebuild-tables"
+LOCKED = "another event-counter rebuild tables is at work"
+
+
+class Counted(Protocol):
+    """What the count workers count."""
+
+    async def retentions(self) -> dict[str, int | None]:
+        """Return {declared counter: seconds that it is kept, None for good}."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """events: offsets of `events` that were counted. staying: old workers that did not end."""
+
+    events: int
+    version: int
+    staying: int
+
+
+class TablesRebuild:
+    """One run. Raises StartError, or KafkaUnavailableError; the old tables answer then."""
+
+    def __init__(
+        self, settings: Settings, kafka: Watermarks, topics: TableTopics, say: Say
+    ) -> None:
+        self._settings, self._kafka, self._topics, self._say = settings, kafka, topics, say
+        self._events = Names(settings.namespace).events
+        self._folder = settings.data_dir.absolute() / NAME
+
+    async def run(self, counted: Counted, declared: Mapping[str, int | None]) -> Rebuilt:
+        """Count anew and switch. declared: as counted, by the settings of this process."""
+        dsn = self._settings.postgres.get_secret_value()
+        async with Comparison.open(dsn, self._events) as sides:
+            if not await sides.connection.fetchval(sides.sql["rebuild.lock"]):
+                raise StartError(LOCKED)
+            await self._check(sides, await counted.retentions(), declared)
+            old = await current_version(self._settings)
+            new = await self._topics.unused(old)  # no number twice: topics go slowly
+            await self._topics.delete(set(await self._topics.by_version()) - {old})
+            await ensure_topics(self._settings, new)
+            done = await self._count(new)
+            await self._wait_for_live(old, done)
+            # The lock is gone where this connection is, and another run may have begun.
+            await sides.connection.execute("select 1")
+            await switch_version(self._settings, new)
+        staying = await self._end_old(old)
+        return Rebuilt(sum(done.values()), new, staying)
+
+    async def _check(
+        self,
+        sides: Comparison,
+        live: Mapping[str, int | None],
+        declared: Mapping[str, int | None],
+    ) -> None:
+        """Raise StartError where event cannot say what the tables must, or the settings differ."""
+        if live != declared:
+            every = {*live, *declared}
+            names = sorted(n for n in every if live.get(n, "") != declared.get(n, ""))
+            raise StartError(
+                f"the count workers have other counters: {', '.join(names)}. Give this command "
+                "their settings"
+            )
+        limit = await sides.connection.fetchval("select bot_limit from bot_rule")
+        if limit != (self._settings.bot_limit if self._settings.statistics else None):
+            raise StartError(f"the workers have EVENT_COUNTER_BOT_LIMIT={limit}; give it here, too")
+        cluster = await self._kafka.cluster()
+        begins = await self._kafka.begins(self._events)
+        rows = await sides.connection.fetch(sides.sql["past.stored"], self._events)
+        if any(row["cluster"] not in ("", cluster) for row in rows):
+            raise StartError("event was stored from another Kafka cluster: its offsets differ")
+        stored = {row["partition"]: row["next_offset"] for row in rows}
+        if any(stored.get(part, 0) < begin for part, begin in begins.items()):
+            raise StartError("Kafka has deleted records that the store has not stored")
+        self._say("counting event")
+        missing = await sides.connection.fetchval(sides.sql["mend.missing"], self._events)
+        if missing:
+            raise StartError(
+                f"event lacks {missing} of the rows that were stored (or has more, if below 0): "
+                "the tables know more than it does"
+            )
+
+    async def _count(self, version: int) -> Offsets:
+        """Count all of `events` into the tables of a version; return up to where."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        child = Child(NAME, self._folder, self._folder.parent / "logs" / f"{NAME}.log")
+        changes: dict[str, object] = {
+            "role": "count",
+            "data_dir": self._folder,
+            "worker_name": "",
+            "worker_port": free_port(),
+            "redis": SecretStr(""),
+        }
+        env = self._settings.model_copy(update=changes).to_env()
+        try:
+            child.spawn(
+                [sys.executable, "-m", "app.cli.past_worker", str(version)], {**os.environ, **env}
+            )
+            await self._catch_up(child, version)
+            await child.stop(STOP_S)
+            if code := child.exit_code():
+                raise StartError(f"the worker that counts ended with {code}; {child.last_words()}")
+        finally:
+            child.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return await self._topics.committed(version, self._events)
+
+    async def _catch_up(self, child: Child, version: int) -> None:
+        """Return once the worker is where `events` was a moment ago, and its rows are merged."""
+        names = Names(self._settings.namespace, version)
+        merged = [names.counts, *([names.uniques] if self._settings.statistics else [])]
+        took = CLOSE_S
+        while took >= CLOSE_S:
+            began = monotonic()
+            for topic in (self._events, *merged):
+                ends = await self._kafka.ends(topic)
+                while behind := _behind(await self._topics.committed(version, topic), ends):
+                    if not child.alive():
+                        words = child.last_words()
+                        raise StartError(f"the worker that counts has ended; {words}")
+                    self._say(f"counting anew: {behind} records of {topic} to go")
+                    await asyncio.sleep(POLL_S)
+            took = monotonic() - began
+
+    async def _wait_for_live(self, version: int, done: Offsets) -> None:
+        """Return once what answers has counted, announced and rejected all that is new."""
+        names = Names(self._settings.namespace, version)
+
+        async def at(topic: str, goal: Offsets) -> None:
+            await wait_for(
+                "the count workers",
+                lambda: self._topics.committed(version, topic),
+                goal,
+                LIVE_S,
+                self._say,
+            )
+
+        await at(self._events, done)
+        await at(names.counts, await self._kafka.ends(names.counts))
+
+    async def _end_old(self, version: int) -> int:
+        """Delete the topics of a version once nobody counts into them; return who does still."""
+        until = monotonic() + LEAVE_S
+        while staying := await self._topics.members(version):
+            if monotonic() > until:
+                return staying
+            self._say(f"waiting for {staying} count workers to end, and to start with the new ones")
+            await asyncio.sleep(POLL_S)
+        await self._topics.delete([version])
+        return 0
+
+
+def _behind(done: Offsets, ends: Offsets) -> int:
+    return sum(max(0, end - done.get(part, 0)) for part, end in ends.items())

@@ -1,0 +1,97 @@
+"""The topics of the versions of the tables, and the groups that read them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any, Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+
+from app.errors import KafkaUnavailableError
+from app.settings import Names
+from app.tables_version import FIRST
+from app.watermarks import Offsets
+
+OLD = (
+    r"(?:counts|uniques)(?:-v(?P<topic>\d+))?"
+    r"|event-counter-count(?:-v(?P<group>\d+))?-(?:partials|totals|judged|sessions|uniques)-changelog"
+)
+MEMBERS_AT = 5  # field of a described group, behind error, name, state, protocol type, protocol
+
+
+class TableTopics:
+    """Asks Kafka. Use as an async context manager; raises KafkaUnavailableError."""
+
+    def __init__(self, kafka: str, namespace: str) -> None:
+        """kafka: host:port[,host:port]."""
+        self._namespace = namespace
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._admin.start()
+        except (KafkaError, OSError) as exc:
+            await self._admin.close()
+            raise KafkaUnavailableError(f"Kafka is away: {exc!r}") from exc
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+
+    async def by_version(self) -> dict[int, list[str]]:
+        """Return the topics of each version that has some."""
+        return versions_in(await self._ask(self._admin.list_topics()), self._namespace)
+
+    async def unused(self, after: int) -> int:
+        """Return a version above another one that nobody has ever committed an offset of."""
+        version = max(after, *(await self.by_version())) + 1
+        while await self._offsets(Names(self._namespace, version).count_group):
+            version += 1
+        return version
+
+    async def committed(self, version: int, topic: str) -> Offsets:
+        """Return what the count group of a version has committed, where it has."""
+        found = await self._offsets(Names(self._namespace, version).count_group)
+        return {part.partition: at for part, at in found.items() if part.topic == topic}
+
+    async def members(self, version: int) -> int:
+        """Return how many count workers of a version there are."""
+        group = Names(self._namespace, version).count_group
+        (answer,) = await self._ask(self._admin.describe_consumer_groups([group]))
+        return sum(len(found[MEMBERS_AT]) for found in answer.groups)
+
+    async def delete(self, versions: Collection[int]) -> None:
+        """Delete all topics of some versions."""
+        found = await self.by_version()
+        names = [name for version in versions for name in found.get(version, ())]
+        if not names:
+            return
+        answer = await self._ask(self._admin.delete_topics(names))
+        for _, code in answer.topic_error_codes:
+            error = for_code(code)
+            if code and error is not UnknownTopicOrPartitionError:
+                raise KafkaUnavailableError(f"Kafka does not delete old topics: {error.__name__}")
+
+    async def _offsets(self, group: str) -> dict[Any, int]:
+        found = await self._ask(self._admin.list_consumer_group_offsets(group))
+        return {part: at.offset for part, at in found.items() if at.offset >= 0}
+
+    @staticmethod
+    async def _ask(answer: Any) -> Any:
+        try:
+            return await answer
+        except (KafkaError, OSError) as exc:
+            raise KafkaUnavailableError(f"Kafka is away: {exc!r}") from exc
+
+
+def versions_in(topics: Collection[str], namespace: str) -> dict[int, list[str]]:
+    """Return the names that belong to tables, by version."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    pattern = re.compile(re.escape(namespace) + f"(?:{OLD})")
+    for name in topics:
+        if match := pattern.fullmatch(name):
+            found[int(match["topic"] or match["group"] or FIRST)].append(name)
+    return dict(found)

@@ -1,0 +1,74 @@
+"""Which version of the tables counts: a number in a topic, that `rebuild tables` raises.
+
+The name of the count group, of its changelogs, of `counts` and of `uniques` ends with it (not with
+the first one), as Faust does for the `version` of an app.
+"""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from app.errors import KafkaUnavailableError, StartError
+from app.settings import Names, Settings
+from app.topic_tail import TopicTail
+from app.watermarks import Watermarks
+
+FIRST = 1
+PARTITIONS_MAX = 1000  # as in the settings
+KEY = b"version"  # the topic is compacted
+
+
+class TablesVersion:
+    """Reads the number again and again; close() it at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tail = TopicTail(settings.kafka, Names(settings.namespace).tables_version)
+
+    async def read(self) -> int:
+        """Return the version that counts; raise KafkaUnavailableError."""
+        last = await self._tail.read()
+        return int(last) if last else FIRST
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._tail.close()
+
+
+async def current_version(settings: Settings) -> int:
+    """Return the version that counts now; raise KafkaUnavailableError."""
+    async with Watermarks(settings.kafka) as kafka:
+        try:
+            await kafka.ends(Names(settings.namespace).tables_version)
+        except StartError:  # no such topic: nothing was ever rebuilt
+            return FIRST
+    version = TablesVersion(settings)
+    try:
+        return await version.read()
+    finally:
+        await version.close()
+
+
+async def switch_version(settings: Settings, version: int) -> None:
+    """Let a version count from now on; raise KafkaUnavailableError, then it may count or not."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    try:
+        await producer.start()
+        topic = Names(settings.namespace).tables_version
+        await producer.send_and_wait(topic, str(version).encode(), key=KEY)
+    except (KafkaError, OSError) as exc:
+        raise KafkaUnavailableError(f"Kafka did not take the new version: {exc!r}") from exc
+    finally:
+        await producer.stop()
+
+
+def position_key(version: int, partition: int) -> int:
+    """Return what a sink keeps a position under: offsets of another version's topic say nothing."""
+    return (version - FIRST) * PARTITIONS_MAX + partition
+
+
+def positions_of(version: int, found: dict[int, int]) -> dict[int, int]:
+    """Return the positions of a version by partition."""
+    begin = position_key(version, 0)
+    keys = range(begin, begin + PARTITIONS_MAX)
+    return {key - begin: position for key, position in found.items() if key in keys}
