@@ -23,6 +23,7 @@ from app.errors import StartError
 WINDOW = timedelta(hours=3)
 READERS_WAIT_S = 600.0  # for queries over the files that are replaced
 FILE = "enriched.parquet"
+GROUP_BYTES = 16_000_000  # that a writing thread holds; else 122,880 rows, however long they are
 
 # Two small steps instead of one: what is grouped first is a row per user and action, and only
 # that is sorted. Grouping, sorting and joining go to disk where memory does not suffice.
@@ -77,6 +78,7 @@ def _write(folders: Folders, file: Path, at: datetime, memory_mb: int, spill: Pa
         query = QUERY
         for name, time in times.items():  # COPY takes no parameters
             query = query.replace(name, f"timestamptz {quoted(time.isoformat())}")
-        target = f"{quoted(str(file))} (format parquet, compression zstd)"
+        how = f"format parquet, compression zstd, row_group_size_bytes {GROUP_BYTES}"
+        target = f"{quoted(str(file))} ({how})"
         found = connection.execute(f"copy ({query}) to {target}").fetchone()
     return int(found[0]) if found else 0

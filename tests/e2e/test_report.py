@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from app.generator import Generator
 from app.settings import Names, Settings
 from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings, StartWorker
@@ -164,8 +169,25 @@ async def test_running_totals_are_republished_when_they_change(
     received = datetime.strptime(last.pop("receiveAt"), "%Y-%m-%dT%H:%M:%SUTC").replace(tzinfo=UTC)
     assert last == {"productview": 2, "purchase": 1}
     assert abs(received - datetime.now(UTC)) < timedelta(minutes=1)
+    expected = Counter(last) + await _send_clickstream(kafka, names.events, 2000)
+
+    async def newest() -> dict[str, int]:
+        return {k: n for k, n in (await _decoded(kafka, names.totals))[-1].items() if k in expected}
+
+    await wait_until(newest, dict(expected))
     sums = await _published(kafka, names)
     assert sums == sorted(set(sums)), "one message for each change, and never less than before"
+
+
+async def _send_clickstream(kafka: KafkaClient, topic: str, events: int) -> Counter[str]:
+    """Send events as a clickstream producer does, with random keys and none; return their types."""
+    rng = random.Random(4)
+    records = Generator("clickstream").events(events, time.time_ns() // 1000)
+    keys = [rng.choice([None, b"", rng.randbytes(rng.randrange(1, 20))]) for _ in records]
+    values = [value for _, value, _ in records]
+    sending = (kafka.send(topic, [v], key=k) for k, v in zip(keys, values, strict=True))
+    await asyncio.gather(*sending)
+    return Counter(json.loads(value)["eventName"] for value in values)
 
 
 async def _published(kafka: KafkaClient, names: Names) -> list[int]:

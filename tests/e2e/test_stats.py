@@ -31,6 +31,8 @@ AT = datetime.now(UTC).replace(microsecond=0)  # all was sent before
 SENT = 1000
 BOTS = {"bot_1": 37, "bot_2": 11}  # page views of one moment each
 BOT_LIMIT = 10
+AGO_S = (0, 37, 3600, 5000, 9000)  # how long before AT the moments lie that are asked about
+ADS = ("34", "ad/35")
 
 
 @dataclass
@@ -117,13 +119,17 @@ async def _counted(scene: Scene) -> Any:
     return sum([*counted["total"].values(), *left_out["total"].values()])
 
 
-def within(events: list[Event], window_s: int) -> tuple[list[Event], Counter[str]]:
-    """Return the events of (AT - window, AT] that count, and how many of each user do not."""
-    begin = AT + timedelta(seconds=1 - window_s)
+def within(events: list[Event], window_s: int, ago_s: int = 0) -> tuple[list[Event], Counter[str]]:
+    """Return the events of a window that count, and how many of each user do not.
+
+    ago_s: how long before AT the window ends.
+    """
+    end = AT + timedelta(seconds=1 - ago_s)  # its own second is the last
+    begin = end - timedelta(seconds=window_s)
     seen: Counter[tuple[str, str]] = Counter()
     counted, dropped = [], Counter[str]()
     for event in events:
-        if datetime.fromisoformat(event["timestamp"]) < begin:
+        if not begin <= datetime.fromisoformat(event["timestamp"]) < end:
             continue
         moment = event["user_id"], event["timestamp"]
         seen[moment] += event["event_type"] == "page_view"
@@ -134,15 +140,15 @@ def within(events: list[Event], window_s: int) -> tuple[list[Event], Counter[str
     return counted, dropped
 
 
-def views(events: list[Event], window_s: int) -> list[Event]:
-    """Return the page views of (AT - window, AT] that count."""
-    counted, _ = within(events, window_s)
+def views(events: list[Event], window_s: int, ago_s: int = 0) -> list[Event]:
+    """Return the page views of a window that count; as within()."""
+    counted, _ = within(events, window_s, ago_s)
     return [event for event in counted if event["event_type"] == "page_view"]
 
 
-def query(**args: object) -> str:
-    """Return arguments, with the moment that all is asked about."""
-    given = {"at": AT.isoformat()} | args
+def query(ago_s: int = 0, **args: object) -> str:
+    """Return arguments, with the moment that is asked about, so long before AT."""
+    given = {"at": (AT - timedelta(seconds=ago_s)).isoformat()} | args
     return "&".join(f"{name}={quote(str(value))}" for name, value in given.items())
 
 
@@ -150,25 +156,35 @@ def query(**args: object) -> str:
 async def test_top_pages_equal_a_count_by_hand_at_every_worker(
     scene: Scene, window: int, limit: int
 ) -> None:
-    seen = Counter(event["page_url"] for event in views(scene.events, window))
-    ranked = sorted(seen.items(), key=lambda one: (-one[1], one[0]))[:limit]
-    expected = [{"page": page, "views": count} for page, count in ranked]
-    for one in (*scene.workers, scene.collector):
-        path = f"/stats/top_pages?{query(window=window, limit=limit)}"
-        await wait_until(partial(scene.ask, path, one.url), {"window_s": window, "pages": expected})
+    for ago in AGO_S:
+        seen = Counter(event["page_url"] for event in views(scene.events, window, ago))
+        ranked = sorted(seen.items(), key=lambda one: (-one[1], one[0]))[:limit]
+        pages = [{"page": page, "views": count} for page, count in ranked]
+        expected = {"window_s": window, "pages": pages}
+        path = f"/stats/top_pages?{query(ago, window=window, limit=limit)}"
+        for one in (*scene.workers, scene.collector):
+            if ago:
+                assert await scene.ask(path, one.url) == expected
+            else:
+                await wait_until(partial(scene.ask, path, one.url), expected)
 
 
+@pytest.mark.parametrize("ago", AGO_S)
 @pytest.mark.parametrize("window", [60, 1800, 3600, 86_400])
-async def test_users_bots_and_sessions_equal_a_count_by_hand(scene: Scene, window: int) -> None:
-    counted, dropped = within(scene.events, window)
+async def test_users_bots_and_sessions_equal_a_count_by_hand(
+    scene: Scene, window: int, ago: int
+) -> None:
+    counted, dropped = within(scene.events, window, ago)
     users = {event["user_id"] for event in counted}
-    found = await scene.ask(f"/stats/active_users?{query(window=window)}")
-    assert found == {"window_s": window, "active_users": len(users), "error": 0.0}
-    found = await scene.ask(f"/stats/bots?{query(window=window)}")
+    asked = query(ago, window=window)
+    expected = {"window_s": window, "active_users": len(users), "error": 0.0}
+    for one in (*scene.workers, scene.collector):
+        assert await scene.ask(f"/stats/active_users?{asked}", one.url) == expected
+    found = await scene.ask(f"/stats/bots?{asked}")
     listed = [{"user_id": user, "dropped": n} for user, n in dropped.most_common()]
     assert found == {"window_s": window, "dropped": dropped.total(), "users": listed}
     for number, user in enumerate(["usr_1", "usr_2", "bot_1", "nobody", "a/b é"]):
-        path = f"/stats/users/{quote(user, safe='')}/sessions?{query(window=window)}"
+        path = f"/stats/users/{quote(user, safe='')}/sessions?{asked}"
         own = [event for event in counted if event["user_id"] == user]
         for one in (scene.workers[number % 3], scene.collector):
             assert to_the_second(await scene.ask(path, one.url)) == sessions_by_hand(user, own)
@@ -235,14 +251,19 @@ async def test_what_nobody_did_is_nothing(scene: Scene) -> None:
 
 async def test_with_one_worker_killed_an_answer_is_whole_or_503(scene: Scene) -> None:
     """Comes last: it leaves two workers."""
-    whole = {
-        path: await scene.ask(path)
-        for path in (
-            f"/stats/top_pages?{query(window=5400, limit=1000)}",
-            f"/stats/bots?{query(window=5400)}",
-            f"/stats/users/usr_1/sessions?{query(window=5400)}",
-        )
-    }
+    gathered = [
+        f"/stats/top_pages?{query(window=5400, limit=1000)}",
+        f"/stats/bots?{query(window=5400)}",
+        f"/stats/users/usr_1/sessions?{query(window=5400)}",
+    ]
+    owned = [  # each by one worker; the dead one had some of them
+        f"/stats/active_users?{query(window=5400)}",
+        f"/stats/ads?{query()}",
+        *(f"/stats/ads/{quote(ad, safe='')}?{query()}" for ad in ADS),
+        *(f"/stats/page_views?{query(website=website)}" for website in ("shop.example", "", "x")),
+        *(f"/counts/events_by_url?key={quote(f'/p/{n}é')}" for n in range(12)),
+    ]
+    whole = {path: await scene.ask(path) for path in (*gathered, *owned)}
     dead = scene.workers[2]
     dead.child.kill()
     passing: Counter[str] = Counter()
@@ -256,8 +277,11 @@ async def test_with_one_worker_killed_an_answer_is_whole_or_503(scene: Scene) ->
             assert (answer.status, await answer.json()) == (200, whole[path])
             return True
 
-    for path in whole:
+    for path in gathered:
         assert not await is_whole(path, scene.workers[0].url)
+    for path in owned:
+        await is_whole(path, scene.workers[0].url)
+    assert set(passing) & set(owned), "the dead worker owned some"
     for url in (scene.workers[0].url, scene.workers[1].url, scene.collector.url):
         for path in whole:
             await wait_until(partial(is_whole, path, url), expected=True, deadline_s=60)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import pytest
 
+from app.batches import decode_batch
+from app.event_rows import COLUMNS as ROW
+from app.event_rows import rows_of, send_times_as_integers
+from app.rules import Memory, judge
 from app.sql import keep_bot_limit, migrate
 from tests.support.database import Database
 
@@ -85,6 +92,81 @@ async def test_it_leaves_out_exactly_what_the_rule_drops(database: Database, see
         assert sorted(await human(database)) == sorted(kept)
     await keep_bot_limit(database.dsn, None)
     assert len(await human(database)) == len(rows)
+
+
+def random_records(rng: random.Random, partition: int, count: int) -> list[Any]:
+    """Return records of few users and moments, spelled in many ways, with gaps between offsets.
+
+    Some come twice, some are no events, some say themselves when they were received.
+    """
+    offset, made = 0, list[Any]()
+    recorded_ms = int(NOON.timestamp() * 1000)
+    for _ in range(count):
+        offset += rng.choice([1, 1, 1, 3])
+        recorded_ms += rng.choice([0, 0, 1, 40])
+        moment = NOON - timedelta(microseconds=rng.choice([0, 0, 0, 1, 300, 86_400_000_000]))
+        event: dict[str, Any] = {
+            rng.choice(["type", "Type", "event_type"]): rng.choice([*VIEWS, *VIEWS, "CLICK"]),
+            "user_id": rng.choice(["u1", "u2", "U1", "\u00fc", 7, "", None]),
+        }
+        if rng.random() < 0.9:
+            east = timedelta(hours=2)
+            event["timestamp"] = rng.choice(
+                [
+                    moment.isoformat(),
+                    f"{moment + east:%Y-%m-%dT%H:%M:%S.%f}+02:00",
+                    moment.timestamp(),
+                    round(moment.timestamp()) * 1000,
+                    recorded_ms,
+                ]
+            )
+        if rng.random() < 0.2:
+            received = moment + rng.choice([timedelta(), DAY, DAY - timedelta(microseconds=1)])
+            event["received_at"] = received.isoformat()
+        value = json.dumps(event).encode() if rng.random() < 0.95 else b'{"user_id":"u1"}'
+        again = rng.choice([1, 1, 1, 2])
+        made += [
+            SimpleNamespace(
+                topic="events", partition=partition, offset=offset + n, timestamp=recorded_ms,
+                value=value,
+            )
+            for n in range(again)
+        ]  # fmt: skip
+        offset += again - 1
+    return made
+
+
+def judged(rng: random.Random, records: list[Any], limit: int) -> set[tuple[int, int]]:
+    """Return (partition, offset) of what a count worker counts, in batches of any size."""
+    memory, kept = Memory(), set()
+    cuts = sorted({0, len(records), *rng.sample(range(len(records)), 20)})
+    for begin, end in pairwise(cuts):
+        human = judge(decode_batch(records[begin:end]).valid, memory, limit).human
+        kept |= {(records[0].partition, offset) for offset in human.offsets}
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_it_leaves_out_exactly_what_the_count_worker_does(
+    database: Database, seed: int
+) -> None:
+    """From the same records, through all that is between them and either side."""
+    rng = random.Random(seed)
+    limit = rng.choice([1, 4, 10])
+    log = [random_records(rng, partition, 1200) for partition in range(3)]
+    connection = await asyncpg.connect(database.dsn)
+    await send_times_as_integers(connection)
+    rows = [row for records in log for row in rows_of(records)]
+    rng.shuffle(rows)
+    await connection.copy_records_to_table("event", records=rows, columns=ROW)
+    await connection.close()
+    await keep_bot_limit(database.dsn, limit)
+    found = await database.fetch("select kafka_partition, kafka_offset from human_event")
+    kept = set.union(*(judged(rng, records, limit) for records in log))
+    assert len(found) == len(kept)
+    assert {tuple(row) for row in found} == kept
+    left_out = len(rows) - len(kept)
+    assert 100 < left_out < len(rows) - 100
 
 
 async def test_the_limit_stands_in_one_row(database: Database) -> None:
