@@ -154,8 +154,10 @@ def _small(folder: Path, parts: list[Part]) -> list[Part]:
 
 
 def merge(files: list[Path], target: Path) -> None:
-    """Write the rows of files into one, a file at a time in memory."""
+    """Write the rows of files into one, what one flush wrote at a time in memory."""
     with pq.ParquetWriter(target, SCHEMA, compression=COMPRESSION) as writer:
         for file in files:
-            writer.write_table(pq.read_table(file, schema=SCHEMA, partitioning=None))
+            with pq.ParquetFile(file) as source:
+                for group in range(source.num_row_groups):
+                    writer.write_table(source.read_row_group(group))
     sync(target)

@@ -9,9 +9,10 @@ from time import monotonic
 from typing import Protocol
 
 from app import metrics
-from app.archive_rows import Row
+from app.archive_rows import Row, text_size
 
 ROWS_MAX = 50_000  # that wait; about 30 MB
+TEXT_MAX = 32_000_000  # characters in them: one event may have 32,768
 
 Rows = dict[int, dict[int, Row]]  # by partition and offset
 
@@ -39,6 +40,7 @@ class ArchiveBuffer:
         self._rows: Rows = defaultdict(dict)
         self._done: list[Callable[[], object]] = []
         self._since = 0.0
+        self._text = 0  # characters
         self._lock = asyncio.Lock()
 
     def add(self, partition: int, rows: dict[int, Row], done: Callable[[], object]) -> None:
@@ -46,6 +48,7 @@ class ArchiveBuffer:
         if not self._rows:
             self._since = self._clock()
         self._rows[partition].update(rows)
+        self._text += sum(map(text_size, rows.values()))
         self._done.append(done)
 
     def age_s(self) -> float:
@@ -54,13 +57,13 @@ class ArchiveBuffer:
 
     def is_full(self) -> bool:
         """Whether to flush before taking more."""
-        return sum(map(len, self._rows.values())) >= ROWS_MAX
+        return self._text >= TEXT_MAX or sum(map(len, self._rows.values())) >= ROWS_MAX
 
     async def flush(self) -> None:
         """Write what waits; whatever goes wrong, nothing of it is acknowledged."""
         async with self._lock:
             rows, done = self._rows, self._done
-            self._rows, self._done = defaultdict(dict), []
+            self._rows, self._done, self._text = defaultdict(dict), [], 0
             if rows:
                 self._archive = self._archive or await self._open()
                 written = await asyncio.to_thread(self._archive.write, rows)

@@ -26,6 +26,12 @@ class Row(NamedTuple):
     event_value: float | None
 
 
+def text_size(row: Row) -> int:
+    """Return the characters in a row."""
+    _, user, app, action, category, _ = row
+    return len(user or "") + len(app) + len(action or "") + len(category or "")
+
+
 def app_rows(records: Sequence[Any]) -> dict[int, Row]:
     """Return the row of each app event by offset; records: aiokafka's, of one partition."""
     rows = {}

@@ -8,7 +8,7 @@ import pytest
 
 from app.archive_buffer import ROWS_MAX, ArchiveBuffer
 from app.archive_rows import Row
-from tests.support.archive import numbered
+from tests.support.archive import numbered, row
 
 
 class Notes:
@@ -85,3 +85,13 @@ async def test_it_is_full_at_its_limit(buffer: ArchiveBuffer) -> None:
     assert not buffer.is_full()
     buffer.add(1, numbered([0]), lambda: None)
     assert buffer.is_full()
+
+
+async def test_long_texts_make_it_full_before_many_rows_do(buffer: ArchiveBuffer) -> None:
+    long = row("u" * 10_000, event_category="c" * 22_000)
+    for offset in range(1000):
+        assert not buffer.is_full()
+        buffer.add(0, {offset: long}, lambda: None)
+    assert buffer.is_full()
+    await buffer.flush()
+    assert not buffer.is_full()

@@ -94,45 +94,42 @@ async def test_it_leaves_out_exactly_what_the_rule_drops(database: Database, see
     assert len(await human(database)) == len(rows)
 
 
-def random_records(rng: random.Random, partition: int, count: int) -> list[Any]:
-    """Return records of few users and moments, spelled in many ways, with gaps between offsets.
+def random_event(rng: random.Random, recorded_ms: int) -> dict[str, Any]:
+    """Return an event of a few users and moments, spelled in many ways."""
+    moment = NOON - timedelta(microseconds=rng.choice([0, 0, 0, 1, 300, 86_400_000_000]))
+    event: dict[str, Any] = {
+        rng.choice(["type", "Type", "event_type"]): rng.choice([*VIEWS, *VIEWS, "CLICK"]),
+        "user_id": rng.choice(["u1", "u2", "U1", "ü", 7, "", None]),
+    }
+    if rng.random() < 0.9:
+        east = f"{moment + timedelta(hours=2):%Y-%m-%dT%H:%M:%S.%f}+02:00"
+        whole_ms = round(moment.timestamp()) * 1000
+        spelled = [moment.isoformat(), east, moment.timestamp(), whole_ms, recorded_ms]
+        event["timestamp"] = rng.choice(spelled)
+    if rng.random() < 0.2:
+        received = moment + rng.choice([timedelta(), DAY, DAY - timedelta(microseconds=1)])
+        event["received_at"] = received.isoformat()
+    return event
 
-    Some come twice, some are no events, some say themselves when they were received.
-    """
-    offset, made = 0, list[Any]()
-    recorded_ms = int(NOON.timestamp() * 1000)
+
+def random_records(rng: random.Random, partition: int, count: int) -> list[Any]:
+    """Return records with gaps between offsets; some come twice, some are no events."""
+    offset, recorded_ms, made = 0, int(NOON.timestamp() * 1000), list[Any]()
     for _ in range(count):
-        offset += rng.choice([1, 1, 1, 3])
         recorded_ms += rng.choice([0, 0, 1, 40])
-        moment = NOON - timedelta(microseconds=rng.choice([0, 0, 0, 1, 300, 86_400_000_000]))
-        event: dict[str, Any] = {
-            rng.choice(["type", "Type", "event_type"]): rng.choice([*VIEWS, *VIEWS, "CLICK"]),
-            "user_id": rng.choice(["u1", "u2", "U1", "\u00fc", 7, "", None]),
-        }
-        if rng.random() < 0.9:
-            east = timedelta(hours=2)
-            event["timestamp"] = rng.choice(
-                [
-                    moment.isoformat(),
-                    f"{moment + east:%Y-%m-%dT%H:%M:%S.%f}+02:00",
-                    moment.timestamp(),
-                    round(moment.timestamp()) * 1000,
-                    recorded_ms,
-                ]
-            )
-        if rng.random() < 0.2:
-            received = moment + rng.choice([timedelta(), DAY, DAY - timedelta(microseconds=1)])
-            event["received_at"] = received.isoformat()
-        value = json.dumps(event).encode() if rng.random() < 0.95 else b'{"user_id":"u1"}'
-        again = rng.choice([1, 1, 1, 2])
-        made += [
-            SimpleNamespace(
-                topic="events", partition=partition, offset=offset + n, timestamp=recorded_ms,
+        value = json.dumps(random_event(rng, recorded_ms)).encode()
+        if rng.random() < 0.05:
+            value = b'{"user_id":"u1"}'
+        for _ in range(rng.choice([1, 1, 1, 2])):
+            offset += rng.choice([1, 1, 1, 3])
+            record = SimpleNamespace(
+                topic="events",
+                partition=partition,
+                offset=offset,
+                timestamp=recorded_ms,
                 value=value,
             )
-            for n in range(again)
-        ]  # fmt: skip
-        offset += again - 1
+            made.append(record)
     return made
 
 
