@@ -9,6 +9,7 @@ are past for good, and the offsets of those after them.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,6 @@ import msgspec
 from app.batches import Judged, Slice
 from app.rules import BOT_MEMORY, Accepted, Memory, Needs, View, accept, judge, needs, settled
 from tables.batch_table import BatchTable, scan_prefix
-from tables.partition_locks import PartitionLocks
 
 VIEWS, CLICKS = b"v", b"c"
 CHUNK = struct.Struct(">cIQQ")  # VIEWS, second, offsets of the first and the last view
@@ -53,7 +53,7 @@ class JudgedTable(BatchTable):
         self._passed: defaultdict[int, deque[tuple[int, float]]] = defaultdict(deque)
         self._clock: dict[int, float] = {}
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
-        self._locks = PartitionLocks(self.partitions or 0)
+        self._lock = asyncio.Lock()
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch, as app.rules.judge()."""
@@ -99,7 +99,7 @@ class JudgedTable(BatchTable):
 
     async def flush_partition(self, partition: int) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
-        async with self._locks.of(partition):
+        async with self._lock:
             memory = self._memory[partition]
             fresh, memory.fresh = memory.fresh, {}
             clicked, memory.clicked = memory.clicked, set()
@@ -124,7 +124,7 @@ class JudgedTable(BatchTable):
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
-        async with self._locks.all():
+        async with self._lock:
             await super().on_rebalance(*args, **kwargs)
 
     def forget(self) -> None:

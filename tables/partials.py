@@ -172,9 +172,9 @@ class Partials(BatchTable):
         dirty = {partition: self._dirty.pop(partition, set()) for partition in positions}
         done = [call for partition in positions for call in self._done.pop(partition, ())]
         await self._flush_rows(dirty, positions)
-        # Side by side: each waits for Kafka to take its records before it sends more.
-        riders = [rider.flush(partition) for partition in positions for rider in self._riders]
-        await asyncio.gather(*riders)
+        for partition in positions:
+            for rider in self._riders:
+                await rider.flush(partition)
         for call in done:
             call()
         for partition in positions:

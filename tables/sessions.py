@@ -25,7 +25,6 @@ from app.batches import Slice
 from app.counters import DAY, HOUR
 from app.event import Event
 from tables.batch_table import BatchTable, scan_prefix
-from tables.partition_locks import PartitionLocks
 
 RETENTION_S = 62 * DAY
 ROW_EVENTS = 32  # with so many a row is done: it is written whole at each flush
@@ -71,7 +70,7 @@ class Sessions(BatchTable):
         self._dirty: defaultdict[int, list[Row]] = defaultdict(list)
         self._events_waiting: defaultdict[int, int] = defaultdict(int)
         self._begun: defaultdict[int, int] = defaultdict(int)  # rows, since they were last few
-        self._locks = PartitionLocks(self.partitions or 0)
+        self._lock = asyncio.Lock()
 
     def note(self, partition: int, part: Slice, now: float) -> None:
         """Add the events of a batch that have a user and a session; now: s since 1970."""
@@ -117,7 +116,7 @@ class Sessions(BatchTable):
 
     async def flush_partition(self, partition: int) -> None:
         """Write what changed; the batches that it came from are acknowledged afterwards."""
-        async with self._locks.of(partition):
+        async with self._lock:
             dirty = self._dirty.pop(partition, [])
             self._events_waiting.pop(partition, None)
             dirty.sort(key=_key_of)
@@ -143,7 +142,7 @@ class Sessions(BatchTable):
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
-        async with self._locks.all():
+        async with self._lock:
             await super().on_rebalance(*args, **kwargs)
 
     def forget(self) -> None:

@@ -5,7 +5,6 @@ Written by the flush of the partials, before it acknowledges the batches that it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -68,9 +67,8 @@ class Statistics:
 
     async def flush(self, partition: int) -> None:
         """Write what is new of a partition; called by the partials."""
-        await asyncio.gather(
-            self._judged.flush_partition(partition), self.sessions.flush_partition(partition)
-        )
+        await self._judged.flush_partition(partition)
+        await self.sessions.flush_partition(partition)
 
     def forget(self) -> None:
         """Nothing: all are told of a rebalance themselves."""
