@@ -106,7 +106,7 @@ class CounterSpec:
         if self.retention is not None:
             return _HEAD.pack(self.number, start, len(text)) + text + label.encode()
         head = _KEPT_HEAD.pack(self.number, len(text))
-        return b"%b%b%b%b" % (head, text, _START.pack(start), label.encode())
+        return head + text + _START.pack(start) + label.encode()  # half the time of b"%b" for each
 
     def key_prefix(self, key: str, start: int) -> bytes:
         """Return what the rows of all labels of a key and row start begin with."""

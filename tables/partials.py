@@ -30,6 +30,8 @@ CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 
+NO_CELLS: Cells = {}  # of all new rows; never filled, as absorb() puts the first cells in its place
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -193,11 +195,11 @@ class Partials(BatchTable):
             keys += sorted([row + source for row in rows])
             await asyncio.sleep(0)
         keys.sort()  # cheap: it only merges
+        cache = self._cache
         for begin in range(0, max(1, len(keys)), FLUSH_CHUNK):
             chunk = keys[begin : begin + FLUSH_CHUNK]
             changed: dict[int, list[tuple[bytes, bytes | None]]] = {p: [] for p in dirty}
             published: list[tuple[bytes, bytes | None]] = []
-            cache = self._cache
             for key in chunk:
                 partition = key[-2] << 8 | key[-1]
                 row = key[:-2]
@@ -251,7 +253,7 @@ class Partials(BatchTable):
         if missing:
             values = self.db(partition).get(missing)
             for row, value in zip(missing, values, strict=True):
-                cache[row] = Partial(-1, {}) if value is None else decode_partial(value)
+                cache[row] = Partial(-1, NO_CELLS) if value is None else decode_partial(value)
         return cache
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:

@@ -53,7 +53,8 @@ class Totals(BatchTable):
             for record in batch
             if (key := record.key) and (value := record.value) is not None
         ]
-        cache = self._load(partition, {row for _, row, _ in records})
+        # As they came, each once: they come sorted, and RocksDB finds neighbours faster.
+        cache = self._load(partition, dict.fromkeys([row for _, row, _ in records]))
         rows: dict[bytes, Cells] = {}
         for key, row, value in records:
             source = (key[-2] << 8 | key[-1]) << SLOT_BITS

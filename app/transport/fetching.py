@@ -11,7 +11,7 @@ from aiokafka import errors
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 
-from app.transport.batch import Batch
+from app.transport.batch import Batch, Record
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
 # While Kafka holds back the answer for partitions without news, those that have been used up
@@ -66,6 +66,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             if tp.topic in topics and (state := assignment.state_value(tp)) is not None
         }
         before = {tp: state._position for tp, state in states.items()}
+        for tp in states:
+            make_light(fetcher._records.get(tp))
         records: dict[Any, Any] = await fetcher.fetched_records(
             active, timeout=0, max_records=consumer._max_poll_records
         )
@@ -130,3 +132,23 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = transport.isolation_level
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+
+def make_light(fetched: Any) -> None:
+    """Let aiokafka unpack a fetch into Records; fetched: FetchResult, FetchError or None."""
+    found = getattr(fetched, "_partition_records", None)
+    if found is not None:
+        found._consumer_record = record_of
+
+
+def record_of(tp: Any, record: Any) -> Record:
+    """Return a record that aiokafka has unpacked as a Record."""
+    return Record(
+        tp.topic,
+        tp.partition,
+        record.offset,
+        record.timestamp,
+        record.timestamp_type,
+        record.key,
+        record.value,
+    )

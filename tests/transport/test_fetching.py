@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import nullcontext
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-from app.transport.fetching import FetchThread
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from app.transport.batch import Record
+from app.transport.fetching import FetchThread, make_light
 from tests.transport.conftest import SOURCE, record
 
 
@@ -15,6 +21,7 @@ class ScriptedFetcher:
     """Gives the scripted (records, position afterwards) one after the other."""
 
     _closed = False
+    _records: Mapping[Any, Any] = MappingProxyType({})
 
     def __init__(self, position: int, script: list[tuple[list[Any], int]]) -> None:
         self.state = SimpleNamespace(_position=position, lso=100, highwater=200)
@@ -73,3 +80,32 @@ async def test_a_small_fetch_makes_the_next_one_wait() -> None:
     for _ in range(2):
         await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"})
     assert loop.time() - begun >= 0.049  # the loop counts whole milliseconds
+
+
+def test_a_fetch_is_unpacked_into_records() -> None:
+    builder = BatchBuilder(
+        10_000, 0, is_transactional=False, key_serializer=None, value_serializer=None
+    )
+    for key, value in ((b"key", b"value"), (None, None)):
+        builder.append(timestamp=1000, key=key, value=value)
+    unpacked = PartitionRecords(
+        SOURCE,
+        MemoryRecords(bytes(builder._build())),
+        [],
+        0,
+        None,
+        None,
+        check_crcs=True,
+        isolation_level="read_committed",
+    )
+    make_light(SimpleNamespace(_partition_records=unpacked))
+    assert list(unpacked) == [
+        Record("source", 0, 0, 1000, 0, b"key", b"value"),
+        Record("source", 0, 1, 1000, 0, None, None),
+    ]
+    assert unpacked.next_fetch_offset == 2
+
+
+def test_what_is_no_fetch_is_left_alone() -> None:
+    for nothing in (None, SimpleNamespace(), SimpleNamespace(_partition_records=None)):
+        make_light(nothing)
