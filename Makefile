@@ -22,7 +22,7 @@ run: $(VENV)/installed $(CHARTS)/installed ## install, start everything on this 
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
 	@$(MAKE) --no-print-directory -j3 lint browser kafka
-	@$(BIN)/python -m pytest $(TWO) --dist loadgroup --no-loadscope-reorder --durations=15
+	@$(BIN)/python -m pytest $(TWO) --dist loadscope --no-loadscope-reorder --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \

@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import asyncpg
 import pytest
@@ -25,10 +25,10 @@ from app.stack.redis import Redis
 from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 from tests.support.kafka_client import KafkaClient
+from tests.support.two_runs import TogetherScheduling, place
 
 REDIS_DATABASES = 1000  # one for each test
 READY_S = 180.0  # 4 s where nobody else works
-SLOW = ("kill", "stack", "browser", "e2e", "agents")  # folders, the slowest first
 MakeSettings = Callable[..., Awaitable[Settings]]
 
 # Java compiles twice, the second time for what goes on for long. Without it a Kafka starts in 3.3 s
@@ -46,21 +46,15 @@ class StartWorker(Protocol):
         ...
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes long first, and say what must not be torn apart where two run at once.
+    """Put what takes long first."""
+    items.sort(key=lambda item: place(item.nodeid))
 
-    The kill tests stay together, too: two of them at once would mostly measure the machine.
-    """
 
-    def place(item: pytest.Item) -> int:
-        folder = item.path.parent.name
-        return SLOW.index(folder) if folder in SLOW else len(SLOW)
-
-    items.sort(key=place)
-    for item in items:
-        together = "kill" if item.get_closest_marker("kill") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{together}"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherScheduling | None:
+    """Keep together what belongs together, where --dist loadscope asks for it."""
+    return TogetherScheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")
