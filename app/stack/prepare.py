@@ -45,7 +45,10 @@ async def prepare_topics(settings: Settings) -> list[str]:
     try:
         version = await current_version(settings)
     except KafkaUnavailableError as exc:
-        raise StartError(f"Cannot prepare the topics: {exc}. Check EVENT_COUNTER_KAFKA") from exc
+        raise StartError(
+            f"Cannot prepare the topics on Kafka at {settings.kafka}: {exc}. "
+            "Check EVENT_COUNTER_KAFKA"
+        ) from exc
     return await ensure_topics(settings, version)
 
 
