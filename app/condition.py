@@ -13,10 +13,17 @@ Level = Literal["ok", "warn", "bad"]
 
 SLACK = 20  # events; a commit that is a moment late is no news
 ROLES = {"count": "counting", "store": "storing", "archive": "archiving"}
-SINKS = {
-    "event": "Postgres cannot be written to: events wait in Kafka, none is lost",
-    "summary": "event_summary is not refreshed: its Postgres is away",
-    "redis": "Redis cannot be written to: its live counts are old",
+SINKS = {  # what is said while it is away, and while it is there
+    "event": (
+        "Postgres cannot be written to: events wait in Kafka, none is lost",
+        "Postgres takes events",
+    ),
+    "summary": (
+        "event_summary is not refreshed: its Postgres is away",
+        "event_summary is refreshed",
+    ),
+    "ads": ("ad_month is not refreshed: its Postgres is away", "ad_month is refreshed"),
+    "redis": ("Redis cannot be written to: its live counts are old", "Redis takes live counts"),
 }
 SAMPLE = re.compile(r"^event_counter_(sink_away|lag_records)\{([^}]*)\} (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -35,13 +42,13 @@ class Finding(NamedTuple):
 class Seen:
     """One look at a worker: problem is "" where it answers and is ready.
 
-    away: names of sinks that it cannot write to. lag: records, {(group, topic-partition): n}.
+    away: {sink: whether it cannot write to it}. lag: records, {(group, topic-partition): n}.
     """
 
     name: str
     problem: str = ""
     answers: bool = True
-    away: list[str] = field(default_factory=list)
+    away: dict[str, bool] = field(default_factory=dict)
     lag: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -52,8 +59,8 @@ def read_metrics(seen: Seen, text: str) -> None:
         if name == "lag_records":
             place = f"{found['topic']}-{found['partition']}"
             seen.lag[short(found["group"]), place] = int(float(value))
-        elif float(value):
-            seen.away.append(found["sink"])
+        else:
+            seen.away[found["sink"]] = bool(float(value))
 
 
 def short(group: str) -> str:
@@ -61,17 +68,27 @@ def short(group: str) -> str:
     return group.rpartition("event-counter-")[2]
 
 
-def of_worker(seen: Seen) -> Iterable[Finding]:
-    """Yield a finding about a worker, and one about each sink that it cannot reach."""
+def of_worker(seen: Seen) -> Finding:
+    """Return the finding about a worker."""
     if not seen.answers:
-        yield Finding(seen.name, "bad", "silent", f"{seen.name} does not answer")
-    elif seen.problem:
-        yield Finding(seen.name, "warn", "unready", f"{seen.name} is not ready: {seen.problem}")
-    else:
-        yield Finding(seen.name, "ok", "ready", f"{seen.name} works")
-    for sink in seen.away:
-        text = f"{SINKS.get(sink, sink + ' is away')} (says {seen.name})"
-        yield Finding(f"{seen.name} {sink}", "bad", "away", text)
+        return Finding(seen.name, "bad", "silent", f"{seen.name} does not answer")
+    if seen.problem:
+        return Finding(seen.name, "warn", "unready", f"{seen.name} is not ready: {seen.problem}")
+    return Finding(seen.name, "ok", "ready", f"{seen.name} works")
+
+
+def of_sinks(workers: Iterable[Seen]) -> Iterable[Finding]:
+    """Yield a finding about each store that some worker writes to."""
+    told: dict[str, list[str]] = {}  # sink: who cannot write to it
+    for seen in workers:
+        for sink, is_away in seen.away.items():
+            told.setdefault(sink, []).extend([seen.name] if is_away else [])
+    for sink, names in told.items():
+        away, there = SINKS.get(sink, (f"{sink} is away", f"{sink} is there"))
+        if names:
+            yield Finding(sink, "bad", "away", f"{away} (says {', '.join(names)})")
+        else:
+            yield Finding(sink, "ok", "there", there)
 
 
 def of_kafka(problem: str) -> Finding:

@@ -16,6 +16,7 @@ SCRIPTS = (
     "store",
     "ingest",
     "pages",
+    "browser",
     "query",
     "stats",
     "recover",

@@ -10,13 +10,17 @@ from typing import Any
 from bench.support.results import RESULTS, readable
 
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
-ORDER = ("count", "steady", "store", "ingest", "pages", "query", "stats", "recover", "memory")
+ORDER = (
+    *("count", "steady", "store", "ingest", "pages", "browser", "query", "stats", "recover"),
+    "memory",
+)
 TITLES = {
     "count": "Count a backlog",
     "steady": "A steady 1,000 events/s",
     "store": "Store a backlog in Postgres",
     "ingest": "Take events over HTTP",
     "pages": "Show a hundred open pages",
+    "browser": "Press 10,000 in a browser and watch",
     "query": "Answer queries while events flow",
     "stats": "Rankings and active users",
     "recover": "Restore a deleted table",

@@ -11,6 +11,7 @@ from app.condition import (
     lag_table,
     of_groups,
     of_kafka,
+    of_sinks,
     of_worker,
     read_metrics,
 )
@@ -54,20 +55,24 @@ def test_a_group_that_is_behind_is_told_with_a_number() -> None:
 def test_metrics_tell_of_sinks_and_partitions() -> None:
     seen = Seen("store-1")
     read_metrics(seen, METRICS)
-    texts = [text for _, text in told(list(of_worker(seen)))]
-    assert texts[0] == "store-1 works"
-    assert texts[1].startswith("Postgres cannot be written to")
-    assert len(texts) == 2
+    assert of_worker(seen).text == "store-1 works"
+    lost = "Postgres cannot be written to: events wait in Kafka, none is lost (says store-1)"
+    assert told(list(of_sinks([seen]))) == [("bad", lost), ("ok", "Redis takes live counts")]
     assert lag_table([seen, Seen("away", answers=False)]) == {
         "groups": ["store"],
         "rows": [["events-2", 12_400], ["events-10", 7]],
     }
 
 
+def test_a_store_is_away_once_whoever_says_so() -> None:
+    workers = [Seen("count-1", away={"redis": True}), Seen("count-2", away={"redis": False})]
+    ((level, text),) = told(list(of_sinks([*workers, Seen("count-3", answers=False)])))
+    assert (level, text.endswith("(says count-1)")) == ("bad", True)
+
+
 def test_a_worker_that_is_silent_or_not_ready_is_named() -> None:
-    assert told(list(of_worker(Seen("a", answers=False)))) == [("bad", "a does not answer")]
-    unready = Seen("a", problem="the tables are being restored")
-    assert told(list(of_worker(unready)))[0][0] == "warn"
+    assert told([of_worker(Seen("a", answers=False))]) == [("bad", "a does not answer")]
+    assert of_worker(Seen("a", problem="the tables are being restored")).level == "warn"
     assert of_kafka("refused").level == "bad"
     assert of_kafka("").level == "ok"
 

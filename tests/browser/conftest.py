@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ViewportSize, async_playwright, expect
 
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres
 from app.stack.redis import Redis
+from tests.browser.tab import Tab
 from tests.support.running_copy import RunningCopy, running_copy
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -31,42 +29,15 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SCREENSHOTS = Path(__file__).parent / "screenshots"
-WIDE = (1440, 1000)
+WIDE: ViewportSize = {"width": 1440, "height": 1000}
+ZONE = "Asia/Tokyo"  # of the person: local times differ from UTC, whatever machine this is
 PATIENCE_MS = 90_000  # a page shows all within seconds where nobody else works
 expect.set_options(timeout=PATIENCE_MS)
 
-
-@dataclass
-class Tab:
-    """A page, and what it did that it should not."""
-
-    page: Page
-    faults: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    hosts: set[str] = field(default_factory=set)
-
-    def watch(self) -> None:
-        """Note errors of scripts, the console and the policy, and who is asked for anything."""
-
-        def note(message: ConsoleMessage) -> None:
-            self.said.append(message.text)
-            if message.type == "error":
-                self.faults.append(message.text)
-
-        self.page.on("console", note)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
-        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-
-    async def shoot(self, name: str) -> None:
-        """Keep a picture of the whole page."""
-        SCREENSHOTS.mkdir(exist_ok=True)
-        await self.page.evaluate("scrollTo(0, 0)")  # the bar at the top stays there
-        await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+OpenTab = Callable[[], Awaitable[Tab]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def copy(
     kafka_part: Kafka,
     postgres_part: Postgres,
@@ -83,7 +54,7 @@ async def copy(
         "kafka": kafka_part.address,
         "postgres": postgres_part.address.removesuffix(DATABASE) + name,
         "redis": f"{redis_part.address.rpartition('/')[0]}/999",
-        "namespace": "pages.",
+        "namespace": f"{name}.",
     }
     with running_copy(**given) as running:
         await running.ready()
@@ -92,7 +63,7 @@ async def copy(
     await admin.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def chromium() -> AsyncIterator[Browser]:
     """Yield the browser; without one the tests are left out, on the automatic checks they fail."""
     if CHROMIUM is None:
@@ -106,15 +77,31 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def tab(chromium: Browser) -> AsyncIterator[Tab]:
-    """Yield an empty page, light and wide."""
-    width, height = WIDE
-    context = await chromium.new_context(
-        viewport={"width": width, "height": height}, color_scheme="light"
-    )
-    context.set_default_timeout(PATIENCE_MS)
-    tab = Tab(await context.new_page())
-    tab.watch()
-    yield tab
-    await context.close()
+@pytest_asyncio.fixture(loop_scope="package")
+async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    """Yield an empty window, light and wide."""
+    made = await chromium.new_context(viewport=WIDE, color_scheme="light", timezone_id=ZONE)
+    made.set_default_timeout(PATIENCE_MS)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def open_tab(context: BrowserContext) -> AsyncIterator[OpenTab]:
+    """Return what opens a tab; at the end of the test none may have done what it should not."""
+    tabs: list[Tab] = []
+
+    async def opened() -> Tab:
+        tabs.append(Tab(await context.new_page()))
+        await tabs[-1].watch()
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        await tab.check()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def tab(open_tab: OpenTab) -> Tab:
+    """Return a tab."""
+    return await open_tab()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
+WHOLE = ("kill", "browser")  # two kill tests measure the machine; the pages share one running copy
 SLOW = ("kill", "stack", "browser", "e2e", "agents")  # folders, the slowest first
 
 
@@ -19,8 +20,8 @@ def place(nodeid: str) -> int:
 
 
 class TogetherScheduling(LoadScopeScheduling):
-    """Gives a whole module to one run, and all of tests/kill: two of those measure the machine."""
+    """Gives a whole module to one run, or a whole folder."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        return "kill" if folder_of(nodeid) == "kill" else module
+        folder = folder_of(nodeid)
+        return folder if folder in WHOLE else nodeid.partition("::")[0]

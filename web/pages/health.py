@@ -15,6 +15,7 @@ from app.condition import (
     lag_table,
     of_groups,
     of_kafka,
+    of_sinks,
     of_worker,
     read_metrics,
 )
@@ -56,7 +57,8 @@ class Health:
         seen = await asyncio.gather(*looks)
         findings = [
             of_kafka(self._kafka_problem()),
-            *(finding for worker in seen for finding in of_worker(worker)),
+            *map(of_worker, seen),
+            *of_sinks(seen),
             *of_groups(self._current()),
         ]
         noted = self._conditions.note(findings, time.time_ns() // 1_000_000)

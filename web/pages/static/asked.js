@@ -8,6 +8,7 @@ import { Panel } from "./panel.js";
 import { changes } from "./theme.js";
 import { showDay } from "./day.js";
 
+const TYPES = 7;
 const utcDay = () => new Date().toISOString().slice(0, 10);
 
 /** Asks again and again; a new question makes an answer to the one before it void. */
@@ -63,35 +64,51 @@ function urlPanel() {
     const failed = [track, report].find(({ status }) => status !== 200);
     return () => panel.take(failed ?? { status: 200, body: { track: track.body, report: report.body } });
   }, 2000);
+  const again = () => {
+    if (!url) return;
+    panel.asked();
+    asker.again();
+  };
   byId("url-form").addEventListener("submit", (event) => {
     event.preventDefault();
     url = text.value;
-    panel.loading();
-    asker.again();
+    again();
   });
   const turn = (/** @type {number} */ days) => {
     const day = new Date(`${date.value || utcDay()}T00:00:00Z`);
     day.setUTCDate(day.getUTCDate() + days);
     date.value = day.toISOString().slice(0, 10);
-    if (url) asker.again();
+    again();
   };
-  date.addEventListener("change", () => url && asker.again());
+  date.addEventListener("change", again);
   byId("day-before").addEventListener("click", () => turn(-1));
   byId("day-after").addEventListener("click", () => turn(1));
+}
+
+/**
+ * As many as there is room for: CLICK and VIEW, which are always there, then the most frequent.
+ * @param {{type: string, count: number}[]} events
+ */
+function mostOf(events) {
+  const rank = (/** @type {{type: string, count: number}} */ event) => (["CLICK", "VIEW"].includes(event.type) ? Infinity : event.count);
+  const sorted = [...events].sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
+  const rest = sorted.slice(TYPES).reduce((sum, { count: n }) => sum + n, 0);
+  return sorted.length > TYPES ? [...sorted.slice(0, TYPES), { type: `of ${sorted.length - TYPES} other types`, count: rest }] : sorted;
 }
 
 /** @param {{track: any, report: any}} body */
 function showUrl({ track, report }) {
   const counts = byId("url-counts");
-  /** @type {{type: string, count: number}[]} */
-  const events = track.events;
+  const events = mostOf(track.events);
   if (counts.childElementCount !== events.length) {
     counts.replaceChildren(...events.map(() => el("span", "", el("strong"), " ", el("bdi"))));
   }
   events.forEach((event, place) => {
     const [number, type] = counts.children[place]?.children ?? [];
     if (number) setText(number, count(event.count));
-    if (type) setText(type, event.type);
+    if (!type) return;
+    setText(type, event.type);
+    /** @type {HTMLElement} */ (type).title = event.type;
   });
   showDay(report);
   return "";
@@ -108,7 +125,7 @@ function sessionsPanel() {
   byId("sessions-form").addEventListener("submit", (event) => {
     event.preventDefault();
     user = text.value;
-    panel.loading();
+    panel.asked();
     asker.again();
   });
   changes.addEventListener("zone", () => user && asker.again());
@@ -146,7 +163,7 @@ function adsPanel() {
     event.preventDefault();
     const path = ad.value ? `/stats/ads/${encodeURIComponent(ad.value)}` : "/stats/ads";
     question = `${path}?month=${month.value}`;
-    panel.loading();
+    panel.asked();
     asker.again();
   });
   asker.again();

@@ -1,6 +1,7 @@
 // The two charts, made with uPlot; without it the page shows its figures as numbers only.
 
-import { compact, zoneNow } from "./format.js";
+import { clock, compact, zoneNow } from "./format.js";
+import { lineMark } from "./patterns.js";
 import { changes, colour } from "./theme.js";
 
 export const SERIES = [
@@ -62,7 +63,7 @@ export class Chart {
   }
 
   #size() {
-    return { width: this.#host.clientWidth, height: this.#host.clientHeight - LEGEND };
+    return { width: this.#host.clientWidth, height: this.#host.clientHeight - parseFloat(getComputedStyle(this.#host).getPropertyValue("--legend")) };
   }
 
   async #build() {
@@ -78,8 +79,6 @@ export class Chart {
     this.#plot = new Plot(this.#make(this.#size(), Plot), this.#data, this.#host);
   }
 }
-
-const LEGEND = 34;
 
 const axis = () => ({
   stroke: colour("soft"),
@@ -128,7 +127,10 @@ export const lines = (seconds, series = SERIES) => (/** @type {any} */ size) => 
     { ...axis(), size: 56, values: (/** @type {any} */ _plot, /** @type {number[]} */ values) => compactAll(values) },
   ],
   series: [
-    { label: zoneNow() === "utc" ? "UTC" : "Local", value: "{HH}:{mm}:{ss}" },
+    {
+      label: zoneNow() === "utc" ? "UTC" : "Local",
+      value: (/** @type {any} */ _plot, /** @type {number | null} */ at) => (at ? clock(new Date(at * 1000)) : "–"),
+    },
     ...series.map(({ name, label, dash }, place) => ({
       label,
       dash,
@@ -139,16 +141,16 @@ export const lines = (seconds, series = SERIES) => (/** @type {any} */ size) => 
     })),
   ],
   cursor: { y: false, drag: { x: false, y: false } },
-  legend: { markers: { width: 3, dash: dashOf } },
+  legend: {
+    markers: {
+      width: 0,
+      fill: (/** @type {any} */ _plot, /** @type {number} */ place) => {
+        const line = series[place - 1];
+        return line ? lineMark(line.dash, line.name) : "none";
+      },
+    },
+  },
 });
-
-/**
- * @param {any} _plot
- * @param {number} series
- */
-function dashOf(_plot, series) {
-  return series === 2 ? "dashed" : series === 0 || series === 1 ? "solid" : "dotted";
-}
 
 /** @param {number} at s since 1970 */
 function zoned(at) {

@@ -1,6 +1,6 @@
 // The dashboard: one stream, and who shows what of it.
 
-import { byId, setText } from "./dom.js";
+import { byId, say, setText } from "./dom.js";
 import { clock, duration, localZone } from "./format.js";
 import { Rates } from "./rates.js";
 import { Stream } from "./stream.js";
@@ -35,7 +35,7 @@ const stream = new Stream({
   },
   link(state) {
     document.body.dataset.link = state;
-    setText(byId("said"), SAID[state]);
+    say(SAID[state]);
     showLink();
     if (state === "locked") token.ask();
     if (state === "live") token.done();

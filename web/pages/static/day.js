@@ -2,7 +2,8 @@
 
 import { Chart, axis, compactAll, fromZero } from "./charts.js";
 import { byId, fillRows, setText } from "./dom.js";
-import { count } from "./format.js";
+import { count, events } from "./format.js";
+import { barFill, barMark } from "./patterns.js";
 import { colour } from "./theme.js";
 
 const COLOURS = ["received", "counted", "stored", "rejected", "soft"];
@@ -24,8 +25,8 @@ export function showDay(report) {
   else chart = new Chart(byId("url-chart"), options, stacked());
   shownTypes = names;
   const total = day.counts.flat().reduce((sum, n) => sum + n, 0);
-  byId("url-chart").ariaLabel = `${count(total)} events on ${report.date}, by UTC hour; the table below has the numbers.`;
-  setText(byId("day-total"), `· ${report.date} (UTC): ${count(total)} events`);
+  byId("url-chart").ariaLabel = `${events(total)} on ${report.date}, by UTC hour; the table below has the numbers.`;
+  setText(byId("day-total"), `· ${report.date} (UTC): ${events(total)}`);
   setText(byId("day-caption"), `Events on ${report.date} by UTC hour`);
   fillRows(byId("day-head"), [
     [{ text: "Hour, UTC", head: true }, ...day.types.map((type) => ({ text: type, head: true, className: "number" }))],
@@ -88,7 +89,7 @@ function options(size, /** @type {any} */ Plot) {
       { label: "UTC hour", value: (/** @type {any} */ _plot, /** @type {number | null} */ hour) => (hour === null ? "–" : `${String(hour).padStart(2, "0")}:00`) },
       ...day.types.map((type, place) => ({
         label: type,
-        fill: colour(COLOURS[place] ?? "soft"),
+        fill: barFill(place, COLOURS[place] ?? "soft"),
         stroke: colour("card"),
         width: 1,
         paths: bars,
@@ -98,6 +99,6 @@ function options(size, /** @type {any} */ Plot) {
       })),
     ],
     cursor: { y: false, drag: { x: false, y: false } },
-    legend: { markers: { fill: (/** @type {any} */ _plot, /** @type {number} */ series) => colour(COLOURS[series - 1] ?? "soft") } },
+    legend: { markers: { fill: (/** @type {any} */ _plot, /** @type {number} */ series) => barMark(series - 1, COLOURS[series - 1] ?? "soft") } },
   };
 }

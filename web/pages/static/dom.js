@@ -49,6 +49,12 @@ export function setText(node, text) {
 }
 
 /**
+ * Have a screen reader say it once; for what has changed, never for figures that go on changing.
+ * @param {string} text
+ */
+export const say = (text) => setText(byId("said"), text);
+
+/**
  * A cell of a table; one given as {meter} shows a share of 1 as a bar.
  * @typedef {{text?: string, className?: string, title?: string, meter?: number, head?: boolean,
  *   datetime?: string}} Cell

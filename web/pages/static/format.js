@@ -7,6 +7,9 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumFraction
 /** @param {number} value */
 export const count = (value) => whole.format(value);
 
+/** @param {number} value */
+export const events = (value) => `${count(value)} ${value === 1 ? "event" : "events"}`;
+
 /** @param {number} value of an axis: 12K */
 export const compact = (value) => short.format(value);
 
@@ -63,7 +66,7 @@ export function moment(moment) {
 }
 
 /** What the times of the page are in, for a heading. */
-export const zoneName = () => (zone === "utc" ? "UTC" : `local time, ${localZone}`);
+export const zoneName = () => (zone === "utc" ? "UTC" : "local");
 
 /**
  * Both zones, for a title.

@@ -1,7 +1,8 @@
 // The load generator: tells the sender what to send, and shows what became of it.
 
+import { ChartTable } from "./chart_table.js";
 import { Chart, plain } from "./charts.js";
-import { byId, fillRows, setText, typed } from "./dom.js";
+import { byId, fillRows, say, setText, typed } from "./dom.js";
 import { count, duration, rate as shown } from "./format.js";
 import { startTheme } from "./theme.js";
 
@@ -22,7 +23,10 @@ let tally = { sent: 0, acknowledged: 0, rejected: 0, failed: 0, late: 0, onWay: 
 const seconds = [];
 let wanted = 0;
 let begun = 0;
-const chart = new Chart(byId("speed-chart"), plain(["Acknowledged", "Asked for"], SECONDS), [[], [], []]);
+/** @type {[string, string]} */
+const LINES = ["Acknowledged", "Asked for"];
+const chart = new Chart(byId("speed-chart"), plain(LINES, SECONDS), [[], [], []]);
+const table = new ChartTable("speed", LINES, 10);
 
 sender.onmessage = (/** @type {MessageEvent<{batch?: Batch, tally?: Tally}>} */ { data }) => {
   if (data.tally) tally = data.tally;
@@ -54,14 +58,14 @@ function start(rate) {
   console.log(`sending ${rate} events per second, shape ${shape}, ${users} users, ${bots} bots`);
   sender.postMessage({ rate, shape, users, bots });
   press();
-  setText(byId("said"), `Sending ${count(rate)} events per second`);
+  say(`Sending ${count(rate)} events per second`);
 }
 
 function stop() {
   wanted = 0;
   sender.postMessage("stop");
   press();
-  setText(byId("said"), "Stopped");
+  say("Stopped");
 }
 
 function press() {
@@ -74,8 +78,10 @@ function press() {
  * @param {string} text
  */
 function verdict(level, text) {
-  byId("verdict").dataset.level = level;
-  setText(byId("verdict"), text);
+  const box = byId("verdict");
+  if (box.dataset.level !== level && wanted) say(text);
+  box.dataset.level = level;
+  setText(box, text);
 }
 
 function render() {
@@ -105,11 +111,13 @@ function second() {
   seconds.push(now);
   while (seconds.length > SECONDS + 1) seconds.shift();
   const pairs = seconds.slice(1).map((after, place) => /** @type {const} */ ([seconds[place] ?? after, after]));
-  chart.set([
+  const columns = [
     pairs.map(([, after]) => after.at),
     pairs.map(([before, after]) => (after.acknowledged - before.acknowledged) / (after.at - before.at)),
     pairs.map(([, after]) => after.wanted),
-  ]);
+  ];
+  chart.set(columns);
+  table.set(columns);
   const before = seconds.at(-1 - WINDOW_S) ?? seconds[0] ?? now;
   const speed = now.at > before.at ? (now.acknowledged - before.acknowledged) / (now.at - before.at) : 0;
   setText(byId("speed"), `${shown(speed)} per second, mean of ${WINDOW_S} s`);
@@ -138,5 +146,6 @@ function judge(speed, now, before) {
   else verdict("ok", `Keeping up: ${asked}, for ${duration(running)}.`);
 }
 
+press();
 setInterval(render, 250);
 setInterval(second, 1000);

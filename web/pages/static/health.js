@@ -1,6 +1,6 @@
 // What runs, what is behind, and since when.
 
-import { byId, el, fillRows, setText } from "./dom.js";
+import { byId, el, fillRows, say, setText } from "./dom.js";
 import { bothZones, count, duration } from "./format.js";
 
 const MARKS = { ok: "✓", warn: "!", bad: "✕" };
@@ -17,6 +17,7 @@ let shown = [];
 
 /** @param {Health} body */
 export function showHealth({ findings, lag }) {
+  tell(shown, findings);
   shown = findings;
   render();
   fillRows(byId("lag-head"), [
@@ -32,6 +33,17 @@ export function showHealth({ findings, lag }) {
   return "";
 }
 
+/**
+ * Say what is wrong now and was not, and what works again.
+ * @param {Finding[]} before
+ * @param {Finding[]} after
+ */
+function tell(before, after) {
+  const levels = new Map(before.map(({ name, level }) => [name, level]));
+  const changed = after.filter(({ name, level }) => level !== (levels.get(name) ?? (before.length ? "ok" : level)));
+  if (changed.length) say(changed.map(({ text }) => text).join(". "));
+}
+
 function render() {
   const list = byId("health-list");
   while (list.children.length > shown.length) list.lastElementChild?.remove();
@@ -42,8 +54,8 @@ function render() {
     const [mark, text, since] = item.children;
     if (!mark || !text || !since) return;
     setText(mark, MARKS[finding.level]);
-    mark.ariaLabel = NAMES[finding.level];
-    mark.role = "img";
+    if (mark.ariaLabel !== NAMES[finding.level]) mark.ariaLabel = NAMES[finding.level];
+    if (mark.role !== "img") mark.role = "img";
     setText(text, finding.text);
     const troubled = finding.level !== "ok" && finding.since !== null;
     setText(since, troubled ? `for ${duration((Date.now() - (finding.since ?? 0)) / 1000)}` : "");

@@ -1,12 +1,14 @@
 // The panels that every page shows alike, fed by the stream.
 
-import { byId, el, fillRows, setText } from "./dom.js";
-import { bothZones, count, moment, windowName, zoneName } from "./format.js";
+import { byId, el, fillRows, say, setText } from "./dom.js";
+import { bothZones, count, events, moment, windowName } from "./format.js";
 import { showHealth } from "./health.js";
 import { Panel } from "./panel.js";
 import { changes } from "./theme.js";
 
 /** @typedef {import("./net.js").Reply} Reply */
+
+const TYPES = 7;
 
 /** @returns {Map<string, (reply: Reply) => void>} by the name of the panel */
 export function livePanels() {
@@ -53,9 +55,20 @@ function showActiveUsers({ status, body }) {
 function showTotals({ total }) {
   const rows = Object.entries(total).sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
   const all = rows.reduce((sum, [, n]) => sum + n, 0);
-  setText(byId("totals-all"), rows.length ? `${count(all)} events of all time` : "");
-  fillShares("totals-rows", rows.slice(0, 8), all);
+  setText(byId("totals-all"), rows.length ? `${events(all)} of all time` : "");
+  fillShares("totals-rows", withRest(rows), all);
   return rows.length ? "" : "No event was counted yet.";
+}
+
+/**
+ * As many rows as the card has room for, the last one for all others.
+ * @param {[string, number][]} rows
+ * @returns {[string, number][]}
+ */
+function withRest(rows) {
+  if (rows.length <= TYPES) return rows;
+  const rest = rows.slice(TYPES - 1);
+  return [...rows.slice(0, TYPES - 1), [`${rest.length} other types`, rest.reduce((sum, [, n]) => sum + n, 0)]];
 }
 
 /** @param {{window_s: number, pages: {page: string, views: number}[]}} body */
@@ -108,17 +121,16 @@ let newestAlert = "";
 
 /** @param {{alerts: Alert[]}} body */
 function showAlerts({ alerts }) {
-  for (const node of document.querySelectorAll(".zone-name")) setText(node, `times in ${zoneName()}`);
   fillEntries(
     byId("alerts-list"),
     alerts.map((alert) => ({
       what: alert.key || alert.label || alert.rule,
       when: alert.raised_at,
-      more: `${alert.rule}: ${count(alert.count)} within ${windowName(alert.window_s).replace("last ", "")}, the limit is ${count(alert.threshold)}`,
+      more: `${alert.rule}: ${count(alert.count)} within ${windowName(alert.window_s).replace("last hour", "an hour").replace("last ", "")}, the limit is ${count(alert.threshold)}`,
     })),
   );
   const newest = alerts[0] ? `${alerts[0].rule} ${alerts[0].key}` : "";
-  if (newest && newestAlert !== newest && newestAlert) setText(byId("said"), `New alert: ${newest}`);
+  if (newest && newestAlert !== newest && newestAlert) say(`New alert: ${newest}`);
   newestAlert = newest || "none";
   return alerts.length ? "" : "No alert was raised.";
 }

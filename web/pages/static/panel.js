@@ -1,7 +1,7 @@
 // A card of the dashboard and its states: loading, empty, ready, kept (old figures, and why there
 // are no new ones), failed. The size stays the same in all of them.
 
-import { byId, el, setText } from "./dom.js";
+import { byId, el, say, setText } from "./dom.js";
 import { duration } from "./format.js";
 
 /** @typedef {import("./net.js").Reply} Reply */
@@ -13,6 +13,7 @@ export class Panel {
   #text = el("span");
   /** Since when it has failed: ms since 1970. */
   #failedAt = 0;
+  #asked = false;
 
   /**
    * @param {string} name id of the card
@@ -33,6 +34,12 @@ export class Panel {
     this.#become("loading", "", "Loading…");
   }
 
+  /** The next answer is to a new question: it is said aloud, and the figures before it are void. */
+  asked() {
+    this.#asked = true;
+    if (this.card.dataset.state !== "ready") this.loading();
+  }
+
   /** @param {string} text what to do */
   idle(text) {
     this.#become("idle", "", text);
@@ -40,6 +47,13 @@ export class Panel {
 
   /** @param {Reply} reply */
   take(reply) {
+    this.#show(reply);
+    if (this.#asked) say(`${this.card.querySelector("h2")?.textContent}: ${this.#title.textContent || this.#text.textContent || "shown"}`);
+    this.#asked = false;
+  }
+
+  /** @param {Reply} reply */
+  #show(reply) {
     if (reply.status === 200) {
       this.#failedAt = 0;
       const nothing = this.show(reply.body);
@@ -48,7 +62,7 @@ export class Panel {
     }
     this.#failedAt ||= Date.now();
     const since = Date.now() - this.#failedAt > 2000 ? ` for ${duration((Date.now() - this.#failedAt) / 1000)}` : "";
-    const kept = this.card.dataset.state === "ready" || this.card.dataset.state === "kept";
+    const kept = !this.#asked && ["ready", "kept"].includes(this.card.dataset.state ?? "");
     const [title, text] = reason(reply);
     this.#become(kept ? "kept" : "failed", `${title}${since}`, kept ? "" : text);
     this.#title.title = text;

@@ -1,6 +1,7 @@
 // The tiles and the lines: events per second.
 
 import { byId, setText } from "./dom.js";
+import { ChartTable } from "./chart_table.js";
 import { Chart, SERIES, lines } from "./charts.js";
 import { rate } from "./format.js";
 
@@ -13,6 +14,7 @@ export class Rates {
   /** @type {Point[]} */
   #points = [];
   #chart = new Chart(byId("rates"), lines(SECONDS), [[], ...SERIES.map(() => [])]);
+  #table = new ChartTable("rates", SERIES.map(({ label }) => label), 30);
   #drawing = false;
 
   /** @param {Point} point */
@@ -42,6 +44,7 @@ export class Rates {
       SERIES.forEach(({ name }, column) => columns[column + 1]?.push(value(point, name)));
     });
     this.#chart.set(columns);
+    this.#table.set(columns);
     const now = points.at(-1);
     for (const { name } of SERIES) setText(byId(name), rate(now && value(now, name)));
     const text = SERIES.map(({ name, label }) => `${label} ${rate(now && value(now, name))} per second`);

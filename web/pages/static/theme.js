@@ -1,7 +1,7 @@
 // Light or dark: as the system says, until the switch says otherwise. And the zone of times.
 
 import { byId, setText } from "./dom.js";
-import { setZone, zoneNow } from "./format.js";
+import { setZone, zoneName, zoneNow } from "./format.js";
 
 const KEY = "event-counter-theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
@@ -35,6 +35,7 @@ export function startTheme() {
 export function startZone() {
   const button = byId("zone");
   const show = () => {
+    for (const node of document.querySelectorAll(".zone-name")) setText(node, zoneName());
     setText(button, zoneNow() === "utc" ? "Times: UTC" : "Times: local");
     button.ariaLabel = zoneNow() === "utc" ? "Times are in UTC; show local times" : "Times are local; show UTC";
   };

@@ -1,0 +1,99 @@
+"""What a person finds on the dashboard: nothing yet, another day, texts of strangers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import ZONE
+from tests.browser.support import LIVE, post
+from tests.browser.tab import Tab
+from tests.support.kafka_client import KafkaClient
+from tests.support.running_copy import RunningCopy
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>"
+
+
+async def test_an_empty_copy_says_so(copy: RunningCopy, tab: Tab) -> None:
+    page = tab.page
+    await page.goto(copy.url)
+    await expect(page.locator("#link")).to_have_text(LIVE)
+    for card, text in {
+        "totals": "No event was counted yet.",
+        "top-pages": "No page was viewed in this time.",
+        "alerts": "No alert was raised.",
+        "bots": "No bot was noticed in this time.",
+        "rejected-events": "No event was rejected in the topic.",
+    }.items():
+        await expect(page.locator(f"#{card} .note")).to_have_text(text)
+    await expect(page.locator("#health-list li")).not_to_have_count(0)
+    await expect(page.locator("#rates canvas")).to_be_visible()
+    await expect(page.locator("#clock")).to_contain_text(ZONE)
+    await tab.shoot("empty")
+
+
+async def test_a_url_shows_its_counts_and_another_day(copy: RunningCopy, tab: Tab) -> None:
+    now = datetime.now(UTC)
+    before = now - timedelta(days=1)
+    url = "https://example.net/a day"
+    today = {"type": "VIEW", "url": url, "timestamp": now.isoformat()}
+    yesterday = {"type": "CLICK", "url": url, "timestamp": before.isoformat()}
+    await post(copy, today, today, yesterday)
+    page = tab.page
+    await page.goto(copy.url)
+    await page.fill("#url-text", url)
+    await page.click("#url-form button[type=submit]")
+    await expect(page.locator("#url-counts")).to_contain_text("2 VIEW")
+    await expect(page.locator("#url-counts")).to_contain_text("1 CLICK")
+    total = page.locator("#day-total")
+    await expect(total).to_have_text(f"· {now:%Y-%m-%d} (UTC): 2 events")
+    await page.fill("#url-date", f"{before:%Y-%m-%d}")
+    await expect(total).to_have_text(f"· {before:%Y-%m-%d} (UTC): 1 event")
+    await page.click("#day-before")
+    await expect(total).to_contain_text("0 events")
+    await expect(page.locator("#url-chart canvas")).to_be_visible()
+
+
+async def test_a_session_is_shown_in_utc_and_in_local_time(copy: RunningCopy, tab: Tab) -> None:
+    seen = datetime.now(UTC).replace(microsecond=0)
+    event = {"type": "VIEW", "user_id": "zoned", "session_id": "s", "timestamp": seen.isoformat()}
+    await post(copy, event)
+    page = tab.page
+    await page.goto(copy.url)
+    await page.fill("#user-text", "zoned")
+    await page.press("#user-text", "Enter")
+    rows = page.locator("#sessions-rows")
+    await expect(rows).to_contain_text(f"{seen:%H:%M:%S}")
+    await page.click("#zone")
+    await expect(page.locator("#sessions thead")).to_contain_text("local")
+    await expect(rows).to_contain_text(f"{seen + timedelta(hours=9):%H:%M:%S}")
+
+
+async def test_a_hostile_text_stays_a_text(copy: RunningCopy, tab: Tab) -> None:
+    now = datetime.now(UTC).isoformat()
+    view = {"type": "page_view", "url": HOSTILE, "user_id": HOSTILE, "session_id": HOSTILE}
+    burst = [{**view, "timestamp": now}] * 20  # of a bot
+    await post(copy, *burst, *([view] * 1000), {"type": HOSTILE, "url": HOSTILE})
+    no_event = f'{{"url":"{HOSTILE.replace(chr(34), "")}"}}'.encode()
+    async with KafkaClient(copy.settings["kafka"]) as kafka:
+        await kafka.send(f"{copy.settings['namespace']}events", [no_event])
+    page = tab.page
+    await page.goto(copy.url)
+    for rows in ("totals-rows", "top-rows", "bots-rows", "alerts-list"):
+        await expect(page.locator(f"#{rows}")).to_contain_text(HOSTILE)
+    await expect(page.locator("#rejected-list")).to_contain_text("<script>alert(2)</script>")
+    await page.fill("#url-text", HOSTILE)
+    await page.press("#url-text", "Enter")
+    await expect(page.locator("#url-counts")).to_contain_text(HOSTILE)
+    await expect(page.locator("#url-chart .u-legend")).to_contain_text(HOSTILE)
+    await page.fill("#user-text", HOSTILE)
+    await page.press("#user-text", "Enter")
+    await expect(page.locator("#sessions-rows")).to_contain_text(HOSTILE)
+    await page.fill("#ads-id", HOSTILE)
+    await page.press("#ads-id", "Enter")
+    await expect(page.locator("#ads-final")).to_contain_text(HOSTILE)
+    assert await page.locator("main img, main script").count() == 0

@@ -1,0 +1,86 @@
+"""What the dashboard says when something is away, and to who has no token."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from app.settings import Settings
+from app.stack.ports import free_port
+from app.stack.workers import Worker, worker_settings
+from tests.browser.support import LIVE
+from tests.browser.tab import Tab
+from tests.support.running_copy import RunningCopy
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def test_a_dead_worker_is_named_and_gone_when_it_is_back(copy: RunningCopy, tab: Tab) -> None:
+    tab.passing = "503"  # the browser itself names each answer of it
+    page = tab.page
+    await page.goto(copy.url)
+    health, totals = page.locator("#health-list"), page.locator("#totals")
+    await expect(health).to_contain_text("count-1 works")
+    await expect(totals).to_have_attribute("data-state", re.compile("ready|empty"))
+    worker = copy.pid_of("count-1")
+    os.kill(worker, signal.SIGSTOP)  # as one that hangs
+    await expect(health).to_contain_text("count-1 does not answer")
+    await expect(totals).to_have_attribute("data-state", re.compile("kept|failed"))
+    await expect(page.locator("#link")).to_have_text(LIVE)
+    await tab.shoot("outage")
+    os.kill(worker, signal.SIGKILL)
+    await expect(health).to_contain_text("count-1 works")
+    await expect(totals).to_have_attribute("data-state", re.compile("ready|empty"))
+    said = " ".join(await tab.said())
+    assert "count-1 does not answer" in said
+    assert "count-1 works" in said
+
+
+async def test_a_lost_connection_is_said_and_comes_back(copy: RunningCopy, tab: Tab) -> None:
+    tab.passing = "ERR_"  # the browser itself names each lost connection
+    page = tab.page
+    await page.goto(copy.url)
+    await expect(page.locator("#link")).to_have_text(LIVE)
+    os.kill(copy.pid_of("collect-1"), signal.SIGKILL)
+    await expect(page.locator("#link")).to_contain_text("Reconnecting, no data for")
+    await expect(page.locator("#link")).to_have_text(LIVE)
+
+
+async def test_a_read_token_is_asked_for(copy: RunningCopy, tab: Tab, tmp_path: Path) -> None:
+    tab.passing = "401|ERR_"  # the browser itself names each answer of it, and the end
+    run = json.loads((Path(copy.settings["data_dir"]) / "run.json").read_text("utf-8"))
+    settings = Settings.model_validate(
+        {
+            **{name: copy.settings[name] for name in ("kafka", "namespace")},
+            "data_dir": tmp_path,
+            "read_token": "let me see",
+        }
+    )
+    plan = worker_settings(settings, "collect", "locked", free_port(), run["count_urls"])
+    worker = Worker(plan, tmp_path / "locked.log")
+    worker.start()
+    try:
+        await worker.ready()
+        page = tab.page
+        await page.goto(worker.url)
+        await expect(page.locator("#token-dialog")).to_be_visible()
+        await expect(page.locator("#token")).to_be_focused()
+        await page.fill("#token", "wrong")
+        await page.press("#token", "Enter")
+        await expect(page.locator("#token-problem")).to_have_text("That is not the token.")
+        await tab.shoot("token")
+        await page.fill("#token", "let me see")
+        await page.press("#token", "Enter")
+        await expect(page.locator("#link")).to_have_text(LIVE)
+        await expect(page.locator("#token-dialog")).to_be_hidden()
+        await expect(page.locator("#totals")).to_have_attribute(
+            "data-state", re.compile("ready|empty")
+        )
+    finally:
+        worker.child.kill()
