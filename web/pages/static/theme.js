@@ -37,7 +37,7 @@ export function startZone() {
   const show = () => {
     for (const node of document.querySelectorAll(".zone-name")) setText(node, zoneName());
     setText(button, zoneNow() === "utc" ? "Times: UTC" : "Times: local");
-    button.ariaLabel = zoneNow() === "utc" ? "Times are in UTC; show local times" : "Times are local; show UTC";
+    button.ariaLabel = zoneNow() === "utc" ? "Times: UTC; show local times" : "Times: local; show UTC";
   };
   show();
   button.addEventListener("click", () => {
