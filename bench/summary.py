@@ -12,7 +12,7 @@ from bench.support.results import RESULTS, readable
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
 ORDER = (
     *("count", "steady", "store", "ingest", "pages", "browser", "query", "stats", "recover"),
-    "memory",
+    *("memory", "statistics"),
 )
 TITLES = {
     "count": "Count a backlog",
@@ -25,6 +25,7 @@ TITLES = {
     "stats": "Rankings and active users",
     "recover": "Restore a deleted table",
     "memory": "Memory of a count worker",
+    "statistics": "Count with all statistics",
 }
 HEAD = """\
 # Benchmarks
