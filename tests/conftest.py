@@ -25,6 +25,9 @@ from app.stack.redis import Redis
 from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 from tests.support.kafka_client import KafkaClient
+
+# A hook of tests/kill/conftest.py would be unknown to the process that sums up two runs.
+from tests.support.tallies import pytest_terminal_summary  # noqa: F401
 from tests.support.two_runs import TogetherScheduling, place
 
 REDIS_DATABASES = 1000  # one for each test

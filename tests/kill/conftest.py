@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,8 @@ from tests.support.crew import Crew, Tally
 from tests.support.exactness import Exactness
 from tests.support.kafka_client import KafkaClient
 from tests.support.load import Load
+from tests.support.tallies import TALLY
 
-TALLY = "tally"
 RULES = str(Path(__file__).parents[1] / "data/kill_rules.toml")
 MakeScene = Callable[..., Awaitable["Scene"]]
 
@@ -88,24 +86,3 @@ async def make_scene(
     yield make
     for scene in scenes:
         await scene.crew.end()
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what was done to the workers."""
-    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
-    ends = [report for report in reports if getattr(report, "when", "") == "teardown"]
-    tallies = [
-        Tally.of(value) for end in ends for name, value in end.user_properties if name == TALLY
-    ]
-    if not tallies:
-        return
-    terminalreporter.section("killed")
-    for tally in tallies:
-        terminalreporter.write_line(str(tally))
-        for surprise, times in Counter(tally.surprises).items():
-            terminalreporter.write_line(f"  {times} x {surprise}")
-    total = Tally("all", tallies[0].seed if len(tallies) == 1 else 0)
-    for name in ("kills", "wipes", "freezes", "leaves", "outages", "events"):
-        setattr(total, name, sum(getattr(tally, name) for tally in tallies))
-    total.exact = all(tally.exact for tally in tallies)
-    terminalreporter.write_line(str(total).partition(" (KILL_SEED")[0])
