@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import psutil
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+GONE_S = 30.0  # killed processes are gone at once where nobody else works
 
 
 def command_line(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -97,11 +99,15 @@ class RunningCopy:
         return await asyncio.to_thread(self._process.wait, 180)
 
     def kill_everything(self) -> None:
-        """Kill -9 of the process and all below it, in no order."""
-        for process in self.family():
+        """Kill -9 of the process and all below it, in no order; their ports are free afterwards."""
+        family = self.family()
+        for process in family:
             with suppress(psutil.NoSuchProcess):  # children die with their parent
                 process.kill()
         self._process.wait()
+        until = time.monotonic() + GONE_S
+        while not all(map(_is_gone, family)) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """Kill -9 of the process alone."""
@@ -112,6 +118,14 @@ class RunningCopy:
         """Kill it with all below it, if it is still there."""
         if self._process.poll() is None:
             self.kill_everything()
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Whether it holds no port any more; who should bury it may take its time."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager
