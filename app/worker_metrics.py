@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from prometheus_client.core import GaugeMetricFamily
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from app.counters import Cells
 from app.outcomes import OUTCOMES
+from app.ownership import Ownership
 
 
 class WorkerMetrics(Collector):
@@ -48,17 +49,11 @@ class Partials(Protocol):
         """Return a position, and what became of all records below it, by slot."""
 
 
-class Owned(Protocol):
-    """Partitions of `events`."""
-
-    def partitions(self) -> Collection[int]:
-        """Return those that are ours, recovered, and being read."""
-
-
 class OutcomeMetrics(Collector):
     """received = counted + bots + rejected: all four of one position, at each scrape."""
 
-    def __init__(self, partials: Partials, owned: Owned) -> None:
+    def __init__(self, partials: Partials, owned: Ownership) -> None:
+        """owned: partitions of `events`."""
         self._partials, self._owned = partials, owned
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

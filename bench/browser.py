@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,7 @@ def copy(folder: Path) -> Iterator[str]:
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Run Debian's Chromium, or the one that playwright brought."""
-    found = next((path for path in map(Path, ("/usr/bin/chromium",)) if path.exists()), None)
+    found = shutil.which("chromium")
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser

@@ -71,7 +71,7 @@ class Partials(BatchTable):
         **kwargs: Any,
     ) -> None:
         super().__init__(app, **kwargs)
-        self.counters = self._counters = counters
+        self.counters = counters
         self._counts_topic = counts_topic
         self._counts_partitions = counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
@@ -119,7 +119,7 @@ class Partials(BatchTable):
         """
         if partition in self._checked:
             return
-        layout = self._counters.layout()
+        layout = self.counters.layout()
         stored = self.db(partition).get(LAYOUT)
         if stored is not None:
             before = decode_partial(stored).cells
@@ -226,7 +226,7 @@ class Partials(BatchTable):
         rows: (row and source partition, value), those of one row together. positions: by source
         partition.
         """
-        specs, targets = self._counters.by_number, self._counts_partitions
+        specs, targets = self.counters.by_number, self._counts_partitions
         published: list[list[tuple[bytes, bytes | None]]] = [[] for _ in range(targets)]
         before, add = b"", published[0].append
         for record in rows:
@@ -277,7 +277,7 @@ class Partials(BatchTable):
         """Delete rows past their retention, here and in `counts`; return how many."""
         dropped = 0
         await self.flush()
-        for spec in self._counters.values():
+        for spec in self.counters.values():
             if (bounds := spec.expired_range(time())) is None:
                 continue
             for partition in partitions:

@@ -182,10 +182,10 @@ def test_rows_of_another_layout_stop_the_worker(
     absorb(partials, counters, 0, 10)
     partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials._cache[0][LAYOUT]))
     partials.forget()
-    partials._counters = changed
+    partials.counters = changed
     with pytest.raises(SettingsError, match="HOURLY_RETENTION_DAYS"):
         absorb(partials, changed, 10, 20)
-    partials._counters = counters
+    partials.counters = counters
     absorb(partials, counters, 10, 20)
 
 
