@@ -4,24 +4,70 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress
+from sys import intern
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from app.decoding import decode
 from app.errors import RejectedError
 from app.event import Event
 
 
-class Slice(NamedTuple):
+@dataclass(frozen=True)
+class Slice:
     """Events of one source partition, by offset, in columns.
 
     times, received: event time, and the `received_at` of the table event; seconds since 1970.
+    Further columns are made when they are first asked for, as several tables look at them.
     """
 
     events: Sequence[Event] = ()
     offsets: Sequence[int] = ()
     times: Sequence[float] = ()
     received: Sequence[float] = ()
+
+    @cached_property
+    def types(self) -> list[str]:
+        """The type of each event."""
+        return [event.type for event in self.events]
+
+    @cached_property
+    def users(self) -> list[str | None]:
+        """The user of each event."""
+        return [user if (user := event.user_id) is None else intern(user) for event in self.events]
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """Float64 (events,): times."""
+        return np.array(self.times, np.float64)
+
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        """Int64 (events,): whole seconds of times."""
+        return self.moments.astype(np.int64)
+
+    @cached_property
+    def _kinds(self) -> set[str]:
+        return set(self.types)
+
+    @cached_property
+    def _chosen(self) -> dict[frozenset[str], list[bool]]:
+        return {}
+
+    def has_any(self, types: frozenset[str]) -> bool:
+        """Return whether an event has one of some types."""
+        return not self._kinds.isdisjoint(types)
+
+    def of_types(self, types: frozenset[str]) -> list[bool]:
+        """Return for each event whether it has one of some types."""
+        found = self._chosen.get(types)
+        if found is None:
+            found = self._chosen[types] = [name in types for name in self.types]
+        return found
 
     def after(self, offset: int) -> Slice:
         """Return what lies above an offset."""
@@ -36,6 +82,11 @@ class Slice(NamedTuple):
             list(compress(self.times, chosen)),
             list(compress(self.received, chosen)),
         )
+
+    def at(self, places: Sequence[int]) -> Slice:
+        """Return the events at some places."""
+        columns = self.events, self.offsets, self.times, self.received
+        return Slice(*([column[place] for place in places] for column in columns))  # type: ignore[arg-type]
 
 
 class Judged(NamedTuple):

@@ -81,6 +81,8 @@ class Fold:
                 continue
             columns = _Columns(part)
             for group in groups:
+                if group.types and not part.has_any(group.types):
+                    continue
                 fine = _fine(group, columns, now) if len(part.events) >= MANY else None
                 seen = self._seen(group, columns) if fine is None else {}
                 if seen or fine:
@@ -95,12 +97,10 @@ class Fold:
 
 
 class _Columns:
-    """The columns of some events, each made when it is first asked for."""
+    """The columns that groups share, each made when it is first asked for."""
 
     def __init__(self, part: Slice) -> None:
-        self.events = part.events
-        self._times = part.times
-        self.types = [event.type for event in part.events]
+        self.part = part
         self._units: dict[int, list[int]] = {}
         self._pages: dict[int, Seen] = {}
 
@@ -108,39 +108,28 @@ class _Columns:
         """Return the windows since 1970 of so many seconds that the events lie in."""
         found = self._units.get(unit)
         if found is None:
-            found = self._units[unit] = [int(time) // unit for time in self._times]
+            found = self._units[unit] = (self.part.seconds // unit).tolist()
         return found
 
     def pages(self, unit: int) -> Seen:
         """Return the counts by url, type and window."""
         found = self._pages.get(unit)
         if found is None:
-            urls = [event.url for event in self.events]
-            places = zip(urls, self.types, self.units(unit), strict=True)
+            urls = [event.url for event in self.part.events]
+            places = zip(urls, self.part.types, self.units(unit), strict=True)
             found = self._pages[unit] = Counter[Place](places)
         return found
 
 
-def _chosen(
-    group: Group, columns: _Columns
-) -> tuple[Sequence[Event], Sequence[str], Sequence[int]]:
-    """Return the events of a group, their types and windows."""
-    events: Sequence[Event] = columns.events
-    units: Sequence[int] = columns.units(group.unit)
-    types: Sequence[str] = columns.types
-    if not group.types:
-        return events, types, units
-    chosen = [name in group.types for name in types]
-    return (
-        list(compress(events, chosen)),
-        list(compress(types, chosen)),
-        list(compress(units, chosen)),
-    )
-
-
 def _counted(group: Group, columns: _Columns) -> Seen:
     """Return the counts of a group, from its events."""
-    events, types, units = _chosen(group, columns)
+    part = columns.part
+    events: Sequence[Event] = part.events
+    types, units = part.types, columns.units(group.unit)
+    if group.types:
+        chosen = part.of_types(group.types)
+        events, types = list(compress(events, chosen)), list(compress(types, chosen))
+        units = list(compress(units, chosen))
     keys = map(group.key.get, events) if group.key.name else repeat("")
     labels: Iterable[str | None] = repeat("")
     if group.label.name:
@@ -157,21 +146,27 @@ def _fine(group: Group, columns: _Columns, now: float) -> Found | None:
     spec, *wider = group.specs
     if spec.window != 1 or group.label.name or (wider and wider[0].window != spec.row_span):
         return None
-    events, _, units = _chosen(group, columns)
-    if not units or spec.too_old(min(units), now):
+    part = columns.part
+    events, units = part.events, part.seconds
+    if group.types:
+        chosen = part.of_types(group.types)
+        events, units = list(compress(events, chosen)), units[chosen]
+    if spec.too_old(int(units.min()), now):
         return None
-    numbers: dict[str | None, int] = {}
-    ids = [numbers.setdefault(key, len(numbers)) for key in map(group.key.get, events)]
-    codes, many = np.unique(np.array(ids) << WINDOW_BITS | np.array(units), return_counts=True)
+    keys = list(map(group.key.get, events))
+    names = list(dict.fromkeys(keys))
+    numbers = {name: number for number, name in enumerate(names)}
+    ids = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
+    codes, many = np.unique(ids << WINDOW_BITS | units, return_counts=True)
     windows = codes & ((1 << WINDOW_BITS) - 1)
     slots = windows % spec.row_windows
     rows = codes - slots
     edges = [*(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
-    keys, found, begin = list(numbers), Found(), 0
-    starts, names = (windows - slots).tolist(), (codes >> WINDOW_BITS).tolist()
+    starts, places = (windows - slots).tolist(), (codes >> WINDOW_BITS).tolist()
     slot_list, counts = slots.tolist(), many.tolist()
+    found, begin = Found(), 0
     for end in edges:
-        if (key := keys[names[begin]]) is not None:
+        if (key := names[places[begin]]) is not None:
             cells = dict(zip(slot_list[begin:end], counts[begin:end], strict=True))
             found[key, "", starts[begin]] = cells
         begin = end

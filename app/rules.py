@@ -10,12 +10,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import compress, pairwise
+
+import numpy as np
 
 from app.batches import Judged, Slice
 from app.event_names import AD_CLICK
 
 PAGE_VIEWS = frozenset({"page_view", "PageView", "VIEW"})
 CLICKS = frozenset({AD_CLICK, "CLICK", "click"})
+AD_CLICKS = frozenset({AD_CLICK})
 
 BOT_MEMORY = 86_400  # s; a page view that arrives later is not judged, so the memory is bounded
 # Times are floats, 0.24 us apart: half a microsecond less is between "just under" and "just a day".
@@ -23,9 +27,40 @@ _MEMORY = BOT_MEMORY - 5e-7
 COUNTED_CLICK = 3  # of the ad clicks of a user, each third one counts
 
 View = tuple[str, float, int]  # user, time, offset
-# The page views of one second, by user: those of one time, as most users have but one; those of
-# other times by (user, time).
-Accepted = dict[str | tuple[str, float], tuple[View, ...]]
+
+
+@dataclass(slots=True)
+class Accepted:
+    """The accepted page views of one second.
+
+    first: of each user, as most have but one. more: offsets of the others, by user and time.
+    """
+
+    first: dict[str, View] = field(default_factory=dict)
+    more: dict[tuple[str, float], list[int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.first) + sum(map(len, self.more.values()))
+
+    def add_firsts(self, views: dict[str, View]) -> bool:
+        """Add a page view each of users who are all new; False: some are not, nothing is done."""
+        if not self.first.keys().isdisjoint(views):
+            return False
+        self.first.update(views)
+        return True
+
+    def add(self, view: View, limit: int) -> bool:
+        """Add a page view; False: there are as many of its user and time. Twice is once."""
+        user, time, offset = view
+        first = self.first.setdefault(user, view)
+        if first == view:
+            return True
+        of_time = self.more.setdefault((user, time), [])
+        if offset not in of_time:
+            if len(of_time) + (first[1] == time) >= limit:
+                return False
+            of_time.append(offset)
+        return True
 
 
 @dataclass
@@ -46,36 +81,45 @@ class Memory:
 
 @dataclass(frozen=True)
 class Needs:
-    """The places in a slice that a rule looks at, and what it must know for them."""
+    """The places in a slice that a rule looks at, those of page views by second, and whose."""
 
-    views: list[int]
+    views: dict[int, list[int]]
     clicks: list[int]
-    seconds: set[int]
     users: set[str]
 
 
 def needs(part: Slice) -> Needs:
     """Return what of a slice is judged: explicit page views that are not too late, ad clicks."""
-    views = [
-        place
-        for place, (event, time, received) in enumerate(
-            zip(part.events, part.times, part.received, strict=True)
-        )
-        if event.type in PAGE_VIEWS
-        and time != received  # else decode() filled it in, or it tells no more
-        and received - time < _MEMORY
-        and event.user_id is not None
-    ]
+    views: list[int] = []
+    if part.has_any(PAGE_VIEWS):
+        late = np.array(part.received) - part.moments
+        # No difference: decode() filled the time in, or it tells no more.
+        judged = np.array(part.of_types(PAGE_VIEWS)) & (late != 0) & (late < _MEMORY)
+        users = part.users
+        views = [place for place in np.flatnonzero(judged).tolist() if users[place] is not None]
     clicks = []
-    if AD_CLICK in {event.type for event in part.events}:
+    if part.has_any(AD_CLICKS):
         clicks = [
             place
-            for place, event in enumerate(part.events)
-            if event.type == AD_CLICK and event.ad_id is not None and event.user_id is not None
+            for place in compress(range(len(part.events)), part.of_types(AD_CLICKS))
+            if part.events[place].ad_id is not None and part.users[place] is not None
         ]
-    seconds = {int(time) for time in {part.times[place] for place in views}}
-    users = {part.events[place].user_id or "" for place in clicks}
-    return Needs(views, clicks, seconds, users)
+    return Needs(_by_second(part, views), clicks, {part.users[place] or "" for place in clicks})
+
+
+def _by_second(part: Slice, places: list[int]) -> dict[int, list[int]]:
+    """Return places by the second of their events, in their order within it."""
+    if not places:
+        return {}
+    seconds = part.seconds[places]
+    if (np.diff(seconds) < 0).any():
+        order = np.argsort(seconds, kind="stable")
+        seconds, places = seconds[order], np.array(places)[order].tolist()
+    edges = [0, *(np.flatnonzero(np.diff(seconds)) + 1).tolist(), len(places)]
+    return {
+        second: places[begin:end]
+        for second, (begin, end) in zip(seconds[edges[:-1]].tolist(), pairwise(edges), strict=True)
+    }
 
 
 def judge(part: Slice, memory: Memory, limit: int, found: Needs | None = None) -> Judged:
@@ -84,49 +128,36 @@ def judge(part: Slice, memory: Memory, limit: int, found: Needs | None = None) -
     limit: page views of a user with the same explicit timestamp that count. found: needs(part).
     """
     found = found or needs(part)
-    bots = _bots(part, found.views, memory, limit)
+    bots: set[int] = set()
+    for second, places in found.views.items():
+        bots.update(_bots(part, second, places, memory, limit))
     counted = _every_third(part, found.clicks, memory)
     human = part
     if bots:
         human = part.where([place not in bots for place in range(len(part.events))])
-    return Judged(human, _places(part, sorted(bots)), _places(part, counted))
+    return Judged(human, part.at(sorted(bots)), part.at(counted))
 
 
-def _bots(part: Slice, places: Iterable[int], memory: Memory, limit: int) -> set[int]:
-    """Return the places of page views that come after the first `limit` of their kind."""
-    events, offsets, times = part.events, part.offsets, part.times
-    bots = set()
-    second, accepted, fresh = -1, Accepted(), list[View]()
-    for place in places:
-        user, time = events[place].user_id or "", times[place]
-        if (at := int(time)) != second:
-            second, accepted = at, memory.views.setdefault(at, {})
-            fresh = memory.fresh.setdefault(at, [])
-        view = user, time, offsets[place]
-        if user not in accepted:
-            accepted[user] = (view,)
-        elif not accept(accepted, view, limit):
-            bots.add(place)
-            continue
-        fresh.append(view)
+def _bots(part: Slice, second: int, places: list[int], memory: Memory, limit: int) -> Iterable[int]:
+    """Return the places of page views that come after the first `limit` of their kind.
+
+    places: of the page views of a second.
+    """
+    accepted = memory.views.setdefault(second, Accepted())
+    fresh = memory.fresh.setdefault(second, [])
+    users, offsets, times = part.users, part.offsets, part.times
+    views: list[View] = [(users[place] or "", times[place], offsets[place]) for place in places]
+    by_user = {view[0]: view for view in views}
+    if len(by_user) == len(views) and accepted.add_firsts(by_user):  # nearly always
+        fresh += views
+        return ()
+    bots = []
+    for place, view in zip(places, views, strict=True):
+        if accepted.add(view, limit):
+            fresh.append(view)
+        else:
+            bots.append(place)
     return bots
-
-
-def accept(accepted: Accepted, view: View, limit: int) -> bool:
-    """Remember a page view; False: there are as many of its user and time. Twice is once."""
-    user, time, _ = view
-    known = accepted.get(user)
-    key: str | tuple[str, float] = user
-    if known is not None and known[0][1] != time:
-        key = user, time
-        known = accepted.get(key)
-    if known is None:
-        accepted[key] = (view,)
-    elif view not in known:
-        if len(known) >= limit:
-            return False
-        accepted[key] = (*known, view)
-    return True
 
 
 def _every_third(part: Slice, places: Iterable[int], memory: Memory) -> list[int]:
@@ -149,8 +180,3 @@ def settled(clicks: tuple[int, list[int]], committed: int) -> tuple[int, list[in
     past, later = clicks
     done = bisect_left(later, committed)
     return past + done, later[done:]
-
-
-def _places(part: Slice, places: list[int]) -> Slice:
-    """Return the events at some places."""
-    return Slice(*([column[place] for place in places] for column in part))  # type: ignore[arg-type]

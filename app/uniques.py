@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from app.stats_window import HOURS, MINUTES, SECONDS, Level, Month
 
 ACTIVE_USERS, AD_VISITORS, AD_VISITORS_ALL = 1, 2, 3  # metrics: the first byte of a row
 LG_K = 12  # 4,096 users exactly, then a relative error of 3.1 % with a probability of 95 %
+IMPRESSIONS = frozenset({AD_IMPRESSION})
 DEVIATIONS = 2  # the stated error is so many standard deviations
 ERROR_DIGITS = 4
 
@@ -98,25 +99,19 @@ def expired_bounds(now: float) -> Iterator[tuple[bytes, bytes]]:
         yield level_bounds(place, 0, level.oldest(now))
 
 
-def finest_starts(times: Sequence[float], now: float) -> list[int]:
-    """Return the start of the finest bucket that is still kept, for each time.
+def finest_starts(seconds: np.ndarray, now: float) -> np.ndarray:
+    """Return the start of the finest bucket that is still kept, for each second; both int64.
 
     Of all that are not kept: some start that is not, either.
     """
-    seconds = list(map(int, times))
     second, minute, hour = (level.oldest(now) for level in (SECONDS, MINUTES, HOURS))
-    if not seconds or min(seconds) >= second:
+    if not len(seconds) or seconds.min() >= second:
         return seconds
-    return [
-        at
-        if at >= second
-        else at - at % MINUTE
-        if at >= minute
-        else at - at % HOUR
-        if at >= hour
-        else at - at % DAY
-        for at in seconds
-    ]
+    spans = np.select(
+        [seconds >= second, seconds >= minute, seconds >= hour], [1, MINUTE, HOUR], DAY
+    )
+    starts: np.ndarray = seconds - seconds % spans
+    return starts
 
 
 class Accumulator:
@@ -135,9 +130,8 @@ class Accumulator:
         """Add events; now: seconds since 1970, for what is too old to be kept."""
         if events.events:
             self._note_active(events, now)
-        is_impression = [event.type == AD_IMPRESSION for event in events.events]
-        if any(is_impression):
-            self._note_visitors(events, is_impression)
+        if events.has_any(IMPRESSIONS):
+            self._note_visitors(events)
 
     def take(self) -> dict[bytes, bytes]:
         """Return {row: sketch}, and begin anew."""
@@ -145,12 +139,12 @@ class Accumulator:
         return {row: sketch.compact().serialize() for row, sketch in taken.items()}
 
     def _note_active(self, events: Slice, now: float) -> None:
-        starts = finest_starts(events.times, now)
-        users = [event.user_id for event in events.events]
+        bucket_of, users = finest_starts(events.seconds, now), events.users
+        starts = bucket_of.tolist()
         buckets: defaultdict[int, set[str | None]] = defaultdict(set)
         # Times mostly rise: a bucket is a few runs of events.
         begin = 0
-        for end in [*(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]:
+        for end in [*(np.flatnonzero(np.diff(bucket_of)) + 1).tolist(), len(starts)]:
             buckets[starts[begin]].update(users[begin:end])
             begin = end
         for start, found in buckets.items():
@@ -159,11 +153,11 @@ class Accumulator:
                     self._add(Row(ACTIVE_USERS, place, start).pack(), found)
                     break
 
-    def _note_visitors(self, events: Slice, is_impression: list[bool]) -> None:
+    def _note_visitors(self, events: Slice) -> None:
         """Add the users of impressions to their month, with and without the ad."""
         visitors: defaultdict[tuple[int, str | None], set[str | None]] = defaultdict(set)
         chosen = zip(events.events, events.times, strict=True)
-        for event, time in compress(chosen, is_impression):
+        for event, time in compress(chosen, events.of_types(IMPRESSIONS)):
             if event.ad_id is not None:
                 day = int(time) // DAY
                 visitors[day, event.ad_id].add(event.user_id)

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from app.batches import Judged, Slice
-from app.rules import BOT_MEMORY, Accepted, Memory, Needs, View, accept, judge, needs, settled
+from app.rules import BOT_MEMORY, Accepted, Memory, Needs, View, judge, needs, settled
 from tables.batch_table import BatchTable, scan_prefix
 
 VIEWS, CLICKS = b"v", b"c"
@@ -72,8 +72,8 @@ class JudgedTable(BatchTable):
     def _load(self, partition: int, memory: Memory, found: Needs) -> None:
         """Bring in what was remembered, the seconds last used to the end."""
         views, db = memory.views, self.db(partition)
-        self._untrimmed[partition] += len(found.views)
-        for second in found.seconds:
+        self._untrimmed[partition] += sum(map(len, found.views.values()))
+        for second in found.views:
             known = views.pop(second, None)
             views[second] = self._stored(db, second) if known is None else known
         users = [user for user in found.users if user not in memory.clicks]
@@ -83,12 +83,12 @@ class JudgedTable(BatchTable):
 
     def _stored(self, db: Any, second: int) -> Accepted:
         """Return the accepted views of a second, as they were flushed."""
-        accepted: Accepted = {}
+        accepted = Accepted()
         for _, value in scan_prefix(db, SECOND.pack(VIEWS, second)):
             for user, microsecond, offset in _decode_views(value):
                 # The quotient that datetime.timestamp() rounds, so the same float.
                 at = (second * MICROSECONDS + microsecond) / MICROSECONDS
-                accept(accepted, (user, at, offset), NO_LIMIT)
+                accepted.add((user, at, offset), NO_LIMIT)
         return accepted
 
     # -- writing --------------------------------------------------------------------------

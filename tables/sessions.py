@@ -23,7 +23,6 @@ import numpy as np
 
 from app.batches import Slice
 from app.counters import DAY, HOUR
-from app.event import Event
 from tables.batch_table import BatchTable, scan_prefix
 
 RETENTION_S = 62 * DAY
@@ -77,8 +76,7 @@ class Sessions(BatchTable):
         oldest = now - RETENTION_S
         opened, dirty = self._open[partition], self._dirty[partition]
         hour_before, rows = -1, dict[str, Row]()
-        for event, offset, hour, microsecond in _by_hour(part, oldest):
-            session, user = event.session_id, event.user_id
+        for session, user, offset, hour, microsecond in _by_hour(part, oldest):
             if session is None or user is None or hour < 0:
                 continue
             if hour != hour_before:
@@ -203,14 +201,15 @@ def _events_of(db: Any, hour: int, user: str) -> dict[str, dict[int, int]]:
     return found
 
 
-def _by_hour(part: Slice, oldest: float) -> Iterator[tuple[Event, int, int, int]]:
-    """Yield (event, offset, hour since 1970, microsecond of the hour); hour -1: it is too old."""
-    times = np.array(part.times, np.float64)
-    moments = np.rint(times * MICROSECONDS).astype(np.int64)
+def _by_hour(part: Slice, oldest: float) -> Iterator[tuple[str | None, str | None, int, int, int]]:
+    """Yield (session, user, offset, hour since 1970, microsecond of it); hour -1: it is too old."""
+    moments = np.rint(part.moments * MICROSECONDS).astype(np.int64)
     hours = moments // HOUR_US
     within = moments - hours * HOUR_US
-    hours[times <= oldest] = -1
-    return zip(part.events, part.offsets, hours.tolist(), within.tolist(), strict=True)
+    hours[part.moments <= oldest] = -1
+    sessions = [event.session_id for event in part.events]
+    columns = sessions, part.users, part.offsets, hours.tolist(), within.tolist()
+    return zip(*columns, strict=True)
 
 
 def _written(row: Row) -> Iterator[tuple[bytes, bytes]]:

@@ -144,7 +144,7 @@ def test_a_part_of_judged_events() -> None:
     ).after(12)
     assert [event.type for event in sorted_out.human.events] == ["4"]
     assert list(sorted_out.bot.offsets) == [13, 15]
-    assert whole.after(15) == whole._replace(events=[], offsets=range(0), times=[], received=[])
+    assert whole.after(15) == Slice([], range(0), [], [])
 
 
 @pytest.mark.parametrize("windows", [0, 257])

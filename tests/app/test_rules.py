@@ -12,7 +12,7 @@ import pytest
 
 from app.batches import Judged, Slice
 from app.event import Event
-from app.rules import BOT_MEMORY, Memory, accept, judge, needs, settled
+from app.rules import BOT_MEMORY, Accepted, Memory, judge, needs, settled
 from tests.support.batches import slice_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -153,11 +153,12 @@ def crashed(dice: random.Random, kept: Memory, ahead: Memory) -> Memory:
     """Return what a crash may leave: all that is committed, and some of what came after it."""
     left = Memory(copy.deepcopy(kept.views), copy.deepcopy(kept.clicks))
     for second, accepted in ahead.views.items():
-        views = [view for known in accepted.values() for view in known]
+        views = list(accepted.first.values())
+        views += [(*key, offset) for key, known in accepted.more.items() for offset in known]
         dice.shuffle(views)
         for view in views:
             if dice.random() < 0.5:
-                accept(left.views.setdefault(second, {}), view, 1000)
+                left.views.setdefault(second, Accepted()).add(view, 1000)
     for user, clicks in ahead.clicks.items():
         if dice.random() < 0.5:
             left.clicks[user] = copy.deepcopy(clicks)
@@ -180,4 +181,4 @@ def test_what_came_again_is_written_again() -> None:
 def test_what_a_slice_needs_is_named_beforehand() -> None:
     found = needs(arrived([view("a"), view("b", seconds=5), click("c"), click("d", None)]))
     noon = int(NOON.timestamp())
-    assert (found.seconds, found.users) == ({noon, noon - 5}, {"c"})
+    assert (found.views, found.clicks, found.users) == ({noon: [0], noon - 5: [1]}, [2], {"c"})

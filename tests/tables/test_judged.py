@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import time
 from types import SimpleNamespace
@@ -218,5 +219,5 @@ async def test_a_second_with_very_many_views_has_rows_of_bounded_size(
     assert max(map(len, rows)) <= CHUNK_BYTES
     judged.forget()
     for again in range(1, 11):
-        later = part._replace(offsets=range(again * 1000, again * 1000 + 1000))
+        later = replace(part, offsets=range(again * 1000, again * 1000 + 1000))
         assert len(judged.judge(0, later).bot.events) == (1000 if again == 10 else 0)
