@@ -9,6 +9,7 @@ import json
 import random
 import socket
 from pathlib import Path
+from time import monotonic
 
 from app.errors import StartError
 
@@ -16,6 +17,7 @@ LOOPBACK = "127.0.0.1"
 # Below the ports that systems give to outgoing connections (32768 and up): while a server of ours
 # is away, nobody's connection takes its port, not even one of its own clients trying again.
 FIRST, LAST = 12_000, 32_000
+LET_GO_S = 2.0
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -40,6 +42,15 @@ def check_port(port: int, host: str, setting: str) -> None:
                 "to another port"
             ) from exc
         raise StartError(f"Cannot listen on {host}, port {port}: {exc}; see {setting}") from exc
+
+
+async def wait_for_port(port: int, host: str, setting: str) -> None:
+    """As check_port, but wait LET_GO_S: a copy that was killed may still be letting go of it."""
+    until = monotonic() + LET_GO_S
+    with contextlib.suppress(OSError):  # check_port() says what it is
+        while monotonic() < until and not is_free(port, host):
+            await asyncio.sleep(0.05)
+    check_port(port, host, setting)
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from app.stack.child import Child
 from app.stack.data_dir import owned, write_run_file
 from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
-from app.stack.ports import Ports, check_port
+from app.stack.ports import Ports, wait_for_port
 from app.stack.postgres import Postgres
 from app.stack.prepare import prepare_database, prepare_topics
 from app.stack.redis import Redis
@@ -74,7 +74,8 @@ class Supervisor:
     async def run(self, on_ready: Callable[[Settings], None]) -> None:
         """Never returns but by cancellation or StartError; on_ready gets all addresses."""
         with owned(self._folder):
-            check_port(self.settings.http_port, self.settings.http_host, "EVENT_COUNTER_HTTP_PORT")
+            port, host = self.settings.http_port, self.settings.http_host
+            await wait_for_port(port, host, "EVENT_COUNTER_HTTP_PORT")
             async with self._everything_stopped():
                 await self._start_parts()
                 await self._prepare()

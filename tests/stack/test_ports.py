@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
-from app.stack.ports import LOOPBACK, Ports, accepts, free_port, is_free
+from app.stack.ports import LOOPBACK, Ports, accepts, free_port, is_free, wait_for_port
 
 
 def test_a_port_is_remembered_until_somebody_else_takes_it(tmp_path: Path) -> None:
@@ -43,3 +44,11 @@ async def test_a_port_accepts_once_somebody_listens() -> None:
     assert not await accepts(port)
     with socket.create_server((LOOPBACK, port)):
         assert await accepts(port)
+
+
+async def test_a_port_that_a_killed_copy_lets_go_of_is_waited_for() -> None:
+    port = free_port()
+    dying = socket.create_server((LOOPBACK, port))
+    asyncio.get_running_loop().call_later(0.3, dying.close)
+    await wait_for_port(port, LOOPBACK, "EVENT_COUNTER_HTTP_PORT")
+    assert is_free(port)
