@@ -154,6 +154,10 @@ async def test_ads_of_two_months_over_http_and_in_postgres(users: Users) -> None
         await wait_until(
             partial(users.ask, path, worker), {**one, "counted_clicks": [], "final": True}
         )
+    then = f"at={LAST_MONTH:%Y-%m-%dT%H:%M:%SZ}"  # when that month was not over
+    was = await users.ask(f"/stats/ads/34?{then}")
+    assert was == {**one, "counted_clicks": [], "final": False}
+    assert (await users.ask(f"/stats/ads/34?month={THIS}&{then}"))["final"] is False
     # Each ad is a row of its own, which may be merged later than the sum.
     one = {"month": THIS, "ad_id": "34", "impressions": 4, "visitors": 2, "clicks": 2}
     await wait_until(
