@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -114,13 +115,23 @@ def of_groups(rates: Rates | None) -> Iterable[Finding]:
 
 
 def lag_table(workers: Iterable[Seen]) -> dict[str, Any]:
-    """Return {"groups", "rows"}: events that wait per partition, null where nobody says."""
+    """Return {"groups", "rows"}: records that wait, by topic, then by partition.
+
+    A row: [topic or partition, ...], a number for each group, null where nobody says. The topic
+    that most groups read comes first.
+    """
     lag: dict[tuple[str, str], int] = {}
     for seen in workers:
         lag.update(seen.lag)
     groups = sorted({group for group, _ in lag})
+    of_topic = Counter[tuple[str, str]]()
+    for (group, place), waiting in lag.items():
+        of_topic[group, _by_number(place)[0]] += waiting
+    readers = Counter(topic for _, topic in of_topic)
+    topics = sorted(readers, key=lambda topic: (-readers[topic], topic))
     places = sorted({place for _, place in lag}, key=_by_number)
-    rows = [[place, *(lag.get((group, place)) for group in groups)] for place in places]
+    rows = [[topic, *(of_topic.get((group, topic)) for group in groups)] for topic in topics]
+    rows += [[place, *(lag.get((group, place)) for group in groups)] for place in places]
     return {"groups": groups, "rows": rows}
 
 

@@ -131,8 +131,8 @@ async def watch(
     if chosen.pictures:
         await pictures(dashboard, chosen.pictures)
     await generator.click("#stop")
-    stopped = "document.querySelector('#verdict').textContent.includes('Stopped')"
-    await generator.wait_for_function(stopped)
+    while "Stopped" not in await generator.inner_text("#verdict"):
+        await asyncio.sleep(0.1)
     speed = (after - before) / (ended - began)
     report.check("acknowledged", speed, "events/s", at_least=0.99 * RATE)
     report.check("longest wait of the dashboard for a point", noted["gap"] / 1000, "s", at_most=3)

@@ -21,7 +21,7 @@ export function showHealth({ findings, lag }) {
   shown = findings;
   render();
   fillRows(byId("lag-head"), [
-    [{ text: "Partition", head: true }, ...lag.groups.map((group) => ({ text: group, head: true, className: "number" }))],
+    [{ text: "Topic", head: true }, ...lag.groups.map((group) => ({ text: group, head: true, className: "number" }))],
   ]);
   fillRows(
     byId("lag-rows"),
