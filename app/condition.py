@@ -114,15 +114,16 @@ def of_groups(rates: Rates | None) -> Iterable[Finding]:
             yield Finding(f"{role} group", "ok", "there", f"{doing} is up to date")
 
 
-def lag_table(workers: Iterable[Seen]) -> dict[str, Any]:
+def lag_table(workers: Iterable[Seen], namespace: str) -> dict[str, Any]:
     """Return {"groups", "rows"}: records that wait, by topic, then by partition.
 
     A row: [topic or partition, ...], a number for each group, null where nobody says. The topic
-    that most groups read comes first.
+    that most groups read comes first. namespace: left out of the names.
     """
     lag: dict[tuple[str, str], int] = {}
     for seen in workers:
-        lag.update(seen.lag)
+        for (group, place), waiting in seen.lag.items():
+            lag[group, place.removeprefix(namespace)] = waiting
     groups = sorted({group for group, _ in lag})
     of_topic = Counter[tuple[str, str]]()
     for (group, place), waiting in lag.items():

@@ -58,16 +58,16 @@ def test_metrics_tell_of_sinks_and_partitions() -> None:
     assert of_worker(seen).text == "store-1 works"
     lost = "Postgres cannot be written to: events wait in Kafka, none is lost (says store-1)"
     assert told(list(of_sinks([seen]))) == [("bad", lost), ("ok", "Redis takes live counts")]
-    assert lag_table([seen, Seen("away", answers=False)]) == {
+    assert lag_table([seen, Seen("away", answers=False)], "") == {
         "groups": ["store"],
         "rows": [["events", 12_407], ["events-2", 12_400], ["events-10", 7]],
     }
 
 
 def test_the_topic_that_most_groups_read_comes_first() -> None:
-    count = Seen("c", lag={("count", "counts-0"): 1, ("count", "events-0"): 2})
-    store = Seen("s", lag={("store", "events-0"): 3, ("store", "events-1"): 4})
-    assert lag_table([count, store])["rows"] == [
+    count = Seen("c", lag={("count", "my.counts-0"): 1, ("count", "my.events-0"): 2})
+    store = Seen("s", lag={("store", "my.events-0"): 3, ("store", "my.events-1"): 4})
+    assert lag_table([count, store], "my.")["rows"] == [
         ["events", 2, 7],
         ["counts", 1, None],
         ["counts-0", 1, None],

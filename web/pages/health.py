@@ -44,7 +44,7 @@ class Health:
         self, settings: Settings, check_ready: Callable[[], bool], rates: RateSampler
     ) -> None:
         """check_ready: of the collector; raises KafkaUnavailableError with the reason."""
-        self._workers = watched(settings)
+        self._workers, self._namespace = watched(settings), settings.namespace
         self._check_ready, self._rates = check_ready, rates
         self._conditions = Conditions()
         self._session: aiohttp.ClientSession | None = None
@@ -62,7 +62,7 @@ class Health:
             *of_groups(self._current()),
         ]
         noted = self._conditions.note(findings, time.time_ns() // 1_000_000)
-        return Answer.json({"findings": noted, "lag": lag_table(seen)})
+        return Answer.json({"findings": noted, "lag": lag_table(seen, self._namespace)})
 
     async def close(self, _web_app: Any) -> None:
         """Disconnect."""
