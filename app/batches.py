@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
-from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,10 @@ import numpy as np
 from app.decoding import decode
 from app.errors import RejectedError
 from app.event import Event
+
+KNOWN_USERS_MAX = 20_000
+# Not sys.intern(): Python 3.12.0 to 3.12.5 keep what it is given for ever (cpython issue 113993).
+_known_users: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ class Slice:
 
     @cached_property
     def users(self) -> list[str | None]:
-        """The user of each event."""
-        return [user if (user := event.user_id) is None else intern(user) for event in self.events]
+        """The user of each event; equal ones are mostly one string, and take less memory."""
+        if len(_known_users) > KNOWN_USERS_MAX:
+            _known_users.clear()
+        known = _known_users.setdefault
+        return [
+            user if (user := event.user_id) is None else known(user, user) for event in self.events
+        ]
 
     @cached_property
     def moments(self) -> np.ndarray:
