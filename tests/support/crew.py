@@ -75,7 +75,8 @@ class Member:
         await self._unkeep()
         await self.worker.stop()
         self._tally.leaves += 1
-        if code := self.worker.child.exit_code():
+        # Killed by the signal: it had just begun, and did not listen yet.
+        if (code := self.worker.child.exit_code()) not in (None, 0, -signal.SIGTERM):
             self._tally.surprises.append(f"{self.name} left with {code}")
 
     async def end(self) -> None:
