@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.archive_files import Folders
 from app.settings import Names, Settings
 from app.stack.ports import free_port
 from app.stack.topics import ensure_topics
@@ -106,7 +107,8 @@ async def test_a_frozen_worker_that_comes_back_archives_nothing_twice(
     frozen = await start_worker(settings, "archive")
     await send(kafka, topics.events, range(4000))
     await wait_until(lambda: users(settings), lambda rows: rows)
-    frozen.child.signal(signal.SIGSTOP)
+    with Folders.of(settings).writing(20):  # who is frozen with the lock stops its successor, too
+        frozen.child.signal(signal.SIGSTOP)
     await start_worker(settings, "archive", ready=False)
     await send(kafka, topics.events, range(4000, 8000))
     await wait_until(lambda: len(users(settings)), 8000, deadline_s=60)
