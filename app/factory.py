@@ -58,6 +58,7 @@ MAX_POLL_RECORDS = 20_000
 FETCH_MAX_BYTES = 4_000_000  # of one partition
 PRODUCE_MAX_BYTES = 500_000  # of one record batch
 REQUEST_MAX_BYTES = 4_000_000
+STORE_COMMIT_S = 0.25  # its commit is one request: nothing has to be flushed for it
 ARCHIVE_PAUSE_S = 0.25  # between small fetches: nobody waits for a row that lands in a minute
 
 
@@ -94,6 +95,9 @@ def create_app(
 
 def _faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:
     name = {"consumer_group_instance_id": settings.worker_name} if settings.worker_name else {}
+    interval_s = settings.commit_interval_s
+    if settings.role == "store":
+        interval_s = min(interval_s, STORE_COMMIT_S)
     app = faust.App(
         group,
         broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
@@ -105,7 +109,7 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_MAX_BYTES,
         broker_max_poll_records=MAX_POLL_RECORDS,
-        broker_commit_interval=settings.commit_interval_s,
+        broker_commit_interval=interval_s,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=1.0,
         broker_max_poll_interval=NO_POLL_LIMIT_S,
