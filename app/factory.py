@@ -95,9 +95,6 @@ def create_app(
 
 def _faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:
     name = {"consumer_group_instance_id": settings.worker_name} if settings.worker_name else {}
-    interval_s = settings.commit_interval_s
-    if settings.role == "store":
-        interval_s = min(interval_s, STORE_COMMIT_S)
     app = faust.App(
         group,
         broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
@@ -109,7 +106,7 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_MAX_BYTES,
         broker_max_poll_records=MAX_POLL_RECORDS,
-        broker_commit_interval=interval_s,
+        broker_commit_interval=settings.commit_interval_s,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=1.0,
         broker_max_poll_interval=NO_POLL_LIMIT_S,
@@ -225,6 +222,7 @@ def _count(settings: Settings, version: int, past: PastReader | None) -> faust.A
 def _store(settings: Settings) -> faust.App:
     names = Names(settings.namespace)
     app = _batch_app(settings, names.store_group, {names.events}, set())
+    app.conf.broker_commit_interval = min(settings.commit_interval_s, STORE_COMMIT_S)
     events = _batch_topic(app, names.events, settings.events_partitions)
     if not (dsn := settings.postgres.get_secret_value()):
         raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
