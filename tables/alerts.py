@@ -29,7 +29,6 @@ from app.counters import Cells, Counters
 from tables.batch_table import BatchTable
 from tables.totals import windows_of
 
-EXPIRE_CHUNK = 20_000  # rows
 SILENT_MAX = 200_000  # rows of a partition whose next evaluation is remembered
 
 log = logging.getLogger(__name__)
@@ -161,14 +160,16 @@ class Alerts(BatchTable):
         """
         dropped, bounds = 0, (b"", self._oldest())
         for partition in partitions:
-            while keys := self.expired(partition, bounds, EXPIRE_CHUNK):
-                changes = rocksdict.WriteBatch(raw_mode=True)
-                for key in keys:
-                    changes.delete(key)
-                self.db(partition).write(changes)
-                dropped += len(keys)
-                await asyncio.sleep(0)
+            dropped += await self.delete_range(partition, bounds)
         return dropped
+
+    async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
+        """Delete rows here, and leave them in the topic."""
+        changes = rocksdict.WriteBatch(raw_mode=True)
+        for row in rows:
+            changes.delete(row)
+        self.db(partition).write(changes)
+        await asyncio.sleep(0)
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; what is being raised ends first."""

@@ -34,6 +34,7 @@ ROCKSDB_OPTIONS = {
     "bloom_filter_size": 10,
 }
 NO_HEADERS: list[tuple[str, bytes]] = []
+EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
 
@@ -210,12 +211,24 @@ class BatchTable(Table):
 
     # -- expiry ---------------------------------------------------------------------------
 
-    def expired(self, partition: int, bounds: tuple[bytes, bytes], most: int) -> list[bytes]:
-        """Return up to `most` keys of the range [begin, end)."""
+    async def delete_range(self, partition: int, bounds: tuple[bytes, bytes]) -> int:
+        """Delete the rows whose keys lie in [begin, end); return how many."""
+        dropped = 0
+        while rows := self._keys_in(partition, bounds):
+            await self.delete(partition, rows)
+            dropped += len(rows)
+        return dropped
+
+    async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
+        """Delete rows; a table that has some in memory forgets them first."""
+        await self.write(partition, [(row, None) for row in rows])
+
+    def _keys_in(self, partition: int, bounds: tuple[bytes, bytes]) -> list[bytes]:
+        """Return up to EXPIRE_CHUNK keys of the range [begin, end)."""
         begin, end = bounds
         found: list[bytes] = []
         for key in scan_keys(self.db(partition), begin):
-            if key >= end or len(found) == most:
+            if key >= end or len(found) == EXPIRE_CHUNK:
                 break
             found.append(key)
         return found

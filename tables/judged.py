@@ -29,7 +29,6 @@ CHUNK_BYTES = 200_000  # of a value: a record batch holds 500,000
 CACHE_MAX = 100_000  # page views and seconds of a partition kept in memory, 28 MB
 TRIM_EVERY = 20_000  # page views; finding out what is kept takes a while
 USERS_MAX = 100_000  # users whose clicks are kept in memory between flushes
-EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 MARGIN_S = 3600  # how far the records of a partition may lie out of their order in time
 MICROSECONDS = 1_000_000
 NO_LIMIT = 1 << 62  # page views; those that are stored were within it
@@ -147,9 +146,7 @@ class JudgedTable(BatchTable):
             memory = self._memory[partition]
             for second in [at for at in memory.views if at < end and not memory.fresh.get(at)]:
                 del memory.views[second]
-            while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
-                await self.write(partition, [(row, None) for row in rows])
-                dropped += len(rows)
+            dropped += await self.delete_range(partition, bounds)
         return dropped
 
     def _expired_before(self, partition: int) -> int:

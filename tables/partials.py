@@ -28,7 +28,6 @@ OUTCOMES_ROW = b"\0outcomes"
 ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
-EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 
 NO_CELLS: Cells = {}  # of all new rows; never filled, as absorb() puts the first cells in its place
 
@@ -281,14 +280,13 @@ class Partials(BatchTable):
             if (bounds := spec.expired_range(time())) is None:
                 continue
             for partition in partitions:
-                while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
-                    await self._expire_rows(partition, rows)
-                    dropped += len(rows)
+                dropped += await self.delete_range(partition, bounds)
         return dropped
 
-    async def _expire_rows(self, partition: int, rows: list[bytes]) -> None:
+    async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
+        """As BatchTable, and in `counts`."""
         for row in rows:
             self._cache[partition].pop(row, None)
         source = SOURCE.pack(partition)
         await self._publish([(row + source, None) for row in rows], {})
-        await self.write(partition, [(row, None) for row in rows])
+        await super().delete(partition, rows)

@@ -32,7 +32,6 @@ OPEN_MAX = 20_000  # rows of a partition that may be added to after a flush, 15 
 EVENTS_A_ROW = 4  # waiting events take 80 bytes each, rows of the partials 200-400
 FLUSH_CHUNK = 10_000  # rows, 0.05 s of work
 OLDEST = 0x60000000  # 2021, no row is older; Faust keeps an offset under a key below
-EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 MICROSECONDS = 1_000_000
 HOUR_US = HOUR * MICROSECONDS
 
@@ -155,9 +154,7 @@ class Sessions(BatchTable):
         end = int(time()) - RETENTION_S - HOUR
         bounds = _HEAD.pack(OLDEST, 0), _HEAD.pack(end - end % HOUR + HOUR, 0)
         for partition in partitions:
-            while keys := self.expired(partition, bounds, EXPIRE_CHUNK):
-                await self.write(partition, [(key, None) for key in keys])
-                dropped += len(keys)
+            dropped += await self.delete_range(partition, bounds)
         return dropped
 
     # -- reading --------------------------------------------------------------------------

@@ -7,7 +7,7 @@ A record of `counts` that comes twice, late or out of order changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import time
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import msgspec
 
 from app.counters import DAY, FOREVER, Cells, Counters, counts_partition
 from tables.batch_table import BatchTable, scan_after, scan_prefix
-from tables.partials import EXPIRE_CHUNK, MARK, decode_partial
+from tables.partials import MARK, decode_partial
 
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -100,12 +100,14 @@ class Totals(BatchTable):
             if (bounds := spec.expired_range(time())) is None:
                 continue
             for partition in partitions:
-                while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
-                    for row in rows:
-                        self._cache[partition].pop(row, None)
-                    await self.write(partition, [(row, None) for row in rows])
-                    dropped += len(rows)
+                dropped += await self.delete_range(partition, bounds)
         return dropped
+
+    async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
+        """As BatchTable."""
+        for row in rows:
+            self._cache[partition].pop(row, None)
+        await super().delete(partition, rows)
 
     # -- reading --------------------------------------------------------------------------
 

@@ -28,7 +28,6 @@ from app.uniques import (
     month_row,
 )
 from tables.batch_table import BatchTable, scan_keys, scan_prefix
-from tables.partials import EXPIRE_CHUNK
 from tables.totals import Changes
 
 DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions
@@ -172,13 +171,15 @@ class Uniques(BatchTable):
         await self.flush()
         for bounds in expired:
             for partition in partitions:
-                while rows := self.expired(partition, bounds, EXPIRE_CHUNK):
-                    for row in rows:
-                        self._live[partition].pop(row, None)
-                        self._written[partition].pop(row, None)
-                    await self.write(partition, [(row, None) for row in rows])
-                    dropped += len(rows)
+                dropped += await self.delete_range(partition, bounds)
         return dropped
+
+    async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
+        """As BatchTable."""
+        for row in rows:
+            self._live[partition].pop(row, None)
+            self._written[partition].pop(row, None)
+        await super().delete(partition, rows)
 
     # -- reading --------------------------------------------------------------------------
 
