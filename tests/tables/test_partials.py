@@ -15,7 +15,7 @@ from app.errors import SettingsError
 from app.event import Event
 from app.settings import Settings
 from tables.counters import declare
-from tables.partials import LAYOUT, MARK, Partials
+from tables.partials import LAYOUT, MARK, SOURCE, Partials
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
 
@@ -211,3 +211,22 @@ async def test_what_comes_along_is_sent_before_its_batch_may_be_committed(
     await partials.flush()
     partials.forget()
     assert passenger.happened == ["sent of 0", "committable", "forgot"]
+
+
+async def test_rows_past_their_retention_go_here_and_in_counts(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials, spec = make_partials(), counters["events_by_type_minutely"]
+    absorb(partials, counters, 0, 6)
+    await partials.flush()
+    row = spec.row("", spec.place(int(NOW.timestamp()))[0], "VIEW")
+    assert partials.db(0).get(row) is not None
+    sent.batches.clear()
+    assert await partials.expire([0]) >= 1
+    assert partials.db(0).get(row) is None
+    assert {key for topic, at, *_ in sent.batches for key in sent.keys(topic, at)} >= {
+        row,
+        row + SOURCE.pack(0),
+    }
+    assert counted(partials, counters) == expected(6)
+    assert await partials.expire([0]) == 0
