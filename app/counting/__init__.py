@@ -1,0 +1,1 @@
+"""What is counted, and how: pure, without Faust or I/O."""

@@ -1,0 +1,1 @@
+"""What an event is, from bytes to fields and derived names."""

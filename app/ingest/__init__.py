@@ -1,0 +1,1 @@
+"""Everything that makes events: HTTP, files, the generator."""

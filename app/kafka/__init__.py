@@ -1,0 +1,1 @@
+"""Clients of Kafka beside Faust, and the topics."""

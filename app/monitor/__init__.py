@@ -1,0 +1,1 @@
+"""What the health panel, /metrics and status show."""

@@ -1,0 +1,1 @@
+"""Compares the stores, and repairs them from one another."""

@@ -1,0 +1,1 @@
+"""Puts each role together, a file each."""

@@ -1,0 +1,1 @@
+"""Passes queries to the worker that owns the key."""
