@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from app.archive_buffer import ArchiveBuffer
-from app.archive_rows import app_rows
+from app.archive.buffer import ArchiveBuffer
+from app.archive.rows import app_rows
 
 TICK_S = 0.1  # well below what the transport waits for running batches before a release
 

@@ -8,11 +8,11 @@ from time import time
 from typing import Any
 
 from app import metrics
-from app.batches import Decoded, Judged, decode_batch
-from app.counters import Counters, Rows
-from app.flush_pace import FlushPace
-from app.outcomes import outcomes
-from app.rejects import reject_record
+from app.counting.counters import Counters, Rows
+from app.counting.flush_pace import FlushPace
+from app.counting.outcomes import outcomes
+from app.events.batches import Decoded, Judged, decode_batch
+from app.events.rejects import reject_record
 from app.settings import Settings
 from app.transport import Batch, kafka_producer
 from tables.partials import OUTCOMES_ROW, Partials

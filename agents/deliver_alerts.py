@@ -13,9 +13,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from app.deliveries import Deliveries
+from app.alerting.deliveries import Deliveries
+from app.alerting.webhook import Webhook
 from app.settings import Names, Settings
-from app.webhook import Webhook
 
 POLL_S = 1.0
 FETCH_WAIT_MS = 2000  # an alert ends the wait at once

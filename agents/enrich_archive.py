@@ -10,8 +10,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.archive_files import Folders
-from app.archive_snapshot import Snapshot
+from app.archive.files import Folders
+from app.archive.snapshot import Snapshot
 from app.settings import Settings
 from app.stack.child import leashed
 

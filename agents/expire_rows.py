@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from app import metrics
-from app.ownership import Ownership
+from app.transport.ownership import Ownership
 
 INTERVAL_S = 60.0  # rows span at least 24 minutes
 

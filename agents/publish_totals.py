@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from app.errors import KafkaUnavailableError
-from app.event import TYPE_MAX_BYTES
-from app.ownership import Ownership
+from app.events.event import TYPE_MAX_BYTES
+from app.kafka.tail import TopicTail
 from app.settings import Names, Settings
-from app.topic_tail import TopicTail
 from app.transport import kafka_producer
+from app.transport.ownership import Ownership
 from tables.totals import Totals
 
 TIME = "receiveAt"

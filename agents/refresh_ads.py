@@ -6,9 +6,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from app.ad_months import SINK, AdMonths, AdRow
 from app.errors import UnavailableError
-from app.refresh import Refresher, RowSource, rest_s
+from app.stores.ad_months import SINK, AdMonths, AdRow
+from app.stores.refresh import Refresher, RowSource, rest_s
 
 
 def register(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from app.live import SINK, LiveCounts, LiveRow
-from app.refresh import Refresher, RowSource, rest_s
+from app.stores.live import SINK, LiveCounts, LiveRow
+from app.stores.refresh import Refresher, RowSource, rest_s
 
 
 def register(app: Any, source: RowSource[LiveRow], writer: LiveCounts, interval_s: float) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic, time
 from typing import Any
 
-from app.refresh import Refresher, RowSource, rest_s, until_hour_ends_s
-from app.summary import SINK, SummaryRow, SummaryWriter
+from app.stores.refresh import Refresher, RowSource, rest_s, until_hour_ends_s
+from app.stores.summary import SINK, SummaryRow, SummaryWriter
 
 
 def register(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from app.event_store import EventStore
+from app.stores.event_store import EventStore
 
 
 def register(app: Any, topic: Any, store: EventStore) -> None:

@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from app.errors import KafkaUnavailableError
-from app.tables_version import TablesVersion
+from app.kafka.tables_version import TablesVersion
 
 INTERVAL_S = 1.0
 

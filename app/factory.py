@@ -19,36 +19,36 @@ import agents.merge_counts
 import agents.publish_totals
 import agents.store_events
 import agents.watch_tables
-import web.collect
-import web.forward
-import web.health
+import web.http.health
+import web.http.read_token
+import web.ingest.collect
 import web.pages.register
-import web.read_token
-import web.stats_rates
-import web.topics
+import web.query.forward
+import web.stats.rates
+import web.stats.topics
 from agents.expire_rows import Expiring
-from app.archive_buffer import ArchiveBuffer
-from app.archive_files import Folders
-from app.collector import Collector
+from app.archive.buffer import ArchiveBuffer
+from app.archive.files import Folders
 from app.errors import SettingsError
-from app.event_store import EventStore
-from app.factory_alerts import add_alerts
-from app.factory_sinks import refresh_sinks
-from app.factory_statistics import answer_queries, answer_sessions, count_users, refresh_ads
-from app.factory_tables import count_tables
-from app.kafka_log import KafkaLog
-from app.kafka_resets import survive_resets
-from app.ownership import Ownership
-from app.past_events import PastReader
-from app.past_transport import past_transport
-from app.rates import RateSampler
+from app.ingest.collector import Collector
+from app.kafka.log import KafkaLog
+from app.kafka.resets import survive_resets
+from app.kafka.tables_version import FIRST, TablesVersion
+from app.monitor.rates import RateSampler
+from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
+from app.reconcile.past_events import PastReader
+from app.reconcile.past_transport import past_transport
 from app.settings import Names, Settings
-from app.tables_version import FIRST, TablesVersion
+from app.stores.event_store import EventStore
 from app.transport import BatchTransport, batch_scheduler
-from app.worker_metrics import OutcomeMetrics, WorkerMetrics
+from app.transport.ownership import Ownership
+from app.wiring.alerts import add_alerts
+from app.wiring.sinks import refresh_sinks
+from app.wiring.statistics import answer_queries, answer_sessions, count_users, refresh_ads
+from app.wiring.tables import count_tables
 from tables.counters import declare
 from tables.statistics import Statistics
-from web.server import Server
+from web.http.server import Server
 
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
 # A store whose Postgres is away for longer would leave its group, and aiokafka joins again only
@@ -78,7 +78,7 @@ def create_app(
     """Return the app of settings.role; raise SettingsError without a role or an address.
 
     version: of the tables, for role count. past: where that takes its events from instead, beside
-    the workers that answer; see app.rebuild_tables.
+    the workers that answer; see app.reconcile.rebuild_tables.
     """
     if not settings.kafka:
         raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
@@ -101,7 +101,7 @@ def _faust_app(settings: Settings, group: str, port: int, host: str, **options: 
         store="rocksdb://",
         datadir=str(settings.data_dir),
         topic_disable_leader=True,
-        topic_allow_declare=False,  # made beforehand, see app.stack.topics
+        topic_allow_declare=False,  # made beforehand, see app.kafka.topics
         topic_replication_factor=settings.replication,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_MAX_BYTES,
@@ -206,7 +206,7 @@ def _count(settings: Settings, version: int, past: PastReader | None) -> faust.A
         expiring.append((alerts, owned))
     agents.expire_rows.register(app, expiring)
     figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
-    web.health.register(app, lambda: _ready(app), *figures)
+    web.http.health.register(app, lambda: _ready(app), *figures)
     if past is not None:
         app.transport = past_transport(app, past)
         return app
@@ -228,12 +228,12 @@ def _store(settings: Settings) -> faust.App:
         raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
     store = EventStore(dsn, KafkaLog(settings.kafka))
     agents.store_events.register(app, events, store)
-    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.store_group))
+    web.http.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.store_group))
     return app
 
 
 def _archive(settings: Settings) -> faust.App:
-    from app.archive import Archive  # noqa: PLC0415 - the other roles need no pyarrow: 40 MB
+    from app.archive.archive import Archive  # noqa: PLC0415 - the other roles need no pyarrow: 40 MB
 
     names = Names(settings.namespace)
     app = _batch_app(settings, names.archive_group, {names.events}, set())
@@ -247,7 +247,7 @@ def _archive(settings: Settings) -> faust.App:
     buffer = ArchiveBuffer(open_archive)
     agents.archive_events.register(app, events, buffer, settings.archive_interval_s)
     agents.enrich_archive.register(app, settings)
-    web.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.archive_group))
+    web.http.health.register(app, lambda: _ready(app), WorkerMetrics(app, names.archive_group))
     return app
 
 
@@ -256,10 +256,10 @@ def _collect(settings: Settings) -> faust.App:
     app = _faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
     app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
     collector, rates = Collector(settings), RateSampler(settings)
-    ends = web.topics.register(app, settings)
-    workers = web.forward.register(app, settings)
+    ends = web.stats.topics.register(app, settings)
+    workers = web.query.forward.register(app, settings)
     pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)
-    web.read_token.register(app, settings.read_token.get_secret_value())
+    web.http.read_token.register(app, settings.read_token.get_secret_value())
 
     @app.service
     class Collecting(Service):
@@ -277,9 +277,9 @@ def _collect(settings: Settings) -> faust.App:
             await rates.stop()
             await ends.close()
 
-    web.health.register(app, collector.check_ready)
-    web.collect.register(app, collector, settings)
-    web.stats_rates.register(app, rates)
+    web.http.health.register(app, collector.check_ready)
+    web.ingest.collect.register(app, collector, settings)
+    web.stats.rates.register(app, rates)
     return app
 
 

@@ -8,8 +8,8 @@ import mode.loop
 mode.loop.use("uvloop")
 
 from app.factory import create_app  # noqa: E402 - the loop comes before Faust
+from app.kafka.tables_version import FIRST, current_version  # noqa: E402
 from app.settings import Settings  # noqa: E402
-from app.tables_version import FIRST, current_version  # noqa: E402
 
 
 def version_of(settings: Settings) -> int:

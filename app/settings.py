@@ -153,7 +153,7 @@ class Settings(BaseModel):
 class Names:
     """Topic and group names under the namespace.
 
-    version: of the tables, see app.tables_version; it ends what only role count reads.
+    version: of the tables, see app.kafka.tables_version; it ends what only role count reads.
     """
 
     def __init__(self, namespace: str, version: int = 1) -> None:

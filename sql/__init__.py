@@ -1,1 +1,1 @@
-"""DDL and long queries, one file each; read by app.sql."""
+"""DDL and long queries, one file each; read by app.stores.sql."""

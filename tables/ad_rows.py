@@ -1,15 +1,15 @@
-"""What the writer of ad_month reads from the tables: app.refresh.RowSource, one for each figure."""
+"""What the writer of ad_month reads from the tables: a RowSource for each figure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from app.ad_months import AdRow
-from app.counters import Counters
-from app.ownership import Ownership
-from app.stats_window import Month
-from app.uniques import AD_VISITORS, Row, month_row
+from app.counting.counters import Counters
+from app.counting.stats_window import Month
+from app.counting.uniques import AD_VISITORS, Row, month_row
+from app.stores.ad_months import AdRow
+from app.transport.ownership import Ownership
 from tables.row_sources import in_chunks
 from tables.totals import Totals
 from tables.uniques import Uniques

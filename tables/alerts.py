@@ -23,9 +23,9 @@ import msgspec
 import rocksdict
 
 from app import metrics
-from app.alert_topic import AlertTopic
-from app.alerts import Due, Rule, due_windows, oldest_start, place_before, silent_until
-from app.counters import Cells, Counters
+from app.alerting.alert_topic import AlertTopic
+from app.alerting.alerts import Due, Rule, due_windows, oldest_start, place_before, silent_until
+from app.counting.counters import Cells, Counters
 from tables.batch_table import BatchTable
 from tables.totals import windows_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.counters import (
+from app.counting.counters import (
     AD,
     AD_KIND,
     DAY,
@@ -21,8 +21,8 @@ from app.counters import (
     Dimension,
     Of,
 )
-from app.event_names import AD_KINDS
-from app.rules import CLICKS, PAGE_VIEWS
+from app.counting.rules import CLICKS, PAGE_VIEWS
+from app.events.derived import AD_KINDS
 from app.settings import Settings
 
 # How long the levels of a statistic are kept: a window is answered with whole hours, minutes at

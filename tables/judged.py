@@ -1,4 +1,4 @@
-"""What the rules about users remember, beside the counts: see app/rules.py.
+"""What the rules about users remember, beside the counts: see app/counting/rules.py.
 
 Rows of page views: b"v", second, offsets of the first and the last view in it; value: the views of
 that second that were newly accepted in one flush, [(user, microsecond, offset)]. Between these two
@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from app.batches import Judged, Slice
-from app.rules import BOT_MEMORY, Accepted, Memory, Needs, View, judge, needs, settled
+from app.counting.rules import BOT_MEMORY, Accepted, Memory, Needs, View, judge, needs, settled
+from app.events.batches import Judged, Slice
 from tables.batch_table import BatchTable, scan_prefix
 
 VIEWS, CLICKS = b"v", b"c"
@@ -55,7 +55,7 @@ class JudgedTable(BatchTable):
         self._lock = asyncio.Lock()
 
     def judge(self, partition: int, part: Slice) -> Judged:
-        """Sort the events of a batch, as app.rules.judge()."""
+        """Sort the events of a batch, as app.counting.rules.judge()."""
         memory, found = self._memory[partition], needs(part)
         self._load(partition, memory, found)
         return judge(part, memory, self._limit, found)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from app.counters import Cells, CounterSpec
-from app.ranking import top
+from app.counting.counters import Cells, CounterSpec
+from app.counting.ranking import top
 from tables.totals import SLOT_MASK, Totals
 from tables.turns import in_turns
 

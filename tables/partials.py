@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.counters import Cells, Counters, Rows, counts_partition, row_key
+from app.counting.counters import Cells, Counters, Rows, counts_partition, row_key
 from app.errors import SettingsError
 from tables.batch_table import BatchTable
 
@@ -144,7 +144,7 @@ class Partials(BatchTable):
     def outcomes(self, partition: int) -> tuple[int, Cells]:
         """Return a position of a source partition, and what became of the records below it.
 
-        By slot, see app.outcomes. What waits for a flush is in it.
+        By slot, see app.counting.outcomes. What waits for a flush is in it.
         """
         partial = self._cache[partition].get(OUTCOMES_ROW)
         if partial is None:

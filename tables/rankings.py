@@ -13,10 +13,10 @@ from time import monotonic
 
 import numpy as np
 
-from app.counters import Cells, CounterSpec
+from app.counting.counters import Cells, CounterSpec
+from app.counting.ranking import Block, Names, Sums, longer, slices, top
+from app.counting.stats_window import Level, Run
 from app.errors import RecoveringError
-from app.ranking import Block, Names, Sums, longer, slices, top
-from app.stats_window import Level, Run
 from tables.totals import Totals
 from tables.turns import Turns, in_turns
 

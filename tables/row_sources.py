@@ -1,4 +1,4 @@
-"""What the writers of event_summary and Redis read from the totals: app.refresh.RowSource."""
+"""What the writers of event_summary and Redis read from the totals: a RowSource each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import TypeVar
 
-from app.counters import Counters
-from app.event import at_ms
-from app.ownership import Ownership
+from app.counting.counters import Counters
+from app.events.event import at_ms
+from app.transport.ownership import Ownership
 from tables.totals import Totals
 
 CHUNK = 2000  # rows handed over at a time; reading them takes some 20 ms

@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from app.batches import Slice
-from app.counters import DAY, HOUR
+from app.counting.counters import DAY, HOUR
+from app.events.batches import Slice
 from tables.batch_table import BatchTable, scan_prefix
 
 RETENTION_S = 62 * DAY

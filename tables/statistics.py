@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
-from app.batches import Judged, Slice
-from app.ownership import Ownership
+from app.events.batches import Judged, Slice
 from app.settings import Settings
+from app.transport.ownership import Ownership
 from tables.judged import JudgedTable
 from tables.partials import Partials
 from tables.sessions import Sessions

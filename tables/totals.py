@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.counters import DAY, FOREVER, Cells, Counters, counts_partition
+from app.counting.counters import DAY, FOREVER, Cells, Counters, counts_partition
 from tables.batch_table import BatchTable, scan_after, scan_prefix
 from tables.partials import MARK, decode_partial
 

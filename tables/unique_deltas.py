@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from app.batches import Slice
-from app.counters import counts_partition
-from app.uniques import Accumulator, owner_key
+from app.counting.counters import counts_partition
+from app.counting.uniques import Accumulator, owner_key
+from app.events.batches import Slice
 from tables.partials import Partials
 
 WEIGHT = 5  # a sketch takes 1.2 KB or more, a row of the partials 0.2-0.4 KB

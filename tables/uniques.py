@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic, time
 from typing import Any
 
-from app.counters import counts_partition
-from app.stats_window import Month, Run
-from app.uniques import (
+from app.counting.counters import counts_partition
+from app.counting.stats_window import Month, Run
+from app.counting.uniques import (
     LEVELS,
     Estimate,
     Row,

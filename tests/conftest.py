@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import asyncpg
 import pytest
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Role, Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres
 from app.stack.redis import Redis
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 from tests.support.kafka_client import KafkaClient
 

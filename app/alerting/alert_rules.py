@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.alerts import Rule
-from app.counters import EVERYTHING, HOUR, Counters
+from app.alerting.alerts import Rule
+from app.counting.counters import EVERYTHING, HOUR, Counters
 from app.errors import SettingsError
 from app.settings import PREFIX, Settings
 

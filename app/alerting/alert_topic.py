@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from app.kafka_session import KafkaSession, RecordBatch
+from app.kafka.session import KafkaSession, RecordBatch
 
 REQUEST_S = 5.0
 PATIENCE_S = 30.0  # as a commit, see BatchConsumer.commit_timeout_s

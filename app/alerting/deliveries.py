@@ -14,8 +14,8 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from app import metrics
-from app.outages import Outage
-from app.webhook import Outcome, Webhook, pause_s
+from app.alerting.webhook import Outcome, Webhook, pause_s
+from app.stores.outages import Outage
 
 GIVE_UP_S = 24 * 3600.0  # after an alert was raised
 IDLE_S = 3600.0

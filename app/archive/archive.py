@@ -17,8 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.archive_files import Folders, Part, cluster_name, exchange, publish, sync
-from app.archive_rows import DAY_US, Row, day_of
+from app.archive.files import Folders, Part, cluster_name, exchange, publish, sync
+from app.archive.rows import DAY_US, Row, day_of
 from app.errors import ArchiveBusyError
 
 log = logging.getLogger(__name__)

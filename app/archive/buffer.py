@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Protocol
 
 from app import metrics
-from app.archive_rows import Row, text_size
+from app.archive.rows import Row, text_size
 
 ROWS_MAX = 50_000  # that wait; about 30 MB
 TEXT_MAX = 32_000_000  # characters in them: one event may have 32,768

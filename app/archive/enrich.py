@@ -15,9 +15,9 @@ from pathlib import Path
 
 import duckdb
 
-from app.archive_files import Folders, locked, replace_folder
-from app.archive_snapshot import Snapshot
-from app.archive_views import connected, quoted
+from app.archive.files import Folders, locked, replace_folder
+from app.archive.snapshot import Snapshot
+from app.archive.views import connected, quoted
 from app.errors import StartError
 
 WINDOW = timedelta(hours=3)

@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 import duckdb
 
-from app.archive_files import Folders
-from app.archive_views import connected, quoted
+from app.archive.files import Folders
+from app.archive.views import connected, quoted
 from app.errors import QueryError
 
 CHUNK_ROWS = 1000

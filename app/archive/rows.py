@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from app.decoding import decode
 from app.errors import RejectedError
-from app.event import EPOCH, Event
+from app.events.decoding import decode
+from app.events.event import EPOCH, Event
 
 MICROSECOND = timedelta(microseconds=1)
 DAY_US = 86_400_000_000

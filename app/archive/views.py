@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from app.archive_files import Folders
+from app.archive.files import Folders
 
 THREAD_MB = 128  # each thread needs its own buffers, however little memory there is
 COLUMNS = {

@@ -13,14 +13,14 @@ from typing import Any
 
 import click
 
-from app.audit import Audit, Difference
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_addresses
 from app.cli.telling import Telling
+from app.kafka.tables_version import current_version
+from app.kafka.watermarks import Watermarks
+from app.reconcile.audit import Audit, Difference
 from app.settings import Names, Settings
-from app.tables_version import current_version
-from app.watermarks import Watermarks
-from web.table_rows import TableRows
+from web.query.table_rows import TableRows
 
 
 @click.command(name="audit")

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import click
 
-from app.archive_files import Folders
+from app.archive.enrich import enrich
+from app.archive.files import Folders
 from app.cli.moments import Moment
-from app.enrich import enrich
 from app.settings import Settings
 
 

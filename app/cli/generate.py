@@ -17,9 +17,9 @@ import uvloop
 from app.cli.console import TimedConsole
 from app.cli.import_ import find_kafka
 from app.errors import StartError
-from app.generator import Generator, Shape
-from app.generator_run import Load, Pace, Tally, show, summary
-from app.generator_targets import HttpTarget, KafkaTarget, Target
+from app.ingest.generator import Generator, Shape
+from app.ingest.generator_run import Load, Pace, Tally, show, summary
+from app.ingest.generator_targets import HttpTarget, KafkaTarget, Target
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from app.errors import KafkaUnavailableError, StartError
-from app.importer import PARSERS, BackgroundCollector, Importer, read_lines
+from app.ingest.importer import PARSERS, BackgroundCollector, Importer, read_lines
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
 

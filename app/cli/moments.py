@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from app.errors import InvalidTimestampError
-from app.shapes import parse_time
+from app.events.shapes import parse_time
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 

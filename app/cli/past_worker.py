@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from app.past_events import PastReader
+from app.reconcile.past_events import PastReader
 from app.settings import Names, Settings
 
 

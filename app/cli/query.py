@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from app.archive_files import Folders
-from app.query import run_query, show_csv, show_json, show_table
+from app.archive.files import Folders
+from app.archive.query import run_query, show_csv, show_json, show_table
 from app.settings import Settings
 
 

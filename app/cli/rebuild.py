@@ -12,13 +12,13 @@ import click
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_addresses
 from app.cli.telling import Telling
-from app.rebuild import Mended, Rebuild
-from app.rebuild_tables import Rebuilt, TablesRebuild
+from app.kafka.table_topics import TableTopics
+from app.kafka.watermarks import Watermarks
+from app.reconcile.rebuild import Mended, Rebuild
+from app.reconcile.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
-from app.table_topics import TableTopics
-from app.watermarks import Watermarks
 from tables.counters import declare
-from web.table_rows import TableRows
+from web.query.table_rows import TableRows
 
 KEPT = (
     "Whole months of event were dropped: counts above what it holds were left as they are. "

@@ -9,7 +9,7 @@ import time
 
 import click
 
-from app.alert_rules import load_rules
+from app.alerting.alert_rules import load_rules
 from app.cli.console import TimedConsole
 from app.settings import Settings
 from app.stack.supervisor import Supervisor

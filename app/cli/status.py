@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from app.errors import StartError
+from app.kafka.tables_version import current_version
+from app.monitor.figures import counted, lag, stored
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
-from app.stack.figures import counted, lag, stored
-from app.tables_version import current_version
 
 
 @click.command(name="status")

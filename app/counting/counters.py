@@ -13,12 +13,12 @@ from operator import attrgetter
 from typing import Literal
 from zlib import crc32
 
-from app.batches import Judged
-from app.event_names import ad_kind, page_name, website
-from app.folding import Cells as Cells  # noqa: PLC0414 - part of what a counter is
-from app.folding import Dimension as Dimension  # noqa: PLC0414
-from app.folding import Fold
-from app.folding import Rows as Rows  # noqa: PLC0414
+from app.counting.folding import Cells as Cells  # noqa: PLC0414 - part of what a counter is
+from app.counting.folding import Dimension as Dimension  # noqa: PLC0414
+from app.counting.folding import Fold
+from app.counting.folding import Rows as Rows  # noqa: PLC0414
+from app.events.batches import Judged
+from app.events.derived import ad_kind, page_name, website
 
 ROW_WINDOWS = 24  # a day of hours
 ROW_WINDOWS_MAX = 256  # a slot has eight bits in the totals

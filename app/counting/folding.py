@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from app.batches import Judged, Slice
-    from app.counters import CounterSpec, Of
-    from app.event import Event
+    from app.counting.counters import CounterSpec, Of
+    from app.events.batches import Judged, Slice
+    from app.events.event import Event
 
 MANY = 256  # events, from which on numpy is faster
 WINDOW_BITS = 33  # of a window since 1970; above them the number of a key

@@ -14,8 +14,8 @@ from itertools import compress, pairwise
 
 import numpy as np
 
-from app.batches import Judged, Slice
-from app.event_names import AD_CLICK
+from app.events.batches import Judged, Slice
+from app.events.derived import AD_CLICK
 
 PAGE_VIEWS = frozenset({"page_view", "PageView", "VIEW"})
 CLICKS = frozenset({AD_CLICK, "CLICK", "click"})

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasketches import compact_theta_sketch, theta_union, update_theta_sketch
 
-from app.batches import Slice
-from app.counters import DAY, HOUR, MINUTE
-from app.event_names import AD_IMPRESSION
-from app.stats_window import HOURS, MINUTES, SECONDS, Level, Month
+from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.stats_window import HOURS, MINUTES, SECONDS, Level, Month
+from app.events.batches import Slice
+from app.events.derived import AD_IMPRESSION
 
 ACTIVE_USERS, AD_VISITORS, AD_VISITORS_ALL = 1, 2, 3  # metrics: the first byte of a row
 LG_K = 12  # 4,096 users exactly, then a relative error of 3.1 % with a probability of 95 %

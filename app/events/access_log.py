@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 from app.errors import InvalidTimestampError, MalformedLineError
-from app.event import Event
-from app.shapes import from_json
+from app.events.event import Event
+from app.events.shapes import from_json
 
 VIEW_METHODS = ("GET", "HEAD")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

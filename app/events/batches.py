@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.decoding import decode
 from app.errors import RejectedError
-from app.event import Event
+from app.events.decoding import decode
+from app.events.event import Event
 
 KNOWN_USERS_MAX = 20_000
 # Not sys.intern(): Python 3.12.0 to 3.12.5 keep what it is given for ever (cpython issue 113993).

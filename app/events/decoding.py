@@ -1,8 +1,8 @@
 """From the bytes of a record to an event.
 
-decode() takes the canonical form in one step of C and hands all else to app.shapes. Both judge an
-event by its bytes and its Kafka timestamp alone, never by the clock: so the roles count and
-store, and a replay a week later, agree about every record.
+decode() takes the canonical form in one step of C and hands all else to app.events.shapes. Both
+judge an event by its bytes and its Kafka timestamp alone, never by the clock: so the roles count
+and store, and a replay a week later, agree about every record.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import lru_cache
 import msgspec
 
 from app.errors import InvalidTimestampError, TooLargeError
-from app.event import EPOCH, EVENT_MAX_BYTES, FUTURE_LIMIT, LAST_TIME, Event, at_ms, to_ms
-from app.shapes import is_utf8, may_be_deep, parse
+from app.events.event import EPOCH, EVENT_MAX_BYTES, FUTURE_LIMIT, LAST_TIME, Event, at_ms, to_ms
+from app.events.shapes import is_utf8, may_be_deep, parse
 
 BACKSLASH = ord("\\")
 
 
 class _Strict(Event, gc=False):
-    """An event as decoded in one step; a name of another shape sends it to app.shapes."""
+    """An event as decoded in one step; a name of another shape sends it to app.events.shapes."""
 
     date: None = None
     userId: None = None  # noqa: N815 - the name in the clickstream shape

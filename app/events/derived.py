@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.event import Event
+from app.events.event import Event
 
 ROOT = "root"  # the page of a url that names none
 AD_CLICK, AD_IMPRESSION = "AdClick", "AdImpression"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from app.errors import TooLargeError
-from app.event import EVENT_MAX_BYTES, Event, at_ms, encode, partition_key
+from app.events.event import EVENT_MAX_BYTES, Event, at_ms, encode, partition_key
 
 Record = tuple[bytes, bytes, int]  # key, value, timestamp in ms since 1970
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.errors import RejectedError
-from app.event import EVENT_MAX_BYTES
+from app.events.event import EVENT_MAX_BYTES
 
 _encode = msgspec.json.Encoder().encode
 

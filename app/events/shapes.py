@@ -1,7 +1,7 @@
 """The five accepted shapes, and what exactly is wrong with an event that has none of them.
 
 One mapping serves all: the shapes do not contradict each other, so every name is accepted
-everywhere. The slow path of app.event.decode().
+everywhere. The slow path of app.events.decoding.decode().
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.errors import (
     TimestampInFutureError,
     TooLargeError,
 )
-from app.event import (
+from app.events.event import (
     EPOCH,
     EVENT_MAX_BYTES,
     FUTURE_LIMIT,
@@ -56,7 +56,7 @@ _NO_BRACKET = bytes(byte for byte in range(256) if byte not in b"{[]}")
 
 
 def parse(value: bytes, record_ms: int) -> Event:
-    """Return the event in the bytes of one record of any shape; as app.event.decode()."""
+    """Return the event in the bytes of one record of any shape; as app.events.decoding.decode()."""
     if len(value) > EVENT_MAX_BYTES:
         raise TooLargeError(f"the event has {len(value)} bytes")
     if may_be_deep(value) and _depth(value) > DEPTH_MAX:
@@ -92,7 +92,7 @@ def _depth(value: bytes) -> int:
 
 
 def from_json(data: object, record_ms: int) -> Event:
-    """Return the event in decoded JSON of any shape; as app.event.decode()."""
+    """Return the event in decoded JSON of any shape; as app.events.decoding.decode()."""
     if not isinstance(data, dict):
         raise NotAnObjectError(f"the event is {_json_type(data)}")
     meta = data.get("Meta")

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 from app import metrics
 from app.errors import KafkaUnavailableError, OverloadedError
-from app.event import Event
-from app.kafka_link import KafkaLink
-from app.kafka_session import KafkaSession, RecordBatch
-from app.murmur2 import partition_of
-from app.packing import Record, pack
+from app.events.event import Event
+from app.events.murmur2 import partition_of
+from app.events.packing import Record, pack
+from app.kafka.link import KafkaLink
+from app.kafka.session import KafkaSession, RecordBatch
 from app.settings import Names, Settings
 
 RECORD_OVERHEAD_BYTES = 200  # of what surrounds a waiting record in memory

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Literal
 
-from app.packing import Record
+from app.events.packing import Record
 
 Shape = Literal["counter", "clickstream", "ads", "analytics", "app"]
 

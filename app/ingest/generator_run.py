@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.generator import Generator
-from app.generator_targets import NotTakenError, Target
+from app.ingest.generator import Generator
+from app.ingest.generator_targets import NotTakenError, Target
 
 BATCHES_PER_S = 20
 BATCH_MAX = 5000  # events; about half a megabyte

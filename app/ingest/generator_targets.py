@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol, Self
 
 import aiohttp
 
-from app.collector import Collector
 from app.errors import KafkaUnavailableError, StartError
-from app.packing import Record
+from app.events.packing import Record
+from app.ingest.collector import Collector
 from app.settings import Settings
 
 ANSWER_S = 30.0

@@ -19,12 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from app.access_log import line_uuid, parse_line
-from app.collector import Collector
-from app.decoding import decode
 from app.errors import KafkaUnavailableError, RejectedError, StartError, TooLargeError
-from app.event import EVENT_MAX_BYTES, Event
-from app.packing import Record, pack
+from app.events.access_log import line_uuid, parse_line
+from app.events.decoding import decode
+from app.events.event import EVENT_MAX_BYTES, Event
+from app.events.packing import Record, pack
+from app.ingest.collector import Collector
 from app.settings import Settings
 
 LINE_MAX_BYTES = EVENT_MAX_BYTES

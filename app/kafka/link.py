@@ -10,7 +10,7 @@ from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaError
 
 from app import metrics
-from app.kafka_session import KafkaSession
+from app.kafka.session import KafkaSession
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from app.packing import Record
+from app.events.packing import Record
 
 BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
 RETRY_S = 0.1  # between attempts to send, while a leader is being found

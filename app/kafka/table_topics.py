@@ -11,9 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.errors import KafkaUnavailableError
+from app.kafka.tables_version import FIRST
+from app.kafka.watermarks import Offsets
 from app.settings import Names
-from app.tables_version import FIRST
-from app.watermarks import Offsets
 
 OLD = (
     r"(?:counts|uniques)(?:-v(?P<topic>\d+))?"

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from app.errors import KafkaUnavailableError, StartError
+from app.kafka.tail import TopicTail
+from app.kafka.watermarks import Watermarks
 from app.settings import Names, Settings
-from app.topic_tail import TopicTail
-from app.watermarks import Watermarks
 
 FIRST = 1
 PARTITIONS_MAX = 1000  # as in the settings

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from app.rates import WINDOW_S, Rates
+from app.monitor.rates import WINDOW_S, Rates
 
 Level = Literal["ok", "warn", "bad"]
 

@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from app.errors import StartError
+from app.kafka.tables_version import FIRST
 from app.settings import Names
-from app.tables_version import FIRST
 
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=5)
 CONNECT_S = 5.0

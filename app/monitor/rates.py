@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import UnavailableError
-from app.kafka_offsets import ANSWER_S, KafkaOffsets, Look
+from app.kafka.offsets import ANSWER_S, KafkaOffsets, Look
+from app.kafka.tables_version import FIRST, TablesVersion
 from app.settings import Names, Settings
-from app.tables_version import FIRST, TablesVersion
 
 INTERVAL_S = 1.0
 WINDOW_S = 10

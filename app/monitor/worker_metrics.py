@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.counters import Cells
-from app.outcomes import OUTCOMES
-from app.ownership import Ownership
+from app.counting.counters import Cells
+from app.counting.outcomes import OUTCOMES
+from app.transport.ownership import Ownership
 
 
 class WorkerMetrics(Collector):

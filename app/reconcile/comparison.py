@@ -18,10 +18,10 @@ from typing import Any
 import asyncpg
 
 from app.errors import StartError
-from app.event import EPOCH
-from app.postgres import PASSING
-from app.sql import load_queries, migrate_over
-from app.watermarks import Offsets
+from app.events.event import EPOCH
+from app.kafka.watermarks import Offsets
+from app.stores.postgres import PASSING
+from app.stores.sql import load_queries, migrate_over
 
 CONNECT_TIMEOUT_S = 5.0
 PREFETCH = 1000  # differences

@@ -9,7 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.live import POSITIONS_KEY, URL_KEY, RedisUnavailableError
+from app.stores.live import POSITIONS_KEY, URL_KEY, RedisUnavailableError
 
 # ARGV: prefix of the hashes, rows [url, [[type, count, text]]] as MessagePack. text: what was found
 # where it must be lowered; empty: only raise. Returns [raised, [url, type of what was lowered]].

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from app.errors import SettingsError
-from app.live import POSITIONS_KEY, URL_KEY, RedisUnavailableError
-from app.watermarks import Offsets
+from app.kafka.watermarks import Offsets
+from app.stores.live import POSITIONS_KEY, URL_KEY, RedisUnavailableError
 
 TIMEOUT_S = 10.0  # nobody waits for a scan
 CHUNK_KEYS = 1000

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
-from app.batches import Decoded, Slice
-from app.event import Event, to_ms
-from app.sql import load_queries
+from app.events.batches import Decoded, Slice
+from app.events.event import Event, to_ms
+from app.stores.sql import load_queries
 from app.transport.batch import Batch
 
 BATCH_ROWS = 5000

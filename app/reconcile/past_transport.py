@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from app.past_events import PastReader
+from app.reconcile.past_events import PastReader
 from app.transport import BatchConsumer, BatchTransport
 from app.transport.fetching import FetchThread
 

@@ -17,14 +17,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from app.audit import WORKERS_S
-from app.comparison import ALWAYS, Comparison, whole_hours
 from app.errors import SettingsError
-from app.event import EPOCH
-from app.live_mending import Cell, LiveMending
-from app.live_scan import LiveScan
+from app.events.event import EPOCH
+from app.kafka.watermarks import Say, Watermarks, wait_for
+from app.reconcile.audit import WORKERS_S
+from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
+from app.reconcile.live_mending import Cell, LiveMending
+from app.reconcile.live_scan import LiveScan
 from app.settings import Names, Settings
-from app.watermarks import Say, Watermarks, wait_for
 
 CHUNK_ROWS = 5000  # of event_summary a transaction: 0.1 s that the count workers wait
 CHUNK_CELLS = 1000  # of Redis a call; it answers nobody else meanwhile

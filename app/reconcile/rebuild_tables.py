@@ -1,8 +1,8 @@
 """The tables, counted anew from event beside those that answer, and a switch at the end.
 
-New tables are a version (app.tables_version): topics, changelogs and a group of their own. Until
-the switch, which is one record in Kafka, nothing that answers has changed; whatever ends before
-leaves topics that the next rebuild deletes.
+New tables are a version (app.kafka.tables_version): topics, changelogs and a group of their own.
+Until the switch, which is one record in Kafka, nothing that answers has changed; whatever ends
+before leaves topics that the next rebuild deletes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.comparison import Comparison
 from app.errors import StartError
+from app.kafka.table_topics import TableTopics
+from app.kafka.tables_version import current_version, switch_version
+from app.kafka.topics import ensure_topics
+from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
+from app.reconcile.comparison import Comparison
 from app.settings import Names, Settings
 from app.stack.child import Child
 from app.stack.ports import free_port
-from app.stack.topics import ensure_topics
-from app.table_topics import TableTopics
-from app.tables_version import current_version, switch_version
-from app.watermarks import Offsets, Say, Watermarks, wait_for
 
 POLL_S = 0.2
 LIVE_S = 60.0  # for the count workers that answer: one that died is back by then

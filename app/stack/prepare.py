@@ -7,11 +7,11 @@ import logging
 
 import asyncpg
 
-from app import sql
 from app.errors import KafkaUnavailableError, StartError
+from app.kafka.tables_version import current_version
+from app.kafka.topics import ensure_topics
 from app.settings import Settings
-from app.stack.topics import ensure_topics
-from app.tables_version import current_version
+from app.stores import sql
 
 RETRY_S = 1.0
 

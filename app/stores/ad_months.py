@@ -9,10 +9,10 @@ from typing import Literal
 import asyncpg
 
 from app import metrics
-from app.postgres import Postgres
-from app.sql import load_queries
-from app.stats_window import Clock, Month
-from app.tables_version import FIRST, position_key
+from app.counting.stats_window import Clock, Month
+from app.kafka.tables_version import FIRST, position_key
+from app.stores.postgres import Postgres
+from app.stores.sql import load_queries
 
 SINK = "ads"
 AD_ID_MAX_BYTES = 2048  # with the month it must fit a Postgres index row of 2,704 bytes
@@ -61,7 +61,7 @@ class AdMonths:
 
 
 class AdFigures:
-    """One column of ad_month: app.refresh.Sink."""
+    """One column of ad_month: app.stores.refresh.Sink."""
 
     def __init__(self, table: AdMonths, figure: Figure) -> None:
         self._table, self._figure = table, figure

@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from app.decoding import decode
 from app.errors import RejectedError
+from app.events.decoding import decode
 
 # In the order of the tuples of rows_of().
 COLUMNS = (

@@ -14,11 +14,11 @@ import asyncpg
 
 from app import metrics
 from app.errors import CounterError, UnavailableError
-from app.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
-from app.kafka_log import KafkaLog
-from app.outages import Outage
-from app.postgres import TRANSACTION_TIMEOUT_S, Postgres
-from app.sql import load_queries
+from app.kafka.log import KafkaLog
+from app.stores.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
+from app.stores.outages import Outage
+from app.stores.postgres import TRANSACTION_TIMEOUT_S, Postgres
+from app.stores.sql import load_queries
 from app.transport.batch import Batch
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from app import metrics
 from app.errors import SettingsError, UnavailableError
-from app.tables_version import FIRST, position_key
+from app.kafka.tables_version import FIRST, position_key
 
 SINK = "redis"
 URL_KEY = "event_counter:url:"

@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg import exceptions as pg
 
 from app.errors import SettingsError, UnavailableError
-from app.sql import migrate_over
+from app.stores.sql import migrate_over
 
 CONNECT_TIMEOUT_S = 5.0
 TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this, Postgres hangs

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from app.errors import UnavailableError
-from app.outages import Outage
+from app.stores.outages import Outage
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app import metrics
-from app.postgres import Postgres
-from app.sql import load_queries
-from app.tables_version import FIRST, position_key
+from app.kafka.tables_version import FIRST, position_key
+from app.stores.postgres import Postgres
+from app.stores.sql import load_queries
 
 SINK = "summary"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import agents.deliver_alerts
-from app.alert_rules import load_rules
-from app.alert_topic import AlertTopic
-from app.counters import Counters
+from app.alerting.alert_rules import load_rules
+from app.alerting.alert_topic import AlertTopic
+from app.alerting.webhook import Webhook
+from app.counting.counters import Counters
 from app.settings import Names, Settings
 from app.transport import is_member
-from app.webhook import Webhook
 from tables.alerts import Alerts
 from tables.totals import Totals
 

@@ -6,11 +6,11 @@ import faust
 
 import agents.refresh_live
 import agents.refresh_summary
-from app.counters import Counters
-from app.live import LiveCounts
-from app.ownership import Ownership
+from app.counting.counters import Counters
 from app.settings import Settings
-from app.summary import SummaryWriter
+from app.stores.live import LiveCounts
+from app.stores.summary import SummaryWriter
+from app.transport.ownership import Ownership
 from tables.row_sources import LiveRows, SummaryRows
 from tables.totals import Totals
 

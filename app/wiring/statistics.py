@@ -8,26 +8,26 @@ from typing import Any
 
 import agents.merge_uniques
 import agents.refresh_ads
-import web.counts
-import web.queries
-import web.query_link
-import web.report
-import web.stats_active
-import web.stats_ads
-import web.stats_pages
-import web.stats_ranked
-import web.stats_sessions
-import web.table_rows
-from app.ad_months import AdMonths
-from app.counters import Counters
-from app.ownership import Ownership
+import web.query.link
+import web.query.queries
+import web.query.table_rows
+import web.stats.active
+import web.stats.ads
+import web.stats.counts
+import web.stats.pages
+import web.stats.ranked
+import web.stats.report
+import web.stats.sessions
+from app.counting.counters import Counters
 from app.settings import Settings
+from app.stores.ad_months import AdMonths
+from app.transport.ownership import Ownership
 from tables.ad_rows import AdImpressions, AdVisitors
 from tables.statistics import Statistics
 from tables.totals import Totals
 from tables.uniques import Uniques
-from web.gather import Gathering
-from web.queries import Queries
+from web.query.gather import Gathering
+from web.query.queries import Queries
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ def answer_queries(
 ) -> Queries:
     """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
     queries = Queries(app, owned)
-    web.report.register(queries, totals, counters)
-    web.counts.register(queries, totals, counters)
+    web.stats.report.register(queries, totals, counters)
+    web.stats.counts.register(queries, totals, counters)
     if users:
-        web.stats_active.register(queries, users.table, users.owned)
-        web.stats_ads.register(queries, totals, users.table, users.owned)
-        web.stats_pages.register(queries, totals, owned, counters)
-        web.stats_ranked.register(Gathering(app, queries, owned), totals, counters)
-    web.table_rows.register(queries, totals, counters)
-    web.queries.register(app, queries)
-    web.query_link.register(app, queries)
+        web.stats.active.register(queries, users.table, users.owned)
+        web.stats.ads.register(queries, totals, users.table, users.owned)
+        web.stats.pages.register(queries, totals, owned, counters)
+        web.stats.ranked.register(Gathering(app, queries, owned), totals, counters)
+    web.query.table_rows.register(queries, totals, counters)
+    web.query.queries.register(app, queries)
+    web.query.link.register(app, queries)
     return queries
 
 
@@ -70,7 +70,7 @@ def answer_sessions(
     """Serve the sessions of users; sources: partitions of `events`."""
     if statistics:
         gathering = Gathering(app, queries, sources)
-        web.stats_sessions.register(gathering, statistics.sessions, sources)
+        web.stats.sessions.register(gathering, statistics.sessions, sources)
 
 
 def refresh_ads(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.counters import Counters
+from app.counting.counters import Counters
 from app.settings import Names, Settings
 from tables.partials import Partials
 from tables.totals import Totals

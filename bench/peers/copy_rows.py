@@ -11,8 +11,8 @@ import asyncpg
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app import sql
-from app.event_rows import COLUMNS, POSTGRES_EPOCH, rows_of, send_times_as_integers
+from app.stores import sql
+from app.stores.event_rows import COLUMNS, POSTGRES_EPOCH, rows_of, send_times_as_integers
 from bench.support.peer import given, say
 
 TRANSACTION_ROWS = 20_000

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
-from app.murmur2 import partition_of
+from app.events.murmur2 import partition_of
 
 BATCH_BYTES = 16_384  # of a record batch: what producers send unless told otherwise
 IN_FLIGHT = 200  # record batches

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.archive_files import Folders
+from app.archive.files import Folders
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.ports import free_port
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support import archive

@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from agents.publish_totals import is_news, total_message
 from app.errors import KafkaUnavailableError
+from app.kafka.tail import TopicTail
 from app.stack.ports import free_port
-from app.topic_tail import TopicTail
 from tests.support.kafka_client import KafkaClient
 
 LATER = datetime(2020, 2, 27, 0, 6, 38, tzinfo=UTC)

@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis as Client
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.postgres import Postgres
 from app.stack.redis import Redis
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events

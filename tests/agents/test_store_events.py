@@ -14,9 +14,9 @@ from aiokafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
 from app.factory import create_app
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.postgres import Postgres
-from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events
 from tests.support.database import Database

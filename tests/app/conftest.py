@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.event_store import EventStore
+from app.stores.event_store import EventStore
 from tests.support.database import Database
 
 

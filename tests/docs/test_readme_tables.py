@@ -9,12 +9,12 @@ from pydantic import SecretStr
 
 from app import errors
 from app.cli import COMMANDS
-from app.decoding import decode
 from app.errors import CounterError, RejectedError
-from app.event import EVENT_MAX_BYTES, TYPE_MAX_BYTES, URL_MAX_BYTES, Event
+from app.events.decoding import decode
+from app.events.event import EVENT_MAX_BYTES, TYPE_MAX_BYTES, URL_MAX_BYTES, Event
+from app.events.shapes import DEPTH_MAX, NAMES, TYPE_NAMES
+from app.kafka.topics import topic_specs
 from app.settings import PREFIX, Names, Settings
-from app.shapes import DEPTH_MAX, NAMES, TYPE_NAMES
-from app.stack.topics import topic_specs
 from tables.counters import declare
 from tests.docs.readme import code, section, table
 

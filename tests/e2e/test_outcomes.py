@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiokafka import ConsumerRecord
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker
 from tests.conftest import StartWorker
 from tests.support.kafka_client import KafkaClient

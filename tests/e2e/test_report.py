@@ -15,9 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.generator import Generator
+from app.ingest.generator import Generator
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
-from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until

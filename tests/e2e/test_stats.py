@@ -17,10 +17,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 from tests.support.waiting import wait_until
 

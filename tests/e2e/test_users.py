@@ -14,11 +14,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres
-from app.stack.topics import ensure_topics
 from app.stack.workers import Worker, worker_settings
 from tests.support.database import Database
 from tests.support.kafka_client import KafkaClient

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
-from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings
 from tests.support.crew import Crew, Tally
 from tests.support.exactness import Exactness

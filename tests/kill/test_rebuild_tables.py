@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
 
+from app.kafka.tables_version import current_version
 from app.settings import Settings
-from app.tables_version import current_version
 from tests.kill.conftest import MakeScene, Scene
 from tests.support.exactness import Exactness
 from tests.support.kafka_client import KafkaClient

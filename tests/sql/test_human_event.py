@@ -14,11 +14,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.batches import decode_batch
-from app.event_rows import COLUMNS as ROW
-from app.event_rows import rows_of, send_times_as_integers
-from app.rules import Memory, judge
-from app.sql import keep_bot_limit, migrate
+from app.counting.rules import Memory, judge
+from app.events.batches import decode_batch
+from app.stores.event_rows import COLUMNS as ROW
+from app.stores.event_rows import rows_of, send_times_as_integers
+from app.stores.sql import keep_bot_limit, migrate
 from tests.support.database import Database
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sql import SqlMissingError, load, load_queries, migrate
+from app.stores.sql import SqlMissingError, load, load_queries, migrate
 from tests.support.database import Database
 
 MakeDatabase = Callable[[], Awaitable[str]]

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from app.alert_rules import load_rules
-from app.alerts import Rule
-from app.counters import URL
-from app.event_names import website
+from app.alerting.alert_rules import load_rules
+from app.alerting.alerts import Rule
+from app.counting.counters import URL
+from app.events.derived import website
 from app.settings import Settings
 from tables.counters import declare
 from tests.support.ledger import RECENT_FROM_S

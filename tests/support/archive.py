@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from app.archive_rows import Row
+from app.archive.rows import Row
 
 MINUTE_US = 60_000_000
 NOON_US = 1_790_078_400_000_000  # 2026-09-22T12:00:00Z

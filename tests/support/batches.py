@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import ConsumerRecord
 
-from app.batches import Judged, Slice
-from app.event import Event
+from app.events.batches import Judged, Slice
+from app.events.event import Event
 from app.transport import Batch
 
 TOPIC = "events"

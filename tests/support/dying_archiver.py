@@ -17,7 +17,8 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from app import archive, cli  # noqa: E402 - the loop comes before Faust
+from app import cli  # noqa: E402 - the loop comes before Faust
+from app.archive import archive  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 
 

@@ -22,8 +22,8 @@ import mode.loop
 mode.loop.use("uvloop")
 
 from app import cli  # noqa: E402 - the loop comes before Faust
-from app.alert_topic import AlertTopic  # noqa: E402
-from app.event_store import EventStore  # noqa: E402
+from app.alerting.alert_topic import AlertTopic  # noqa: E402
+from app.stores.event_store import EventStore  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 from tables.batch_table import BatchTable  # noqa: E402
 from tables.judged import JudgedTable  # noqa: E402

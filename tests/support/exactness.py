@@ -18,8 +18,8 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.kafka.tables_version import current_version
 from app.settings import Names, Settings
-from app.tables_version import current_version
 from tests.support.alerted import alerts_in, alerts_of
 from tests.support.judgement import judged_by
 from tests.support.kafka_client import KafkaClient

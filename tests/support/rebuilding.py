@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.kafka.table_topics import versions_in
 from app.settings import Names, Settings
-from app.table_topics import versions_in
 from tables.partials import SOURCE
 from tests.support.crew import ROOT
 from tests.support.kafka_client import KafkaClient

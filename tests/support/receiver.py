@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from app.alerting.webhook import ID
 from app.stack.ports import free_port
-from app.webhook import ID
 
 
 class Receiver:

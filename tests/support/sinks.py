@@ -7,8 +7,8 @@ from typing import Any
 
 from redis.asyncio import Redis as Client
 
-from app.live import LiveRow
-from app.refresh import Refresher, Sink
+from app.stores.live import LiveRow
+from app.stores.refresh import Refresher, Sink
 from tests.support.rows import MemoryRows
 
 

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from app.cli.audit import JsonPrinter, audit
 from app.cli.rebuild import rebuild
 from app.cli.telling import Telling
-from app.rebuild import Mended
+from app.kafka.topics import ensure_topics
+from app.reconcile.rebuild import Mended
 from app.settings import Names, Settings
-from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.database import Database
 from tests.support.event_maker import EventMaker

@@ -13,7 +13,7 @@ import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.counters import Counters
+from app.counting.counters import Counters
 from app.settings import Settings
 from tables.counters import declare
 from tables.partials import Partials

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from faust.types import TP
 
-from app.alerts import Rule
-from app.counters import Counters
+from app.alerting.alerts import Rule
+from app.counting.counters import Counters
 from tables.alerts import Alerts
 from tables.batch_table import scan_prefix
 from tables.partials import SOURCE

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from faust.types import TP
 
-from app.batches import Slice
-from app.event import Event
-from app.rules import BOT_MEMORY, Memory, judge
+from app.counting.rules import BOT_MEMORY, Memory, judge
+from app.events.batches import Slice
+from app.events.event import Event
 from tables.judged import (
     CACHE_MAX,
     CHUNK,

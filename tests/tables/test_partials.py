@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.counters import Counters, Rows
+from app.counting.counters import Counters, Rows
 from app.errors import SettingsError
-from app.event import Event
+from app.events.event import Event
 from app.settings import Settings
 from tables.counters import declare
 from tables.partials import LAYOUT, MARK, SOURCE, Partials

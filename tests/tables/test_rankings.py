@@ -14,10 +14,10 @@ import pytest
 
 import tables.rankings
 import tables.turns
-from app.counters import Counters
+from app.counting.counters import Counters
+from app.counting.ranking import rank_of
+from app.counting.stats_window import HOURS, MINUTES, SECONDS, Window, split
 from app.errors import RecoveringError
-from app.ranking import rank_of
-from app.stats_window import HOURS, MINUTES, SECONDS, Window, split
 from tables.partials import SOURCE
 from tables.rankings import Rankings
 from tables.totals import Totals

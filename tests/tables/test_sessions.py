@@ -13,7 +13,7 @@ import pytest
 from faust.stores.rocksdb import Store
 from faust.types import TP
 
-from app.event import Event
+from app.events.event import Event
 from tables.sessions import OPEN_MAX, RETENTION_S, ROW_BYTES, ROW_EVENTS, Sessions, merged, row_key
 from tests.support.batches import slice_of
 from tests.tables.conftest import SentRecords

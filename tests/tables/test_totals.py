@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from faust.types import TP
 
-from app.counters import Counters
+from app.counting.counters import Counters
 from tables.partials import MARK, SOURCE
 from tables.totals import Totals
 from tests.tables.conftest import SentRecords

@@ -11,10 +11,10 @@ from typing import Any
 import faust
 import pytest
 
-from app.event import Event
-from app.event_names import AD_IMPRESSION
-from app.stats_window import Month, Window, split
-from app.uniques import AD_VISITORS, LEVELS, Accumulator, Estimate, decode_sketch
+from app.counting.stats_window import Month, Window, split
+from app.counting.uniques import AD_VISITORS, LEVELS, Accumulator, Estimate, decode_sketch
+from app.events.derived import AD_IMPRESSION
+from app.events.event import Event
 from tables.partials import Partials
 from tables.unique_deltas import WEIGHT, UniqueDeltas
 from tables.uniques import LIVE_MAX, Uniques

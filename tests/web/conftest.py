@@ -9,19 +9,19 @@ import aiohttp
 import faust
 import pytest
 
-import web.collect
-import web.forward
-import web.health
+import web.http.health
+import web.http.read_token
+import web.ingest.collect
 import web.pages.register
-import web.read_token
-import web.topics
-from app.collector import Collector
+import web.query.forward
+import web.stats.topics
 from app.errors import KafkaUnavailableError
-from app.rates import RateSampler
+from app.ingest.collector import Collector
+from app.monitor.rates import RateSampler
 from app.settings import Names, Settings
 from tests.support.http import Http
 from tests.support.waiting import wait_until
-from web.server import Server
+from web.http.server import Server
 
 Serve = Callable[[Settings], Awaitable[Http]]
 
@@ -41,14 +41,14 @@ async def serve() -> AsyncIterator[Serve]:
             )
             app.web = Server(app, settings.body_max_bytes)
             collector = Collector(settings)
-            web.health.register(app, collector.check_ready)
-            web.collect.register(app, collector, settings)
-            workers = web.forward.register(app, settings)
-            ends = web.topics.register(app, settings)
+            web.http.health.register(app, collector.check_ready)
+            web.ingest.collect.register(app, collector, settings)
+            workers = web.query.forward.register(app, settings)
+            ends = web.stats.topics.register(app, settings)
             stack.push_async_callback(ends.close)
             rates, check = RateSampler(settings), collector.check_ready
             pages = web.pages.register.register(app, settings, workers, ends, rates, check)
-            web.read_token.register(app, settings.read_token.get_secret_value())
+            web.http.read_token.register(app, settings.read_token.get_secret_value())
             await collector.start()
             stack.push_async_callback(collector.stop)
             pages.start()

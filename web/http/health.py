@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 
 from app.errors import RecoveringError
-from web.views import ApiView, json_response, page
+from web.http.views import ApiView, json_response, page
 
 
 def register(app: Any, ready: Callable[[], bool | str], *collectors: Collector) -> None:

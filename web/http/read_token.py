@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from app.errors import UnauthorizedError
-from web.views import error_response
+from web.http.views import error_response
 
 OPEN = {
     ("PUT", "/event_generate"),

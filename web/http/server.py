@@ -23,7 +23,7 @@ from app.errors import (
     MethodNotAllowedError,
     NotFoundError,
 )
-from web.views import ApiView, error_response
+from web.http.views import ApiView, error_response
 
 log = logging.getLogger(__name__)
 

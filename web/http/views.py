@@ -12,7 +12,7 @@ from faust.web.exceptions import WebError
 from pydantic import BaseModel, ValidationError
 
 from app.errors import BadRequestError, BodyTooLargeError, CounterError, MethodNotAllowedError
-from web.quick import QuickResponse
+from web.http.quick import QuickResponse
 
 ViewT = TypeVar("ViewT", bound=type[View])
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -30,7 +30,7 @@ class ApiView(View):
     """
 
     async def __call__(self, request: Any) -> Any:
-        """Answer a request; an error that is not ours is left to web.server."""
+        """Answer a request; an error that is not ours is left to web.http.server."""
         return await self.handler(request.method.lower())(request)
 
     def handler(self, method: str, *, has_parts: bool = True) -> Callable[[Any], Awaitable[Any]]:

@@ -12,14 +12,14 @@ from typing import Any
 from aiohttp.web import Request, Response
 
 from app import metrics
-from app.bodies import split_body
-from app.collector import Collector
-from app.decoding import decode
 from app.errors import RejectedError
-from app.packing import Record, pack
+from app.events.decoding import decode
+from app.events.packing import Record, pack
+from app.ingest.collector import Collector
 from app.settings import Settings
-from web.quick import QuickResponse
-from web.views import ApiView, json_response, page, read_body
+from web.http.quick import QuickResponse
+from web.http.views import ApiView, json_response, page, read_body
+from web.ingest.bodies import split_body
 
 ITEMS_AT_ONCE = 1000  # events decoded before other requests get their turn: about 5 ms
 

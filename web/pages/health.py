@@ -9,7 +9,8 @@ from typing import Any
 
 import aiohttp
 
-from app.condition import (
+from app.errors import KafkaUnavailableError, UnavailableError
+from app.monitor.condition import (
     Conditions,
     Seen,
     lag_table,
@@ -19,10 +20,9 @@ from app.condition import (
     of_worker,
     read_metrics,
 )
-from app.errors import KafkaUnavailableError, UnavailableError
-from app.rates import Rates, RateSampler
+from app.monitor.rates import Rates, RateSampler
 from app.settings import Settings
-from web.queries import Answer
+from web.query.queries import Answer
 
 LOOK = aiohttp.ClientTimeout(total=1.5, sock_connect=0.5)
 OK = 200

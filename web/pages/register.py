@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import web.pages.stream
 import web.pages.views
-import web.stream
 from app.errors import UnavailableError
-from app.feed import Feed
-from app.rates import RateSampler
+from app.kafka.ends import TopicEnds
+from app.monitor.rates import RateSampler
 from app.settings import Names, Settings
-from app.topic_ends import TopicEnds
-from web.forward import CountWorkers
+from web.pages.feed import Feed
 from web.pages.health import Health
 from web.pages.sampler import Panel, Sampler
-from web.queries import Answer, Query
-from web.topics import alerts, rejected
+from web.query.forward import CountWorkers
+from web.query.queries import Answer, Query
+from web.stats.topics import alerts, rejected
 
 # Panel: path of the call that answers for it, s between two questions.
 QUERIES = {
@@ -63,5 +63,5 @@ def register(
         Panel("health", health.ask),
     ]
     web.pages.views.register(app)
-    web.stream.register(app, feed)
+    web.pages.stream.register(app, feed)
     return Sampler(feed, point, *panels)

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from app.errors import CounterError
-from app.feed import Feed
-from web.queries import Answer
+from web.pages.feed import Feed
+from web.query.queries import Answer
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp.web import Request, StreamResponse
 
 from app.errors import OverloadedError
-from app.feed import Feed
-from web.views import ApiView, page
+from web.http.views import ApiView, page
+from web.pages.feed import Feed
 
 FOLLOWERS_MAX = 500  # some 50 KB each
 SLOW_S = 10.0  # a page that takes nothing for so long is hung up on

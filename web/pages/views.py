@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp.web import Request, Response
 
 from app.errors import NotFoundError
+from web.http.views import ApiView, page
 from web.pages.files import CHART_FILES, File, load
-from web.views import ApiView, page
 
 log = logging.getLogger(__name__)
 

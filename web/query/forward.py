@@ -11,9 +11,9 @@ from aiohttp.web import Request, Response
 
 from app.errors import UnavailableError
 from app.settings import Settings
-from web.queries import Answer, Query
-from web.query_link import QueryLink
-from web.views import ApiView, page, read_body
+from web.http.views import ApiView, page, read_body
+from web.query.link import QueryLink
+from web.query.queries import Answer, Query
 
 QUERIES = {
     "/event_track/": "post",

@@ -15,8 +15,8 @@ import aiohttp
 import msgspec
 
 from app.errors import RecoveringError
-from app.ownership import Ownership
-from web.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+from app.transport.ownership import Ownership
+from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
 
 OK = 200
 LOCAL_TIMEOUT_S = 1.8  # less than OWNER_TIMEOUT, so that the asking worker hears why

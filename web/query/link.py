@@ -20,8 +20,8 @@ import msgspec
 from aiohttp.web import Request, WebSocketResponse
 
 from app.errors import BadRequestError
-from web.queries import Answer, Queries, Query
-from web.views import ApiView, page
+from web.http.views import ApiView, page
+from web.query.queries import Answer, Queries, Query
 
 LINK_PATH = "/queries/link"
 AT_ONCE = 256  # queries in one message: some 5 ms of a count worker

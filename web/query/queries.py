@@ -24,9 +24,9 @@ from app.errors import (
     NotFoundError,
     RecoveringError,
 )
-from app.ownership import Ownership
-from web.quick import QuickResponse
-from web.views import JSON, OK, ApiView, page, read_body
+from app.transport.ownership import Ownership
+from web.http.quick import QuickResponse
+from web.http.views import JSON, OK, ApiView, page, read_body
 
 log = logging.getLogger(__name__)
 

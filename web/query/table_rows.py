@@ -13,11 +13,11 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from app.counters import FOREVER, Counters
+from app.counting.counters import FOREVER, Counters
 from app.errors import BadRequestError, NotFoundError, UnavailableError
 from tables.totals import Totals
-from web.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
-from web.views import OK
+from web.http.views import OK
+from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
 
 CHUNK_ROWS = 400  # of the table; each may hold a day of hours
 CHUNK_COUNTS = 2000

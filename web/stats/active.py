@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from time import time
 
-from app.ownership import Ownership
-from app.stats_window import parse_window, split
-from app.uniques import LEVELS
+from app.counting.stats_window import parse_window, split
+from app.counting.uniques import LEVELS
+from app.transport.ownership import Ownership
 from tables.uniques import Uniques
-from web.queries import Answer, Queries, Query
+from web.query.queries import Answer, Queries, Query
 
 WINDOW_S = 300
 

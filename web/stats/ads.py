@@ -6,11 +6,11 @@ from collections import Counter
 from time import time
 from typing import Any
 
-from app.ownership import Ownership
-from app.stats_window import Month, parse_at, parse_month
+from app.counting.stats_window import Month, parse_at, parse_month
+from app.transport.ownership import Ownership
 from tables.totals import Totals
 from tables.uniques import Uniques
-from web.queries import Answer, Queries, Query
+from web.query.queries import Answer, Queries, Query
 
 
 class AdQueries:

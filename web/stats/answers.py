@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.counters import DAY, FOREVER, HOUR, Counters, CounterSpec
+from app.counting.counters import DAY, FOREVER, HOUR, Counters, CounterSpec
 from app.errors import BadRequestError, OutsideRetentionError
 
 ALWAYS_SHOWN = ("CLICK", "VIEW")

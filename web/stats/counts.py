@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from time import time
 
-from app.answers import counters_answer, counts_answer, range_of
-from app.counters import EVERYTHING, Counters
+from app.counting.counters import EVERYTHING, Counters
+from app.counting.stats_window import time_of
 from app.errors import BadRequestError, NotFoundError
-from app.stats_window import time_of
 from tables.totals import Totals
-from web.queries import Answer, Queries, Query
+from web.query.queries import Answer, Queries, Query
+from web.stats.answers import counters_answer, counts_answer, range_of
 
 
 def register(queries: Queries, totals: Totals, counters: Counters) -> None:

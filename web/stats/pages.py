@@ -6,15 +6,15 @@ from collections.abc import Awaitable
 from functools import partial
 from time import time
 
-from app.counters import HOUR, Counters
+from app.counting.counters import HOUR, Counters
+from app.counting.stats_window import parse_at, parse_limit
 from app.errors import BadRequestError
-from app.ownership import Ownership
-from app.stats_window import parse_at, parse_limit
+from app.transport.ownership import Ownership
 from tables.pages_of_website import first_pages, read_pages
 from tables.totals import Totals
-from web.gather import Undisturbed
-from web.queries import Answer, Queries, Query
-from web.reuse import Reuse
+from web.query.gather import Undisturbed
+from web.query.queries import Answer, Queries, Query
+from web.query.reuse import Reuse
 
 REUSE_S = 60.0  # a website of 100,000 pages and a year takes a minute to read, in turns
 LIMIT_MAX = 1000

@@ -8,14 +8,22 @@ from typing import Any
 
 import msgspec
 
-from app.counters import Counters
-from app.ranking import rank_of
-from app.stats_window import HOURS, MINUTES, SECONDS, Window, parse_limit, parse_window, split
+from app.counting.counters import Counters
+from app.counting.ranking import rank_of
+from app.counting.stats_window import (
+    HOURS,
+    MINUTES,
+    SECONDS,
+    Window,
+    parse_limit,
+    parse_window,
+    split,
+)
 from tables.rankings import Rankings
 from tables.totals import Totals
-from web.gather import GatheredQuery, Gathering
-from web.queries import Query
-from web.reuse import Reuse
+from web.query.gather import GatheredQuery, Gathering
+from web.query.queries import Query
+from web.query.reuse import Reuse
 
 REUSE_S = 1.0
 LIMIT_MAX = 1000

@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp.web import Request, Response
 
-from app.rates import RateSampler
-from web.views import ApiView, json_response, page
+from app.monitor.rates import RateSampler
+from web.http.views import ApiView, json_response, page
 
 
 def register(app: Any, sampler: RateSampler) -> None:

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from app.answers import range_of, report_json, track_json
-from app.counters import Counters
-from app.event import EPOCH, URL_MAX_BYTES
+from app.counting.counters import Counters
+from app.events.event import EPOCH, URL_MAX_BYTES
 from tables.totals import Totals
-from web.queries import Answer, Queries, Query
-from web.views import JSON, OK, parse_json
+from web.http.views import JSON, OK, parse_json
+from web.query.queries import Answer, Queries, Query
+from web.stats.answers import range_of, report_json, track_json
 
 YEARS_END = date(2106, 1, 1)  # the last year that the rows of the tables can begin in
 Url = Annotated[str, Field(max_length=URL_MAX_BYTES)]  # no event has a longer one

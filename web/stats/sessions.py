@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from app.answers import rfc3339
-from app.counters import DAY
+from app.counting.counters import DAY
+from app.counting.stats_window import HOURS, Window, parse_window, split
 from app.errors import RecoveringError
-from app.ownership import Ownership
-from app.stats_window import HOURS, Window, parse_window, split
+from app.transport.ownership import Ownership
 from tables.sessions import Session, Sessions, merged
-from web.gather import GatheredQuery, Gathering
-from web.queries import Query
+from web.query.gather import GatheredQuery, Gathering
+from web.query.queries import Query
+from web.stats.answers import rfc3339
 
 MICROSECONDS = 1_000_000
 Found = dict[str, Session]

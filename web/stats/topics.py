@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from aiohttp.web import Request, Response
 
-from app.event import at_ms
+from app.counting.stats_window import parse_limit
+from app.events.event import at_ms
+from app.kafka.ends import TopicEnds
 from app.settings import Names, Settings
-from app.stats_window import parse_limit
-from app.topic_ends import TopicEnds
-from web.queries import args_of
-from web.views import ApiView, json_response, page
+from web.http.views import ApiView, json_response, page
+from web.query.queries import args_of
 
 LIMIT, LIMIT_MAX = 50, 1000
 

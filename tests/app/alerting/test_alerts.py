@@ -10,9 +10,17 @@ from typing import Any
 
 import pytest
 
-from app.alert_rules import DEFAULT_RULES, RULES_MAX, load_rules, parse_rules
-from app.alerts import RECENT_S, Due, Rule, due_windows, oldest_start, place_before, silent_until
-from app.counters import Counters
+from app.alerting.alert_rules import DEFAULT_RULES, RULES_MAX, load_rules, parse_rules
+from app.alerting.alerts import (
+    RECENT_S,
+    Due,
+    Rule,
+    due_windows,
+    oldest_start,
+    place_before,
+    silent_until,
+)
+from app.counting.counters import Counters
 from app.errors import SettingsError
 from app.settings import Settings
 from tables.counters import declare
@@ -21,7 +29,7 @@ NOW = 1_790_000_000.0
 HOUR = 3600
 START = int(NOW) - int(NOW) % HOUR
 RULE = Rule("r", "c", "", 3, HOUR)
-CASES = json.loads((Path(__file__).parents[1] / "data/alert_rules.json").read_text("utf-8"))
+CASES = json.loads((Path(__file__).parents[2] / "data/alert_rules.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from app import archive
-from app.archive import SMALL_FILES, Archive, parts_of
-from app.archive_files import Folders, Part, exchange, publish
-from app.archive_rows import Row, app_rows, day_of
+from app.archive import archive
+from app.archive.archive import SMALL_FILES, Archive, parts_of
+from app.archive.files import Folders, Part, exchange, publish
+from app.archive.rows import Row, app_rows, day_of
 from app.errors import ArchiveBusyError
 from tests.support.archive import NOON_US, files, numbered, read, row, users
 from tests.support.batches import RECORD_MS, batch_of
@@ -211,9 +211,9 @@ def test_a_crash_while_files_are_merged_loses_and_doubles_nothing(
         opened.write({0: numbered([n])})
     with monkeypatch.context() as patch:
         if step == "rmtree":
-            patch.setattr("app.archive.exchange", exchange_and(die))
+            patch.setattr("app.archive.archive.exchange", exchange_and(die))
         else:
-            patch.setattr(f"app.archive.{step}", die)
+            patch.setattr(f"app.archive.archive.{step}", die)
         with pytest.raises(KeyboardInterrupt):
             opened.write({0: numbered([SMALL_FILES])})
     assert users(tmp_path) == list(range(SMALL_FILES + 1))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.archive_buffer import ROWS_MAX, ArchiveBuffer
-from app.archive_rows import Row
+from app.archive.buffer import ROWS_MAX, ArchiveBuffer
+from app.archive.rows import Row
 from tests.support.archive import numbered, row
 
 

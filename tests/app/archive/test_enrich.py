@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from app.archive import Archive
-from app.archive_files import Folders, locked
-from app.archive_rows import Row
-from app.archive_snapshot import Snapshot
-from app.enrich import enrich
+from app.archive.archive import Archive
+from app.archive.enrich import enrich
+from app.archive.files import Folders, locked
+from app.archive.rows import Row
+from app.archive.snapshot import Snapshot
 from app.errors import ArchiveBusyError, StartError
 from tests.support.archive import MINUTE_US, NOON_US, row, users
 
@@ -131,7 +131,7 @@ def test_where_folders_cannot_be_swapped_it_is_replaced_all_the_same(
     def refuse(*_: Path) -> None:
         raise OSError(22, "Invalid argument")
 
-    monkeypatch.setattr("app.archive_files.exchange", refuse)
+    monkeypatch.setattr("app.archive.files.exchange", refuse)
     folders = fill(row("1"))
     for _ in range(3):
         enrich(folders, NOON, MEMORY_MB)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from app.archive import SCHEMA
+from app.archive.archive import SCHEMA
 from tests.support.archive import NOON_US
 from tests.support.running_copy import ROOT
 
@@ -23,8 +23,8 @@ ENRICH = f"""
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from app.archive_files import Folders
-from app.enrich import enrich
+from app.archive.files import Folders
+from app.archive.enrich import enrich
 
 done = enrich(Folders(Path(sys.argv[1])), datetime.now(UTC), {MEMORY_MB})
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

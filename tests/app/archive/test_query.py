@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.archive import Archive
-from app.archive_files import Folders
-from app.enrich import enrich
+from app.archive.archive import Archive
+from app.archive.enrich import enrich
+from app.archive.files import Folders
+from app.archive.query import run_query, show_csv, show_json, show_table
 from app.errors import QueryError
-from app.query import run_query, show_csv, show_json, show_table
 from tests.support.archive import row
 
 MEMORY_MB = 128

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.decoding import decode
+from app.events.decoding import decode
 from app.settings import Names, Settings
 from app.stack.ports import free_port
 from tests.conftest import StartWorker

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.batches import Judged, Slice
-from app.counters import (
+from app.counting.counters import (
     DAY,
     EVERYTHING,
     HOUR,
@@ -21,7 +20,8 @@ from app.counters import (
     counts_partition,
     row_key,
 )
-from app.event import Event
+from app.events.batches import Judged, Slice
+from app.events.event import Event
 from app.settings import Settings
 from tables.counters import declare
 from tests.support.batches import judged, slice_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.flush_pace import BEHIND, BEHIND_FLUSH_S, BEHIND_PAUSE_S, FlushPace
+from app.counting.flush_pace import BEHIND, BEHIND_FLUSH_S, BEHIND_PAUSE_S, FlushPace
 
 
 class Clock:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.batches import Judged, Slice
-from app.event import Event
-from app.rules import BOT_MEMORY, Accepted, Memory, judge, needs, settled
+from app.counting.rules import BOT_MEMORY, Accepted, Memory, judge, needs, settled
+from app.events.batches import Judged, Slice
+from app.events.event import Event
 from tests.support.batches import slice_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

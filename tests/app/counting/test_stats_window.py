@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.counters import DAY, HOUR, MINUTE
-from app.errors import BadRequestError, CounterError, OutsideRetentionError
-from app.stats_window import (
+from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.stats_window import (
     LEVELS,
     LONGEST_S,
     Month,
@@ -20,6 +19,7 @@ from app.stats_window import (
     parse_window,
     split,
 )
+from app.errors import BadRequestError, CounterError, OutsideRetentionError
 
 NOW = int(datetime(2026, 11, 24, 12, 34, 56, tzinfo=UTC).timestamp())
 NOON = NOW - NOW % HOUR

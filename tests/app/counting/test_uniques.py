@@ -9,12 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.batches import Slice
-from app.counters import DAY, HOUR, MINUTE
-from app.event import Event
-from app.event_names import AD_CLICK, AD_IMPRESSION
-from app.stats_window import Month
-from app.uniques import (
+from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.stats_window import Month
+from app.counting.uniques import (
     ACTIVE_USERS,
     AD_VISITORS,
     AD_VISITORS_ALL,
@@ -27,6 +24,9 @@ from app.uniques import (
     decode_sketch,
     expired_bounds,
 )
+from app.events.batches import Slice
+from app.events.derived import AD_CLICK, AD_IMPRESSION
+from app.events.event import Event
 from tests.support.batches import slice_of
 
 NOW = int(datetime(2026, 11, 24, 12, 34, 56, tzinfo=UTC).timestamp())

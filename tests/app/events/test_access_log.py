@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.access_log import line_uuid, parse_line
 from app.errors import InvalidFieldError, MalformedLineError, RejectedError
-from app.event import encode
+from app.events.access_log import line_uuid, parse_line
+from app.events.event import encode
 from tests.support.random_events import NOW_MS
 
-CASES = json.loads((Path(__file__).parents[1] / "data/access_log_lines.json").read_text("utf-8"))
+CASES = json.loads((Path(__file__).parents[2] / "data/access_log_lines.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(("name", "line", "expected"), CASES)

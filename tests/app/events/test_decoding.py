@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from app.decoding import decode
 from app.errors import (
     REJECT_CODES,
     InvalidFieldError,
@@ -19,12 +18,13 @@ from app.errors import (
     TimestampInFutureError,
     TooLargeError,
 )
-from app.event import Event, at_ms, encode
-from app.packing import pack
-from app.shapes import DEPTH_MAX, parse
+from app.events.decoding import decode
+from app.events.event import Event, at_ms, encode
+from app.events.packing import pack
+from app.events.shapes import DEPTH_MAX, parse
 from tests.support.random_events import NOW_MS, random_body
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 RECORDED = "2026-09-21T14:13:20Z"  # NOW_MS
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.event import Event
-from app.event_names import ad_kind, page_name, website
+from app.events.derived import ad_kind, page_name, website
+from app.events.event import Event
 
 
 @pytest.mark.parametrize(

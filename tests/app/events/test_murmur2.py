@@ -8,7 +8,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.partitioner import murmur2 as reference
 
-from app.murmur2 import murmur2, partition_of
+from app.events.murmur2 import murmur2, partition_of
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.decoding import decode
 from app.errors import TooLargeError
-from app.event import Event, at_ms
-from app.packing import pack
+from app.events.decoding import decode
+from app.events.event import Event, at_ms
+from app.events.packing import pack
 from tests.support.random_events import NOW_MS
 
 

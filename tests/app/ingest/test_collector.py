@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from app import metrics
-from app.collector import Collector
 from app.errors import KafkaUnavailableError, TooLargeError
-from app.event import Event
-from app.murmur2 import partition_of
-from app.packing import Record
+from app.events.event import Event
+from app.events.murmur2 import partition_of
+from app.events.packing import Record
+from app.ingest.collector import Collector
 from app.settings import Names, Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from app.collector import Collector
 from app.errors import KafkaUnavailableError, OverloadedError
-from app.packing import Record
+from app.events.packing import Record
+from app.ingest.collector import Collector
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
-from app.stack.topics import ensure_topics
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka, mortal_kafka
 from tests.support.waiting import SOON_S, wait_until

@@ -10,12 +10,12 @@ from typing import Self, get_args
 
 import pytest
 
-from app.decoding import decode
-from app.event import Event, partition_key
-from app.generator import BOT_BURST, Generator, Shape
-from app.generator_run import Load, Pace, Tally, summary
-from app.generator_targets import NotTakenError, Taken
-from app.packing import Record
+from app.events.decoding import decode
+from app.events.event import Event, partition_key
+from app.events.packing import Record
+from app.ingest.generator import BOT_BURST, Generator, Shape
+from app.ingest.generator_run import Load, Pace, Tally, summary
+from app.ingest.generator_targets import NotTakenError, Taken
 
 NOW_US = 1_790_000_000_999_000  # a second ends within the first batch
 SHAPES = get_args(Shape)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.data_dir import owned, write_run_file
-from app.stack.topics import ensure_topics
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka
 from tests.support.running_copy import ROOT, environment

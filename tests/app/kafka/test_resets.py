@@ -13,7 +13,7 @@ from aiokafka.conn import AIOKafkaConnection, AIOKafkaProtocol
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from app.kafka_resets import survive_resets
+from app.kafka.resets import survive_resets
 
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 

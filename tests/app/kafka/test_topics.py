@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.errors import StartError
+from app.kafka.topics import ensure_topics
+from app.monitor.figures import lag
 from app.settings import Names, Settings
-from app.stack.figures import lag
-from app.stack.topics import ensure_topics
 from tests.conftest import MakeSettings
 from tests.support.kafka_client import KafkaClient
 

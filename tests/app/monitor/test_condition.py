@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.condition import (
+from app.monitor.condition import (
     Conditions,
     Finding,
     Seen,
@@ -15,7 +15,7 @@ from app.condition import (
     of_worker,
     read_metrics,
 )
-from app.rates import Rates
+from app.monitor.rates import Rates
 
 METRICS = """# HELP event_counter_sink_away 1 while a sink cannot be written to.
 event_counter_sink_away{sink="event"} 1.0

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import UnavailableError
-from app.rates import Rates, RateSampler, Sample, rates_between
+from app.monitor.rates import Rates, RateSampler, Sample, rates_between
 from app.settings import Names, Settings
 from tests.support.kafka_client import KafkaClient
 

@@ -9,7 +9,7 @@ import yaml
 
 from app.settings import PREFIX, Role, Settings
 
-DOCKER = Path(__file__).parents[2] / "docker"
+DOCKER = Path(__file__).parents[3] / "docker"
 
 
 def services() -> dict[str, Any]:

@@ -15,13 +15,13 @@ import pytest
 import redis.asyncio
 
 import app.stack.postgres
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.child import Child
 from app.stack.kafka import Kafka
 from app.stack.ports import LOOPBACK
 from app.stack.postgres import Postgres
 from app.stack.redis import Redis
-from app.stack.topics import ensure_topics
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT, is_gone
 from tests.support.waiting import wait_until

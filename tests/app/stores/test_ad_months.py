@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.ad_months import AD_ID_MAX_BYTES, AdMonths
-from app.stats_window import Month
+from app.counting.stats_window import Month
+from app.stores.ad_months import AD_ID_MAX_BYTES, AdMonths
 from tests.support.database import Database
 
 OCTOBER, NOVEMBER = Month(2026, 10), Month(2026, 11)

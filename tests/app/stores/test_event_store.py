@@ -12,12 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.event_store import EventStore, HoleError
+from app.stores.event_store import EventStore, HoleError
 from tests.support.batches import RECORD_MS, TOPIC, batch_of, events
 from tests.support.database import Database
 
 OpenStore = Callable[..., EventStore]
-NASTY = json.loads((Path(__file__).parents[1] / "data" / "storable_events.json").read_text())
+NASTY = json.loads((Path(__file__).parents[2] / "data" / "storable_events.json").read_text())
 
 
 async def test_a_batch_is_stored_with_its_offset(database: Database, open_store: OpenStore) -> None:

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from app.errors import UnavailableError
-from app.event_store import EventStore, RefusedError
 from app.stack.postgres import Postgres
+from app.stores.event_store import EventStore, RefusedError
 from tests.support.batches import TOPIC, batch_of, events
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database
@@ -145,7 +145,7 @@ async def test_the_store_waits_while_postgres_is_stopped(
     assert away() == 0
 
     assert await database.uuids() == list(range(9))
-    said = [record.getMessage() for record in caplog.records if record.name == "app.outages"]
+    said = [record.getMessage() for record in caplog.records if record.name == "app.stores.outages"]
     assert len(said) == 2
     assert "waiting" in said[0]
     assert "back after" in said[1]

@@ -12,11 +12,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client import REGISTRY
 
-from app.event_store import EventStore
-from app.kafka_log import KafkaLog
+from app.kafka.log import KafkaLog
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.kafka import Kafka
-from app.stack.topics import ensure_topics
+from app.stores.event_store import EventStore
 from app.transport import Batch
 from tests.support.batches import batch_of, events
 from tests.support.database import Database

@@ -11,8 +11,8 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from app.errors import SettingsError, UnavailableError
-from app.live import CHUNK_ROWS, POSITIONS_KEY, LiveCounts
 from app.stack.redis import Redis
+from app.stores.live import CHUNK_ROWS, POSITIONS_KEY, LiveCounts
 
 
 @pytest.fixture

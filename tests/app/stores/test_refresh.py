@@ -13,10 +13,10 @@ import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis as Client
 
-from app.live import LiveCounts
-from app.refresh import Refresher
 from app.stack.redis import Redis
-from app.summary import SummaryRow, SummaryWriter
+from app.stores.live import LiveCounts
+from app.stores.refresh import Refresher
+from app.stores.summary import SummaryRow, SummaryWriter
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database
 from tests.support.rows import MemoryRows
@@ -249,7 +249,7 @@ async def test_what_could_not_be_written_is_written_when_redis_is_back(
     assert await refresher.cycle()
     assert away("redis") == 0
     assert await read_live(url) == {"/a": 3, "/b": 3}
-    said = [record.getMessage() for record in caplog.records if record.name == "app.outages"]
+    said = [record.getMessage() for record in caplog.records if record.name == "app.stores.outages"]
     assert len(said) == 2, said
     await refresher.close()
     await part.stop()

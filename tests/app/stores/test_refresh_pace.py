@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from app.refresh import rest_s, until_hour_ends_s
+from app.stores.refresh import rest_s, until_hour_ends_s
 
 
 @pytest.mark.parametrize(

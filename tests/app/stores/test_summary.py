@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import SettingsError, UnavailableError
 from app.stack.postgres import Postgres
-from app.summary import SummaryRow, SummaryWriter
+from app.stores.summary import SummaryRow, SummaryWriter
 from tests.support.database import Database
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.transport import PositionError
-from tests.transport.conftest import Delivery
+from tests.app.transport.conftest import Delivery
 
 
 class Changelog:

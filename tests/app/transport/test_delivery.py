@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.transport.conftest import SOURCE, Delivery
+from tests.app.transport.conftest import SOURCE, Delivery
 
 
 async def test_nothing_is_delivered_before_the_first_seek(delivery: Delivery) -> None:

@@ -14,7 +14,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from app.transport.batch import Record
 from app.transport.fetching import FetchThread, make_light
-from tests.transport.conftest import SOURCE, record
+from tests.app.transport.conftest import SOURCE, record
 
 
 class ScriptedFetcher:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from app.stack.ports import free_port
 from tests.support.http import Http
-from web.quick import QuickResponse
+from web.http.quick import QuickResponse
 
 TYPE = "application/json"
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

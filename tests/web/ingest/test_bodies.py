@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app import bodies
-from app.bodies import split_body
 from app.errors import BodyTooLargeError, MalformedJsonError
+from web.ingest import bodies
+from web.ingest.bodies import split_body
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from functools import partial
 import aiohttp
 import pytest
 
+from app.kafka.topics import ensure_topics
 from app.settings import Names, Settings
 from app.stack.ports import free_port
-from app.stack.topics import ensure_topics
 from tests.conftest import StartWorker
 from tests.support.http import Answer, Http
 from tests.support.kafka_client import KafkaClient

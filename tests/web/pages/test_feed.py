@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import aclosing
 
-from app.feed import POINTS, Feed, event
+from web.pages.feed import POINTS, Feed, event
 
 
 def points(text: bytes) -> list[int]:

@@ -11,14 +11,14 @@ import aiohttp
 import faust
 import pytest
 
-import web.queries
+import web.query.queries
 from app.errors import BadRequestError, RecoveringError
-from app.ownership import Ownership
 from app.stack.ports import free_port
+from app.transport.ownership import Ownership
 from tests.support.http import Http
-from web.gather import GatheredQuery, Gathering
-from web.queries import Answer, Queries, Query
-from web.server import Server
+from web.http.server import Server
+from web.query.gather import GatheredQuery, Gathering
+from web.query.queries import Answer, Queries, Query
 
 PARTITIONS = 4
 
@@ -76,7 +76,7 @@ class CountWorker:
         queries = Queries(self.app, owned)
         Gathering(self.app, queries, owned).add("/stats/listed/{name}", self.kind)
         queries.add("GET", "/stats/{name}", lambda query: Answer.json(query.segments))
-        web.queries.register(self.app, queries)
+        web.query.queries.register(self.app, queries)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-import web.reuse
+import web.query.reuse
 from app.errors import UnavailableError
 from tests.support.waiting import wait_until
-from web.reuse import AT_ONCE, Reuse
+from web.query.reuse import AT_ONCE, Reuse
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(web.reuse, "monotonic", clock)
+    monkeypatch.setattr(web.query.reuse, "monotonic", clock)
     return clock
 
 

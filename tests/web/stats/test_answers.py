@@ -8,11 +8,18 @@ from datetime import UTC, date, datetime
 import msgspec
 import pytest
 
-from app.answers import Windows, counters_answer, counts_answer, range_of, report_json, track_json
-from app.counters import DAY, FOREVER, HOUR, MINUTE
+from app.counting.counters import DAY, FOREVER, HOUR, MINUTE
 from app.errors import BadRequestError, OutsideRetentionError
 from app.settings import Settings
 from tables.counters import declare
+from web.stats.answers import (
+    Windows,
+    counters_answer,
+    counts_answer,
+    range_of,
+    report_json,
+    track_json,
+)
 
 COUNTERS = declare(Settings())
 NOW = datetime(2024, 3, 15, 12, 0, 30, tzinfo=UTC).timestamp()

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from app.kafka.ends import ANSWER_MAX_BYTES
 from app.settings import Names
-from app.topic_ends import ANSWER_MAX_BYTES
 from tests.support.http import Http
 from tests.support.kafka_client import KafkaClient
 

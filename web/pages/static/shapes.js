@@ -1,4 +1,4 @@
-// Random events of each shape, as app/generator.py makes them.
+// Random events of each shape, as app/ingest/generator.py makes them.
 
 const PAGES = 200;
 const BOT_SHARE = 0.1; // of all events, where there are bots
