@@ -8,9 +8,10 @@ from time import time
 from typing import Any
 
 from app import metrics
-from app.counting.counters import Counters, Rows
+from app.counting.counters import Counters
 from app.counting.flush_pace import FlushPace
 from app.counting.outcomes import outcomes
+from app.counting.spec import Rows
 from app.events.batches import Decoded, Judged, decode_batch
 from app.events.rejects import reject_record
 from app.settings import Settings

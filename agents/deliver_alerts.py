@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 
 from app.alerting.deliveries import Deliveries
 from app.alerting.webhook import Webhook
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 
 POLL_S = 1.0
 FETCH_WAIT_MS = 2000  # an alert ends the wait at once

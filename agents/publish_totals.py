@@ -10,7 +10,8 @@ import msgspec
 from app.errors import KafkaUnavailableError
 from app.events.event import TYPE_MAX_BYTES
 from app.kafka.tail import TopicTail
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.transport import kafka_producer
 from app.transport.ownership import Ownership
 from tables.totals import Totals

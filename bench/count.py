@@ -12,7 +12,8 @@ import asyncio
 import time
 from pathlib import Path
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from bench.support.backlog import Mix, fill
 from bench.support.peer import running
 from bench.support.results import Report, options

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from bench.support.backlog import Mix, fill
 from bench.support.results import Report, options
 from bench.support.stack import BenchWorker, Stack

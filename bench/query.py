@@ -12,7 +12,8 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.ports import free_port
 from bench.support.backlog import Mix, fill, url
 from bench.support.feed import flowing

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiokafka.admin import NewTopic
 
-from app.settings import Names
+from app.names import Names
 from bench.support.backlog import Mix, Writer, fill, url
 from bench.support.peer import running
 from bench.support.results import Report, options

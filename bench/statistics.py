@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from app.settings import Names
+from app.names import Names
 from bench.support.backlog import Mix, fill
 from bench.support.feed import flowing
 from bench.support.results import Report, options

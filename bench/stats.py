@@ -21,7 +21,8 @@ from urllib.parse import quote
 import aiohttp
 import asyncpg
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from bench.support.backlog import SPAN_S, Writer, url
 from bench.support.feed import flowing
 from bench.support.results import Report, options, percentile

@@ -10,7 +10,8 @@ import asyncio
 
 import asyncpg
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from bench.support.backlog import Mix, fill
 from bench.support.peer import running
 from bench.support.results import Report, options

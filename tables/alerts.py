@@ -25,7 +25,8 @@ import rocksdict
 from app import metrics
 from app.alerting.alert_topic import AlertTopic
 from app.alerting.alerts import Due, Rule, due_windows, oldest_start, place_before, silent_until
-from app.counting.counters import Cells, Counters
+from app.counting.counters import Counters
+from app.counting.spec import Cells
 from tables.batch_table import BatchTable
 from tables.totals import windows_of
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.counting.counters import (
+from app.counting.counters import Counters
+from app.counting.rules import CLICKS, PAGE_VIEWS
+from app.counting.spec import (
     AD,
     AD_KIND,
     DAY,
@@ -16,12 +18,10 @@ from app.counting.counters import (
     URL,
     USER,
     WEBSITE,
-    Counters,
     CounterSpec,
     Dimension,
     Of,
 )
-from app.counting.rules import CLICKS, PAGE_VIEWS
 from app.events.derived import AD_KINDS
 from app.settings import Settings
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from app.counting.counters import Cells, CounterSpec
 from app.counting.ranking import top
+from app.counting.spec import Cells, CounterSpec
 from tables.totals import SLOT_MASK, Totals
 from tables.turns import in_turns
 

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.counting.counters import Cells, Counters, Rows, counts_partition, row_key
+from app.counting.counters import Counters
+from app.counting.spec import Cells, Rows, counts_partition, row_key
 from app.errors import SettingsError
 from tables.batch_table import BatchTable
 

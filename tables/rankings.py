@@ -13,8 +13,8 @@ from time import monotonic
 
 import numpy as np
 
-from app.counting.counters import Cells, CounterSpec
 from app.counting.ranking import Block, Names, Sums, longer, slices, top
+from app.counting.spec import Cells, CounterSpec
 from app.counting.stats_window import Level, Run
 from app.errors import RecoveringError
 from tables.totals import Totals

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from app.counting.counters import DAY, HOUR
+from app.counting.spec import DAY, HOUR
 from app.events.batches import Slice
 from tables.batch_table import BatchTable, scan_prefix
 

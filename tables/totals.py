@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.counting.counters import DAY, FOREVER, Cells, Counters, counts_partition
+from app.counting.counters import Counters
+from app.counting.spec import DAY, FOREVER, Cells, counts_partition
 from tables.batch_table import BatchTable, scan_after, scan_prefix
 from tables.partials import MARK, decode_partial
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from app.counting.counters import counts_partition
+from app.counting.spec import counts_partition
 from app.counting.uniques import Accumulator, owner_key
 from app.events.batches import Slice
 from tables.partials import Partials

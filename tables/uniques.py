@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic, time
 from typing import Any
 
-from app.counting.counters import counts_partition
+from app.counting.spec import counts_partition
 from app.counting.stats_window import Month, Run
 from app.counting.uniques import (
     LEVELS,

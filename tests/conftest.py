@@ -18,7 +18,8 @@ import asyncpg
 import pytest
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Role, Settings
+from app.names import Names
+from app.settings import Role, Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.alerting.alerts import Rule
-from app.counting.counters import EVERYTHING, HOUR, Counters
+from app.counting.counters import Counters
+from app.counting.spec import EVERYTHING, HOUR
 from app.errors import SettingsError
 from app.settings import PREFIX, Settings
 

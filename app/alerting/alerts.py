@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from app.counting.counters import DAY
-from web.stats.answers import rfc3339
+from app.counting.spec import DAY
+from app.events.times import rfc3339
 
 # An alert says that something happens, not that it happened: a log of last year that is imported
 # raises none. A worker that was away for a night still says what it finds then.

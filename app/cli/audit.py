@@ -18,8 +18,9 @@ from app.cli.running import with_addresses
 from app.cli.telling import Telling
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
+from app.names import Names
 from app.reconcile.audit import Audit, Difference
-from app.settings import Names, Settings
+from app.settings import Settings
 from web.query.table_rows import TableRows
 
 

@@ -11,8 +11,9 @@ import os
 import sys
 from typing import Any
 
+from app.names import Names
 from app.reconcile.past_events import PastReader
-from app.settings import Names, Settings
+from app.settings import Settings
 
 
 def make_app(settings: Settings, version: int) -> Any:

@@ -9,39 +9,22 @@ take apart, however many events there are. Pure: no Faust, no I/O.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, repeat
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from app.counting.counters import CounterSpec, Of
-    from app.events.batches import Judged, Slice
-    from app.events.event import Event
+from app.counting.spec import Cells, CounterSpec, Of, Rows
+from app.events.batches import Judged, Slice
+from app.events.event import Event
 
 MANY = 256  # events, from which on numpy is faster
 WINDOW_BITS = 33  # of a window since 1970; above them the number of a key
 ALL_TIME_UNIT = 86_400  # s; counters without windows are counted by the day, and no finer
 
-Cells = dict[int, int]  # slot of the window in its row -> count
-Rows = dict[bytes, Cells]
 Place = tuple[str | None, str | None, int]  # key, label, windows since 1970
 Seen = Mapping[Place, int]
 Found = dict[Place, Cells]  # by key, label, row start
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """What events are counted by; get: event -> text, None leaves the event out.
-
-    of_page: (url, type) -> the same, where these two are enough.
-    """
-
-    name: str
-    get: Callable[[Event], str | None]
-    of_page: Callable[[str | None, str], str | None] | None = None
 
 
 class Group:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.counting.counters import Cells
+from app.counting.spec import Cells
 from app.events.batches import Decoded, Judged
 
 OUTCOMES = ("received", "counted", "bots", "rejected")  # by slot; never in another order

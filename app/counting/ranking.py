@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from app.counting.counters import Cells
+from app.counting.spec import Cells
 from app.counting.stats_window import Run
 
 SLOT_MASK = 0xFF  # of a cell: the windows of its row; what is above tells source partitions apart

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.spec import DAY, HOUR, MINUTE
 from app.errors import BadRequestError, OutsideRetentionError
 from app.events.event import EPOCH, FUTURE_LIMIT
 from app.events.shapes import parse_time
-from web.stats.answers import rfc3339
+from app.events.times import rfc3339
 
 LONGEST_S = 31 * DAY
 Clock = Callable[[], float]  # seconds since 1970

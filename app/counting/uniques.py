@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasketches import compact_theta_sketch, theta_union, update_theta_sketch
 
-from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.spec import DAY, HOUR, MINUTE
 from app.counting.stats_window import HOURS, MINUTES, SECONDS, Level, Month
 from app.events.batches import Slice
 from app.events.derived import AD_IMPRESSION

@@ -19,7 +19,8 @@ from app.events.murmur2 import partition_of
 from app.events.packing import Record, pack
 from app.kafka.link import KafkaLink
 from app.kafka.session import KafkaSession, RecordBatch
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 
 RECORD_OVERHEAD_BYTES = 200  # of what surrounds a waiting record in memory
 

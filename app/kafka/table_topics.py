@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from app.errors import KafkaUnavailableError
 from app.kafka.tables_version import FIRST
 from app.kafka.watermarks import Offsets
-from app.settings import Names
+from app.names import Names
 
 OLD = (
     r"(?:counts|uniques)(?:-v(?P<topic>\d+))?"

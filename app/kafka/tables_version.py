@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaError
 from app.errors import KafkaUnavailableError, StartError
 from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 
 FIRST = 1
 PARTITIONS_MAX = 1000  # as in the settings

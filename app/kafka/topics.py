@@ -14,7 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from app.errors import StartError
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 
 HOUR_MS = 3_600_000
 ALERTS_RETENTION_HOURS = 30 * 24

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from app.errors import StartError
 from app.kafka.tables_version import FIRST
-from app.settings import Names
+from app.names import Names
 
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=5)
 CONNECT_S = 5.0

@@ -13,7 +13,8 @@ from typing import Any
 from app.errors import UnavailableError
 from app.kafka.offsets import ANSWER_S, KafkaOffsets, Look
 from app.kafka.tables_version import FIRST, TablesVersion
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 
 INTERVAL_S = 1.0
 WINDOW_S = 10

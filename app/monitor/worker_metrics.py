@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.counting.counters import Cells
 from app.counting.outcomes import OUTCOMES
+from app.counting.spec import Cells
 from app.transport.ownership import Ownership
 
 

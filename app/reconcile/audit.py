@@ -16,15 +16,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.counting.counters import FOREVER, HOUR
+from app.counting.spec import FOREVER, HOUR
 from app.errors import StartError
 from app.events.event import EPOCH, at_ms
 from app.kafka.log import KafkaLog
 from app.kafka.tables_version import FIRST, positions_of
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
+from app.names import Names
 from app.reconcile.comparison import ALWAYS, Comparison, by_partition, whole_hours
 from app.reconcile.live_scan import LiveScan
-from app.settings import Names, Settings
+from app.settings import Settings
 
 WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
 REFRESH_S = 400.0  # for event_summary and Redis: the longest interval, and what follows

@@ -20,11 +20,12 @@ from typing import Any
 from app.errors import SettingsError
 from app.events.event import EPOCH
 from app.kafka.watermarks import Say, Watermarks, wait_for
+from app.names import Names
 from app.reconcile.audit import WORKERS_S
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
 from app.reconcile.live_mending import Cell, LiveMending
 from app.reconcile.live_scan import LiveScan
-from app.settings import Names, Settings
+from app.settings import Settings
 
 CHUNK_ROWS = 5000  # of event_summary a transaction: 0.1 s that the count workers wait
 CHUNK_CELLS = 1000  # of Redis a call; it answers nobody else meanwhile

@@ -23,8 +23,9 @@ from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import current_version, switch_version
 from app.kafka.topics import ensure_topics
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
+from app.names import Names
 from app.reconcile.comparison import Comparison
-from app.settings import Names, Settings
+from app.settings import Settings
 from app.stack.child import Child
 from app.stack.ports import free_port
 

@@ -9,7 +9,8 @@ from app.alerting.alert_rules import load_rules
 from app.alerting.alert_topic import AlertTopic
 from app.alerting.webhook import Webhook
 from app.counting.counters import Counters
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.transport import is_member
 from tables.alerts import Alerts
 from tables.totals import Totals

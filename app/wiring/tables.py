@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.counting.counters import Counters
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tables.partials import Partials
 from tables.totals import Totals
 

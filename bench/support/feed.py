@@ -10,7 +10,8 @@ from pathlib import Path
 
 import uvloop
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from bench.support.backlog import Mix, Writer
 from bench.support.peer import given, running, say
 

@@ -14,7 +14,8 @@ import pytest
 
 from app.archive.files import Folders
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.ports import free_port
 from app.stack.workers import Worker, worker_settings
 from tests.conftest import MakeSettings, StartWorker

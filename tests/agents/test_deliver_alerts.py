@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 
 from agents.deliver_alerts import deliver
 from app.alerting.webhook import LONGEST_PAUSE_S, Webhook, delivery_id, pause_s, signature
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_until

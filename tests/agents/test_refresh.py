@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.postgres import Postgres
 from app.stack.redis import Redis
 from app.stack.workers import Worker

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from app.factory import create_app
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.postgres import Postgres
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events

@@ -6,7 +6,8 @@ from functools import partial
 
 import aiohttp
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import StartWorker
 from tests.docs.readme import Example, examples
 from tests.support.kafka_client import KafkaClient

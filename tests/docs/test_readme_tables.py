@@ -14,7 +14,8 @@ from app.events.decoding import decode
 from app.events.event import EVENT_MAX_BYTES, TYPE_MAX_BYTES, URL_MAX_BYTES, Event
 from app.events.shapes import DEPTH_MAX, NAMES, TYPE_NAMES
 from app.kafka.topics import topic_specs
-from app.settings import PREFIX, Names, Settings
+from app.names import Names
+from app.settings import PREFIX, Settings
 from tables.counters import declare
 from tests.docs.readme import code, section, table
 

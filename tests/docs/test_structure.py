@@ -6,21 +6,40 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 from tests.docs.readme import ROOT
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
 OURS = ("app", "agents", "tables", "web", "sql", "bench", "tests")
-MAY_IMPORT = {
-    "sql": {"sql"},
-    "app": {"app"},
-    "tables": {"tables", "app"},
-    "agents": {"agents", "tables", "app"},
-    "web": {"web", "tables", "app"},
-}
-WIRING = ("app/factory", "app/main.py", "app/cli/")
+PACKAGES = ("app", "agents", "tables", "web", "sql")
+# A room imports itself and what stands in a line above it.
+ROOMS = (
+    ("sql", "app.errors", "app.metrics", "app.names"),
+    ("app.settings",),
+    ("app.events",),
+    ("app.counting", "app.transport"),
+    ("app.kafka",),
+    ("app.archive", "app.stores"),
+    ("app.alerting", "app.ingest"),
+    ("app.monitor",),
+    ("app.stack",),
+    ("app.reconcile",),
+    ("tables",),
+    ("agents", "web.http"),
+    ("web.ingest", "web.query"),
+    ("web.stats",),
+    ("web.pages",),
+    ("app.wiring",),
+    ("app.factory",),
+    ("app.main",),
+    ("app.cli",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
 
 def files(*folders: str) -> Iterator[tuple[str, ast.Module, int]]:
@@ -32,15 +51,32 @@ def files(*folders: str) -> Iterator[tuple[str, ast.Module, int]]:
             yield name, ast.parse(text, name), len(text.splitlines())
 
 
-def imports(tree: ast.Module) -> set[str]:
-    """Return the top-level packages that a file imports, inside functions too."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
+def module_of(name: str) -> str:
+    """Return the module in a file, app.events.event for app/events/event.py."""
+    return name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def imports() -> dict[str, set[str]]:
+    """Return what each of our modules imports of the others, in functions and for types too."""
+    trees = {module_of(name): tree for name, tree, _ in files(*PACKAGES)}
+    found: dict[str, set[str]] = {}
+    for module, tree in trees.items():
+        named = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                assert not node.level, f"{module} has a relative import"
+                inside = {f"{node.module}.{alias.name}" for alias in node.names}
+                named |= (inside & trees.keys()) or {node.module}
+        found[module] = {name for name in named - {module} if name.split(".")[0] in PACKAGES}
     return found
+
+
+def room_of(module: str) -> str | None:
+    """Return the room that a module stands in; None for an empty package above the rooms."""
+    parts = module.split(".")
+    return next((room for n in (1, 2) if (room := ".".join(parts[:n])) in FLOOR), None)
 
 
 def test_a_file_fits_a_sitting() -> None:
@@ -58,20 +94,33 @@ def test_a_function_fits_a_screen() -> None:
     assert too_long == []
 
 
-def test_imports_point_one_way() -> None:
+def test_every_module_stands_in_a_room() -> None:
+    homeless = {m for m in imports() if room_of(m) is None and m not in {"app", "web"}}
+    assert homeless == set()
+
+
+def test_rooms_import_in_one_direction() -> None:
     wrong = {
-        f"{name} imports {', '.join(sorted(forbidden))}"
-        for folder, allowed in MAY_IMPORT.items()
-        for name, tree, _ in files(folder)
-        if not name.startswith(WIRING) and (forbidden := imports(tree) & set(OURS) - allowed)
+        f"{module} imports {name}"
+        for module, names in imports().items()
+        for name in names
+        if (here := room_of(module)) and (there := room_of(name)) and here != there
+        if FLOOR[there] >= FLOOR[here]
     }
     assert wrong == set()
 
 
+def test_no_file_imports_itself_through_others() -> None:
+    try:
+        list(TopologicalSorter(imports()).static_order())
+    except CycleError as exc:
+        pytest.fail(" imports ".join(reversed(exc.args[1])))
+
+
 def test_importing_opens_and_reads_nothing() -> None:
     modules = [
-        name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        for name, _, _ in files(*MAY_IMPORT)
+        module_of(name)
+        for name, _, _ in files(*PACKAGES)
         # Programs of their own; the second holds the app of its process.
         if not name.endswith(("__main__.py", "main.py", "leash.py", "faust_worker.py"))
     ]

@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.receiver import Receiver

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.archive import app_events, users
 from tests.support.kafka_client import KafkaClient

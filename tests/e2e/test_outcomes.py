@@ -13,7 +13,8 @@ import aiohttp
 from aiokafka import ConsumerRecord
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.workers import Worker
 from tests.conftest import StartWorker
 from tests.support.kafka_client import KafkaClient

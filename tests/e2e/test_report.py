@@ -17,7 +17,8 @@ import pytest
 
 from app.ingest.generator import Generator
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until

@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres

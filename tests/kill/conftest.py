@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.crew import Crew, Tally
 from tests.support.exactness import Exactness

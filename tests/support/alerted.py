@@ -10,7 +10,7 @@ from typing import Any
 
 from app.alerting.alert_rules import load_rules
 from app.alerting.alerts import Rule
-from app.counting.counters import URL
+from app.counting.spec import URL
 from app.events.derived import website
 from app.settings import Settings
 from tables.counters import declare

@@ -19,7 +19,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.kafka.tables_version import current_version
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.support.alerted import alerts_in, alerts_of
 from tests.support.judgement import judged_by
 from tests.support.kafka_client import KafkaClient

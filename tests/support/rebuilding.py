@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from app.kafka.table_topics import versions_in
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tables.partials import SOURCE
 from tests.support.crew import ROOT
 from tests.support.kafka_client import KafkaClient

@@ -16,8 +16,9 @@ from app.cli.audit import JsonPrinter, audit
 from app.cli.rebuild import rebuild
 from app.cli.telling import Telling
 from app.kafka.topics import ensure_topics
+from app.names import Names
 from app.reconcile.rebuild import Mended
-from app.settings import Names, Settings
+from app.settings import Settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.database import Database
 from tests.support.event_maker import EventMaker

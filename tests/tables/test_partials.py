@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.counting.counters import Counters, Rows
+from app.counting.counters import Counters
+from app.counting.spec import Rows
 from app.errors import SettingsError
 from app.events.event import Event
 from app.settings import Settings

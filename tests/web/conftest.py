@@ -18,7 +18,8 @@ import web.stats.topics
 from app.errors import KafkaUnavailableError
 from app.ingest.collector import Collector
 from app.monitor.rates import RateSampler
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.support.http import Http
 from tests.support.waiting import wait_until
 from web.http.server import Server

@@ -10,7 +10,8 @@ import web.pages.views
 from app.errors import UnavailableError
 from app.kafka.ends import TopicEnds
 from app.monitor.rates import RateSampler
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from web.pages.feed import Feed
 from web.pages.health import Health
 from web.pages.sampler import Panel, Sampler

@@ -13,7 +13,8 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from app.counting.counters import FOREVER, Counters
+from app.counting.counters import Counters
+from app.counting.spec import FOREVER
 from app.errors import BadRequestError, NotFoundError, UnavailableError
 from tables.totals import Totals
 from web.http.views import OK

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 
-from app.counting.counters import DAY, FOREVER, HOUR, Counters, CounterSpec
+from app.counting.counters import Counters
+from app.counting.spec import DAY, FOREVER, HOUR, CounterSpec
 from app.errors import BadRequestError, OutsideRetentionError
+from app.events.times import rfc3339
 
 ALWAYS_SHOWN = ("CLICK", "VIEW")
 
@@ -111,8 +113,3 @@ def range_of(
 def day_start(day: date) -> int:
     """Return the seconds since 1970 of a UTC day's begin."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-
-
-def rfc3339(seconds: int) -> str:
-    """Return e.g. 2024-03-15T14:30:00Z."""
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from time import time
 
-from app.counting.counters import EVERYTHING, Counters
+from app.counting.counters import Counters
+from app.counting.spec import EVERYTHING
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, NotFoundError
 from tables.totals import Totals

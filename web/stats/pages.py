@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 from functools import partial
 from time import time
 
-from app.counting.counters import HOUR, Counters
+from app.counting.counters import Counters
+from app.counting.spec import HOUR
 from app.counting.stats_window import parse_at, parse_limit
 from app.errors import BadRequestError
 from app.transport.ownership import Ownership

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from app.counting.counters import DAY
+from app.counting.spec import DAY
 from app.counting.stats_window import HOURS, Window, parse_window, split
 from app.errors import RecoveringError
+from app.events.times import rfc3339
 from app.transport.ownership import Ownership
 from tables.sessions import Session, Sessions, merged
 from web.query.gather import GatheredQuery, Gathering
 from web.query.queries import Query
-from web.stats.answers import rfc3339
 
 MICROSECONDS = 1_000_000
 Found = dict[str, Session]

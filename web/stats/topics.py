@@ -11,7 +11,8 @@ from aiohttp.web import Request, Response
 from app.counting.stats_window import parse_limit
 from app.events.event import at_ms
 from app.kafka.ends import TopicEnds
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from web.http.views import ApiView, json_response, page
 from web.query.queries import args_of
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from app.events.decoding import decode
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.ports import free_port
 from tests.conftest import StartWorker
 from tests.support.kafka_client import KafkaClient

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.counting.counters import (
+from app.counting.counters import Counters
+from app.counting.spec import (
     DAY,
     EVERYTHING,
     HOUR,
     MINUTE,
     TYPE,
     URL,
-    Counters,
     CounterSpec,
     counts_partition,
     row_key,

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.spec import DAY, HOUR, MINUTE
 from app.counting.stats_window import (
     LEVELS,
     LONGEST_S,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.counting.counters import DAY, HOUR, MINUTE
+from app.counting.spec import DAY, HOUR, MINUTE
 from app.counting.stats_window import Month
 from app.counting.uniques import (
     ACTIVE_USERS,

@@ -16,7 +16,8 @@ from app.events.event import Event
 from app.events.murmur2 import partition_of
 from app.events.packing import Record
 from app.ingest.collector import Collector
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
 

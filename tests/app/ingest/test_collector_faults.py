@@ -13,7 +13,8 @@ from app.errors import KafkaUnavailableError, OverloadedError
 from app.events.packing import Record
 from app.ingest.collector import Collector
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka, mortal_kafka
 from tests.support.waiting import SOON_S, wait_until

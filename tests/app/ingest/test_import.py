@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.data_dir import owned, write_run_file
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka

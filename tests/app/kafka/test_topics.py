@@ -11,7 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from app.errors import StartError
 from app.kafka.topics import ensure_topics
 from app.monitor.figures import lag
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.kafka_client import KafkaClient
 

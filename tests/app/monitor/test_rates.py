@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import UnavailableError
 from app.monitor.rates import Rates, RateSampler, Sample, rates_between
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 
 

@@ -16,7 +16,8 @@ import redis.asyncio
 
 import app.stack.postgres
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.child import Child
 from app.stack.kafka import Kafka
 from app.stack.ports import LOOPBACK

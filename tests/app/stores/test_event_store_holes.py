@@ -14,7 +14,8 @@ from prometheus_client import REGISTRY
 
 from app.kafka.log import KafkaLog
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stores.event_store import EventStore
 from app.transport import Batch

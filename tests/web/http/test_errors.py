@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.http import Answer, Http
 from tests.support.kafka_client import KafkaClient

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from app.kafka.topics import ensure_topics
-from app.settings import Names, Settings
+from app.names import Names
+from app.settings import Settings
 from app.stack.ports import free_port
 from tests.conftest import StartWorker
 from tests.support.http import Answer, Http

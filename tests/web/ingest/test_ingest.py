@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import Names
+from app.names import Names
 from tests.support.http import Http
 from tests.support.kafka_client import KafkaClient
 

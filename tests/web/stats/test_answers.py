@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import msgspec
 import pytest
 
-from app.counting.counters import DAY, FOREVER, HOUR, MINUTE
+from app.counting.spec import DAY, FOREVER, HOUR, MINUTE
 from app.errors import BadRequestError, OutsideRetentionError
 from app.settings import Settings
 from tables.counters import declare

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from app.kafka.ends import ANSWER_MAX_BYTES
-from app.settings import Names
+from app.names import Names
 from tests.support.http import Http
 from tests.support.kafka_client import KafkaClient
 

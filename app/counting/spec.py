@@ -1,0 +1,159 @@
+"""What a counter is, and the keys of its rows. Pure: no Faust, no I/O.
+
+A row holds some consecutive windows of one counter, key and label: fewer rows cost less than
+smaller ones (docs/decisions/rows.md).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
+from zlib import crc32
+
+from app.events.derived import ad_kind, page_name, website
+from app.events.event import Event
+
+ROW_WINDOWS = 24  # a day of hours
+ROW_WINDOWS_MAX = 256  # a slot has eight bits in the totals
+MINUTE = 60
+HOUR = 3600
+DAY = 86_400
+FOREVER = 1 << 32  # seconds since 1970: the year 2106, where a row start's four bytes end
+
+Cells = dict[int, int]  # slot of the window in its row -> count
+Rows = dict[bytes, Cells]
+Of = Literal["human", "bot", "counted_click"]  # a field of Judged
+
+_HEAD = struct.Struct(">BIH")  # number, row start, key length: rows that expire
+_KEPT_HEAD = struct.Struct(">BH")  # number, key length; then key, row start, label
+_START = struct.Struct(">I")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What events are counted by; get: event -> text, None leaves the event out.
+
+    of_page: (url, type) -> the same, where these two are enough.
+    """
+
+    name: str
+    get: Callable[[Event], str | None]
+    of_page: Callable[[str | None, str], str | None] | None = None
+
+
+def _by_url(name: str, of_url: Callable[[str], str]) -> Dimension:
+    """Return the dimension that a function of the url gives; events without one are left out."""
+
+    def of(url: str | None) -> str | None:
+        return None if url is None else of_url(url)
+
+    return Dimension(name, lambda event: of(event.url), lambda url, _type: of(url))
+
+
+URL = Dimension("url", attrgetter("url"), lambda url, _type: url)
+TYPE = Dimension("type", attrgetter("type"), lambda _url, name: name)
+WEBSITE = _by_url("website", website)
+PAGE = _by_url("page", page_name)
+USER = Dimension("user_id", attrgetter("user_id"))
+AD = Dimension("ad_id", attrgetter("ad_id"))
+AD_KIND = Dimension("ad_kind", ad_kind)
+EVERYTHING = Dimension("", lambda _event: "", lambda _url, _type: "")
+
+
+@dataclass(frozen=True)
+class CounterSpec:
+    """A declared counter.
+
+    number: 1-90, its tag in table keys, never used twice. window, retention: seconds; None: all
+    time, for good. sum_of: the windowed counter whose rows add up to this all-time one.
+    of: which events, by what the rules made of them. types: only these; none: all.
+    row_windows: consecutive windows in a row.
+    """
+
+    number: int
+    name: str
+    description: str
+    window: int | None
+    retention: int | None
+    key: Dimension
+    label: Dimension
+    sum_of: str = ""
+    of: Of = "human"
+    types: frozenset[str] = frozenset()
+    row_windows: int = ROW_WINDOWS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.row_windows <= ROW_WINDOWS_MAX:
+            raise ValueError(f"{self.name}: {self.row_windows} windows in a row")
+
+    @property
+    def row_span(self) -> int:
+        """Seconds of a row; 0: all time."""
+        return self.window * self.row_windows if self.window else 0
+
+    def place(self, time: int) -> tuple[int, int]:
+        """Return (row start, slot) of a moment in seconds since 1970."""
+        if not self.window:
+            return 0, 0
+        start = time - time % self.row_span
+        return start, (time - start) // self.window
+
+    def too_old(self, time: int, now: float) -> bool:
+        """Whether the window of a moment lies outside the retention."""
+        if self.window is None or self.retention is None:
+            return False
+        return time - time % self.window + self.window <= now - self.retention
+
+    def row(self, key: str, start: int, label: str) -> bytes:
+        """Return the table key of a row.
+
+        What expires sorts by time, for one range delete; what stays sorts by key, for one scan.
+        """
+        text = key.encode()
+        if self.retention is not None:
+            return _HEAD.pack(self.number, start, len(text)) + text + label.encode()
+        head = _KEPT_HEAD.pack(self.number, len(text))
+        return head + text + _START.pack(start) + label.encode()  # half the time of b"%b" for each
+
+    def key_prefix(self, key: str, start: int) -> bytes:
+        """Return what the rows of all labels of a key and row start begin with."""
+        return self.row(key, start, "")
+
+    def scan_prefix(self, key: str) -> bytes:
+        """Return what all rows of a key begin with; only for counters kept for good."""
+        text = key.encode()
+        return _KEPT_HEAD.pack(self.number, len(text)) + text
+
+    def parse(self, row: bytes) -> tuple[str, int, str]:
+        """Return (key, row start, label) of a row of this counter."""
+        if self.retention is not None:
+            _, start, size = _HEAD.unpack_from(row)
+            end = _HEAD.size + size
+            return row[_HEAD.size : end].decode(), start, row[end:].decode()
+        _, size = _KEPT_HEAD.unpack_from(row)
+        end = _KEPT_HEAD.size + size
+        (start,) = _START.unpack_from(row, end)
+        return row[_KEPT_HEAD.size : end].decode(), start, row[end + _START.size :].decode()
+
+    def expired_range(self, now: float) -> tuple[bytes, bytes] | None:
+        """Return [begin, end) of the rows whose windows are all past the retention."""
+        if self.retention is None or not self.row_span:
+            return None
+        last = int(now) - self.retention - self.row_span
+        end = max(0, last - last % self.row_span + self.row_span)
+        return _HEAD.pack(self.number, 0, 0), _HEAD.pack(self.number, end, 0)
+
+
+def row_key(row: bytes, spec: CounterSpec) -> bytes:
+    """Return the counted key of a row, in UTF-8."""
+    head = _KEPT_HEAD if spec.retention is None else _HEAD
+    size = head.unpack_from(row)[-1]
+    return row[head.size : head.size + size]
+
+
+def counts_partition(key: bytes, partitions: int) -> int:
+    """Return the partition of `counts` that owns a key; the one function of writer and reader."""
+    return crc32(key) % partitions

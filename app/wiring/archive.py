@@ -1,0 +1,37 @@
+"""Role archive: writes app events to parquet files. The only role that loads pyarrow."""
+
+from __future__ import annotations
+
+import faust
+
+import agents.archive_events
+import agents.enrich_archive
+import web.http.health
+from app.archive.archive import Archive
+from app.archive.buffer import ArchiveBuffer
+from app.archive.files import Folders
+from app.kafka.log import KafkaLog
+from app.monitor.worker_metrics import WorkerMetrics
+from app.names import Names
+from app.settings import Settings
+from app.wiring.faust_app import batch_app, batch_topic, ready
+
+ARCHIVE_PAUSE_S = 0.25  # between small fetches: nobody waits for a row that lands in a minute
+
+
+def build(settings: Settings) -> faust.App:
+    """Return the app; its archive is opened with the first batch."""
+    names = Names(settings.namespace)
+    app = batch_app(settings, names.archive_group, {names.events}, set())
+    app.transport.batch_pause_s = max(settings.batch_pause_s, ARCHIVE_PAUSE_S)
+    events = batch_topic(app, names.events, settings.events_partitions)
+    kafka_log = KafkaLog(settings.kafka)
+
+    async def open_archive() -> Archive:
+        return Archive(Folders.of(settings), names.events, await kafka_log.cluster())
+
+    buffer = ArchiveBuffer(open_archive)
+    agents.archive_events.register(app, events, buffer, settings.archive_interval_s)
+    agents.enrich_archive.register(app, settings)
+    web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.archive_group))
+    return app

@@ -1,0 +1,52 @@
+"""Role collect: takes events over HTTP, passes queries on, and serves the pages."""
+
+from __future__ import annotations
+
+import faust
+from mode import Service
+
+import web.http.health
+import web.http.read_token
+import web.ingest.collect
+import web.pages.register
+import web.query.forward
+import web.stats.rates
+import web.stats.topics
+from app.ingest.collector import Collector
+from app.monitor.rates import RateSampler
+from app.names import Names
+from app.settings import Settings
+from app.wiring.faust_app import faust_app, tune_collection
+
+
+def build(settings: Settings) -> faust.App:
+    """Return the app; it has no consumer group."""
+    names = Names(settings.namespace)
+    app = faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
+    app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
+    collector, rates = Collector(settings), RateSampler(settings)
+    ends = web.stats.topics.register(app, settings)
+    workers = web.query.forward.register(app, settings)
+    pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)
+    web.http.read_token.register(app, settings.read_token.get_secret_value())
+
+    @app.service
+    class Collecting(Service):
+        """Starts and stops the collector with the app."""
+
+        async def on_start(self) -> None:
+            await collector.start()
+            rates.start()
+            pages.start()
+            tune_collection()
+
+        async def on_stop(self) -> None:
+            await pages.stop()
+            await collector.stop()
+            await rates.stop()
+            await ends.close()
+
+    web.http.health.register(app, collector.check_ready)
+    web.ingest.collect.register(app, collector, settings)
+    web.stats.rates.register(app, rates)
+    return app

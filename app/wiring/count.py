@@ -1,0 +1,77 @@
+"""Role count: folds events into tables, merges them, and answers."""
+
+from __future__ import annotations
+
+import faust
+
+import agents.count_events
+import agents.expire_rows
+import agents.merge_counts
+import agents.publish_totals
+import agents.watch_tables
+import web.http.health
+from agents.expire_rows import Expiring
+from app.kafka.tables_version import TablesVersion
+from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
+from app.names import Names
+from app.reconcile.past_events import PastReader
+from app.reconcile.past_transport import past_transport
+from app.settings import Settings
+from app.transport.ownership import Ownership
+from app.wiring.alerts import add_alerts
+from app.wiring.faust_app import batch_app, batch_topic, ready
+from app.wiring.sinks import refresh_sinks
+from app.wiring.statistics import answer_queries, answer_sessions, count_users, refresh_ads
+from app.wiring.tables import count_tables
+from tables.counters import declare
+from tables.statistics import Statistics
+
+
+def build(settings: Settings, version: int, past: PastReader | None) -> faust.App:
+    """Return the app; its tables are of this version.
+
+    past: where events come from instead of Kafka, for app.reconcile.rebuild_tables; then the app
+    has no queries, no sinks and no alerts.
+    """
+    names, counters = Names(settings.namespace, version), declare(settings)
+    app = _empty_app(settings, names, version)
+    partials, totals = count_tables(app, settings, counters, names)
+    sources = Ownership(app, names.events, "partials", settings.events_partitions)
+    owned = Ownership(app, names.counts, "totals", settings.counts_partitions)
+    statistics = Statistics.create(app, settings, sources, partials, names.uniques)
+    events = batch_topic(app, names.events, settings.events_partitions)
+    counts = batch_topic(app, names.counts, settings.counts_partitions)
+    rejected = "" if past else names.rejected
+    agents.count_events.register(app, events, partials, settings, statistics, rejected)
+    alerts = None if past else add_alerts(app, settings, counters, totals)
+    agents.merge_counts.register(app, counts, totals, alerts)
+    expiring: list[tuple[Expiring, Ownership]] = [(partials, sources), (totals, owned)]
+    users = None
+    if statistics:
+        unique = batch_topic(app, names.uniques, settings.counts_partitions)
+        users = count_users(app, unique, settings, names.uniques)
+        expiring += [(statistics, sources), (users.table, users.owned)]
+    if alerts is not None:  # an empty table is false
+        expiring.append((alerts, owned))
+    agents.expire_rows.register(app, expiring)
+    figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
+    web.http.health.register(app, lambda: ready(app), *figures)
+    if past is not None:
+        app.transport = past_transport(app, past)
+        return app
+    agents.watch_tables.register(app, TablesVersion(settings), version)
+    agents.publish_totals.register(app, totals, owned, settings)
+    refresh_sinks(app, settings, totals, owned, counters, version)
+    if users:
+        refresh_ads(app, users, totals, owned, counters, settings)
+    answer_sessions(app, answer_queries(app, totals, owned, counters, users), statistics, sources)
+    return app
+
+
+def _empty_app(settings: Settings, names: Names, version: int) -> faust.App:
+    topics = {names.events, names.counts}
+    changelogs = {names.partials_changelog, names.totals_changelog}
+    if settings.statistics:
+        topics.add(names.uniques)
+        changelogs |= names.statistics_changelogs
+    return batch_app(settings, names.count_app, topics, changelogs, version)

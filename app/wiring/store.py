@@ -1,0 +1,31 @@
+"""Role store: copies every event to Postgres."""
+
+from __future__ import annotations
+
+import faust
+
+import agents.store_events
+import web.http.health
+from app.errors import SettingsError
+from app.kafka.log import KafkaLog
+from app.monitor.worker_metrics import WorkerMetrics
+from app.names import Names
+from app.settings import Settings
+from app.stores.event_store import EventStore
+from app.wiring.faust_app import batch_app, batch_topic, ready
+
+STORE_COMMIT_S = 0.25  # its commit is one request: nothing has to be flushed for it
+
+
+def build(settings: Settings) -> faust.App:
+    """Return the app; raise SettingsError without a Postgres."""
+    names = Names(settings.namespace)
+    app = batch_app(settings, names.store_group, {names.events}, set())
+    app.conf.broker_commit_interval = min(settings.commit_interval_s, STORE_COMMIT_S)
+    events = batch_topic(app, names.events, settings.events_partitions)
+    if not (dsn := settings.postgres.get_secret_value()):
+        raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
+    store = EventStore(dsn, KafkaLog(settings.kafka))
+    agents.store_events.register(app, events, store)
+    web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.store_group))
+    return app
