@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 
 from app.errors import RecoveringError
+from web.http import paths
 from web.http.views import ApiView, json_response, page
 
 
@@ -22,14 +23,14 @@ def register(app: Any, ready: Callable[[], bool | str], *collectors: Collector) 
     for collector in collectors:
         registry.register(collector)
 
-    @page(app, "/health")
+    @page(app, paths.HEALTH)
     class Health(ApiView):
         """GET -> 200 while the process answers at all."""
 
         async def get(self, _request: Request) -> Response:
             return json_response({"status": "alive"})
 
-    @page(app, "/ready")
+    @page(app, paths.READY)
     class Ready(ApiView):
         """GET -> 200 once this worker can do its work, else 503."""
 
@@ -39,7 +40,7 @@ def register(app: Any, ready: Callable[[], bool | str], *collectors: Collector) 
                 raise RecoveringError(state or "the worker is not ready yet")
             return json_response({"status": "ready"})
 
-    @page(app, "/metrics")
+    @page(app, paths.METRICS)
     class Metrics(ApiView):
         """GET -> all metrics of this worker in Prometheus' text format."""
 

@@ -1,7 +1,6 @@
 """The read token: with one set, figures are only for those who send it.
 
-What takes events, the state of the worker and the files of the pages stay open; everything else
-asks, so that a call that is new asks, too.
+What takes events, the state of the worker and the files of the pages stay open (web.http.paths).
 """
 
 from __future__ import annotations
@@ -13,20 +12,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from app.errors import UnauthorizedError
+from web.http.paths import CallFinder, Kind
 from web.http.views import error_response
 
-OPEN = {
-    ("PUT", "/event_generate"),
-    ("POST", "/track"),
-    ("POST", "/"),
-    ("POST", "/events"),
-    ("GET", "/"),
-    ("GET", "/generator"),
-    ("GET", "/health"),
-    ("GET", "/ready"),
-    ("GET", "/metrics"),
-}
-STATIC = "/static/"
+# All else asks, a path that is not declared too.
+OPEN = {Kind.EVENTS, Kind.PAGE, Kind.PROBE}
+
+_find = CallFinder().find
 
 
 def register(app: Any, token: str) -> None:
@@ -52,10 +44,8 @@ def middleware(token: str) -> Middleware:
 
 def is_open(method: str, path: str) -> bool:
     """Return whether a call needs no token."""
-    method = "GET" if method == "HEAD" else method
-    return (method, path.rstrip("/") or "/") in OPEN or (
-        method == "GET" and path.startswith(STATIC) and "/" not in path.removeprefix(STATIC)
-    )
+    call = _find(method, path)
+    return call is not None and call.kind in OPEN
 
 
 def knows(request: web.Request, expected: bytes) -> bool:

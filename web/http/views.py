@@ -12,6 +12,7 @@ from faust.web.exceptions import WebError
 from pydantic import BaseModel, ValidationError
 
 from app.errors import BadRequestError, BodyTooLargeError, CounterError, MethodNotAllowedError
+from web.http.paths import Call
 from web.http.quick import QuickResponse
 
 ViewT = TypeVar("ViewT", bound=type[View])
@@ -62,11 +63,11 @@ class ApiView(View):
         return {name.upper() for name in own | ({"head"} if "get" in own else set())}
 
 
-def page(app: Any, path: str) -> Callable[[ViewT], ViewT]:
-    """Serve a view at a path with and without its final slash."""
+def page(app: Any, call: Call) -> Callable[[ViewT], ViewT]:
+    """Serve a call by a view, at both spellings of its path."""
 
     def add(view: ViewT) -> ViewT:
-        for spelling in sorted({path.rstrip("/") or "/", path.rstrip("/") + "/"}):
+        for spelling in call.spellings:
             app.page(spelling, name=f"{view.__name__}:{spelling}")(view)
         return view
 

@@ -17,6 +17,7 @@ from app.events.decoding import decode
 from app.events.packing import Record, pack
 from app.ingest.collector import Collector
 from app.settings import Settings
+from web.http import paths
 from web.http.quick import QuickResponse
 from web.http.views import ApiView, json_response, page, read_body
 from web.ingest.bodies import split_body
@@ -30,7 +31,7 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
     """Add the views to the app of a collector."""
     token = settings.token.get_secret_value().encode()
 
-    @page(app, "/event_generate/")
+    @page(app, paths.EVENT_GENERATE)
     class EventGenerate(ApiView):
         """PUT a counter event -> OK."""
 
@@ -38,7 +39,7 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
             await collector.send_record(record_of(await read_body(request), now_ms()))
             return QuickResponse(b"OK", TEXT)
 
-    @page(app, "/track")
+    @page(app, paths.TRACK)
     class Track(ApiView):
         """POST an app event, with X-Token -> {"detail":"Event created"}."""
 
@@ -50,7 +51,7 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
             await collector.send_record(record_of(await read_body(request), now_ms()))
             return json_response({"detail": "Event created"})
 
-    @page(app, "/")
+    @page(app, paths.ADS)
     class Ads(ApiView):
         """POST an ads event -> endedSuccessfully."""
 
@@ -64,7 +65,7 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
 def _register_events(app: Any, collector: Collector) -> None:
     """Add the view that takes many events at once."""
 
-    @page(app, "/events")
+    @page(app, paths.EVENTS)
     class Events(ApiView):
         """POST one event, a JSON array or NDJSON -> {"accepted", "rejected", "errors"}."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp.web import Request, StreamResponse
 
 from app.errors import OverloadedError
+from web.http import paths
 from web.http.views import ApiView, page
 from web.pages.feed import Feed
 
@@ -34,7 +35,7 @@ def register(app: Any, feed: Feed) -> None:
 
     app.web.web_app.on_shutdown.append(close)
 
-    @page(app, "/stream")
+    @page(app, paths.STREAM)
     class Stream(ApiView):
         """GET -> server-sent events; Last-Event-ID: go on after that one."""
 

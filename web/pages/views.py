@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp.web import Request, Response
 
 from app.errors import NotFoundError
+from web.http import paths
 from web.http.views import ApiView, page
 from web.pages.files import CHART_FILES, File, load
 
@@ -44,21 +45,21 @@ def register(app: Any) -> None:
     if missing := [name for name in CHART_FILES if name not in files]:
         log.warning("the pages show no charts: %s not installed; run: make charts", missing)
 
-    @page(app, "/")
+    @page(app, paths.DASHBOARD)
     class Dashboard(ApiView):
         """GET -> the dashboard."""
 
         async def get(self, request: Request) -> Response:
             return answer(request, files["dashboard.html"])
 
-    @page(app, "/generator")
+    @page(app, paths.GENERATOR)
     class GeneratorPage(ApiView):
         """GET -> the load generator."""
 
         async def get(self, request: Request) -> Response:
             return answer(request, files["generator.html"])
 
-    @page(app, "/static/{name}")
+    @page(app, paths.STATIC)
     class Static(ApiView):
         """GET -> a file of the pages."""
 

@@ -11,23 +11,11 @@ from aiohttp.web import Request, Response
 
 from app.errors import UnavailableError
 from app.settings import Settings
+from web.http.paths import CALLS
 from web.http.views import ApiView, page, read_body
 from web.query.link import QueryLink
 from web.query.queries import Answer, Query
 
-QUERIES = {
-    "/event_track/": "post",
-    "/event_report/": "post",
-    "/counts/{counter}": "get",
-    "/counters": "get",
-    "/stats/top_pages": "get",
-    "/stats/bots": "get",
-    "/stats/page_views": "get",
-    "/stats/users/{user_id}/sessions": "get",
-    "/stats/active_users": "get",
-    "/stats/ads": "get",
-    "/stats/ads/{ad_id}": "get",
-}
 UNAVAILABLE = 503
 LAST_FOR_S = 2.0  # a worker that did not answer is asked last for so long
 BUDGET_S = 5.0  # for all of them
@@ -83,6 +71,8 @@ def register(app: Any, settings: Settings) -> CountWorkers:
         query = Query(request.method, request.raw_path, await read_body(request))
         return (await workers.ask(query)).response()
 
-    for path, method in QUERIES.items():
-        page(app, path)(type("PassedOn", (ApiView,), {method: ask, "__doc__": "Passed on."}))
+    for call in CALLS:
+        if call.by_count:
+            methods = {call.method.lower(): ask, "__doc__": call.summary}
+            page(app, call)(type("PassedOn", (ApiView,), methods))
     return workers

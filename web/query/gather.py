@@ -16,6 +16,7 @@ import msgspec
 
 from app.errors import RecoveringError
 from app.transport.ownership import Ownership
+from web.http.paths import Call
 from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
 
 OK = 200
@@ -80,14 +81,14 @@ class Gathering:
     def __init__(self, app: Any, queries: Queries, ownership: Ownership) -> None:
         self._app, self._queries, self._ownership = app, queries, ownership
 
-    def add(self, path: str, kind: GatheredQuery[Any, Any]) -> None:
-        """Serve GET path."""
+    def add(self, call: Call, kind: GatheredQuery[Any, Any]) -> None:
+        """Serve a call."""
 
         def gathered(query: Query) -> Awaitable[Answer]:
             return self._part_answer(kind, query) if query.hops else self._answer(kind, query)
 
         gathered.__doc__ = kind.__doc__
-        self._queries.add("GET", path, gathered)
+        self._queries.add(call, gathered)
 
     async def _answer(self, kind: GatheredQuery[Any, Any], query: Query) -> Answer:
         ask = kind.parse(query)

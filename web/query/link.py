@@ -20,10 +20,10 @@ import msgspec
 from aiohttp.web import Request, WebSocketResponse
 
 from app.errors import BadRequestError
+from web.http import paths
 from web.http.views import ApiView, page
 from web.query.queries import Answer, Queries, Query
 
-LINK_PATH = "/queries/link"
 AT_ONCE = 256  # queries in one message: some 5 ms of a count worker
 WITHIN_S = 2.5  # more than a worker asks its like
 CLOSE_S = 0.2  # to say goodbye; a worker that hangs does not answer that either
@@ -56,7 +56,7 @@ class QueryLink:
 
     def __init__(self, url: str) -> None:
         self.failed_at = float("-inf")  # on the monotonic clock, s
-        self._url = url.rstrip("/") + LINK_PATH
+        self._url = url.rstrip("/") + paths.QUERIES_LINK.path
         self._numbers = count()
         self._waiting: dict[int, _Waiting] = {}  # in the order asked
         self._unsent: list[int] = []
@@ -166,7 +166,7 @@ def register(app: Any, queries: Queries) -> None:
 
     app.web.web_app.on_shutdown.append(close)
 
-    @page(app, LINK_PATH)
+    @page(app, paths.QUERIES_LINK)
     class Link(ApiView):
         """GET -> a WebSocket of queries and answers, for collectors of the same release only."""
 

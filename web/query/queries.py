@@ -1,7 +1,7 @@
 """The queries of a count worker: each as a call of its own, or many in one request.
 
 A request between two processes costs ten times what a query costs. So the collector hands over
-all that wait for an answer at once, in one POST to BATCH_PATH (docs/decisions/query-batches.md).
+all that wait for an answer at once, in one POST (docs/decisions/query-batches.md).
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from app.errors import (
     RecoveringError,
 )
 from app.transport.ownership import Ownership
+from web.http import paths
+from web.http.paths import Call
 from web.http.quick import QuickResponse
 from web.http.views import JSON, OK, ApiView, page, read_body
 
 log = logging.getLogger(__name__)
 
-BATCH_PATH = "/queries"
 SHOWN_MAX = 60  # characters of what is wrong, in its message
 # A fault of ours is answered, too: else the link with all that wait on it would be given up.
 FAILED = "%s %s failed"
@@ -122,18 +123,10 @@ class ElsewhereError(Exception):
 
 
 class Route(NamedTuple):
-    """What is served at a path; parts: of the path, those in braces vary."""
+    """A call and what answers it."""
 
-    parts: tuple[str, ...]
-    method: str
+    call: Call
     handler: Handler
-
-    def matches(self, segments: list[str]) -> bool:
-        """Whether a path is this one."""
-        return len(self.parts) == len(segments) and all(
-            part == segment or part[:1] == "{"
-            for part, segment in zip(self.parts, segments, strict=True)
-        )
 
 
 class Queries:
@@ -146,10 +139,9 @@ class Queries:
         self._app, self._ownership = app, ownership
         self._routes: dict[str, list[Route]] = {}  # by the first segment
 
-    def add(self, method: str, path: str, handler: Handler) -> None:
-        """Serve a path."""
-        parts = tuple(path.strip("/").split("/"))
-        self._routes.setdefault(parts[0], []).append(Route(parts, method, handler))
+    def add(self, call: Call, handler: Handler) -> None:
+        """Serve a call."""
+        self._routes.setdefault(call.parts[0], []).append(Route(call, handler))
         queries = self
 
         async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
@@ -157,8 +149,8 @@ class Queries:
             (answer,) = await queries.answer([query])
             return answer.response()
 
-        view = type("Asked", (ApiView,), {method.lower(): ask, "__doc__": handler.__doc__})
-        page(self._app, path)(view)
+        view = type("Asked", (ApiView,), {call.method.lower(): ask, "__doc__": handler.__doc__})
+        page(self._app, call)(view)
 
     def check_owner(self, partition: int, query: Query) -> None:
         """Return where this worker owns the partition of `counts`; else raise.
@@ -214,9 +206,8 @@ class Queries:
         """Return what serves a query; raise NotFoundError, MethodNotAllowedError."""
         segments = query.segments
         for route in self._routes.get(segments[0], ()):
-            if route.matches(segments):
-                method = route.method
-                if query.method not in {method, "HEAD" if method == "GET" else method}:
+            if route.call.is_at(segments):
+                if query.method not in route.call.methods:
                     raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
                 return route.handler
         raise NotFoundError(f"nothing is served at {query.path}")
@@ -259,7 +250,7 @@ async def post_queries(
     Raises aiohttp.ClientError, TimeoutError, msgspec.MsgspecError.
     """
     async with session.post(
-        url.rstrip("/") + BATCH_PATH, data=encode_queries(queries), timeout=within
+        url.rstrip("/") + paths.QUERIES.path, data=encode_queries(queries), timeout=within
     ) as response:
         response.raise_for_status()
         answers = decode_answers(await response.read())
@@ -271,7 +262,7 @@ async def post_queries(
 def register(app: Any, queries: Queries) -> None:
     """Add the call that takes many queries to the app of a count worker."""
 
-    @page(app, BATCH_PATH)
+    @page(app, paths.QUERIES)
     class Batch(ApiView):
         """POST queries as MessagePack -> answers, from workers of the same release only."""
 

@@ -17,6 +17,7 @@ from app.counting.counters import Counters
 from app.counting.spec import FOREVER
 from app.errors import BadRequestError, NotFoundError, UnavailableError
 from tables.totals import Totals
+from web.http import paths
 from web.http.views import OK
 from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
 
@@ -68,7 +69,7 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
                 break
         return Answer(OK, _encode(found), {"Content-Type": "application/msgpack"})
 
-    queries.add("GET", "/rows/{counter}", rows)
+    queries.add(paths.ROWS, rows)
 
 
 class TableRows:

@@ -8,6 +8,7 @@ from app.counting.stats_window import parse_window, split
 from app.counting.uniques import LEVELS
 from app.transport.ownership import Ownership
 from tables.uniques import Uniques
+from web.http import paths
 from web.query.queries import Answer, Queries, Query
 
 WINDOW_S = 300
@@ -27,4 +28,4 @@ def register(queries: Queries, uniques: Uniques, owned: Ownership) -> None:
         users, error = uniques.active_users(runs)
         return Answer.json({"window_s": window.size, "active_users": users, "error": error})
 
-    queries.add("GET", "/stats/active_users", active_users)
+    queries.add(paths.ACTIVE_USERS, active_users)

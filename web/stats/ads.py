@@ -10,6 +10,7 @@ from app.counting.stats_window import Month, parse_at, parse_month
 from app.transport.ownership import Ownership
 from tables.totals import Totals
 from tables.uniques import Uniques
+from web.http import paths
 from web.query.queries import Answer, Queries, Query
 
 
@@ -75,5 +76,5 @@ def ranked(websites: Counter[str]) -> list[dict[str, Any]]:
 def register(queries: Queries, totals: Totals, uniques: Uniques, owned: Ownership) -> None:
     """Add the queries of a count worker; owned: partitions of `uniques`."""
     answers = AdQueries(queries, totals, uniques, owned)
-    queries.add("GET", "/stats/ads", answers.ads)
-    queries.add("GET", "/stats/ads/{ad_id}", answers.ad)
+    queries.add(paths.ALL_ADS, answers.ads)
+    queries.add(paths.ONE_AD, answers.ad)

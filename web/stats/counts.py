@@ -9,6 +9,7 @@ from app.counting.spec import EVERYTHING
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, NotFoundError
 from tables.totals import Totals
+from web.http import paths
 from web.query.queries import Answer, Queries, Query
 from web.stats.answers import counters_answer, counts_answer, range_of
 
@@ -36,5 +37,5 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         """GET -> the declared counters."""
         return Answer.json(counters_answer(counters))
 
-    queries.add("GET", "/counts/{counter}", counts)
-    queries.add("GET", "/counters", declared)
+    queries.add(paths.COUNTS, counts)
+    queries.add(paths.COUNTERS, declared)

@@ -13,6 +13,7 @@ from app.errors import BadRequestError
 from app.transport.ownership import Ownership
 from tables.pages_of_website import first_pages, read_pages
 from tables.totals import Totals
+from web.http import paths
 from web.query.gather import Undisturbed
 from web.query.queries import Answer, Queries, Query
 from web.query.reuse import Reuse
@@ -49,4 +50,4 @@ def register(queries: Queries, totals: Totals, owned: Ownership, counters: Count
         queries.check_owner(totals.partition_of(website), query)
         return answer(website, at - at % HOUR + HOUR, limit)
 
-    queries.add("GET", "/stats/page_views", page_views)
+    queries.add(paths.PAGE_VIEWS, page_views)

@@ -21,6 +21,8 @@ from app.counting.stats_window import (
 )
 from tables.rankings import Rankings
 from tables.totals import Totals
+from web.http import paths
+from web.http.paths import Call
 from web.query.gather import GatheredQuery, Gathering
 from web.query.queries import Query
 from web.query.reuse import Reuse
@@ -102,11 +104,11 @@ class Bots(RankedQuery):
 
 def register(gathering: Gathering, totals: Totals, counters: Counters) -> None:
     """Add the queries of a count worker."""
-    kinds: dict[str, tuple[str, type[RankedQuery]]] = {
-        "/stats/top_pages": ("page_views_by_page", TopPages),
-        "/stats/bots": ("bot_views_by_user", Bots),
+    kinds: dict[Call, tuple[str, type[RankedQuery]]] = {
+        paths.TOP_PAGES: ("page_views_by_page", TopPages),
+        paths.BOTS: ("bot_views_by_user", Bots),
     }
-    for path, (counter, kind) in kinds.items():
+    for call, (counter, kind) in kinds.items():
         levels: dict[Any, str] = {SECONDS: "secondly", MINUTES: "minutely", HOURS: "hourly"}
         specs = {level: counters[f"{counter}_{name}"] for level, name in levels.items()}
-        gathering.add(path, kind(Rankings(totals, specs)))
+        gathering.add(call, kind(Rankings(totals, specs)))

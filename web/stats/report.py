@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from app.counting.counters import Counters
 from app.events.event import EPOCH, URL_MAX_BYTES
 from tables.totals import Totals
+from web.http import paths
 from web.http.views import JSON, OK, parse_json
 from web.query.queries import Answer, Queries, Query
 from web.stats.answers import range_of, report_json, track_json
@@ -51,5 +52,5 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         windows = totals.read(hourly.name, asked.url, begin, end)
         return Answer(OK, report_json(asked.url, asked.date, windows), JSON)
 
-    queries.add("POST", "/event_track/", event_track)
-    queries.add("POST", "/event_report/", event_report)
+    queries.add(paths.EVENT_TRACK, event_track)
+    queries.add(paths.EVENT_REPORT, event_report)

@@ -14,6 +14,7 @@ from app.errors import RecoveringError
 from app.events.times import rfc3339
 from app.transport.ownership import Ownership
 from tables.sessions import Session, Sessions, merged
+from web.http import paths
 from web.query.gather import GatheredQuery, Gathering
 from web.query.queries import Query
 
@@ -92,4 +93,4 @@ def moment(microseconds: int) -> str:
 
 def register(gathering: Gathering, sessions: Sessions, sources: Ownership) -> None:
     """Add the query of a count worker; gathering: of the partitions of `events`."""
-    gathering.add("/stats/users/{user_id}/sessions", UserSessions(sessions, sources))
+    gathering.add(paths.SESSIONS, UserSessions(sessions, sources))

@@ -13,6 +13,7 @@ from app.events.event import at_ms
 from app.kafka.ends import TopicEnds
 from app.names import Names
 from app.settings import Settings
+from web.http import paths
 from web.http.views import ApiView, json_response, page
 from web.query.queries import args_of
 
@@ -26,14 +27,14 @@ def register(app: Any, settings: Settings) -> TopicEnds:
     names = Names(settings.namespace)
     ends = TopicEnds(settings.kafka, {names.rejected: 1, names.alerts: settings.counts_partitions})
 
-    @page(app, "/rejected")
+    @page(app, paths.REJECTED)
     class Rejected(ApiView):
         """GET ?limit=50 -> {"rejected": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
             return json_response(await rejected(ends, names, limit_of(request)))
 
-    @page(app, "/alerts")
+    @page(app, paths.ALERTS)
     class Alerts(ApiView):
         """GET ?limit=50 -> {"alerts": [...]}, the newest first."""
 

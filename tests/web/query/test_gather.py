@@ -16,9 +16,13 @@ from app.errors import BadRequestError, RecoveringError
 from app.stack.ports import free_port
 from app.transport.ownership import Ownership
 from tests.support.http import Http
+from web.http.paths import Call, Kind
 from web.http.server import Server
 from web.query.gather import GatheredQuery, Gathering
 from web.query.queries import Answer, Queries, Query
+
+LISTED = Call("GET", "/stats/listed/{name}", Kind.FIGURES, "Asked of all.")
+ITS_PATH = Call("GET", "/stats/{name}", Kind.FIGURES, "The parts of its path.")
 
 PARTITIONS = 4
 
@@ -74,8 +78,8 @@ class CountWorker:
         self.app.web = Server(self.app, 1 << 20)
         owned = cast("Ownership", self.ownership)
         queries = Queries(self.app, owned)
-        Gathering(self.app, queries, owned).add("/stats/listed/{name}", self.kind)
-        queries.add("GET", "/stats/{name}", lambda query: Answer.json(query.segments))
+        Gathering(self.app, queries, owned).add(LISTED, self.kind)
+        queries.add(ITS_PATH, lambda query: Answer.json(query.segments))
         web.query.queries.register(self.app, queries)
 
 
