@@ -157,7 +157,7 @@ class StartError(CounterError):
 class SettingsError(StartError):
     """A setting is unknown or has a bad value."""
 
-    code, hint = "bad_setting", "See the settings table in the README."
+    code, hint = "bad_setting", "All settings: event-counter settings."
 
 
 class QueryError(StartError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from app.allowed import fault, unknown
 from app.errors import SettingsError
 
 PREFIX = "EVENT_COUNTER_"
@@ -135,16 +136,30 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as exc:
-            faults = "; ".join(
-                f"{PREFIX}{'.'.join(map(str, error['loc'])).upper()}: {error['msg']}"
-                for error in exc.errors()
-            )
-            raise SettingsError(faults) from exc
+            raise SettingsError("; ".join(cls._faults(exc, given))) from exc
+
+    @classmethod
+    def _faults(cls, exc: ValidationError, given: Mapping[str, str]) -> Iterator[str]:
+        """Yield a line per variable; never the value of a secret."""
+        fields = cls.model_fields
+        for error in exc.errors():
+            field_name = str(error["loc"][0])
+            name = variable(field_name)
+            if field := fields.get(field_name):
+                secret = field.annotation is SecretStr
+                yield fault(name, given[field_name], field, error, secret=secret)
+            else:
+                yield unknown(name, map(variable, fields))
 
     def to_env(self) -> dict[str, str]:
         """Return the variables that make another process read these settings."""
         env = {}
         for name, value in self:
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            env[PREFIX + name.upper()] = text
+            env[variable(name)] = text
         return env
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return PREFIX + name.upper()

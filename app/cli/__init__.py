@@ -20,6 +20,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "query": "app.cli.query",
     "audit": "app.cli.audit",
     "rebuild": "app.cli.rebuild",
+    "settings": "app.cli.settings",
 }
 
 
@@ -41,7 +42,10 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="faust-event-counter")
 def group() -> None:
-    """Count events exactly once. Settings: environment variables EVENT_COUNTER_..."""
+    """Count events exactly once.
+
+    Settings are environment variables EVENT_COUNTER_...: event-counter settings lists them.
+    """
 
 
 def main() -> None:

@@ -31,7 +31,10 @@ Count a click, then ask for it:
 
 @click.command(name="run")
 def command() -> None:
-    """Start what is not configured (Kafka, Postgres, Redis) and the workers."""
+    """Start what is not configured (Kafka, Postgres, Redis) and the workers.
+
+    Settings are environment variables: event-counter settings lists them.
+    """
     settings = Settings.from_env(os.environ)
     load_rules(settings, declare(settings))  # a bad file stops here, not each worker
     asyncio.run(supervise(settings, TimedConsole()))

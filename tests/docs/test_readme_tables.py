@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from app import errors
+from app.allowed import unit_of
 from app.cli import COMMANDS
 from app.errors import CounterError, RejectedError
 from app.events.decoding import decode
@@ -15,12 +16,11 @@ from app.events.event import EVENT_MAX_BYTES, TYPE_MAX_BYTES, URL_MAX_BYTES, Eve
 from app.events.shapes import DEPTH_MAX, NAMES, TYPE_NAMES
 from app.kafka.topics import topic_specs
 from app.names import Names
-from app.settings import PREFIX, Settings
+from app.settings import Settings, variable
 from tables.counters import declare
 from tests.docs.readme import code, section, table
 
 NOW_MS = 1_790_000_000_000
-UNITS = {"_s": "s", "_bytes": "bytes", "_mb": "MB", "_hours": "h", "_days": "days"}
 
 
 def documented_settings() -> str:
@@ -30,8 +30,7 @@ def documented_settings() -> str:
         value = field.default
         shown = str(value.get_secret_value() if isinstance(value, SecretStr) else value)
         default = f"`{shown}`" if shown else "empty"
-        unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
-        cells = [f"`{PREFIX}{name.upper()}`", default, unit, field.description or ""]
+        cells = [f"`{variable(name)}`", default, unit_of(name), field.description or ""]
         rows.append("| " + " | ".join(cells).replace("|  |", "| |") + " |")
     return "\n".join(rows)
 

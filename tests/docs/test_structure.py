@@ -19,7 +19,7 @@ OURS = ("app", "agents", "tables", "web", "sql", "bench", "tests")
 PACKAGES = ("app", "agents", "tables", "web", "sql")
 # A room imports itself and what stands in a line above it.
 ROOMS = (
-    ("sql", "app.errors", "app.metrics", "app.names"),
+    ("sql", "app.allowed", "app.errors", "app.metrics", "app.names"),
     ("app.settings",),
     ("app.events",),
     ("app.counting", "app.transport"),
