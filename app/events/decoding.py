@@ -25,6 +25,7 @@ class _Strict(Event, gc=False):
     date: None = None
     userId: None = None  # noqa: N815 - the name in the clickstream shape
     productId: None = None  # noqa: N815
+    messageId: None = None  # noqa: N815
     Url: None = None
     Meta: None = None
     page_url: None = None

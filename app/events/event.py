@@ -14,17 +14,24 @@ LAST_TIME = datetime(2106, 1, 1, tzinfo=UTC)  # the tables hold seconds since 19
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 URL_MAX_BYTES = 2048  # with the type it must fit a Postgres index row of 2,704 bytes
 TYPE_MAX_BYTES = 255  # a length byte in the keys of the tables
+MESSAGE_ID_MAX_BYTES = 255  # as type; a UUID, with a place behind it, has about 40
+REFERRER_MAX_BYTES = URL_MAX_BYTES
+USER_AGENT_MAX_BYTES = 2048  # browsers send 100 to 400
 
 # A UTF-8 character has at most 4 bytes: up to these lengths no byte count is needed.
 _Type = Annotated[str, Meta(min_length=1, max_length=TYPE_MAX_BYTES // 4)]
 _Url = Annotated[str, Meta(max_length=URL_MAX_BYTES // 4)]
+_MessageId = Annotated[str, Meta(min_length=1, max_length=MESSAGE_ID_MAX_BYTES // 4)]
+_Referrer = Annotated[str, Meta(max_length=REFERRER_MAX_BYTES // 4)]
+_UserAgent = Annotated[str, Meta(max_length=USER_AGENT_MAX_BYTES // 4)]
 _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Event(msgspec.Struct, omit_defaults=True, gc=False):
     """One event in canonical form; times are aware, ip and uuid are free text.
 
-    timestamp: event time. received_at: when the collector took it.
+    timestamp: event time. received_at: when the collector took it. message_id: the sender's name
+    for this event, the same when it is sent again.
     """
 
     type: _Type
@@ -40,6 +47,9 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
     product_id: str | None = None
     category: str | None = None
     value: float | None = None
+    message_id: _MessageId | None = None
+    referrer: _Referrer | None = None
+    user_agent: _UserAgent | None = None
     properties: dict[str, Any] | None = None
 
 
@@ -52,8 +62,12 @@ def encode(event: Event) -> bytes:
 
 
 def partition_key(event: Event) -> bytes:
-    """Return the record key: user_id, else session_id, else ip, else uuid, in UTF-8."""
-    return (event.user_id or event.session_id or event.ip or event.uuid or "").encode()
+    """Return the record key in UTF-8: user_id, else session_id, ip, message_id, uuid.
+
+    An event that is sent again has a new uuid, and must meet its first on one partition.
+    """
+    key = event.user_id or event.session_id or event.ip or event.message_id or event.uuid
+    return (key or "").encode()
 
 
 def at_ms(ms: int) -> datetime:

@@ -26,8 +26,11 @@ from app.events.event import (
     EPOCH,
     EVENT_MAX_BYTES,
     FUTURE_LIMIT,
+    MESSAGE_ID_MAX_BYTES,
+    REFERRER_MAX_BYTES,
     TYPE_MAX_BYTES,
     URL_MAX_BYTES,
+    USER_AGENT_MAX_BYTES,
     Event,
     at_ms,
 )
@@ -46,6 +49,15 @@ NAMES = {
     "app_name": ("app_name",),
     "product_id": ("product_id", "productId"),
     "category": ("category", "event_category"),
+    "message_id": ("message_id", "messageId"),
+    "referrer": ("referrer",),
+    "user_agent": ("user_agent",),
+}
+MAX_BYTES = {
+    "url": URL_MAX_BYTES,
+    "message_id": MESSAGE_ID_MAX_BYTES,
+    "referrer": REFERRER_MAX_BYTES,
+    "user_agent": USER_AGENT_MAX_BYTES,
 }
 SHOWN_MAX = 60  # characters of a bad value in its error message
 DEPTH_MAX = 100  # levels; what Python can take depends on who calls, and must not decide
@@ -102,8 +114,10 @@ def from_json(data: object, record_ms: int) -> Event:
     for field, name in (("user_id", "UserId"), ("ad_id", "AdId")):
         if fields[field] is None and meta:
             fields[field] = _text(meta, (name,))
-    if len((fields["url"] or "").encode()) > URL_MAX_BYTES:
-        raise InvalidFieldError(f"url is longer than {URL_MAX_BYTES} bytes")
+    for field, limit in MAX_BYTES.items():
+        if len((fields[field] or "").encode()) > limit:
+            raise InvalidFieldError(f"{field} is longer than {limit} bytes")
+    fields["message_id"] = fields["message_id"] or None  # an empty one names no event
     return Event(
         type=_type(data),
         timestamp=_time(data, ("timestamp", "date"), record_ms) or at_ms(record_ms),

@@ -16,6 +16,7 @@ from app.events.decoding import decode
 COLUMNS = (
     *("uuid", "type", "ip", "url", "datetime", "received_at", "user_id", "session_id", "ad_id"),
     *("app_name", "product_id", "category", "value", "properties"),
+    *("message_id", "referrer", "user_agent"),
     *("kafka_partition", "kafka_offset"),
 )
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -64,6 +65,9 @@ def rows_of(records: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
             event.category,
             event.value,
             None if properties is None else _json(properties).decode(),
+            event.message_id,
+            event.referrer,
+            event.user_agent,
             record.partition,
             record.offset,
         )

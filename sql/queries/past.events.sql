@@ -3,7 +3,7 @@
 -- The columns in the order of the fields of app.event.Event.
 -- Plan: a scan of event and a sort on disk; there is no index on offsets, as nothing else asks
 select kafka_offset, type, url, datetime, user_id, session_id, ip, uuid, received_at, ad_id,
-    app_name, product_id, category, value, properties
+    app_name, product_id, category, value, message_id, referrer, user_agent, properties
 from event
 where kafka_partition = $1 and kafka_offset >= $2 and kafka_offset < $3
 order by kafka_offset

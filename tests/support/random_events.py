@@ -13,11 +13,12 @@ NAMES = [
     "uuid", "type", "url", "timestamp", "received_at", "ip", "user_id", "session_id", "ad_id",
     "app_name", "product_id", "category", "value", "properties", "date", "userId", "productId",
     "eventName", "event_type", "event_action", "event_category", "event_value", "page_url",
-    "Url", "Type", "Meta", "other",
+    "Url", "Type", "Meta", "other", "message_id", "messageId", "referrer", "user_agent",
 ]
 # fmt: on
 TEXTS = ["", "CLICK", "/a", "é", "日本", "x" * 63, "x" * 64, "é" * 127, "é" * 128, "u" * 512]
 TEXTS += ["u" * 513, "u" * 2048, "u" * 2049, "é" * 1024, "é" * 1025, "a\0b", 'q"\\', "null", "😀"]
+TEXTS += ["i" * 255, "i" * 256]
 NUMBERS = [0, 1, -1, 1.5, -0.0, 1e300, 2**31, 2**53, 2**63, 2**64, 10**25, 10**400, 1e-320]
 MOMENTS = [0, 1, -1, 1_700_000_000, 1_700_000_000_000, 1.7e9, 1_700_000_000.25, 99_999_999_999]
 MOMENTS += [1e11, 253_402_300_800, 1_790_086_400, 1_790_086_401, 1_790_086_400_001, 2**63, 1e300]

@@ -90,7 +90,16 @@ def test_an_event_may_have_32_kilobytes_and_no_byte_more() -> None:
         decode(full + b" ", NOW_MS)
 
 
-@pytest.mark.parametrize(("field", "limit"), [("url", 2048), ("type", 255)])
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [
+        ("url", 2048),
+        ("type", 255),
+        ("message_id", 255),
+        ("referrer", 2048),
+        ("user_agent", 2048),
+    ],
+)
 @pytest.mark.parametrize("character", ["u", "é", "日", "😀"])
 def test_lengths_count_in_bytes(field: str, limit: int, character: str) -> None:
     fits = character * (limit // len(character.encode()))

@@ -20,11 +20,13 @@ from tests.support.random_events import NOW_MS
     [
         ({"user_id": "u", "session_id": "s", "ip": "i", "uuid": "x"}, "u"),
         ({"user_id": "", "session_id": "s", "ip": "i", "uuid": "x"}, "s"),
-        ({"ip": "i", "uuid": "x"}, "i"),
+        ({"ip": "i", "message_id": "m", "uuid": "x"}, "i"),
+        ({"message_id": "m", "uuid": "x"}, "m"),
+        ({"message_id": "m"}, "m"),
         ({"uuid": "é"}, "é"),
     ],
 )
-def test_the_key_is_the_user_else_the_session_else_the_ip_else_the_uuid(
+def test_the_key_is_user_session_ip_message_or_uuid_whichever_is_there_first(
     fields: dict[str, Any], key: str
 ) -> None:
     assert pack(Event(type="A", **fields), NOW_MS)[0] == key.encode()
@@ -39,6 +41,21 @@ def test_a_missing_uuid_is_made_and_is_the_key_of_last_resort() -> None:
         assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
         made.add(key)
     assert len(made) == 1000
+
+
+def test_the_record_of_an_event_without_the_newer_fields_is_as_it_always_was() -> None:
+    sent = (
+        b'{"properties":{"a":[1]},"value":1,"category":"c","product_id":"p","app_name":"n",'
+        b'"ad_id":"a","uuid":"x","ip":"i","session_id":"s","user_id":"u",'
+        b'"timestamp":"2024-03-15T14:30:00Z","url":"/a","type":"A"}'
+    )
+    kept = (
+        b'{"type":"A","url":"/a","timestamp":"2024-03-15T14:30:00Z","user_id":"u",'
+        b'"session_id":"s","ip":"i","uuid":"x","received_at":"2026-09-21T14:13:20Z",'
+        b'"ad_id":"a","app_name":"n","product_id":"p","category":"c","value":1.0,'
+        b'"properties":{"a":[1]}}'
+    )
+    assert pack(decode(sent, NOW_MS), NOW_MS) == (b"u", kept, NOW_MS)
 
 
 def test_received_at_is_the_collectors_whatever_the_sender_says() -> None:

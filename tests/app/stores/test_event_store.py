@@ -32,7 +32,8 @@ async def test_every_field_has_its_column(database: Database, open_store: OpenSt
         "uuid": "u", "type": "t", "ip": "i", "url": "/", "user_id": "us", "session_id": "se",
         "ad_id": "ad", "app_name": "ap", "product_id": "pr", "category": "ca", "value": 1.5,
         "timestamp": "2015-05-17T10:05:03Z", "received_at": "2015-05-17T10:05:04.000001Z",
-        "properties": {"a": [1, None, "ü"]},
+        "properties": {"a": [1, None, "ü"]}, "message_id": "m", "referrer": "https://e.net/",
+        "user_agent": "Mozilla/5.0",
     }  # fmt: skip
     await open_store().store(TOPIC, 0, batch_of([json.dumps(event).encode()], first=7))
     [row] = await database.fetch("select * from event")
