@@ -10,11 +10,12 @@ import asyncio
 import logging
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from app.alerting.deliveries import Deliveries
 from app.alerting.webhook import Webhook
+from app.errors import reason
+from app.kafka.clients import KafkaClients
 from app.names import Names
 from app.settings import Settings
 
@@ -36,7 +37,7 @@ def register(app: Any, webhook: Webhook, settings: Settings) -> None:
                 try:
                     await deliver(app, webhook, settings)
                 except (KafkaError, OSError) as exc:
-                    log.warning("alerts are not delivered for now: %r", exc)
+                    log.warning("alerts are not delivered for now: %s", reason(exc))
                     await app.sleep(PAUSE_S)
         finally:
             await webhook.close()
@@ -45,10 +46,8 @@ def register(app: Any, webhook: Webhook, settings: Settings) -> None:
 async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
     """Read the topic and deliver what comes; raise KafkaError or OSError."""
     names = Names(settings.namespace)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+    consumer = KafkaClients.of(settings).consumer(
         group_id=names.webhook_group,
-        enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from app.errors import KafkaUnavailableError
 from app.events.event import TYPE_MAX_BYTES
+from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
 from app.names import Names
 from app.settings import Settings
@@ -27,7 +28,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def register(app: Any, totals: Totals, ownership: Ownership, settings: Settings) -> None:
     """Add the task to the app; only the owner of the totals sends."""
     topic = Names(settings.namespace).totals
-    tail = TopicTail(settings.kafka, topic)
+    tail = TopicTail(KafkaClients.of(settings), topic)
 
     async def publish() -> None:
         if not ownership.owns(totals.partition_of("")):

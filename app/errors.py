@@ -10,6 +10,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def reason(exc: BaseException) -> str:
+    """Return what an exception says, for a message; the name of its class where it says nothing."""
+    return str(exc) or type(exc).__name__
+
+
 class CounterError(Exception):
     """Base of all errors with a code.
 
@@ -135,6 +140,18 @@ class RecoveringError(UnavailableError):
     code, hint = "recovering", "The tables are being restored; try again in a moment."
 
 
+class PostgresUnavailableError(UnavailableError):
+    """Postgres does not take the transaction for now; whether it was committed is not known."""
+
+    code, hint = "postgres_unavailable", "It is tried again until Postgres is back."
+
+
+class RedisUnavailableError(UnavailableError):
+    """Redis did not answer in time, or refused."""
+
+    code, hint = "redis_unavailable", "It is written again when Redis is back."
+
+
 class ArchiveBusyError(UnavailableError):
     """Another process changes or reads the files of the archive."""
 
@@ -146,6 +163,31 @@ class OverloadedError(CounterError):
 
     code, hint, status = "overloaded", "Slow down and send again.", 429
     retry_after_s = 1
+
+
+class RowRefusedError(CounterError):
+    """Postgres takes no row of this kind, however often it is tried: a fault of ours."""
+
+    code, hint = "row_refused", "Please report it; nothing was stored or committed."
+
+
+class HoleError(CounterError):
+    """Records between what is stored and the batch at hand were never given to the store.
+
+    stored: the next offset to store, -1 for none yet.
+    """
+
+    code, hint = "hole", "Reset the offset of the store's consumer group to it."
+
+    def __init__(self, message: str, stored: int) -> None:
+        super().__init__(message)
+        self.stored = stored
+
+
+class SqlMissingError(CounterError):
+    """The package was installed without its SQL files."""
+
+    code, hint = "sql_missing", "Install event-counter again."
 
 
 class StartError(CounterError):

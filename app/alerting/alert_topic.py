@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession, RecordBatch
 
 REQUEST_S = 5.0
@@ -18,8 +19,7 @@ class AlertTopic:
     acknowledging, it would store twice. Connects at the first alert.
     """
 
-    def __init__(self, kafka: str, topic: str) -> None:
-        """kafka: host:port[,host:port]."""
+    def __init__(self, kafka: KafkaClients, topic: str) -> None:
         self._kafka, self._topic = kafka, topic
         self._session: KafkaSession | None = None
         self._lock = asyncio.Lock()

@@ -16,6 +16,7 @@ import click
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_addresses
 from app.cli.telling import Telling
+from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -52,7 +53,7 @@ async def audit(
 ) -> dict[str, Any]:
     """Print the differences; return what was compared."""
     async with AsyncExitStack() as stack:
-        kafka = await stack.enter_async_context(Watermarks(settings.kafka))
+        kafka = await stack.enter_async_context(Watermarks(KafkaClients.of(settings)))
         version = await current_version(settings)
         partitions = len(await kafka.ends(Names(settings.namespace, version).counts))
         reader = TableRows(settings.count_urls.split(","), partitions)

@@ -12,6 +12,7 @@ import click
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_addresses
 from app.cli.telling import Telling
+from app.kafka.clients import KafkaClients
 from app.kafka.table_topics import TableTopics
 from app.kafka.watermarks import Watermarks
 from app.reconcile.rebuild import Mended, Rebuild
@@ -65,7 +66,7 @@ async def rebuild(
     settings: Settings, what: str, begin: datetime | None, end: datetime | None, telling: Telling
 ) -> Mended:
     """Return what was done."""
-    async with Watermarks(settings.kafka) as kafka:
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
         work = Rebuild(settings, kafka, telling.say)
         return await (work.redis() if what == "redis" else work.summary(begin, end))
 
@@ -74,8 +75,8 @@ async def rebuild_tables(settings: Settings, telling: Telling) -> Rebuilt:
     """Return what was done."""
     declared = {name: spec.retention for name, spec in declare(settings).items()}
     async with (
-        Watermarks(settings.kafka) as kafka,
-        TableTopics(settings.kafka, settings.namespace) as topics,
+        Watermarks(KafkaClients.of(settings)) as kafka,
+        TableTopics(KafkaClients.of(settings), settings.namespace) as topics,
         TableRows(settings.count_urls.split(","), settings.counts_partitions) as rows,
     ):
         return await TablesRebuild(settings, kafka, topics, telling.say).run(rows, declared)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from app.errors import StartError
+from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
 from app.monitor.figures import counted, lag, stored
 from app.settings import Settings
@@ -43,7 +44,7 @@ async def status_of(settings: Settings) -> dict[str, Any]:
     asked = settings.model_copy(update={"kafka": kafka, "namespace": namespace})
     version = await current_version(asked)
     behind, events, rows = await asyncio.gather(
-        lag(kafka, namespace, version), counted(urls), stored(postgres, namespace)
+        lag(KafkaClients.of(asked), namespace, version), counted(urls), stored(postgres, namespace)
     )
     return {
         "processes": running.get("processes", []),

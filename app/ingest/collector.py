@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from app import metrics
-from app.errors import KafkaUnavailableError, OverloadedError
+from app.errors import KafkaUnavailableError, OverloadedError, reason
 from app.events.event import Event
 from app.events.murmur2 import partition_of
 from app.events.packing import Record, pack
+from app.kafka.clients import KafkaClients
 from app.kafka.link import KafkaLink
 from app.kafka.session import KafkaSession, RecordBatch
 from app.names import Names
@@ -100,7 +101,7 @@ class Collector:
         self._topic = Names(settings.namespace).events
         self._timeout_s = settings.send_timeout_s
         self._max_bytes = settings.waiting_max_bytes
-        self._link = KafkaLink(settings.kafka, self._topic, settings.send_timeout_s)
+        self._link = KafkaLink(KafkaClients.of(settings), self._topic, settings.send_timeout_s)
         self._session: KafkaSession | None = None  # the one that the lanes belong to
         self._lanes: list[_Lane] = []  # by partition; partitions of one leader share a lane
         self._flights: set[asyncio.Task[None]] = set()
@@ -215,7 +216,7 @@ class Collector:
         except TimeoutError:
             pass
         except Exception as exc:  # noqa: BLE001 - whatever it is, callers wait for a verdict
-            failure = str(exc) or type(exc).__name__
+            failure = reason(exc)
         finally:
             self._finish([batch for batch in batches if batch.acknowledged])
             self._finish([batch for batch in batches if not batch.acknowledged], failure)

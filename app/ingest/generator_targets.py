@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, Self
 
 import aiohttp
 
-from app.errors import KafkaUnavailableError, StartError
+from app.errors import KafkaUnavailableError, StartError, reason
 from app.events.packing import Record
 from app.ingest.collector import Collector
 from app.settings import Settings
@@ -73,8 +73,8 @@ class HttpTarget:
         except (aiohttp.ClientError, OSError) as exc:
             await self._session.close()
             raise StartError(
-                f"Nobody answers at {self._url} ({exc}). Start it with: event-counter run; or set "
-                "EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_HTTP_PORT"
+                f"Nobody answers at {self._url} ({reason(exc)}). Start it with: event-counter run; "
+                "or set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_HTTP_PORT"
             ) from exc
         return self
 
@@ -96,7 +96,7 @@ class HttpTarget:
                     raise NotTakenError(f"HTTP {answer.status}", again_s)
                 found = await answer.json()
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise NotTakenError(str(exc) or type(exc).__name__) from exc
+            raise NotTakenError(reason(exc)) from exc
         return Taken(found["accepted"], found["rejected"])
 
 

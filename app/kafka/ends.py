@@ -11,7 +11,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import UnavailableError
+from app.errors import UnavailableError, reason
+from app.kafka.clients import KafkaClients
 
 ANSWER_S = 4.0  # for one answer, with the wait for others that ask
 REQUEST_MS = 2500
@@ -22,8 +23,7 @@ ANSWER_MAX_BYTES = 4_000_000  # of values; a rejected record may have 32 KB
 class TopicEnds:
     """Topics by name, with their partitions; costs a small request while nobody writes."""
 
-    def __init__(self, kafka: str, topics: Mapping[str, int]) -> None:
-        """kafka: host:port[,host:port]."""
+    def __init__(self, kafka: KafkaClients, topics: Mapping[str, int]) -> None:
         self._kafka = kafka
         self._parts = {
             topic: [TopicPartition(topic, number) for number in range(count)]
@@ -43,8 +43,7 @@ class TopicEnds:
             async with asyncio.timeout(ANSWER_S), self._lock:
                 return await self._newest(topic, limit)
         except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
-            reason = str(exc) or type(exc).__name__
-            raise UnavailableError(f"Kafka does not answer about {topic}: {reason}") from exc
+            raise UnavailableError(f"Kafka does not answer about {topic}: {reason(exc)}") from exc
 
     async def close(self) -> None:
         """Disconnect; the next call connects again."""
@@ -72,9 +71,7 @@ class TopicEnds:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            self._consumer = consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._kafka,
-                enable_auto_commit=False,
+            self._consumer = consumer = self._kafka.consumer(
                 auto_offset_reset="none",  # deleted meanwhile: an error, and a new attempt
                 request_timeout_ms=REQUEST_MS,
             )

@@ -10,6 +10,8 @@ from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaError
 
 from app import metrics
+from app.errors import reason
+from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ AIOKAFKA_LOGS = ("aiokafka", "aiokafka.cluster", "aiokafka.conn")
 class KafkaLink:
     """session is None while there is none; problem says why."""
 
-    def __init__(self, kafka: str, topic: str, timeout_s: float) -> None:
+    def __init__(self, kafka: KafkaClients, topic: str, timeout_s: float) -> None:
         self.session: KafkaSession | None = None
         self.problem = "not connected yet"
         self._kafka = kafka
@@ -62,13 +64,15 @@ class KafkaLink:
             self._keeper.cancel()  # more than once: aiokafka's client swallows one while it closes
             await asyncio.wait([self._keeper], timeout=0.1)
 
-    def lose(self, session: KafkaSession, reason: str) -> None:
+    def lose(self, session: KafkaSession, problem: str) -> None:
         """Give up a session; the next one is opened in the background."""
         if session is self.session:
-            log.warning("Kafka %s is lost: %s; answering 503 until it is back", self._kafka, reason)
+            log.warning(
+                "Kafka %s is lost: %s; answering 503 until it is back", self._kafka, problem
+            )
             metrics.kafka_outages.inc()
             self.session = None
-            self.problem = reason
+            self.problem = problem
             self._lost.set()
 
     async def _keep(self) -> None:
@@ -90,15 +94,15 @@ class KafkaLink:
                     await self._knock()
                     return await KafkaSession.open(self._kafka, self._topic, self._timeout_s)
             except (KafkaError, OSError, TimeoutError) as exc:
-                reason = str(exc) or type(exc).__name__
-                if reason != self.problem:
-                    log.warning("Kafka %s cannot be used: %s; trying on", self._kafka, reason)
-                    self.problem = reason
+                problem = reason(exc)
+                if problem != self.problem:
+                    log.warning("Kafka %s cannot be used: %s; trying on", self._kafka, problem)
+                    self.problem = problem
             await asyncio.sleep(RETRY_S)
 
     async def _knock(self) -> None:
         """Raise OSError while no host accepts; aiokafka would log an error at each attempt."""
-        for host, port, _ in collect_hosts(self._kafka):
+        for host, port, _ in collect_hosts(self._kafka.servers):
             try:
                 _, writer = await asyncio.open_connection(host, port)
             except OSError as exc:

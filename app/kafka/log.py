@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError
+from app.errors import KafkaUnavailableError, reason
+from app.kafka.clients import KafkaClients
 from app.transport.batch import Batch
 
 SILENCE_S = 10.0  # without any progress; then Kafka counts as away
@@ -21,15 +21,14 @@ NO_GENERATION = -1  # those of the transport begin at 1
 class KafkaLog:
     """The logs of one Kafka cluster."""
 
-    def __init__(self, kafka: str) -> None:
-        """kafka: host:port[,host:port]."""
+    def __init__(self, kafka: KafkaClients) -> None:
         self._kafka = kafka
         self._cluster: str | None = None
 
     async def cluster(self) -> str:
         """Return the id that the cluster got when it was made; raise KafkaUnavailableError."""
         if self._cluster is None:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+            admin = self._kafka.admin()
             async with _away():
                 try:
                     await admin.start()
@@ -66,11 +65,9 @@ class KafkaLog:
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[Any]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+        consumer = self._kafka.consumer(
             auto_offset_reset="none",  # deleted meanwhile: an error, and a new attempt
             isolation_level="read_committed",
-            enable_auto_commit=False,
         )
         try:
             await consumer.start()
@@ -90,5 +87,4 @@ async def _away() -> AsyncIterator[None]:
     try:
         yield
     except (KafkaError, OSError) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise KafkaUnavailableError(f"Kafka is away: {reason}") from exc
+        raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.errors import UnavailableError
+from app.errors import UnavailableError, reason
+from app.kafka.clients import KafkaClients
 
 ANSWER_S = 3.0  # for all that one look asks
 REQUEST_MS = 2500  # for one request of it
@@ -38,9 +39,8 @@ class KafkaOffsets:
     """
 
     def __init__(
-        self, kafka: str, topics: Mapping[str, int], read_by: Mapping[str, Sequence[str]]
+        self, kafka: KafkaClients, topics: Mapping[str, int], read_by: Mapping[str, Sequence[str]]
     ) -> None:
-        """kafka: host:port[,host:port]."""
         self._kafka = kafka
         self._parts = {
             topic: [TopicPartition(topic, number) for number in range(count)]
@@ -59,9 +59,7 @@ class KafkaOffsets:
                 return await self._look()
         except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
             await self.close()
-            raise UnavailableError(
-                f"Kafka does not answer: {str(exc) or type(exc).__name__}"
-            ) from exc
+            raise UnavailableError(f"Kafka does not answer: {reason(exc)}") from exc
         except BaseException:
             await self.close()
             raise
@@ -97,14 +95,8 @@ class KafkaOffsets:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            self._admin = AIOKafkaAdminClient(
-                bootstrap_servers=self._kafka, request_timeout_ms=REQUEST_MS
-            )
-            self._consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._kafka,
-                enable_auto_commit=False,
-                request_timeout_ms=REQUEST_MS,
-            )
+            self._admin = self._kafka.admin(request_timeout_ms=REQUEST_MS)
+            self._consumer = self._kafka.consumer(request_timeout_ms=REQUEST_MS)
             await self._admin.start()
             await self._consumer.start()
         return self._consumer

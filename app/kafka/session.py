@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Self
 
-from aiokafka import AIOKafkaClient, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     DuplicateSequenceNumber,
     KafkaError,
@@ -30,6 +30,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from app.events.packing import Record
+from app.kafka.clients import KafkaClients
 
 BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
 RETRY_S = 0.1  # between attempts to send, while a leader is being found
@@ -77,22 +78,21 @@ class KafkaSession:
     partitions: of the topic. A partition's batches must be sent one after the other.
     """
 
-    def __init__(self, kafka: str, topic: str, timeout_s: float) -> None:
-        """kafka: host:port[,host:port]; timeout_s: for one request."""
+    def __init__(self, kafka: KafkaClients, topic: str, timeout_s: float) -> None:
+        """timeout_s: for one request."""
         self.partitions = 0
         self._topic = topic
         self._timeout_ms = int(timeout_s * 1000)
         self._producer_id = self._epoch = NOBODY
         self._sequences: dict[int, int] = defaultdict(int)
-        self._client = AIOKafkaClient(
-            bootstrap_servers=kafka,
+        self._client = kafka.client(
             client_id="event-counter",
             request_timeout_ms=self._timeout_ms,
             retry_backoff_ms=int(RETRY_S * 1000),
         )
 
     @classmethod
-    async def open(cls, kafka: str, topic: str, timeout_s: float) -> Self:
+    async def open(cls, kafka: KafkaClients, topic: str, timeout_s: float) -> Self:
         """Return a session that can send; raise KafkaError, or OSError."""
         session = cls(kafka, topic, timeout_s)
         try:

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, Self
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
-from app.errors import KafkaUnavailableError
+from app.errors import KafkaUnavailableError, reason
+from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import FIRST
 from app.kafka.watermarks import Offsets
 from app.names import Names
@@ -25,17 +25,16 @@ MEMBERS_AT = 5  # field of a described group, behind error, name, state, protoco
 class TableTopics:
     """Asks Kafka. Use as an async context manager; raises KafkaUnavailableError."""
 
-    def __init__(self, kafka: str, namespace: str) -> None:
-        """kafka: host:port[,host:port]."""
+    def __init__(self, kafka: KafkaClients, namespace: str) -> None:
         self._namespace = namespace
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        self._admin = kafka.admin()
 
     async def __aenter__(self) -> Self:
         try:
             await self._admin.start()
         except (KafkaError, OSError) as exc:
             await self._admin.close()
-            raise KafkaUnavailableError(f"Kafka is away: {exc!r}") from exc
+            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -84,7 +83,7 @@ class TableTopics:
         try:
             return await answer
         except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {exc!r}") from exc
+            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
 
 
 def versions_in(topics: Collection[str], namespace: str) -> dict[int, list[str]]:

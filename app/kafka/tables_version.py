@@ -6,10 +6,10 @@ the first one), as Faust does for the `version` of an app.
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError, StartError
+from app.errors import KafkaUnavailableError, StartError, reason
+from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -24,7 +24,7 @@ class TablesVersion:
     """Reads the number again and again; close() it at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        self._tail = TopicTail(settings.kafka, Names(settings.namespace).tables_version)
+        self._tail = TopicTail(KafkaClients.of(settings), Names(settings.namespace).tables_version)
 
     async def read(self) -> int:
         """Return the version that counts; raise KafkaUnavailableError."""
@@ -38,7 +38,7 @@ class TablesVersion:
 
 async def current_version(settings: Settings) -> int:
     """Return the version that counts now; raise KafkaUnavailableError."""
-    async with Watermarks(settings.kafka) as kafka:
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
         try:
             await kafka.ends(Names(settings.namespace).tables_version)
         except StartError:  # no such topic: nothing was ever rebuilt
@@ -52,13 +52,13 @@ async def current_version(settings: Settings) -> int:
 
 async def switch_version(settings: Settings, version: int) -> None:
     """Let a version count from now on; raise KafkaUnavailableError, then it may count or not."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    producer = KafkaClients.of(settings).producer(acks="all")
     try:
         await producer.start()
         topic = Names(settings.namespace).tables_version
         await producer.send_and_wait(topic, str(version).encode(), key=KEY)
     except (KafkaError, OSError) as exc:
-        raise KafkaUnavailableError(f"Kafka did not take the new version: {exc!r}") from exc
+        raise KafkaUnavailableError(f"Kafka did not take the new version: {reason(exc)}") from exc
     finally:
         await producer.stop()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError
+from app.errors import KafkaUnavailableError, reason
+from app.kafka.clients import KafkaClients
 
 TIMEOUT_MS = 2000  # for a record that is known to be there
 
@@ -13,8 +14,7 @@ TIMEOUT_MS = 2000  # for a record that is known to be there
 class TopicTail:
     """The end of a topic of one partition; costs one small request while nobody writes."""
 
-    def __init__(self, kafka: str, topic: str) -> None:
-        """kafka: host:port[,host:port]."""
+    def __init__(self, kafka: KafkaClients, topic: str) -> None:
         self._kafka = kafka
         self._part = TopicPartition(topic, 0)
         self._consumer: AIOKafkaConsumer | None = None
@@ -33,8 +33,9 @@ class TopicTail:
                 self._last = await self._record(consumer, end)
                 self._end = end
         except (KafkaError, OSError) as exc:
-            reason = str(exc) or type(exc).__name__
-            raise KafkaUnavailableError(f"no answer about {self._part.topic}: {reason}") from exc
+            raise KafkaUnavailableError(
+                f"no answer about {self._part.topic}: {reason(exc)}"
+            ) from exc
         return self._last
 
     async def close(self) -> None:
@@ -45,7 +46,7 @@ class TopicTail:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, enable_auto_commit=False)
+            consumer = self._kafka.consumer()
             try:
                 await consumer.start()
             except BaseException:

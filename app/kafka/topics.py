@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from app.errors import StartError
+from app.errors import StartError, reason
+from app.kafka.clients import KafkaClients
 from app.names import Names
 from app.settings import Settings
 
@@ -76,7 +77,7 @@ async def ensure_topics(settings: Settings, version: int = 1) -> list[str]:
     Raises StartError where a topic has another number of partitions, or Kafka is away.
     """
     specs = topic_specs(settings, version)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = KafkaClients.of(settings).admin()
     try:
         await admin.start()
         missing = [spec for spec in specs if spec.name not in await _partitions(admin, specs)]
@@ -85,7 +86,7 @@ async def ensure_topics(settings: Settings, version: int = 1) -> list[str]:
         await _check(admin, specs)
     except (KafkaError, OSError) as exc:
         raise StartError(
-            f"Cannot prepare the topics on Kafka at {settings.kafka}: {exc!r}. "
+            f"Cannot prepare the topics on Kafka at {settings.kafka}: {reason(exc)}. "
             "Check EVENT_COUNTER_KAFKA"
         ) from exc
     finally:

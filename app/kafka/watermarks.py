@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError, StartError
+from app.errors import KafkaUnavailableError, StartError, reason
+from app.kafka.clients import KafkaClients
 
 POLL_S = 0.2
 Offsets = dict[int, int]  # by partition
@@ -21,13 +21,10 @@ Say = Callable[[str], None]
 class Watermarks:
     """Asks one Kafka cluster. Use as an async context manager; raises KafkaUnavailableError."""
 
-    def __init__(self, kafka: str) -> None:
-        """kafka: host:port[,host:port]."""
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    def __init__(self, kafka: KafkaClients) -> None:
+        self._admin = kafka.admin()
         # The end is that of the last transaction that is over: nobody reads beyond.
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False
-        )
+        self._consumer = kafka.consumer(isolation_level="read_committed")
 
     async def __aenter__(self) -> Self:
         try:
@@ -82,7 +79,7 @@ class Watermarks:
         try:
             return await answer
         except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {exc!r}") from exc
+            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
 
 
 async def wait_for(

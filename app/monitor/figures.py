@@ -7,20 +7,22 @@ from collections.abc import Sequence
 
 import aiohttp
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import StartError
+from app.errors import StartError, reason
+from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import FIRST
 from app.names import Names
+from app.stores.connect import connect_postgres
 
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=5)
-CONNECT_S = 5.0
 STORED = "select coalesce(sum(stored), 0)::bigint from sink_offsets where topic = $1"
 
 
-async def lag(kafka: str, namespace: str, version: int = FIRST) -> dict[str, dict[str, int]]:
+async def lag(
+    kafka: KafkaClients, namespace: str, version: int = FIRST
+) -> dict[str, dict[str, int]]:
     """Return {group: {topic-partition: records not yet committed}}; raise StartError if away."""
     names = Names(namespace, version)
     read_by = {
@@ -28,8 +30,7 @@ async def lag(kafka: str, namespace: str, version: int = FIRST) -> dict[str, dic
         names.store_group: (names.events,),
         names.archive_group: (names.events,),
     }
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    admin, consumer = kafka.admin(), kafka.consumer()
     try:
         await admin.start()
         await consumer.start()
@@ -53,7 +54,7 @@ async def lag(kafka: str, namespace: str, version: int = FIRST) -> dict[str, dic
                 for part in places
             }
     except (KafkaError, OSError) as exc:
-        raise StartError(f"Cannot reach Kafka at {kafka}: {exc}") from exc
+        raise StartError(f"Cannot reach Kafka at {kafka}: {reason(exc)}") from exc
     finally:
         await consumer.stop()
         await admin.close()
@@ -78,7 +79,7 @@ async def stored(postgres: str, namespace: str) -> int | None:
     if not postgres:
         return None
     try:
-        connection = await asyncpg.connect(postgres, timeout=CONNECT_S)
+        connection = await connect_postgres(postgres, "event-counter status")
     except (OSError, asyncpg.PostgresError):
         return None
     try:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.errors import UnavailableError
+from app.errors import UnavailableError, reason
+from app.kafka.clients import KafkaClients
 from app.kafka.offsets import ANSWER_S, KafkaOffsets, Look
 from app.kafka.tables_version import FIRST, TablesVersion
 from app.names import Names
@@ -150,7 +151,7 @@ class RateSampler:
         self._names = names = Names(self._settings.namespace, version)
         groups = (names.count_group, names.store_group, names.archive_group)
         self._offsets = KafkaOffsets(
-            self._settings.kafka,
+            KafkaClients.of(self._settings),
             {names.events: self._settings.events_partitions, names.rejected: 1},
             dict.fromkeys(groups, (names.events,)),
         )
@@ -189,8 +190,8 @@ class RateSampler:
                     await self.sample()
                 except Exception as exc:  # noqa: BLE001 - whatever it is, the next may succeed
                     if not self._problem:
-                        log.warning("no rates for now: %r", exc)
-                    self._problem = str(exc) or type(exc).__name__
+                        log.warning("no rates for now: %s", reason(exc))
+                    self._problem = reason(exc)
                 else:
                     self._problem = ""
                 await asyncio.sleep(max(0.0, began + INTERVAL_S - self._clock()))

@@ -19,6 +19,7 @@ import msgspec
 from app.counting.spec import FOREVER, HOUR
 from app.errors import StartError
 from app.events.event import EPOCH, at_ms
+from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.tables_version import FIRST, positions_of
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
@@ -172,7 +173,7 @@ class Audit:
                 async for rows in scan.read():
                     await sides.copy("side_redis", rows)
         self._say("reading events-rejected")
-        log, topic = KafkaLog(self._settings.kafka), self._names.rejected
+        log, topic = KafkaLog(KafkaClients.of(self._settings)), self._names.rejected
         begins, ends = await self._kafka.begins(topic), await self._kafka.ends(topic)
         for partition, end in ends.items():
             async for batch, _ in log.read(topic, partition, begins[partition], end):
@@ -186,7 +187,7 @@ class Audit:
         if any(begins.values()):  # rejections are deleted at another moment than their events
             recent_ms = int(time() * 1000) - self._settings.events_retention_hours * HOUR_MS // 2
             begins = await self._kafka.since(topic, recent_ms)
-        log = KafkaLog(self._settings.kafka)
+        log = KafkaLog(KafkaClients.of(self._settings))
 
         async def records(partition: int) -> int:
             """Offsets may be transaction markers: they are counted where it matters."""

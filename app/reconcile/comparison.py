@@ -17,20 +17,16 @@ from typing import Any
 
 import asyncpg
 
-from app.errors import StartError
+from app.errors import StartError, reason
 from app.events.event import EPOCH
 from app.kafka.watermarks import Offsets
+from app.stores.connect import connect_postgres
 from app.stores.postgres import PASSING
 from app.stores.sql import load_queries, migrate_over
 
-CONNECT_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 PREFETCH = 1000  # differences
-SETTINGS = {
-    "application_name": "event-counter compare",
-    "timezone": "UTC",
-    "work_mem": "64MB",
-    "lock_timeout": "10s",
-}
+SETTINGS = {"work_mem": "64MB", "lock_timeout": "10s"}
 HOUR = timedelta(hours=1)
 ALWAYS = datetime(3000, 1, 1, tzinfo=UTC)  # after every event
 
@@ -54,18 +50,16 @@ class Comparison:
             raise StartError("EVENT_COUNTER_POSTGRES is empty, and no copy runs here")
         connection = None
         try:
-            connection = await asyncpg.connect(
-                dsn, timeout=CONNECT_TIMEOUT_S, server_settings=SETTINGS
-            )
+            connection = await connect_postgres(dsn, "event-counter compare", **SETTINGS)
             await migrate_over(connection)
             found = cls(connection, topic)
             await connection.execute(found.sql["compare.prepare"])
             yield found
         except PASSING as exc:
-            raise StartError(f"Postgres is away: {exc or type(exc).__name__}") from exc
+            raise StartError(f"Postgres is away: {reason(exc)}") from exc
         finally:
             if connection is not None:
-                await connection.close(timeout=CONNECT_TIMEOUT_S)
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
 
     async def stored_to(self) -> Offsets:
         """Return the offset up to which each partition of `events` is stored."""

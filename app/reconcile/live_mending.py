@@ -9,7 +9,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.stores.live import POSITIONS_KEY, URL_KEY, RedisUnavailableError
+from app.errors import RedisUnavailableError, reason
+from app.stores.live import POSITIONS_KEY, URL_KEY
 
 # ARGV: prefix of the hashes, rows [url, [[type, count, text]]] as MessagePack. text: what was found
 # where it must be lowered; empty: only raise. Returns [raised, [url, type of what was lowered]].
@@ -56,7 +57,7 @@ class LiveMending:
         try:
             answer: Any = await self._mend(args=[URL_KEY, _pack(rows)])
         except (RedisError, OSError) as exc:
-            raise RedisUnavailableError(f"Redis is away: {exc or type(exc).__name__}") from exc
+            raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc
         raised, lowered = _unpack(answer)
         return raised, lowered if isinstance(lowered, list) else []  # Lua's empty table
 
@@ -66,4 +67,4 @@ class LiveMending:
             if await self._redis.type(POSITIONS_KEY) not in (b"hash", b"none"):
                 await self._redis.delete(POSITIONS_KEY)
         except (RedisError, OSError) as exc:
-            raise RedisUnavailableError(f"Redis is away: {exc or type(exc).__name__}") from exc
+            raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc

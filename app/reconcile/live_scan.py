@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from app.errors import SettingsError
+from app.errors import RedisUnavailableError, reason
 from app.kafka.watermarks import Offsets
-from app.stores.live import POSITIONS_KEY, URL_KEY, RedisUnavailableError
+from app.stores.connect import redis_client
+from app.stores.live import POSITIONS_KEY, URL_KEY
 
 TIMEOUT_S = 10.0  # nobody waits for a scan
 CHUNK_KEYS = 1000
@@ -25,12 +25,7 @@ class LiveScan:
 
     def __init__(self, url: str) -> None:
         """url: redis://…; raises SettingsError where it is none."""
-        try:
-            self.redis = Redis.from_url(
-                url, protocol=2, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-            )
-        except ValueError as exc:
-            raise SettingsError(f"EVENT_COUNTER_REDIS: {exc}") from exc
+        self.redis = redis_client(url, TIMEOUT_S)
 
     async def positions(self) -> Offsets:
         """Return the offsets of `counts` that the hashes include; none while one is written."""
@@ -86,4 +81,4 @@ def readable(text: bytes) -> str:
 
 
 def _away(exc: Exception) -> RedisUnavailableError:
-    return RedisUnavailableError(f"Redis is away: {exc or type(exc).__name__}")
+    return RedisUnavailableError(f"Redis is away: {reason(exc)}")

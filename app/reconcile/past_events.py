@@ -15,12 +15,12 @@ import msgspec
 
 from app.events.batches import Decoded, Slice
 from app.events.event import Event, to_ms
+from app.stores.connect import connect_postgres
 from app.stores.sql import load_queries
 from app.transport.batch import Batch
 
 BATCH_ROWS = 5000
-CONNECT_TIMEOUT_S = 5.0
-SETTINGS = {"application_name": "event-counter rebuild", "timezone": "UTC", "work_mem": "64MB"}
+CLOSE_TIMEOUT_S = 5.0
 
 _properties = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -63,8 +63,8 @@ class PastReader:
     async def open(self) -> None:
         """Begin anew, with what is stored by now; raise OSError or asyncpg.PostgresError."""
         await self.close()
-        self._connection = await asyncpg.connect(
-            self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings=SETTINGS
+        self._connection = await connect_postgres(
+            self._dsn, "event-counter rebuild", work_mem="64MB"
         )
         found = await self._connection.fetch(self._sql["past.stored"], self.topic)
         self.ends = {row["partition"]: row["next_offset"] for row in found}
@@ -74,7 +74,7 @@ class PastReader:
         """Disconnect."""
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
-            await connection.close(timeout=CONNECT_TIMEOUT_S)
+            await connection.close(timeout=CLOSE_TIMEOUT_S)
 
     def has(self, partition: int) -> bool:
         """Whether a partition is not read to its end."""

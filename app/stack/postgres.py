@@ -23,6 +23,7 @@ from app.stack.child import Child, User, leashed
 from app.stack.leash import other_user
 from app.stack.ports import LOOPBACK, Ports
 from app.stack.secrets_file import password_in
+from app.stores.connect import connect_postgres
 
 DATABASE = "event_counter"
 ADMIN = "postgres"
@@ -190,7 +191,7 @@ def _give_away(folder: Path, binaries: Path) -> None:
 async def _ensure_database(dsn: str) -> bool:
     """Return whether the server answered; the database exists then."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=5)
+        connection = await connect_postgres(dsn, "event-counter start")
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
     try:

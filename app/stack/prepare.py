@@ -7,7 +7,7 @@ import logging
 
 import asyncpg
 
-from app.errors import KafkaUnavailableError, StartError
+from app.errors import KafkaUnavailableError, StartError, reason
 from app.kafka.tables_version import current_version
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
@@ -30,7 +30,7 @@ async def prepare_worker(settings: Settings) -> None:
             await prepare_database(settings)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as exc:
             if not said:
-                log.warning("Postgres is away, waiting for it: %r", exc)
+                log.warning("Postgres is away, waiting for it: %s", reason(exc))
             said = True
             await asyncio.sleep(RETRY_S)
         else:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.errors import StartError
+from app.errors import StartError, reason
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.data_dir import owned, write_run_file
@@ -138,7 +138,9 @@ class Supervisor:
         try:
             await prepare_database(self.settings)
         except OSError as exc:
-            raise StartError(f"Cannot reach Postgres: {exc}. Check EVENT_COUNTER_POSTGRES") from exc
+            raise StartError(
+                f"Cannot reach Postgres: {reason(exc)}. Check EVENT_COUNTER_POSTGRES"
+            ) from exc
         self._console.step("the database is ready")
 
     def _make_workers(self) -> None:

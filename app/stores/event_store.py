@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from app import metrics
-from app.errors import CounterError, UnavailableError
+from app.errors import HoleError, RowRefusedError, UnavailableError, reason
 from app.kafka.log import KafkaLog
 from app.stores.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
 from app.stores.outages import Outage
@@ -29,25 +29,6 @@ RETRY_MAX_S = 2.0  # so that it goes on soon after Postgres is back
 NOTHING_STORED = -1
 
 _offset = attrgetter("offset")
-
-
-class RefusedError(CounterError):
-    """Postgres takes no row of this kind, however often it is tried: a fault of ours."""
-
-    code, hint = "row_refused", "Please report it; nothing was stored or committed."
-
-
-class HoleError(CounterError):
-    """Records between what is stored and the batch at hand were never given to the store.
-
-    stored: the next offset to store, or NOTHING_STORED.
-    """
-
-    code, hint = "hole", "Reset the offset of the store's consumer group to it."
-
-    def __init__(self, message: str, stored: int) -> None:
-        super().__init__(message)
-        self.stored = stored
 
 
 class EventStore:
@@ -78,7 +59,7 @@ class EventStore:
     async def store(self, topic: str, partition: int, batch: Batch) -> int:
         """Store a batch, and wait for Postgres as long as it takes; return the rows written.
 
-        Raises HoleError and RefusedError.
+        Raises HoleError and RowRefusedError.
         """
         stored, retry_s = 0, RETRY_FIRST_S
         while True:
@@ -112,9 +93,9 @@ class EventStore:
                 await self._free(topic, partition)
             raise
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise RefusedError(
+            raise RowRefusedError(
                 f"Postgres refused offsets {batch.before} to {batch.after} of {topic}-{partition}:"
-                f" {exc}; {getattr(exc, 'context', None)}"
+                f" {reason(exc)}; {getattr(exc, 'context', None)}"
             ) from exc
         self._last[topic, partition] = batch.after, batch.gate
         metrics.events_stored.inc(stored)

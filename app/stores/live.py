@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app import metrics
-from app.errors import SettingsError, UnavailableError
+from app.errors import RedisUnavailableError, reason
 from app.kafka.tables_version import FIRST, position_key
+from app.stores.connect import redis_client
 
 SINK = "redis"
 URL_KEY = "event_counter:url:"
@@ -42,12 +42,6 @@ LiveRow = tuple[str, dict[str, int]]  # url, {type: count so far}
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class RedisUnavailableError(UnavailableError):
-    """Redis did not answer in time, or refused."""
-
-    code, hint = "redis_unavailable", "It is written again when Redis is back."
-
-
 class LiveCounts:
     """Raises counts, never lowers them; notices when Redis was emptied or went back in time.
 
@@ -59,16 +53,8 @@ class LiveCounts:
     def __init__(self, url: str, version: int = FIRST) -> None:
         """url: redis://…; raises SettingsError where it is none. version: of the tables."""
         self._version = version
-        try:
-            self._redis = Redis.from_url(
-                url,
-                socket_timeout=TIMEOUT_S,
-                socket_connect_timeout=TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),  # the next refresh is the retry
-                protocol=2,  # any Redis from 2.6 on
-            )
-        except ValueError as exc:
-            raise SettingsError(f"EVENT_COUNTER_REDIS: {exc}") from exc
+        # The next refresh is the retry.
+        self._redis = redis_client(url, TIMEOUT_S, retry=Retry(NoBackoff(), 0))
         self._write = self._redis.register_script(WRITE)
         self._left: dict[int, str] = {}
 
@@ -117,5 +103,4 @@ async def _answer(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (RedisError, OSError) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise RedisUnavailableError(f"Redis is away: {reason}") from exc
+        raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg import exceptions as pg
 
-from app.errors import SettingsError, UnavailableError
+from app.errors import PostgresUnavailableError, reason
+from app.stores.connect import check_postgres, connect_postgres
 from app.stores.sql import migrate_over
 
-CONNECT_TIMEOUT_S = 5.0
 TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this, Postgres hangs
 SERVER_SETTINGS = {
     # A worker that is frozen, or cut off, in a transaction must not keep its locks for ever.
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "6s",
     "statement_timeout": "60s",
-    "timezone": "UTC",
 }
 # Errors that pass without anyone changing the rows: Postgres is away, starting, stopping, full,
 # overloaded, being moved, or lets nobody in.
@@ -43,12 +41,6 @@ PASSING = (
 Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
-class PostgresUnavailableError(UnavailableError):
-    """Postgres does not take the transaction for now; whether it was committed is not known."""
-
-    code, hint = "postgres_unavailable", "It is tried again until Postgres is back."
-
-
 class Postgres:
     """Connects when needed, brings the schema up to date first, and forgets a failed connection.
 
@@ -57,9 +49,7 @@ class Postgres:
 
     def __init__(self, dsn: str, name: str, prepare: Prepare | None = None) -> None:
         """dsn: postgresql://…; raises SettingsError where it is none."""
-        if urlsplit(dsn).scheme not in ("postgres", "postgresql"):
-            raise SettingsError("EVENT_COUNTER_POSTGRES does not begin with postgresql://")
-        self._dsn, self._name, self._prepare = dsn, name, prepare
+        self._dsn, self._name, self._prepare = check_postgres(dsn), name, prepare
         self._connection: asyncpg.Connection | None = None
         self._migrated = False
         self._lock = asyncio.Lock()
@@ -83,8 +73,7 @@ class Postgres:
                 # Closing rolls back, and needs no answer from a server that may be dead.
                 broken = self.close()
                 if isinstance(exc, PASSING) or (broken and _is_of_asyncpg(exc)):
-                    reason = str(exc) or type(exc).__name__
-                    raise PostgresUnavailableError(f"Postgres is away: {reason}") from exc
+                    raise PostgresUnavailableError(f"Postgres is away: {reason(exc)}") from exc
                 raise
 
     @asynccontextmanager
@@ -97,7 +86,7 @@ class Postgres:
             async with self.transaction() as connection:
                 yield connection
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise PostgresUnavailableError(f"Postgres refuses: {exc}") from exc
+            raise PostgresUnavailableError(f"Postgres refuses: {reason(exc)}") from exc
 
     def close(self) -> bool:
         """Close the connection at once; return whether it was broken already."""
@@ -109,11 +98,7 @@ class Postgres:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._dsn,
-                timeout=CONNECT_TIMEOUT_S,
-                server_settings={"application_name": self._name, **SERVER_SETTINGS},
-            )
+            self._connection = await connect_postgres(self._dsn, self._name, **SERVER_SETTINGS)
             if not self._migrated:
                 await migrate_over(self._connection)
                 self._migrated = True

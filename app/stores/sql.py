@@ -8,17 +8,11 @@ from importlib.resources.abc import Traversable
 
 import asyncpg
 
-from app.errors import CounterError
+from app.errors import SqlMissingError
+from app.stores.connect import connect_postgres
 
-CONNECT_TIMEOUT_S = 5.0
 LOCK = "select pg_advisory_xact_lock(hashtext('event_counter.migrations'))"
 APPLIED = "create table if not exists applied_migrations (name text primary key, at timestamptz)"
-
-
-class SqlMissingError(CounterError):
-    """The package was installed without its SQL files."""
-
-    code, hint = "sql_missing", "Install event-counter again."
 
 
 @cache
@@ -41,7 +35,7 @@ async def migrate(dsn: str) -> list[str]:
 
     Does nothing to one that is up to date. Safe when several do it at once.
     """
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    connection = await connect_postgres(dsn, "event-counter start")
     try:
         return await migrate_over(connection)
     finally:
@@ -65,7 +59,7 @@ async def migrate_over(connection: asyncpg.Connection) -> list[str]:
 
 async def keep_bot_limit(dsn: str, limit: int | None) -> None:
     """Let the view human_event drop what the count workers drop; None: nothing."""
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    connection = await connect_postgres(dsn, "event-counter start")
     try:
         await connection.execute(load_queries()["bot_rule.keep"], limit)
     finally:

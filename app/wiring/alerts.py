@@ -9,6 +9,7 @@ from app.alerting.alert_rules import load_rules
 from app.alerting.alert_topic import AlertTopic
 from app.alerting.webhook import Webhook
 from app.counting.counters import Counters
+from app.kafka.clients import KafkaClients
 from app.names import Names
 from app.settings import Settings
 from app.transport import is_member
@@ -31,7 +32,7 @@ def add_alerts(app: Any, settings: Settings, counters: Counters, totals: Totals)
         Alerts.__doc__ or "",
         rules=rules,
         counters=counters,
-        topic=AlertTopic(settings.kafka, topic),
+        topic=AlertTopic(KafkaClients.of(settings), topic),
         topic_name=topic,
         is_member=lambda gate: is_member(app.consumer, gate),
     )

@@ -10,6 +10,7 @@ import web.http.health
 from app.archive.archive import Archive
 from app.archive.buffer import ArchiveBuffer
 from app.archive.files import Folders
+from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.monitor.worker_metrics import WorkerMetrics
 from app.names import Names
@@ -25,7 +26,7 @@ def build(settings: Settings) -> faust.App:
     app = batch_app(settings, names.archive_group, {names.events}, set())
     app.transport.batch_pause_s = max(settings.batch_pause_s, ARCHIVE_PAUSE_S)
     events = batch_topic(app, names.events, settings.events_partitions)
-    kafka_log = KafkaLog(settings.kafka)
+    kafka_log = KafkaLog(KafkaClients.of(settings))
 
     async def open_archive() -> Archive:
         return Archive(Folders.of(settings), names.events, await kafka_log.cluster())

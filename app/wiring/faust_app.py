@@ -9,6 +9,7 @@ from typing import Any
 import faust
 from faust.tables.manager import TableManager
 
+from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import FIRST
 from app.settings import Settings
 from app.transport import BatchTransport, batch_scheduler
@@ -39,7 +40,6 @@ def faust_app(settings: Settings, group: str, port: int, host: str, **options: A
     name = {"consumer_group_instance_id": settings.worker_name} if settings.worker_name else {}
     app = faust.App(
         group,
-        broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
         store="rocksdb://",
         datadir=str(settings.data_dir),
         topic_disable_leader=True,
@@ -63,6 +63,7 @@ def faust_app(settings: Settings, group: str, port: int, host: str, **options: A
         web_port=port,
         canonical_url=f"http://{host}:{port}",
         TableManager=PromptTableManager,
+        **KafkaClients.of(settings).for_faust(),
         **name,
         **options,
     )

@@ -7,6 +7,7 @@ import faust
 import agents.store_events
 import web.http.health
 from app.errors import SettingsError
+from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.monitor.worker_metrics import WorkerMetrics
 from app.names import Names
@@ -25,7 +26,7 @@ def build(settings: Settings) -> faust.App:
     events = batch_topic(app, names.events, settings.events_partitions)
     if not (dsn := settings.postgres.get_secret_value()):
         raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
-    store = EventStore(dsn, KafkaLog(settings.kafka))
+    store = EventStore(dsn, KafkaLog(KafkaClients.of(settings)))
     agents.store_events.register(app, events, store)
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.store_group))
     return app

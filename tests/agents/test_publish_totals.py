@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from agents.publish_totals import is_news, total_message
 from app.errors import KafkaUnavailableError
+from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
 from app.stack.ports import free_port
 from tests.support.kafka_client import KafkaClient
@@ -45,7 +46,7 @@ async def test_the_tail_is_the_last_record_whoever_wrote_it(kafka: KafkaClient) 
     await admin.start()
     await admin.create_topics([NewTopic(topic, 1, 1)])
     await admin.close()
-    tail = TopicTail(kafka.address, topic)
+    tail = TopicTail(KafkaClients(kafka.address), topic)
     assert await tail.read() is None
     for values in ([b"1"], [b"2", b"3"], [str(n).encode() for n in range(500)]):
         await kafka.send(topic, values)
@@ -55,7 +56,7 @@ async def test_the_tail_is_the_last_record_whoever_wrote_it(kafka: KafkaClient) 
 
 
 async def test_the_tail_says_that_kafka_is_away() -> None:
-    tail = TopicTail(f"127.0.0.1:{free_port()}", "t")
+    tail = TopicTail(KafkaClients(f"127.0.0.1:{free_port()}"), "t")
     with pytest.raises(KafkaUnavailableError, match="no answer about t"):
         await tail.read()
     await tail.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,25 @@ def test_no_file_imports_itself_through_others() -> None:
         list(TopologicalSorter(imports()).static_order())
     except CycleError as exc:
         pytest.fail(" imports ".join(reversed(exc.args[1])))
+
+
+@pytest.mark.parametrize(
+    ("made", "place"),
+    [
+        (r"AIOKafka(Consumer|Producer|AdminClient|Client)\(", "app/kafka/clients.py"),
+        (r"asyncpg\.(connect|create_pool)\(|Redis\.from_url\(", "app/stores/connect.py"),
+        (r"SASLCredentials\(|SSLCredentials\(|f.kafka://", "app/kafka/clients.py"),
+        (r"or type\((exc|error)\)\.__name__", "app/errors.py"),
+    ],
+)
+def test_there_is_one_place_for(made: str, place: str) -> None:
+    found = {
+        name
+        for folder in PACKAGES
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if (name := str(path.relative_to(ROOT))) and re.search(made, path.read_text("utf-8"))
+    }
+    assert found == {place}
 
 
 def test_importing_opens_and_reads_nothing() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.stores.sql import SqlMissingError, load, load_queries, migrate
+from app.errors import SqlMissingError
+from app.stores.sql import load, load_queries, migrate
 from tests.support.database import Database
 
 MakeDatabase = Callable[[], Awaitable[str]]

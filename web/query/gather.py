@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import aiohttp
 import msgspec
 
-from app.errors import RecoveringError
+from app.errors import RecoveringError, reason
 from app.transport.ownership import Ownership
 from web.http.paths import Call
 from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
@@ -130,4 +130,4 @@ class Gathering:
                 raise RecoveringError(f"{url} answers {answer.status} for {asked[1]}")
             return msgspec.msgpack.decode(answer.body, type=kind.part_type)
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
-            raise RecoveringError(f"{url} does not answer for {asked[1]}: {exc!r}") from exc
+            raise RecoveringError(f"{url} does not answer for {asked[1]}: {reason(exc)}") from exc

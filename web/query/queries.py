@@ -23,6 +23,7 @@ from app.errors import (
     MethodNotAllowedError,
     NotFoundError,
     RecoveringError,
+    reason,
 )
 from app.transport.ownership import Ownership
 from web.http import paths
@@ -236,7 +237,7 @@ class Queries:
         try:
             found = await post_queries(self._app.http_client, url, asked, OWNER_TIMEOUT)
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
-            away = RecoveringError(f"the worker that owns the key does not answer: {exc!r}")
+            away = RecoveringError(f"the worker that owns the key does not answer: {reason(exc)}")
             found = [Answer.error(away)] * len(places)
         for place, answer in zip(places, found, strict=True):
             answers[place] = answer

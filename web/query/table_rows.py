@@ -15,7 +15,7 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import FOREVER
-from app.errors import BadRequestError, NotFoundError, UnavailableError
+from app.errors import BadRequestError, NotFoundError, UnavailableError, reason
 from tables.totals import Totals
 from web.http import paths
 from web.http.views import OK
@@ -116,7 +116,7 @@ class TableRows:
                     query = Query("GET", path)
                     (answer,) = await post_queries(self._session, url, [query], OWNER_TIMEOUT)
                 except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
-                    problem = f"{url}: {exc!r}"
+                    problem = f"{url}: {reason(exc)}"
                     continue
                 if answer.status == OK:
                     return answer.body

@@ -10,6 +10,7 @@ from aiohttp.web import Request, Response
 
 from app.counting.stats_window import parse_limit
 from app.events.event import at_ms
+from app.kafka.clients import KafkaClients
 from app.kafka.ends import TopicEnds
 from app.names import Names
 from app.settings import Settings
@@ -25,7 +26,9 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def register(app: Any, settings: Settings) -> TopicEnds:
     """Add the views to the app of a collector; the caller closes what is returned."""
     names = Names(settings.namespace)
-    ends = TopicEnds(settings.kafka, {names.rejected: 1, names.alerts: settings.counts_partitions})
+    ends = TopicEnds(
+        KafkaClients.of(settings), {names.rejected: 1, names.alerts: settings.counts_partitions}
+    )
 
     @page(app, paths.REJECTED)
     class Rejected(ApiView):

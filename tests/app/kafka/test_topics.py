@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.errors import StartError
+from app.kafka.clients import KafkaClients
 from app.kafka.topics import ensure_topics
 from app.monitor.figures import lag
 from app.names import Names
@@ -70,7 +71,7 @@ async def test_the_lag_names_the_topics_that_are_read(
 ) -> None:
     settings = await make_settings(statistics=statistics)
     await ensure_topics(settings)
-    found = await lag(settings.kafka, settings.namespace)
+    found = await lag(KafkaClients.of(settings), settings.namespace)
     names = Names(settings.namespace)
     read = [names.events, names.counts, *([names.uniques] if statistics else [])]
     assert found[names.count_group] == {f"{topic}-{p}": 0 for topic in read for p in range(4)}

@@ -12,7 +12,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.stores.event_store import EventStore, HoleError
+from app.errors import HoleError
+from app.stores.event_store import EventStore
 from tests.support.batches import RECORD_MS, TOPIC, batch_of, events
 from tests.support.database import Database
 

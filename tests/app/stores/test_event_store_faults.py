@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from app.errors import UnavailableError
+from app.errors import RowRefusedError, UnavailableError
 from app.stack.postgres import Postgres
-from app.stores.event_store import EventStore, RefusedError
+from app.stores.event_store import EventStore
 from tests.support.batches import TOPIC, batch_of, events
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database
@@ -173,7 +173,9 @@ async def test_a_row_that_postgres_never_takes_stops_with_its_place(
     store = open_store()
     await store.store(TOPIC, 0, batch_of(events([0])))
     await database.refuse_rows("22000")
-    with pytest.raises(RefusedError, match=r"(?s)offsets 1 to 3 of events-0.*COPY event, line 1"):
+    with pytest.raises(
+        RowRefusedError, match=r"(?s)offsets 1 to 3 of events-0.*COPY event, line 1"
+    ):
         await store.store(TOPIC, 0, batch_of(events([1, 2]), first=1))
     assert await database.offsets() == {0: (1, 1)}
 

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client import REGISTRY
 
+from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.topics import ensure_topics
 from app.names import Names
@@ -36,7 +37,7 @@ def topic(topics: Names) -> str:
 @pytest.fixture
 async def kafka_log(kafka: KafkaClient) -> KafkaLog:
     """Return the log that the records of `kafka` are in."""
-    return KafkaLog(kafka.address)
+    return KafkaLog(KafkaClients(kafka.address))
 
 
 def tail(first: int, gate: int = 1) -> Batch:
@@ -108,9 +109,11 @@ async def test_records_of_a_new_kafka_do_not_pass_for_stored(
         async def cluster(self) -> str:
             return "the one before"
 
-    await open_store(kafka_log=OldLog("")).store(topic, 0, batch_of(events(range(50))))
+    await open_store(kafka_log=OldLog(KafkaClients(kafka.address))).store(
+        topic, 0, batch_of(events(range(50)))
+    )
     await kafka.send(topic, events(range(50, 60)), 0)
-    store = open_store(kafka_log=KafkaLog(kafka.address))
+    store = open_store(kafka_log=KafkaLog(KafkaClients(kafka.address)))
     assert await store.store(topic, 0, batch_of(events(range(50, 60)))) == 10
     assert await database.uuids() == list(range(60))
     assert await database.offsets() == {0: (10, 60)}
@@ -124,7 +127,7 @@ async def test_a_kafka_that_is_away_makes_a_hole_wait(
     await ensure_topics(Settings(kafka=address))
     async with KafkaClient(address) as client:
         await client.send("events", events(range(10)), 0)
-    store = open_store(kafka_log=KafkaLog(address))
+    store = open_store(kafka_log=KafkaLog(KafkaClients(address)))
     await store.store("events", 0, tail(0))
     await part.stop()
     storing = asyncio.create_task(store.store("events", 0, tail(9, gate=2)))
