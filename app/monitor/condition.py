@@ -8,26 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from app.monitor.rates import WINDOW_S, Rates
 
 Level = Literal["ok", "warn", "bad"]
 
 SLACK = 20  # events; a commit that is a moment late is no news
-ROLES = {"count": "counting", "store": "storing", "archive": "archiving"}
-SINKS = {  # what is said while it is away, and while it is there
-    "event": (
-        "Postgres cannot be written to: events wait in Kafka, none is lost",
-        "Postgres takes events",
-    ),
-    "summary": (
-        "event_summary is not refreshed: its Postgres is away",
-        "event_summary is refreshed",
-    ),
-    "ads": ("ad_month is not refreshed: its Postgres is away", "ad_month is refreshed"),
-    "redis": ("Redis cannot be written to: its live counts are old", "Redis takes live counts"),
+GROUPS = {"count": "Counting", "store": "Storing", "archive": "Archive"}
+SINKS = {  # name, and what it means that it cannot be written to
+    "event": ("Postgres", "events wait in Kafka, none is lost"),
+    "summary": ("event_summary", "not refreshed, its Postgres does not answer"),
+    "ads": ("ad_month", "not refreshed, its Postgres does not answer"),
+    "redis": ("Redis", "live counts are out of date"),
 }
-SAMPLE = re.compile(r"^event_counter_(sink_away|lag_records)\{([^}]*)\} (\S+)$", re.MULTILINE)
-LABEL = re.compile(r'(\w+)="([^"]*)"')
+VERSION = re.compile(r"-v\d+$")  # of the tables, see app.kafka.tables_version
 
 
 class Finding(NamedTuple):
@@ -54,28 +49,32 @@ class Seen:
 
 
 def read_metrics(seen: Seen, text: str) -> None:
-    """Take what GET /metrics of a worker says about sinks and partitions."""
-    for name, labels, value in SAMPLE.findall(text):
-        found = dict(LABEL.findall(labels))
-        if name == "lag_records":
-            place = f"{found['topic']}-{found['partition']}"
-            seen.lag[short(found["group"]), place] = int(float(value))
-        else:
-            seen.away[found["sink"]] = bool(float(value))
+    """Take what GET /metrics of a worker says about sinks and partitions.
+
+    Raises ValueError for a text of another format.
+    """
+    for family in text_string_to_metric_families(text):
+        if family.name == "event_counter_lag_records":
+            for sample in family.samples:
+                labels = sample.labels
+                place = f"{labels['topic']}-{labels['partition']}"
+                seen.lag[short(labels["group"]), place] = int(sample.value)
+        elif family.name == "event_counter_sink_away":
+            seen.away |= {sample.labels["sink"]: bool(sample.value) for sample in family.samples}
 
 
 def short(group: str) -> str:
-    """Return the role of a group: count for event-counter-count, under any namespace."""
-    return group.rpartition("event-counter-")[2]
+    """Return the role of a group: count for event-counter-count-v2, under any namespace."""
+    return VERSION.sub("", group.rpartition("event-counter-")[2])
 
 
 def of_worker(seen: Seen) -> Finding:
     """Return the finding about a worker."""
     if not seen.answers:
-        return Finding(seen.name, "bad", "silent", f"{seen.name} does not answer")
+        return Finding(seen.name, "bad", "silent", f"{seen.name}: does not answer")
     if seen.problem:
-        return Finding(seen.name, "warn", "unready", f"{seen.name} is not ready: {seen.problem}")
-    return Finding(seen.name, "ok", "ready", f"{seen.name} works")
+        return Finding(seen.name, "warn", "unready", f"{seen.name}: not ready, {seen.problem}")
+    return Finding(seen.name, "ok", "ready", f"{seen.name}: running")
 
 
 def of_sinks(workers: Iterable[Seen]) -> Iterable[Finding]:
@@ -85,18 +84,19 @@ def of_sinks(workers: Iterable[Seen]) -> Iterable[Finding]:
         for sink, is_away in seen.away.items():
             told.setdefault(sink, []).extend([seen.name] if is_away else [])
     for sink, names in told.items():
-        away, there = SINKS.get(sink, (f"{sink} is away", f"{sink} is there"))
+        name, meaning = SINKS.get(sink, (sink, "writes fail"))
         if names:
-            yield Finding(sink, "bad", "away", f"{away} (says {', '.join(names)})")
+            text = f"{name}: unavailable, {meaning} (reported by {', '.join(names)})"
+            yield Finding(sink, "bad", "away", text)
         else:
-            yield Finding(sink, "ok", "there", there)
+            yield Finding(sink, "ok", "there", f"{name}: OK")
 
 
 def of_kafka(problem: str) -> Finding:
     """Return the finding about Kafka; problem: "" while it takes events."""
     if problem:
-        return Finding("kafka", "bad", "away", f"Kafka takes no events: {problem}")
-    return Finding("kafka", "ok", "ready", "Kafka takes events")
+        return Finding("kafka", "bad", "away", f"Kafka: unavailable, {problem}")
+    return Finding("kafka", "ok", "ready", "Kafka: OK")
 
 
 def of_groups(rates: Rates | None) -> Iterable[Finding]:
@@ -106,24 +106,27 @@ def of_groups(rates: Rates | None) -> Iterable[Finding]:
     """
     for group, waiting in sorted((rates.lag if rates else {}).items()):
         role = short(group)
-        doing = ROLES.get(role, role)
+        name = GROUPS.get(role, role)
         if rates and waiting > rates.received * WINDOW_S + SLACK:
-            text = f"{doing} has been behind: {waiting:,} events waiting"
+            text = f"{name}: behind, {waiting:,} events waiting"
             yield Finding(f"{role} group", "bad", "behind", text)
         else:
-            yield Finding(f"{role} group", "ok", "there", f"{doing} is up to date")
+            yield Finding(f"{role} group", "ok", "there", f"{name}: up to date")
 
 
-def lag_table(workers: Iterable[Seen], namespace: str) -> dict[str, Any]:
+def lag_table(workers: Iterable[Seen], namespace: str, rates: Rates | None) -> dict[str, Any]:
     """Return {"groups", "rows"}: records that wait, by topic, then by partition.
 
     A row: [topic or partition, ...], a number for each group, null where nobody says. The topic
-    that most groups read comes first. namespace: left out of the names.
+    that most groups read comes first. namespace: left out of the names. rates: what of_groups()
+    speaks of; its figures are shown rather than those of the workers, who look at other moments.
     """
     lag: dict[tuple[str, str], int] = {}
     for seen in workers:
         for (group, place), waiting in seen.lag.items():
             lag[group, place.removeprefix(namespace)] = waiting
+    for (group, place), waiting in (rates.waiting if rates else {}).items():
+        lag[short(group), place.removeprefix(namespace)] = waiting
     groups = sorted({group for group, _ in lag})
     of_topic = Counter[tuple[str, str]]()
     for (group, place), waiting in lag.items():

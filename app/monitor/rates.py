@@ -27,14 +27,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sample:
-    """Sums of offsets at one moment; at: seconds of a clock that only goes on."""
+    """Sums of offsets at one moment; at: seconds of a clock that only goes on.
+
+    waiting: {(group, topic-partition): records of `events` that the group has not committed}.
+    """
 
     at: float
     received: int
     counted: int
     stored: int
     rejected: int
-    lag: dict[str, int] = field(default_factory=dict)
+    waiting: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Rates:
     """Events per second over the last WINDOW_S, and what each group has still to read.
 
     time: seconds since 1970. counted: what role count is done with and has not rejected, bots
-    too. lag: {group: records of `events` that it has not committed}.
+    too. waiting: as in Sample.
     """
 
     time: float
@@ -50,7 +53,15 @@ class Rates:
     counted: float
     stored: float
     rejected: float
-    lag: dict[str, int]
+    waiting: dict[tuple[str, str], int]
+
+    @property
+    def lag(self) -> dict[str, int]:
+        """{group: records of `events` that it has not committed}."""
+        lag: dict[str, int] = {}
+        for (group, _), records in self.waiting.items():
+            lag[group] = lag.get(group, 0) + records
+        return lag
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer of /stats/rates."""
@@ -71,9 +82,10 @@ def sample_of(look: Look, names: Names, at: float) -> Sample:
         return sum(end for part, end in look.ends.items() if part.topic == topic)
 
     done = {group: sum(offsets.values()) for group, offsets in look.done.items()}
-    lag = {
-        group: sum(max(0, look.ends[part] - offset) for part, offset in offsets.items())
+    waiting = {
+        (group, f"{part.topic}-{part.partition}"): max(0, look.ends[part] - offset)
         for group, offsets in look.done.items()
+        for part, offset in offsets.items()
     }
     return Sample(
         at,
@@ -81,7 +93,7 @@ def sample_of(look: Look, names: Names, at: float) -> Sample:
         counted=done[names.count_group],
         stored=done[names.store_group],
         rejected=ends(names.rejected),
-        lag=lag,
+        waiting=waiting,
     )
 
 
@@ -99,7 +111,7 @@ def rates_between(before: Sample, after: Sample, now: float) -> Rates:
         counted=per_second(after.counted - before.counted - rejected),
         stored=per_second(after.stored - before.stored),
         rejected=per_second(rejected),
-        lag=after.lag,
+        waiting=after.waiting,
     )
 
 

@@ -23,7 +23,8 @@ async def test_an_empty_copy_says_so(copy: RunningCopy, tab: Tab) -> None:
     await page.goto(copy.url)
     await expect(page.locator("#link")).to_have_text(LIVE)
     for card, text in {
-        "totals": "No event was counted yet.",
+        "totals": f"No events yet. Send one: curl -X PUT {copy.url}/event_generate/"
+        """ -d '{"type":"VIEW","url":"/hello"}'""",
         "top-pages": "No page was viewed in this time.",
         "alerts": "No alert was raised.",
         "bots": "No bot was noticed in this time.",
@@ -56,6 +57,30 @@ async def test_a_url_shows_its_counts_and_another_day(copy: RunningCopy, tab: Ta
     await page.click("#day-before")
     await expect(total).to_contain_text("0 events")
     await expect(page.locator("#url-chart canvas")).to_be_visible()
+
+
+async def test_a_url_that_was_never_seen_is_not_shown_as_zeros(copy: RunningCopy, tab: Tab) -> None:
+    page = tab.page
+    await page.goto(copy.url)
+    await page.fill("#url-text", "/never/seen")
+    await page.press("#url-text", "Enter")
+    await expect(page.locator("#url .note")).to_have_text(
+        "No event with this url has been counted."
+    )
+
+
+async def test_a_top_page_leads_to_its_hours_and_the_address_keeps_it(
+    copy: RunningCopy, tab: Tab
+) -> None:
+    url = "/linked/page?a=1&b=2"
+    await post(copy, *({"type": "VIEW", "url": url, "user_id": f"u{n}"} for n in range(3000)))
+    page = tab.page
+    await page.goto(copy.url)
+    await page.locator("#top-rows a", has_text=url).click()
+    await expect(page.locator("#url-counts")).to_contain_text("3,000 VIEW")
+    await page.reload()
+    await expect(page.locator("#url-text")).to_have_value(url)
+    await expect(page.locator("#url-counts")).to_contain_text("3,000 VIEW")
 
 
 async def test_a_session_is_shown_in_utc_and_in_local_time(copy: RunningCopy, tab: Tab) -> None:

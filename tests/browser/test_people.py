@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 from tests.browser.support import post
 from tests.browser.tab import Tab
 from tests.support.running_copy import RunningCopy
+from tests.support.waiting import wait_until
 from web.pages.files import HERE
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -56,6 +57,16 @@ CONTRAST = """() => {
     return (high + 0.05) / (low + 0.05);
   });
 }"""
+# Names in a legend that one cannot see whole, or that lie outside its chart.
+CUT_LEGENDS = """() => [...document.querySelectorAll(".u-series")]
+  .filter((node) => node.offsetParent)
+  .filter((node) => {
+    const [chart, own] = [node.closest(".chart"), node].map((box) => box.getBoundingClientRect());
+    const label = node.querySelector(".u-label");
+    return own.bottom > chart.bottom + 1 || own.right > chart.right + 1
+      || label.scrollWidth > label.clientWidth + 1;
+  })
+  .map((node) => node.textContent)"""
 MARKS = """(chart) =>
   [...document.querySelectorAll(`${chart} .u-series:not(:first-child) .u-marker`)]
   .map((node) => getComputedStyle(node).background.replace(/rgba?\\([^)]*\\)/g, ""))"""
@@ -131,6 +142,23 @@ async def test_all_is_reached_by_keyboard_in_the_order_it_is_seen(
     assert reached[:5] == ["Skip to the figures", "Dashboard", "Load generator", "zone", "theme"]
     asked = ["url-text", "day-before", "url-date", "day-after", "user-text", "ads-month", "ads-id"]
     assert [name for name in reached if name in asked] == asked
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+async def test_no_name_in_a_legend_is_cut(copy: RunningCopy, tab: Tab, width: int) -> None:
+    await show(copy, tab.page)
+    await tab.page.set_viewport_size({"width": width, "height": 900})
+    await expect(tab.page.locator("#url-chart .u-series")).to_have_count(6)
+    await wait_until(lambda: tab.page.evaluate(CUT_LEGENDS), [], deadline_s=30)
+
+
+async def test_forced_colours_keep_the_marks_of_the_legends(copy: RunningCopy, tab: Tab) -> None:
+    page = tab.page
+    await show(copy, page)
+    before = [await page.evaluate(MARKS, chart) for chart in ("#rates", "#url-chart")]
+    await page.emulate_media(forced_colors="active")
+    assert [await page.evaluate(MARKS, chart) for chart in ("#rates", "#url-chart")] == before
+    await tab.shoot("forced-colours")
 
 
 @pytest.mark.parametrize("path", ["/", "/generator"])

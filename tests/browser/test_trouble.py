@@ -26,20 +26,20 @@ async def test_a_dead_worker_is_named_and_gone_when_it_is_back(copy: RunningCopy
     page = tab.page
     await page.goto(copy.url)
     health, totals = page.locator("#health-list"), page.locator("#totals")
-    await expect(health).to_contain_text("count-1 works")
+    await expect(health).to_contain_text("count-1: running")
     await expect(totals).to_have_attribute("data-state", re.compile("ready|empty"))
     worker = copy.pid_of("count-1")
     os.kill(worker, signal.SIGSTOP)  # as one that hangs
-    await expect(health).to_contain_text("count-1 does not answer")
+    await expect(health).to_contain_text("count-1: does not answer")
     await expect(totals).to_have_attribute("data-state", re.compile("kept|failed"))
     await expect(page.locator("#link")).to_have_text(LIVE)
     await tab.shoot("outage")
     os.kill(worker, signal.SIGKILL)
-    await expect(health).to_contain_text("count-1 works")
+    await expect(health).to_contain_text("count-1: running")
     await expect(totals).to_have_attribute("data-state", re.compile("ready|empty"))
     said = " ".join(await tab.said())
-    assert "count-1 does not answer" in said
-    assert "count-1 works" in said
+    assert "count-1: does not answer" in said
+    assert "count-1: running" in said
 
 
 async def test_a_lost_connection_is_said_and_comes_back(copy: RunningCopy, tab: Tab) -> None:

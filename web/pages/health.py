@@ -55,14 +55,15 @@ class Health:
             self._session = aiohttp.ClientSession(timeout=LOOK)
         looks = (self._look(name, url) for name, url in self._workers.items())
         seen = await asyncio.gather(*looks)
+        rates = self._current()
         findings = [
             of_kafka(self._kafka_problem()),
             *map(of_worker, seen),
             *of_sinks(seen),
-            *of_groups(self._current()),
+            *of_groups(rates),
         ]
         noted = self._conditions.note(findings, time.time_ns() // 1_000_000)
-        return Answer.json({"findings": noted, "lag": lag_table(seen, self._namespace)})
+        return Answer.json({"findings": noted, "lag": lag_table(seen, self._namespace, rates)})
 
     async def close(self, _web_app: Any) -> None:
         """Disconnect."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
@@ -55,10 +56,10 @@ class Sampler:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _tick(self) -> None:
-        last_needed = float("-inf")
+        last_needed, due = float("-inf"), next_due(0.0, time.time())
         while True:
-            now = time.time()
-            await asyncio.sleep(TICK_S - now % TICK_S)
+            await asyncio.sleep(due - time.time())
+            due = next_due(due, time.time())
             if self._feed.followers:
                 last_needed = time.monotonic()
             elif time.monotonic() - last_needed > REST_AFTER_S:
@@ -82,6 +83,14 @@ class Sampler:
         )
         if body != self._known.get(name):
             self._known[name] = self._changed[name] = body
+
+
+def next_due(due: float, now: float) -> float:
+    """Return the next whole second, s since 1970, after a tick that was due.
+
+    A sleep may end a little before its time: that second must not be ticked again.
+    """
+    return max(due + TICK_S, float(math.ceil(now)))
 
 
 async def _answer(panel: Panel) -> Answer:

@@ -27,8 +27,8 @@ event_counter_lag_records{group="x.event-counter-store",topic="events",partition
 
 def rates(received: float, **lag: int) -> Rates:
     """Return rates; lag: per role."""
-    groups = {f"x.event-counter-{role}": waiting for role, waiting in lag.items()}
-    return Rates(0.0, received, 0.0, 0.0, 0.0, groups)
+    waiting = {(f"x.event-counter-{role}", "x.events-0"): n for role, n in lag.items()}
+    return Rates(0.0, received, 0.0, 0.0, 0.0, waiting)
 
 
 def told(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -48,17 +48,32 @@ def test_behind_is_who_has_not_done_what_came_ten_seconds_ago(
 
 def test_a_group_that_is_behind_is_told_with_a_number() -> None:
     found = told(list(of_groups(rates(0, store=12_400))))
-    assert found == [("bad", "storing has been behind: 12,400 events waiting")]
+    assert found == [("bad", "Storing: behind, 12,400 events waiting")]
     assert list(of_groups(None)) == []
+
+
+def test_the_line_and_the_table_of_waiting_events_say_the_same() -> None:
+    seen = Seen("store-1", lag={("store", "x.events-0"): 43_500, ("store", "x.counts-0"): 1})
+    looked = rates(0, store=22_500)
+    (found,) = of_groups(looked)
+    assert found.text == "Storing: behind, 22,500 events waiting"
+    assert ["events", 22_500] in lag_table([seen], "x.", looked)["rows"]
+    assert ["counts", 1] in lag_table([seen], "x.", looked)["rows"]
+
+
+def test_a_group_keeps_its_name_after_a_rebuild() -> None:
+    rebuilt = Rates(0.0, 0.0, 0.0, 0.0, 0.0, {("x.event-counter-count-v2", "x.events-0"): 0})
+    (found,) = of_groups(rebuilt)
+    assert found == ("count group", "ok", "there", "Counting: up to date")
 
 
 def test_metrics_tell_of_sinks_and_partitions() -> None:
     seen = Seen("store-1")
     read_metrics(seen, METRICS)
-    assert of_worker(seen).text == "store-1 works"
-    lost = "Postgres cannot be written to: events wait in Kafka, none is lost (says store-1)"
-    assert told(list(of_sinks([seen]))) == [("bad", lost), ("ok", "Redis takes live counts")]
-    assert lag_table([seen, Seen("away", answers=False)], "") == {
+    assert of_worker(seen).text == "store-1: running"
+    lost = "Postgres: unavailable, events wait in Kafka, none is lost (reported by store-1)"
+    assert told(list(of_sinks([seen]))) == [("bad", lost), ("ok", "Redis: OK")]
+    assert lag_table([seen, Seen("away", answers=False)], "", None) == {
         "groups": ["store"],
         "rows": [["events", 12_407], ["events-2", 12_400], ["events-10", 7]],
     }
@@ -67,7 +82,7 @@ def test_metrics_tell_of_sinks_and_partitions() -> None:
 def test_the_topic_that_most_groups_read_comes_first() -> None:
     count = Seen("c", lag={("count", "my.counts-0"): 1, ("count", "my.events-0"): 2})
     store = Seen("s", lag={("store", "my.events-0"): 3, ("store", "my.events-1"): 4})
-    assert lag_table([count, store], "my.")["rows"] == [
+    assert lag_table([count, store], "my.", None)["rows"] == [
         ["events", 2, 7],
         ["counts", 1, None],
         ["counts-0", 1, None],
@@ -79,11 +94,11 @@ def test_the_topic_that_most_groups_read_comes_first() -> None:
 def test_a_store_is_away_once_whoever_says_so() -> None:
     workers = [Seen("count-1", away={"redis": True}), Seen("count-2", away={"redis": False})]
     ((level, text),) = told(list(of_sinks([*workers, Seen("count-3", answers=False)])))
-    assert (level, text.endswith("(says count-1)")) == ("bad", True)
+    assert (level, text.endswith("(reported by count-1)")) == ("bad", True)
 
 
 def test_a_worker_that_is_silent_or_not_ready_is_named() -> None:
-    assert told([of_worker(Seen("a", answers=False))]) == [("bad", "a does not answer")]
+    assert told([of_worker(Seen("a", answers=False))]) == [("bad", "a: does not answer")]
     assert of_worker(Seen("a", problem="the tables are being restored")).level == "warn"
     assert of_kafka("refused").level == "bad"
     assert of_kafka("").level == "ok"

@@ -9,14 +9,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import UnavailableError
-from app.monitor.rates import Rates, RateSampler, Sample, rates_between
+from app.monitor.rates import RateSampler, Sample, rates_between
 from app.names import Names
 from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 
 
 def sample(at: float, received: int, counted: int, stored: int, rejected: int) -> Sample:
-    return Sample(at, received, counted, stored, rejected, {"count": received - counted})
+    return Sample(
+        at, received, counted, stored, rejected, {("count", "events-0"): received - counted}
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_rates_are_what_happened_per_second(
 ) -> None:
     found = rates_between(before, after, 1_700_000_000)
     assert (found.received, found.counted, found.stored, found.rejected) == expected
-    assert found.lag == after.lag
+    assert found.waiting == after.waiting
 
 
 @pytest.fixture
@@ -79,14 +81,11 @@ async def test_each_figure_comes_from_its_topic_and_group(
     await commit(settings.kafka, topics.count_group, topics.events, {1: 20, 3: 7})
     await commit(settings.kafka, topics.store_group, topics.events, {1: 5})
     await sampler.sample()
-    assert sampler.history[-1] == Rates(
-        0.0,
-        received=20,
-        counted=25,  # 27 read, 2 of them rejected
-        stored=5,
-        rejected=2,
-        lag={topics.count_group: 0, topics.store_group: 22, topics.archive_group: 27},
-    )
+    found = sampler.history[-1]
+    counted = 25  # 27 read, 2 of them rejected
+    assert (found.received, found.counted, found.stored, found.rejected) == (20, counted, 5, 2)
+    assert found.lag == {topics.count_group: 0, topics.store_group: 22, topics.archive_group: 27}
+    assert found.waiting[topics.store_group, f"{topics.events}-1"] == 15
 
 
 async def test_only_the_last_ten_seconds_and_sixty_samples_matter(

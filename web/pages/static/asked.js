@@ -49,6 +49,9 @@ export function askedPanels() {
   adsPanel();
 }
 
+/** @param {string} url @returns {string} the address, within the page, of what is known of it */
+export const urlHash = (url) => `#${new URLSearchParams({ url })}`;
+
 function urlPanel() {
   const text = typed("url-text", HTMLInputElement);
   const date = typed("url-date", HTMLInputElement);
@@ -69,11 +72,21 @@ function urlPanel() {
     panel.asked();
     asker.again();
   };
+  const show = (/** @type {string} */ wanted) => {
+    url = text.value = wanted;
+    again();
+  };
   byId("url-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    url = text.value;
-    again();
+    location.hash = urlHash(text.value); // the address of the page says what it shows
+    show(text.value);
   });
+  const follow = () => {
+    const wanted = new URLSearchParams(location.hash.slice(1)).get("url");
+    if (wanted && wanted !== url) show(wanted);
+  };
+  addEventListener("hashchange", follow);
+  follow();
   const turn = (/** @type {number} */ days) => {
     const day = new Date(`${date.value || utcDay()}T00:00:00Z`);
     day.setUTCDate(day.getUTCDate() + days);
@@ -111,7 +124,7 @@ function showUrl({ track, report }) {
     /** @type {HTMLElement} */ (type).title = event.type;
   });
   showDay(report);
-  return "";
+  return track.events.some((/** @type {{count: number}} */ { count: n }) => n) ? "" : "No event with this url has been counted.";
 }
 
 function sessionsPanel() {

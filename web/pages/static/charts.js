@@ -49,7 +49,7 @@ export class Chart {
     this.#data = data;
     this.#build();
     for (const name of ["theme", "zone"]) changes.addEventListener(name, () => this.#build());
-    new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(host);
+    new ResizeObserver(() => this.#fit()).observe(host);
   }
 
   /**
@@ -60,10 +60,18 @@ export class Chart {
     this.#data = data;
     if (anew) this.#build();
     else this.#plot?.setData(data);
+    this.#fit();
   }
 
+  /** What the legend leaves of the host: it takes as many lines as it needs. */
   #size() {
-    return { width: this.#host.clientWidth, height: this.#host.clientHeight - parseFloat(getComputedStyle(this.#host).getPropertyValue("--legend")) };
+    const legend = this.#host.querySelector(".u-legend");
+    return { width: this.#host.clientWidth, height: this.#host.clientHeight - (legend?.getBoundingClientRect().height ?? 0) };
+  }
+
+  #fit() {
+    const { width, height } = this.#size();
+    if (this.#plot && (this.#plot.width !== width || this.#plot.height !== height)) this.#plot.setSize({ width, height });
   }
 
   async #build() {
@@ -77,6 +85,7 @@ export class Chart {
     }
     this.#host.replaceChildren();
     this.#plot = new Plot(this.#make(this.#size(), Plot), this.#data, this.#host);
+    this.#fit();
   }
 }
 

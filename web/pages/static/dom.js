@@ -55,9 +55,9 @@ export function setText(node, text) {
 export const say = (text) => setText(byId("said"), text);
 
 /**
- * A cell of a table; one given as {meter} shows a share of 1 as a bar.
+ * A cell of a table; one given as {meter} shows a share of 1 as a bar, one with {href} is a link.
  * @typedef {{text?: string, className?: string, title?: string, meter?: number, head?: boolean,
- *   datetime?: string}} Cell
+ *   href?: string | undefined}} Cell
  */
 
 /**
@@ -79,6 +79,7 @@ function emptyCell(cell) {
   const made = el(cell.head ? "th" : "td", cell.className);
   if (cell.head) made.scope = "row";
   if (cell.meter !== undefined) made.append(el("meter", "share-bar"));
+  if (cell.href !== undefined) made.append(el("a"));
   return made;
 }
 
@@ -94,6 +95,10 @@ function fillCell(node, cell) {
     const meter = /** @type {HTMLMeterElement} */ (node.firstElementChild);
     if (meter.value !== cell.meter) meter.value = cell.meter;
     meter.ariaLabel = text;
+  } else if (cell.href !== undefined) {
+    const link = /** @type {HTMLAnchorElement} */ (node.firstElementChild);
+    if (link.getAttribute("href") !== cell.href) link.setAttribute("href", cell.href);
+    setText(link, text);
   } else {
     setText(node, text);
   }

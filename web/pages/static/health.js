@@ -62,7 +62,7 @@ function render() {
     /** @type {HTMLElement} */ (since).title = troubled ? `since ${bothZones(finding.since ?? 0)}` : "";
   });
   const troubles = shown.filter(({ level }) => level !== "ok").length;
-  setText(byId("health-all"), troubles ? `${troubles} of ${shown.length} need attention` : `all ${shown.length} parts work`);
+  setText(byId("health-all"), troubles ? `${troubles} of ${shown.length} need attention` : `all ${shown.length} OK`);
 }
 
 setInterval(render, 1000);

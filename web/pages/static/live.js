@@ -1,5 +1,6 @@
 // The panels that every page shows alike, fed by the stream.
 
+import { urlHash } from "./asked.js";
 import { byId, el, fillRows, say, setText } from "./dom.js";
 import { bothZones, count, events, moment, windowName } from "./format.js";
 import { showHealth } from "./health.js";
@@ -57,7 +58,7 @@ function showTotals({ total }) {
   const all = rows.reduce((sum, [, n]) => sum + n, 0);
   setText(byId("totals-all"), rows.length ? `${events(all)} of all time` : "");
   fillShares("totals-rows", withRest(rows), all);
-  return rows.length ? "" : "No event was counted yet.";
+  return rows.length ? "" : `No events yet. Send one: curl -X PUT ${location.origin}/event_generate/ -d '{"type":"VIEW","url":"/hello"}'`;
 }
 
 /**
@@ -74,7 +75,7 @@ function withRest(rows) {
 /** @param {{window_s: number, pages: {page: string, views: number}[]}} body */
 function showTopPages({ window_s, pages }) {
   setText(byId("top-window"), windowName(window_s));
-  fillShares("top-rows", pages.map(({ page, views }) => [page, views]), pages[0]?.views ?? 0);
+  fillShares("top-rows", pages.map(({ page, views }) => [page, views]), pages[0]?.views ?? 0, urlHash);
   const known = byId("url-known");
   if (known.childElementCount !== pages.length) known.replaceChildren(...pages.map(() => el("option")));
   pages.forEach(({ page }, place) => {
@@ -88,12 +89,13 @@ function showTopPages({ window_s, pages }) {
  * @param {string} id of the table body
  * @param {[string, number][]} rows
  * @param {number} whole what a full bar is
+ * @param {(name: string) => string} [href] where the name leads to
  */
-function fillShares(id, rows, whole) {
+function fillShares(id, rows, whole, href) {
   fillRows(
     byId(id),
     rows.map(([name, n]) => [
-      { text: name, title: name, head: true, className: "cut" },
+      { text: name, title: name, head: true, className: "cut", href: href?.(name) },
       { meter: whole ? n / whole : 0, text: `${Math.round((100 * n) / whole)} %`, className: "share" },
       { text: count(n), className: "number" },
     ]),
@@ -117,7 +119,25 @@ function showBots({ window_s, dropped, users }) {
  * @typedef {{rule: string, key: string, count: number, threshold: number, window_s: number,
  *   raised_at: string, label: string}} Alert
  */
-let newestAlert = "";
+const SAY_ALERTS_MS = 10_000;
+/** @type {Set<string> | null} */
+let knownAlerts = null;
+let saidAlertsAt = -SAY_ALERTS_MS;
+
+/**
+ * Say aloud which alerts are new, a flood of them as a number.
+ * @param {Alert[]} alerts newest first
+ */
+function tellAlerts(alerts) {
+  if (performance.now() - saidAlertsAt < SAY_ALERTS_MS) return;
+  const names = alerts.map(({ rule, key, raised_at }) => [`${rule} ${key}`, `${rule} ${key} ${raised_at}`]);
+  const known = knownAlerts ?? new Set(names.map(([, id]) => id));
+  const fresh = names.filter(([, id]) => !known.has(id));
+  knownAlerts = new Set(names.map(([, id]) => id ?? ""));
+  if (!fresh.length) return;
+  saidAlertsAt = performance.now();
+  say(fresh.length > 1 ? `${fresh.length} new alerts, the newest: ${fresh[0]?.[0]}` : `New alert: ${fresh[0]?.[0]}`);
+}
 
 /** @param {{alerts: Alert[]}} body */
 function showAlerts({ alerts }) {
@@ -129,9 +149,7 @@ function showAlerts({ alerts }) {
       more: `${alert.rule}: ${count(alert.count)} within ${windowName(alert.window_s).replace("last hour", "an hour").replace("last ", "")}, the limit is ${count(alert.threshold)}`,
     })),
   );
-  const newest = alerts[0] ? `${alerts[0].rule} ${alerts[0].key}` : "";
-  if (newest && newestAlert !== newest && newestAlert) say(`New alert: ${newest}`);
-  newestAlert = newest || "none";
+  tellAlerts(alerts);
   return alerts.length ? "" : "No alert was raised.";
 }
 
