@@ -50,6 +50,10 @@ class Settings(BaseModel):
         "http://127.0.0.1:6067",
         description="URLs of count workers that the collector asks, separated by commas.",
     )
+    worker_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret that collectors and count workers share; empty: none, run makes one.",
+    )
     count_workers: int = Field(1, ge=1, le=64, description="Count workers that run starts.")
 
     events_partitions: int = Field(4, ge=1, le=1000, description="Partitions of events, once.")

@@ -10,12 +10,13 @@ user: nobody knows whose events they are. Every row of the archive is kept.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from app.archive.files import Folders, locked, replace_folder
+from app.archive.files import Folders, locked, nothing, replace_folder
 from app.archive.snapshot import Snapshot
 from app.archive.views import connected, quoted
 from app.errors import StartError
@@ -44,13 +45,22 @@ select archive.*, users.u_count::bigint as u_count, users.event_action as u_mp_e
 """
 
 
-def enrich(folders: Folders, at: datetime, memory_mb: int) -> Snapshot:
+def enrich(
+    folders: Folders,
+    at: datetime | None,
+    memory_mb: int,
+    *,
+    wait_s: float = 0,
+    on_wait: Callable[[], None] = nothing,
+) -> Snapshot:
     """Write enriched/ anew and put it in the place of the old one, as a whole.
 
-    at: aware. Raises StartError, and ArchiveBusyError while another enrich runs.
+    at: aware; None: when it begins. on_wait: called once where another enrich is at work, which is
+    waited for. Raises StartError, and ArchiveBusyError where that takes longer than wait_s.
     """
     folders.work.mkdir(parents=True, exist_ok=True)
-    with locked(folders.work / "enrich.lock", wait_s=0):
+    with locked(folders.work / "enrich.lock", wait_s=wait_s, on_wait=on_wait):
+        at = at or datetime.now(UTC)
         new, spill = folders.work / "enriched", folders.work / "spill"
         for left in (new, spill):  # of one that was killed
             shutil.rmtree(left, ignore_errors=True)

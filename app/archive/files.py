@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -112,13 +112,20 @@ class Folders:
             yield
 
 
+def nothing() -> None:
+    """Do it."""
+
+
 @contextlib.contextmanager
-def locked(file: Path, *, wait_s: float, shared: bool = False) -> Iterator[None]:
+def locked(
+    file: Path, *, wait_s: float, shared: bool = False, on_wait: Callable[[], None] = nothing
+) -> Iterator[None]:
     """Hold a lock that is free again when its holder ends, however it ends.
 
-    Raises ArchiveBusyError when it is not free within wait_s.
+    on_wait: called once, where it is not free. Raises ArchiveBusyError when it is not free within
+    wait_s.
     """
-    until = time.monotonic() + wait_s
+    until, told = time.monotonic() + wait_s, False
     with _opened(file) as lock:
         while True:
             try:
@@ -126,6 +133,9 @@ def locked(file: Path, *, wait_s: float, shared: bool = False) -> Iterator[None]
             except BlockingIOError as exc:
                 if time.monotonic() >= until:
                     raise ArchiveBusyError(f"{file} is held by another process") from exc
+                if not told:
+                    on_wait()
+                told = True
                 time.sleep(LOCK_POLL_S)
             else:
                 break

@@ -17,12 +17,12 @@ import duckdb
 from app.archive.files import Folders
 from app.archive.views import connected, quoted
 from app.errors import QueryError
+from app.text import printable
 
 CHUNK_ROWS = 1000
 SAID_MAX = 300  # characters of what DuckDB says; it repeats what it was given
 WIDTH_MAX = 60  # of a column, for its heading and alignment; longer values are not cut
 NULL_SHOWN = "NULL"
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 Rows = Iterator[tuple[Any, ...]]
 Print = Callable[[list[str], Rows, TextIO], None]
@@ -70,7 +70,7 @@ def _fetch(result: duckdb.DuckDBPyConnection) -> Rows:
 def show_table(columns: list[str], rows: Rows, out: TextIO) -> None:
     """Print aligned columns, as wide as the values of the first rows ask for."""
     first = [[_cell(value) for value in row] for row in islice(rows, CHUNK_ROWS)]
-    heads = [name.translate(CONTROLS) for name in columns]
+    heads = [printable(name) for name in columns]
     widths = [min(WIDTH_MAX, max(map(len, column))) for column in zip(heads, *first, strict=True)]
     print(_line(heads, widths), file=out)
     print("  ".join("-" * width for width in widths), file=out)
@@ -116,7 +116,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 def _cell(value: Any) -> str:
     """A value in a table; control characters come from strangers and stay out of a terminal."""
-    return NULL_SHOWN if value is None else str(_plain(value)).translate(CONTROLS)
+    return NULL_SHOWN if value is None else printable(_plain(value))
 
 
 def _plain(value: Any) -> str | int | float:

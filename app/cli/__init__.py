@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from app.errors import CounterError
+from app.text import printable
 
 COMMANDS = {  # name: module with a click command named `command`
     "run": "app.cli.run",
@@ -66,5 +67,5 @@ def main() -> None:
 def fail(error: CounterError) -> None:
     """Print the error in one line and exit."""
     text = f"{error}".rstrip(".") + f". {error.hint}"
-    click.echo(f"event-counter: {' '.join(text.split())}", err=True)
+    click.echo(f"event-counter: {printable(' '.join(text.split()))}", err=True)
     sys.exit(1)

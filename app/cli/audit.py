@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from app.cli.moments import Moment, check_range
-from app.cli.running import with_addresses
+from app.cli.running import with_servers
 from app.cli.telling import Telling
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
@@ -22,7 +22,10 @@ from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.reconcile.audit import Audit, Difference
 from app.settings import Settings
+from app.text import printable
 from web.query.table_rows import TableRows
+
+SIDES = ("kafka", "postgres", "redis", "count_urls")
 
 
 @click.command(name="audit")
@@ -36,7 +39,7 @@ def command(begin: datetime | None, end: datetime | None, *, as_json: bool) -> N
     compared: Redis and the counts by type are of all time.
     """
     check_range(begin, end)
-    settings = with_addresses(Settings.from_env(os.environ))
+    settings = with_servers(Settings.from_env(os.environ), *SIDES)
     printer = JsonPrinter() if as_json else Printer()
     with Telling() as telling:
         found = asyncio.run(audit(settings, begin, end, printer, telling))
@@ -72,6 +75,11 @@ def write_text(text: str) -> None:
     click.echo(text, nl=False)
 
 
+def as_line(text: str) -> str:
+    """Return a line of text; urls and types come from strangers, and stay out of the terminal."""
+    return f"{printable(text)}\n"
+
+
 class Printer:
     """Lines for people."""
 
@@ -93,7 +101,7 @@ class Printer:
             "redis",
         )
         says = ", ".join(f"{side} {_text(found[side])}" for side in sides if side in found)
-        self._write(f"{place}: {says}\n")
+        self._write(as_line(f"{place}: {says}"))
 
     def end(self, found: dict[str, Any]) -> None:
         """Print what was compared."""
@@ -120,13 +128,19 @@ class JsonPrinter(Printer):
 
     def difference(self, found: Difference) -> None:
         """Print one."""
-        self._write(self._separator + json.dumps(found, ensure_ascii=False))
+        self._write(self._separator + _json(found))
         self._separator = ","
 
     def end(self, found: dict[str, Any]) -> None:
         """Print what was compared."""
         begin = self._separator if self._separator != "," else ""
         self._write(f"{begin}],{json.dumps(found)[1:]}\n")
+
+
+def _json(found: Difference) -> str:
+    """Return JSON in which a terminal finds no command: C1 and marks of direction are escaped."""
+    text = json.dumps(found, ensure_ascii=False)
+    return text if printable(text) == text else json.dumps(found).replace("\x7f", "\\u007f")
 
 
 def _text(said: object) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from app.archive.enrich import enrich
 from app.archive.files import Folders
 from app.cli.moments import Moment
+from app.cli.running import tell_archive
 from app.settings import Settings
+
+OTHER_S = 3600.0  # longer than an enrich takes; its lock is free again however it ends
 
 
 @click.command(name="enrich")
@@ -23,8 +26,14 @@ def command(at: datetime | None) -> None:
     event_action.
     """
     settings = Settings.from_env(os.environ)
-    at = at or datetime.now(UTC)
+    folders = Folders.of(settings)
+    tell_archive(folders)
     started = time.monotonic()
-    done = enrich(Folders.of(settings), at, settings.duckdb_memory_mb)
+    done = enrich(folders, at, settings.duckdb_memory_mb, wait_s=OTHER_S, on_wait=say_waiting)
     seconds = time.monotonic() - started
-    click.echo(f"enriched {done.rows} rows as of {at:%Y-%m-%dT%H:%M:%SZ} in {seconds:.1f} s")
+    click.echo(f"enriched {done.rows} rows as of {done.at:%Y-%m-%dT%H:%M:%SZ} in {seconds:.1f} s")
+
+
+def say_waiting() -> None:
+    """Say why nothing happens."""
+    click.echo("another enrich is at work (role archive runs it, too); waiting for it", err=True)

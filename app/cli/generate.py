@@ -15,7 +15,7 @@ import click
 import uvloop
 
 from app.cli.console import TimedConsole
-from app.cli.import_ import find_kafka
+from app.cli.running import with_servers
 from app.errors import StartError
 from app.ingest.generator import Generator, Shape
 from app.ingest.generator_run import Load, Pace, Tally, show, summary
@@ -90,7 +90,7 @@ def command(*, rate: int, seconds: float | None, way: str, **of_events: Any) -> 
     logging.basicConfig(level=logging.ERROR)
     settings = Settings.from_env(os.environ)
     generator = Generator(**of_events)
-    target = KafkaTarget(find_kafka(settings)) if way == "kafka" else HttpTarget(find_url(settings))
+    target = target_of(settings, way)
     pace = Pace(rate, seconds)
     try:
         tally = uvloop.run(send(generator, target, pace))
@@ -101,11 +101,15 @@ def command(*, rate: int, seconds: float | None, way: str, **of_events: Any) -> 
         raise StartError("Nothing was acknowledged")
 
 
-def find_url(settings: Settings) -> str:
-    """Return the URL of the copy that runs in the data directory, else of the settings."""
-    configured = f"http://{settings.http_host}:{settings.http_port}"
-    url: str = read_run_file(settings.data_dir).get("http", configured)
-    return url
+def target_of(settings: Settings, way: str) -> Target:
+    """Return where events go, and say so: the environment, else the copy in the data directory."""
+    if way == "kafka":
+        return KafkaTarget(with_servers(settings, "kafka"))
+    url: str = f"http://{settings.http_host}:{settings.http_port}"
+    if not {"http_host", "http_port"} & settings.model_fields_set:
+        url = read_run_file(settings.data_dir).get("http", url)
+    click.echo(f"using the collector at {url}", err=True)
+    return HttpTarget(url)
 
 
 async def send(generator: Generator, target: Target, pace: Pace) -> Tally:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
+from app.cli.running import with_servers
 from app.errors import KafkaUnavailableError, StartError
 from app.ingest.importer import PARSERS, BackgroundCollector, Importer, read_lines
 from app.settings import Settings
-from app.stack.data_dir import read_run_file
 
 CLEAR_LINE = "\r\x1b[K"
 
@@ -39,7 +39,8 @@ def command(files: tuple[Path, ...], line_format: str) -> None:
     A page view each for GET and HEAD, else an event of the method's name, at the log's time.
     """
     logging.basicConfig(level=logging.ERROR)
-    with BackgroundCollector(find_kafka(Settings.from_env(os.environ))) as collector:
+    settings = with_servers(Settings.from_env(os.environ), "kafka")
+    with BackgroundCollector(settings) as collector:
         importer = Importer(collector.send, PARSERS[line_format], say)
         try:
             try:
@@ -73,20 +74,3 @@ def read_files(importer: Importer, files: tuple[Path, ...]) -> None:
 def say(text: str) -> None:
     """Print a line about a line, above the bar."""
     click.echo((CLEAR_LINE if sys.stderr.isatty() else "") + text, err=True)
-
-
-def find_kafka(settings: Settings) -> Settings:
-    """Return the settings with the Kafka that is configured or that a running copy has started.
-
-    Raises StartError where there is neither.
-    """
-    if settings.kafka:
-        return settings
-    running = read_run_file(settings.data_dir)
-    if "kafka" not in running:
-        raise StartError(
-            f"Nothing runs in {settings.data_dir.absolute()}. Start it with: event-counter run; "
-            "or set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_KAFKA"
-        )
-    namespace = running.get("namespace", settings.namespace)
-    return settings.model_copy(update={"kafka": running["kafka"], "namespace": namespace})

@@ -9,6 +9,7 @@ import click
 
 from app.archive.files import Folders
 from app.archive.query import run_query, show_csv, show_json, show_table
+from app.cli.running import tell_archive
 from app.settings import Settings
 
 
@@ -19,10 +20,12 @@ from app.settings import Settings
 def command(sql: str, show: str | None) -> None:
     """Run SQL, one SELECT, over the views archive and enriched; DuckDB's dialect, UTC."""
     settings = Settings.from_env(os.environ)
+    folders = Folders.of(settings)
+    tell_archive(folders)
     printers = {"csv": show_csv, "json": show_json}
     try:
         run_query(
-            Folders.of(settings),
+            folders,
             sql,
             settings.duckdb_memory_mb,
             printers.get(show or "", show_table),

@@ -10,7 +10,7 @@ from datetime import datetime
 import click
 
 from app.cli.moments import Moment, check_range
-from app.cli.running import with_addresses
+from app.cli.running import with_servers
 from app.cli.telling import Telling
 from app.kafka.clients import KafkaClients
 from app.kafka.table_topics import TableTopics
@@ -29,6 +29,11 @@ STAYING = (
     "{staying} count workers have not ended: start them again. The old topics go with the next "
     "rebuild"
 )
+SIDES = {  # what each works with
+    "redis": ("kafka", "postgres", "redis"),
+    "summary": ("kafka", "postgres"),
+    "tables": ("kafka", "postgres", "count_urls"),
+}
 ALL_OF_IT = {
     "redis": "redis holds counts of all time: give no --from or --to",
     "tables": "tables are counted anew as a whole: give no --from or --to",
@@ -49,7 +54,7 @@ def command(what: str, begin: datetime | None, end: datetime | None) -> None:
     if what in ALL_OF_IT and (begin or end):
         raise click.UsageError(ALL_OF_IT[what])
     check_range(begin, end)
-    settings = with_addresses(Settings.from_env(os.environ))
+    settings = with_servers(Settings.from_env(os.environ), *SIDES[what])
     started = time.monotonic()
     with Telling() as telling:
         if what == "tables":

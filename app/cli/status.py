@@ -5,74 +5,108 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
+from collections.abc import Awaitable
 from typing import Any
 
 import click
 
-from app.errors import StartError
+from app.cli.running import Found, find_servers, tell_servers, text_of
+from app.cli.tables import print_table
+from app.errors import CounterError
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
 from app.monitor.figures import counted, lag, stored
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
+from app.text import printable, without_password
+
+KAFKA_S = 10.0  # it answers in milliseconds, or not at all
+ADDRESSES = ("http", "kafka", "postgres", "redis")
 
 
 @click.command(name="status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def command(*, as_json: bool) -> None:
-    """Show what runs, how far it is behind, and what it has counted."""
-    settings = Settings.from_env(os.environ)
-    found = asyncio.run(status_of(settings))
-    click.echo(json.dumps(found) if as_json else as_text(found))
+@click.option("--secrets", is_flag=True, help="Show the passwords in the addresses.")
+def command(*, as_json: bool, secrets: bool) -> None:
+    """Show what runs, how far it is behind, and what it has counted.
 
-
-async def status_of(settings: Settings) -> dict[str, Any]:
-    """Return the status; counted and stored are None while nobody answers.
-
-    Raises StartError where neither a copy runs in the data directory nor a Kafka is configured.
+    Passwords are left out, but for a program that reads --json from a pipe or a file.
     """
+    found = find_servers(Settings.from_env(os.environ))
+    tell_servers(found, "kafka", "postgres", "redis", "count_urls")
+    status = asyncio.run(status_of(found))
+    if not secrets and not (as_json and not sys.stdout.isatty()):
+        status |= {name: without_password(status[name]) for name in ADDRESSES}
+    if as_json:
+        click.echo(json.dumps(status))
+    else:
+        show(status)
+
+
+async def status_of(found: Found) -> dict[str, Any]:
+    """Return the status; what nobody tells is None, and "unknown" says why."""
+    settings = found.settings
     running = read_run_file(settings.data_dir)
-    kafka = running.get("kafka", settings.kafka)
-    if not kafka:
-        raise StartError(
-            f"Nothing runs in {settings.data_dir.absolute()}. Start it with: event-counter run; "
-            "or set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_KAFKA"
-        )
-    postgres = running.get("postgres", settings.postgres.get_secret_value())
-    namespace = running.get("namespace", settings.namespace)
-    urls = running.get("count_urls", settings.count_urls).split(",")
-    asked = settings.model_copy(update={"kafka": kafka, "namespace": namespace})
-    version = await current_version(asked)
+    if running.get("kafka") != settings.kafka:  # another counter's
+        running = {}
+    urls = settings.count_urls.split(",")
+    postgres = settings.postgres.get_secret_value()
     behind, events, rows = await asyncio.gather(
-        lag(KafkaClients.of(asked), namespace, version), counted(urls), stored(postgres, namespace)
+        _or_why(_lag(settings)),
+        _or_why(counted(urls), f"no count worker answers at {settings.count_urls}"),
+        _or_why(stored(postgres, settings.namespace), "Postgres or its tables do not answer"),
     )
+    told = {"lag": behind, "counted": events, "stored": rows}
+    unknown = {name: why for name, (value, why) in told.items() if value is None}
     return {
         "processes": running.get("processes", []),
-        "kafka": kafka,
+        "kafka": settings.kafka,
         "postgres": postgres,
-        "redis": running.get("redis", settings.redis.get_secret_value()),
+        "redis": text_of(settings, "redis"),
         "http": running.get("http", f"http://{settings.http_host}:{settings.http_port}"),
-        "lag": behind,
-        "counted": events,
-        "stored": rows,
+        **{name: value for name, (value, _) in told.items()},
+        **({"unknown": unknown} if unknown else {}),
     }
 
 
-def as_text(found: dict[str, Any]) -> str:
-    """Return the status for people."""
-    lines = [f"{name:10}{found[name]}" for name in ("http", "kafka", "postgres", "redis")]
-    lines += ["", f"{'process':12}{'pid':>8}{'port':>7}{'restarts':>10}"]
-    lines += [
-        f"{unit['name']:12}{unit['pid']:>8}{unit['port'] or '':>7}{unit['restarts']:>10}"
-        for unit in found["processes"]
-    ]
-    lines += ["", f"{'group':36}{'partition':30}{'lag':>10}"]
-    lines += [
-        f"{group:36}{place:30}{count:>10}"
-        for group, places in found["lag"].items()
-        for place, count in places.items()
-    ]
-    unknown = "nobody answers"
-    for name in ("counted", "stored"):
-        lines.append(f"{name:10}{unknown if found[name] is None else found[name]}")
-    return "\n".join(lines)
+async def _lag(settings: Settings) -> dict[str, dict[str, int]]:
+    version = await current_version(settings)
+    return await lag(KafkaClients.of(settings), settings.namespace, version)
+
+
+async def _or_why(asked: Awaitable[Any], why: str = "") -> tuple[Any, str]:
+    """Return the answer and nothing, or None and why there is none."""
+    try:
+        async with asyncio.timeout(KAFKA_S):
+            answer = await asked
+    except TimeoutError:
+        return None, why or f"no answer within {KAFKA_S:.0f} s"
+    except CounterError as exc:
+        return None, str(exc)
+    return answer, "" if answer is not None else why
+
+
+def show(status: dict[str, Any]) -> None:
+    """Print the status for people."""
+    for name in ADDRESSES:
+        click.echo(f"{name:10}{printable(status[name])}")
+    click.echo()
+    heads = ("process", "pid", "port", "restarts")
+    units = [[unit["name"], *(unit[head] for head in heads[1:])] for unit in status["processes"]]
+    print_table(heads, units, right=heads[1:])
+    click.echo()
+    if status["lag"] is not None:
+        rows = [
+            (group, place, count)
+            for group, places in status["lag"].items()
+            for place, count in places.items()
+        ]
+        print_table(("group", "partition", "lag"), rows, right=("lag",))
+        click.echo()
+    unknown = status.get("unknown", {})
+    for name in ("lag", "counted", "stored"):
+        if name in unknown:
+            click.echo(f"{name:10}unknown: {printable(unknown[name])}")
+        elif name != "lag":
+            click.echo(f"{name:10}{status[name]}")

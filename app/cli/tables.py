@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.text import printable
+
 UNBROKEN = 10_000  # columns: grep finds whole lines
 
 
@@ -27,6 +29,6 @@ def print_table(
     for head in heads:
         table.add_column(head, justify="right" if head in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("-" if cell is None else printable(cell)) for cell in row))
     width = None if out.isatty() else UNBROKEN
     Console(file=out, width=width, highlight=False).print(table)

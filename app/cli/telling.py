@@ -19,6 +19,7 @@ class Telling:
         self._terminal = sys.stderr.isatty()
         self._said = time.monotonic()
         self._shown = False
+        self._last = ""
 
     def __enter__(self) -> Self:
         return self
@@ -27,11 +28,11 @@ class Telling:
         self.clear()
 
     def say(self, text: str) -> None:
-        """Show a line, unless another one was shown just now."""
+        """Show a line, unless another one was shown just now, or it is there already."""
         now = time.monotonic()
-        if now - self._said < (QUICK_S if self._terminal else EVERY_S):
+        if text == self._last or now - self._said < (QUICK_S if self._terminal else EVERY_S):
             return
-        self._said = now
+        self._said, self._last = now, text
         click.echo(f"\r\x1b[K{text}" if self._terminal else text, err=True, nl=not self._terminal)
         self._shown = self._terminal
 
@@ -39,4 +40,4 @@ class Telling:
         """Take the line away, before something else is printed."""
         if self._shown:
             click.echo("\r\x1b[K", err=True, nl=False)
-            self._shown = False
+            self._shown, self._last = False, ""

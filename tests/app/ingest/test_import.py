@@ -48,6 +48,13 @@ def import_files(settings: Settings, topics: Names, tmp_path: Path) -> Import:
     return run
 
 
+def complaints(done: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """Return what it says on stderr below the line about the servers that it uses."""
+    using, *rest = done.stderr.decode().splitlines()
+    assert using.startswith("using Kafka 127.0.0.1:")
+    return rest
+
+
 def log_of(count: int) -> bytes:
     return "".join(GOOD.format(n % 250, n % 60, n % 10) + "\n" for n in range(count)).encode()
 
@@ -62,8 +69,8 @@ async def test_a_log_is_imported_and_bad_lines_are_named(
     (tmp_path / "a.log").write_bytes(log_of(2) + b"\n" + CUT.encode() + b"\r\n" + log_of(1)[:-1])
     done = import_files("a.log")
     assert (done.returncode, done.stdout) == (0, b"imported 3, rejected 1\n")
-    assert done.stderr.decode().startswith("a.log:4: malformed_line: ")
-    assert len(done.stderr.splitlines()) == 1
+    (said,) = complaints(done)
+    assert said.startswith("a.log:4: malformed_line: ")
     found = await events(kafka, topics)
     assert Counter(event["url"] for event in found) == {"/0": 2, "/1": 1}
     for event in found:
@@ -105,8 +112,8 @@ async def test_ndjson_may_have_any_shape(
     ]
     done = import_files("--format", "ndjson", "-", stdin=b"\n".join(lines))
     assert (done.returncode, done.stdout) == (0, b"imported 3, rejected 2\n")
-    codes = [line.split(b": ")[:2] for line in done.stderr.splitlines()]
-    assert codes == [[b"-:4", b"missing_type"], [b"-:5", b"too_large"]]
+    codes = [line.split(": ")[:2] for line in complaints(done)]
+    assert codes == [["-:4", "missing_type"], ["-:5", "too_large"]]
     found = await events(kafka, topics)
     assert {event["type"] for event in found} == {"productview", "A", "AdClick"}
     assert "mine" in {event["uuid"] for event in found}
@@ -125,7 +132,8 @@ def test_what_cannot_be_read_is_one_line(import_files: Import, tmp_path: Path) -
     assert (other.returncode, other.stdout) == (1, b"imported 0, rejected 1\n")
     assert b"--format" in other.stderr.splitlines()[-1]
     empty = import_files("empty.log")
-    assert (empty.returncode, empty.stdout, empty.stderr) == (0, b"imported 0, rejected 0\n", b"")
+    assert (empty.returncode, empty.stdout) == (0, b"imported 0, rejected 0\n")
+    assert complaints(empty) == []
     missing = import_files("missing.log")
     assert missing.returncode == 2
     assert b"'missing.log' does not exist" in missing.stderr.splitlines()[-1]
@@ -151,8 +159,8 @@ def test_kafka_away_is_one_line(import_files: Import, tmp_path: Path) -> None:
     done = import_files("a.log", kafka="127.0.0.1:1")
     assert done.returncode == 1
     assert done.stdout == b""
-    assert len(done.stderr.splitlines()) == 1
-    assert b"127.0.0.1:1" in done.stderr
+    (said,) = complaints(done)
+    assert said.startswith("event-counter: Kafka at 127.0.0.1:1: ")
 
 
 async def test_an_import_survives_the_death_of_its_kafka(tmp_path: Path) -> None:

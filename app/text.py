@@ -1,0 +1,30 @@
+"""Text for a terminal: what strangers sent cannot command it, and no password is shown."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+MASK = "***"
+# C0, DEL and C1: escape sequences. Marks that turn the direction of what follows, and line
+# separators: text that looks like other text.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}"
+    for code in (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+_SECRET_ARGUMENT = re.compile(r"(?i)\b((?:ssl)?password=)[^&]*")
+
+
+def printable(text: object) -> str:
+    """Return text in which control characters are written out: a backslash, x1b for ESC."""
+    return str(text).translate(_CONTROLS)
+
+
+def without_password(url: str) -> str:
+    """Return an address of a server, its password replaced."""
+    parts = urlsplit(url)
+    account, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = account.partition(":")
+    netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
+    query = _SECRET_ARGUMENT.sub(rf"\1{MASK}", parts.query)
+    return urlunsplit(parts._replace(netloc=netloc, query=query))

@@ -1,0 +1,18 @@
+"""Progress in a file or pipe: no line twice in a row."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.cli import telling
+from app.cli.telling import Telling
+
+
+def test_what_was_said_is_not_said_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(telling, "EVERY_S", 0.0)
+    with Telling() as told:
+        for text in ("counting", "counting", "counting", "waiting", "counting"):
+            told.say(text)
+    assert capsys.readouterr().err.splitlines() == ["counting", "waiting", "counting"]
