@@ -58,7 +58,7 @@ class MissingTypeError(RejectedError):
 class InvalidFieldError(RejectedError):
     """A field of the wrong type, too long, or with a NUL character."""
 
-    code, hint = "invalid_field", "See the table of fields in the README."
+    code, hint = "invalid_field", "See the table of fields in docs/reference/events.md."
 
 
 class InvalidTimestampError(RejectedError):
@@ -88,7 +88,7 @@ class MalformedLineError(RejectedError):
 class BadRequestError(CounterError):
     """A request that cannot be understood."""
 
-    code, hint, status = "bad_request", "See the API section of the README.", 400
+    code, hint, status = "bad_request", "See docs/reference/http.md.", 400
 
 
 class BodyTooLargeError(CounterError):
@@ -112,13 +112,13 @@ class UnauthorizedError(CounterError):
 class NotFoundError(CounterError):
     """No such path, counter or thing."""
 
-    code, hint, status = "not_found", "See the API section of the README.", 404
+    code, hint, status = "not_found", "See docs/reference/http.md.", 404
 
 
 class MethodNotAllowedError(CounterError):
     """The path exists, for other methods."""
 
-    code, hint, status = "method_not_allowed", "See the API section of the README.", 405
+    code, hint, status = "method_not_allowed", "See docs/reference/http.md.", 405
 
 
 class UnavailableError(CounterError):

@@ -1,6 +1,6 @@
 """Alerts raised: the table whose changelog is the public topic `alerts`.
 
-One alert per rule, key and window, whenever the worker dies (docs/decisions/alerts.md):
+One alert per rule, key and window, whenever the worker dies (docs/internals/decisions/alerts.md):
 
 * The record is acknowledged before RocksDB gets the row and before the batch of `counts` is
   acknowledged. A row that is missing although the topic has its record is brought back by the

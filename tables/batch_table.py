@@ -2,7 +2,7 @@
 
 Stock Faust writes one row at a time: a RocksDB put, a changelog record and a future each. Here a
 flush is one RocksDB write batch and a few ready-made record batches a partition
-(docs/decisions/batch-table.md). The rules that keep it exact after a kill at any moment:
+(docs/internals/decisions/batch-table.md). The rules that keep it exact after a kill at any moment:
 
 * Offsets are committed only after every changelog record below them is acknowledged.
 * RocksDB may be ahead of the changelog after a kill. So a row that is met again in a replay is

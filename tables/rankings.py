@@ -2,7 +2,7 @@
 
 The rows of a counter sort by time; those of an hour of minutes and 100,000 keys take 0.2 s to
 read. So what a question needed stays here as blocks of columns, follows the totals as they are
-merged, and is forgotten a minute after the last question (docs/decisions/rankings.md).
+merged, and is forgotten a minute after the last question (docs/internals/decisions/rankings.md).
 """
 
 from __future__ import annotations

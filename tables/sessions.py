@@ -5,7 +5,7 @@ hour, user, source offset of the first; value: {session: [offset, microsecond of
 ...]}, offsets counted from the first. What a replay begins anew lies in several rows then, and is
 one event: reading goes by the offsets. Rows of one key are beginnings of each other, the longer one
 is right. So a flush reads nothing and writes what is new, and a little of what is not; and the hour
-comes first, so that what expires is one range (docs/decisions/sessions.md).
+comes first, so that what expires is one range (docs/internals/decisions/sessions.md).
 """
 
 from __future__ import annotations

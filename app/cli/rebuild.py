@@ -23,7 +23,7 @@ from web.query.table_rows import TableRows
 
 KEPT = (
     "Whole months of event were dropped: counts above what it holds were left as they are. "
-    "See docs/decisions/rebuild.md"
+    "See docs/internals/decisions/rebuild.md"
 )
 STAYING = (
     "{staying} count workers have not ended: start them again. The old topics go with the next "

@@ -1,4 +1,4 @@
-"""When a table that is written behind is flushed (docs/decisions/flush-pace.md). Pure."""
+"""When a table that is written behind is flushed (docs/internals/decisions/flush-pace.md). Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Both look at the events of one source partition in the order of their offsets, and remember the
 offsets that they decided on. After a crash the memory may be ahead of the counts, or behind: the
-same events come again, and get the same verdict again (docs/decisions/rules.md).
+same events come again, and get the same verdict again (docs/internals/decisions/rules.md).
 """
 
 from __future__ import annotations

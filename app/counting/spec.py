@@ -1,7 +1,7 @@
 """What a counter is, and the keys of its rows. Pure: no Faust, no I/O.
 
 A row holds some consecutive windows of one counter, key and label: fewer rows cost less than
-smaller ones (docs/decisions/rows.md).
+smaller ones (docs/internals/decisions/rows.md).
 """
 
 from __future__ import annotations

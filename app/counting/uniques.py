@@ -2,7 +2,7 @@
 
 A theta sketch holds the hashes of the users it has seen: all of them up to 4,096, of more the
 smallest ones, from which it estimates. The union of sketches is the same in any order and number,
-so a batch that comes again, in part or late changes nothing (docs/decisions/uniques.md).
+so a batch that comes again, in part or late changes nothing (docs/internals/decisions/uniques.md).
 """
 
 from __future__ import annotations

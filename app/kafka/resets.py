@@ -2,7 +2,7 @@
 
 asyncio ignores such a write, uvloop raises a bare RuntimeError, and aiokafka expects an OSError.
 So the error ends aiokafka's metadata task without a word, and each send and commit that needs
-metadata afterwards waits for ever (docs/decisions/batch-transport.md).
+metadata afterwards waits for ever (docs/internals/decisions/batch-transport.md).
 """
 
 from __future__ import annotations

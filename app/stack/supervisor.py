@@ -23,7 +23,7 @@ from app.stack.prepare import prepare_database, prepare_topics
 from app.stack.redis import Redis
 from app.stack.workers import Worker, worker_settings
 
-DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and in the README
+DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
 SAY_EVERY_S = 5.0
 

@@ -6,7 +6,7 @@
     topic = app.topic("events", value_serializer="raw", maxsize=4)  # event.value is a Batch
 
 Stock Faust loses deliveries around a rebalance, and its commit logic counts single offsets
-(docs/decisions/batch-transport.md). Guarantees here, for the batch topics:
+(docs/internals/decisions/batch-transport.md). Guarantees here, for the batch topics:
 
 * A batch is delivered only between the seek of its generation and the next revocation.
 * The batches of a partition join up without a hole in aiokafka's own fetch position; gaps left by

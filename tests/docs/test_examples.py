@@ -1,23 +1,34 @@
-"""The curls of the README, on a running collector and count worker, answer what it says."""
+"""The curls of each page, on a running collector and count worker, answer what it says.
+
+The pages of a folder share one copy, in the order of their names.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import PurePosixPath
 
 import aiohttp
+import pytest
 
 from app.names import Names
 from app.settings import Settings
 from tests.conftest import StartWorker
-from tests.docs.readme import Example, examples
+from tests.docs.pages import PAGES, Example, examples
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
 
 SENT = ("PUT /event_generate/", "POST /track", "POST /", "POST /events")
 
 
-async def test_the_examples_answer_what_the_readme_says(
-    settings: Settings, start_worker: StartWorker, kafka: KafkaClient
+def folder_of(page: str) -> str:
+    """Return the folder that a page is in."""
+    return str(PurePosixPath(page).parent)
+
+
+@pytest.mark.parametrize("folder", sorted({folder_of(page) for page in PAGES if examples(page)}))
+async def test_the_examples_answer_what_the_page_says(
+    folder: str, settings: Settings, start_worker: StartWorker, kafka: KafkaClient
 ) -> None:
     await start_worker(settings, "count")
     await kafka.send(Names(settings.namespace).events, [b'{"url":"/no/type"}'])  # see /rejected
@@ -33,7 +44,8 @@ async def test_the_examples_answer_what_the_readme_says(
             ) as answer:
                 return (await answer.text()).replace(settings.namespace, "")
 
-        for example in examples():
+        pages = [page for page in PAGES if folder_of(page) == folder]
+        for example in [example for page in pages for example in examples(page)]:
             if f"{example.method} {example.path}" in SENT:  # once: it would count again
                 answer = await ask(example)
                 assert example.answers(answer), answer

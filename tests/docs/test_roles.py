@@ -1,4 +1,4 @@
-"""Each role has the agents, tables and paths that the README lists, and no others."""
+"""Each role has the agents, tables and paths that the pages list, and no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from app.factory import create_app
 from app.settings import Role, Settings
-from tests.docs.readme import README, URL, code, examples, table
+from tests.docs.pages import PAGES, URL, code, examples, table, text_of
 
 ROLES: list[Role] = [role for role in get_args(Role) if role]
 AWAY = {
@@ -40,8 +40,8 @@ def both_spellings(route: str) -> set[str]:
 
 
 def listed(role: str) -> list[list[str]]:
-    """Return agents, tables and routes of a role in the README."""
-    row = next(row for row in table("role", "The flow") if code(row[0]) == [role])
+    """Return agents, tables and routes of a role as documented."""
+    row = next(row for row in table("role", "docs/concepts/flow.md") if code(row[0]) == [role])
     return [code(cell) for cell in row[1:]]
 
 
@@ -69,14 +69,14 @@ def test_a_role_serves_the_listed_paths_with_and_without_slash(role: Role) -> No
 
 async def test_every_example_is_served_by_the_collector() -> None:
     router = app_of("collect").web.web_app.router
-    for example in examples():
+    for example in [example for page in PAGES for example in examples(page)]:
         match = await router.resolve(make_mocked_request(example.method, example.path))
         assert match.http_exception is None, example
 
 
-async def test_every_address_in_the_readme_is_served() -> None:
+async def test_every_address_in_the_pages_is_served() -> None:
     router = app_of("collect").web.web_app.router
-    paths = {path for path in URL.findall(README) if path}
+    paths = {path for page in PAGES for path in URL.findall(text_of(page)) if path}
     assert paths
     for path in paths:
         matches = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.readme import ROOT
+from tests.docs.pages import ROOT
 
 FILE_LINES = 300
 FUNCTION_LINES = 40

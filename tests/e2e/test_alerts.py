@@ -85,7 +85,7 @@ class Site:
 
 
 def signed_as_documented(headers: Any, body: bytes) -> bool:
-    """Check a signature as the README tells a receiver to."""
+    """Check a signature as docs/operating/alerts.md tells a receiver to."""
     timestamp = headers["X-Event-Counter-Timestamp"]
     mac = hmac.new(SECRET.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
     return hmac.compare_digest(headers["X-Event-Counter-Signature"], "sha256=" + mac.hexdigest())

@@ -1,8 +1,8 @@
 """A WebSocket from a collector to a count worker, for queries and their answers.
 
-Queries go as they come, and each answer comes back as soon as it is there, in any order
-(docs/decisions/query-batches.md). A message is a MessagePack list of [number, query] one way, of
-[number, answer] the other. What has gathered within one turn of the event loop shares a message.
+Queries go as they come, and each answer comes back as soon as it is there, in any order. A message
+is a MessagePack list of [number, query] one way, of [number, answer] the other. What has gathered
+within one turn of the event loop shares a message (docs/internals/decisions/query-batches.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The queries of a count worker: each as a call of its own, or many in one request.
 
 A request between two processes costs ten times what a query costs. So the collector hands over
-all that wait for an answer at once, in one POST (docs/decisions/query-batches.md).
+all that wait for an answer at once, in one POST (docs/internals/decisions/query-batches.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The JSON answers to report queries, from counts. Pure; shapes as in the README's API section."""
+"""The JSON answers to report queries, from counts. Pure; shapes as in docs/reference/http.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README as data: its tables and its curl examples."""
+"""The documentation as data: its pages, tables and curl examples."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-MOVING = (ROOT / "docs" / "moving.md").read_text("utf-8")
+README = "README.md"
+PAGES = [README, *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 BASE = "http://127.0.0.1:8000"
 CODE = re.compile(r"`([^`]+)`")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-URL = re.compile(re.escape(BASE) + r"([^\s'\"`)]*)")
+URL = re.compile(re.escape(BASE) + r"([^\s'\"`)>]*)")
 
 
-def section(title: str) -> str:
-    """Return the text below a heading, up to the next one."""
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def text_of(page: str) -> str:
+    """Return the text of a page, named by its path from the root of the project."""
+    return (ROOT / page).read_text("utf-8")
 
 
-def table(first: str, title: str) -> list[list[str]]:
-    """Return the cells of the rows of the table of a section whose head begins with a name."""
-    lines = section(title).splitlines()
+def table(first: str, page: str) -> list[list[str]]:
+    """Return the cells of the rows of the first table of a page whose head begins with a name."""
+    lines = text_of(page).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
     rows = []
     for line in lines[start + 2 :]:
@@ -42,7 +42,7 @@ def code(cell: str) -> list[str]:
 
 @dataclass
 class Example:
-    """A curl of the README and the answer that it promises."""
+    """A curl of a page and the answer that it promises."""
 
     method: str
     path: str
@@ -56,11 +56,11 @@ class Example:
         return re.fullmatch(".*".join(parts), text.strip(), re.DOTALL) is not None
 
 
-def examples() -> list[Example]:
-    """Return the examples of the README in order, then those of docs/moving.md."""
+def examples(page: str) -> list[Example]:
+    """Return the curls in the console blocks of a page, in order."""
     return [
         made
-        for language, block in FENCE.findall(f"{README}\n{MOVING}")
+        for language, block in FENCE.findall(text_of(page))
         if language == "console"
         for made in _examples_of(block)
     ]

@@ -1,4 +1,4 @@
-"""The tables of the README are what the code says."""
+"""The tables of the pages are what the code says."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ from app.kafka.topics import topic_specs
 from app.names import Names
 from app.settings import Settings, variable
 from tables.counters import declare
-from tests.docs.readme import ROOT, code, section, table
+from tests.docs.pages import ROOT, code, table, text_of
 
+SETTINGS = "docs/reference/settings.md"
+ERRORS = "docs/reference/errors.md"
+EVENTS = "docs/reference/events.md"
+HTTP = "docs/reference/http.md"
+COMMAND_LINE = "docs/reference/command-line.md"
+TOPICS = "docs/reference/topics-and-stores.md"
 PACKAGES = ("agents", "app", "sql", "tables", "web")
 PROGRAMS = ("__main__", "main", "leash", "faust_worker")  # imported by themselves alone
 NOW_MS = 1_790_000_000_000
@@ -41,8 +47,8 @@ def documented_settings() -> str:
 
 def test_the_settings_table_is_the_settings() -> None:
     expected = documented_settings()
-    assert expected in section("Settings"), f"the table should be:\n{expected}"
-    assert len(table("variable", "Settings")) == len(Settings.model_fields)
+    assert expected in text_of(SETTINGS), f"the table should be:\n{expected}"
+    assert len(table("variable", SETTINGS)) == len(Settings.model_fields)
 
 
 def test_every_setting_is_described() -> None:
@@ -68,7 +74,7 @@ def test_all_errors_stand_in_one_file() -> None:
 
 
 def test_the_error_table_is_the_errors() -> None:
-    listed = {code(row[0])[0]: row[1] for row in table("code", "Errors")}
+    listed = {code(row[0])[0]: row[1] for row in table("code", ERRORS)}
     codes = {error.code: str(error.status) for error in error_classes() if "code" in vars(error)}
     assert set(listed) == set(codes)
     in_answers = {name: status for name, status in listed.items() if status}
@@ -76,12 +82,12 @@ def test_the_error_table_is_the_errors() -> None:
 
 
 def test_the_field_table_has_every_field_in_any_order() -> None:
-    assert {code(row[0])[0] for row in table("field", "Events")} == set(Event.__struct_fields__)
+    assert {code(row[0])[0] for row in table("field", EVENTS)} == set(Event.__struct_fields__)
 
 
 def test_the_other_names_in_the_field_table_are_read() -> None:
     values = {"timestamp": "2024-03-15T14:30:00Z", "value": 5.0, "type": "A"}
-    for row in table("field", "Events"):
+    for row in table("field", EVENTS):
         field = code(row[0])[0]
         for name in code(row[1]):
             value = values.get(field, "x")
@@ -95,7 +101,7 @@ def test_the_other_names_in_the_field_table_are_read() -> None:
 
 
 def test_no_other_name_is_missing_in_the_field_table() -> None:
-    written = {code(row[0])[0]: code(row[1]) for row in table("field", "Events")}
+    written = {code(row[0])[0]: code(row[1]) for row in table("field", EVENTS)}
     assert written["type"] == list(TYPE_NAMES[1:])
     for field, names in NAMES.items():
         plain = [name for name in written[field] if not name.startswith("Meta.")]
@@ -103,12 +109,12 @@ def test_no_other_name_is_missing_in_the_field_table() -> None:
 
 
 def test_the_limits_of_an_event_are_written_down() -> None:
-    text = section("Events")
+    text = text_of(EVENTS)
     for limit in (EVENT_MAX_BYTES, URL_MAX_BYTES, TYPE_MAX_BYTES, DEPTH_MAX):
         assert f"{limit:,} " in text, limit
 
 
-@pytest.mark.parametrize("row", table("shape", "Events"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", table("shape", EVENTS), ids=lambda row: row[0])
 def test_the_shapes_are_accepted(row: list[str]) -> None:
     assert decode(code(row[1])[0].encode(), NOW_MS).type
 
@@ -120,7 +126,7 @@ def test_a_null_action_counts_as_null() -> None:
 
 
 def test_the_counters_are_listed() -> None:
-    listed = {code(row[0])[0]: row for row in table("counter", "API")}
+    listed = {code(row[0])[0]: row for row in table("counter", HTTP)}
     declared = declare(Settings())
     assert list(listed) == list(declared)
     windows = {None: "all time", 1: "1 s", 60: "1 min", 3600: "1 h", 86_400: "1 d"}
@@ -131,11 +137,11 @@ def test_the_counters_are_listed() -> None:
 
 
 def test_the_commands_are_listed() -> None:
-    listed = [code(row[0])[0].split()[1] for row in table("command", "Command line")]
+    listed = [code(row[0])[0].split()[1] for row in table("command", COMMAND_LINE)]
     assert listed == list(COMMANDS)
 
 
 def test_the_topics_are_listed() -> None:
-    listed = {name for row in table("topic", "Topics, tables, stores") for name in code(row[0])}
+    listed = {name for row in table("topic", TOPICS) for name in code(row[0])}
     assert listed == {spec.name for spec in topic_specs(Settings())}
     assert Names("").events in listed
