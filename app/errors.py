@@ -129,9 +129,18 @@ class UnavailableError(CounterError):
 
 
 class KafkaUnavailableError(UnavailableError):
+    """Kafka takes no events now; nothing of the request is stored."""
+
+    code, hint = "kafka_unavailable", "No event is taken meanwhile; try again in a moment."
+
+
+class NotAcknowledgedError(KafkaUnavailableError):
     """Kafka did not acknowledge in time; the event may or may not be stored."""
 
-    code, hint = "kafka_unavailable", "The event was not acknowledged; send it again."
+    hint = (
+        "It may or may not be stored: sent again with the same message_id it counts once, without "
+        "one perhaps twice."
+    )
 
 
 class RecoveringError(UnavailableError):

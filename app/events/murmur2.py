@@ -14,7 +14,8 @@ SEED = 0x9747B28C
 MIX = 0x5BD1E995
 UINT32 = 0xFFFFFFFF
 POSITIVE = 0x7FFFFFFF
-KEYS_KEPT = 16_384  # about 3 MB; the users of the last minute, mostly
+KEYS_KEPT = 16_384  # the users of the last minute, mostly
+KEPT_MAX_BYTES = 128  # of a key that is kept: 5 MB in all, whatever people send
 
 
 def murmur2(data: bytes) -> int:
@@ -30,7 +31,15 @@ def murmur2(data: bytes) -> int:
     return mixed ^ mixed >> 15
 
 
-@lru_cache(maxsize=KEYS_KEPT)
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition of a key among so many."""
+    if len(key) > KEPT_MAX_BYTES:
+        return _partition_of(key, partitions)
+    return _kept(key, partitions)
+
+
+def _partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & POSITIVE) % partitions
+
+
+_kept = lru_cache(maxsize=KEYS_KEPT)(_partition_of)

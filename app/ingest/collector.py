@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from app import metrics
-from app.errors import KafkaUnavailableError, OverloadedError, reason
+from app.errors import KafkaUnavailableError, NotAcknowledgedError, OverloadedError, reason
 from app.events.event import Event
 from app.events.murmur2 import partition_of
 from app.events.packing import Record, pack
@@ -24,6 +24,7 @@ from app.names import Names
 from app.settings import Settings
 
 RECORD_OVERHEAD_BYTES = 200  # of what surrounds a waiting record in memory
+KEYS_AT_ONCE_BYTES = 65_536  # hashed in one turn: 8 ms; a user id may have 32 KB
 
 
 class _Batch(RecordBatch):
@@ -44,7 +45,7 @@ class _Batch(RecordBatch):
         return time.monotonic() - self.since
 
     async def landed(self) -> None:
-        """Return when Kafka has it; raise KafkaUnavailableError when Kafka did not take it.
+        """Return when Kafka has it; raise NotAcknowledgedError when Kafka did not say so.
 
         Each waiter has a future of its own, so that cancelling one leaves the others waiting.
         """
@@ -53,7 +54,7 @@ class _Batch(RecordBatch):
             self.waiters.append(waiter)
             await waiter
         if self.error:
-            raise KafkaUnavailableError(self.error)
+            raise NotAcknowledgedError(self.error)
 
     def finish(self, error: str = "") -> None:
         """Wake all waiters."""
@@ -135,12 +136,20 @@ class Collector:
     async def send_records(self, records: Sequence[Record], *, admitted: bool = False) -> None:
         """Return when Kafka has acknowledged all of them, in the order given per partition.
 
-        Raises KafkaUnavailableError: not all of them are stored, any of them may be. Raises
-        OverloadedError: more waits already than waiting_max_bytes; none is stored. admitted: they
-        belong to a request of which a part is stored, so they are taken in any case.
+        Raises NotAcknowledgedError: not all of them are stored, any of them may be; else
+        KafkaUnavailableError, and OverloadedError where more waits already than waiting_max_bytes:
+        none is stored. admitted: a part of their request is stored, so they are taken in any case.
         """
         self._check_open(admitted=admitted)
-        batches = dict.fromkeys([self._add(record) for record in records])
+        batches: dict[_Batch, None] = {}
+        hashed = 0
+        for record in records:
+            batches[self._add(record)] = None
+            hashed += len(record[0])
+            if hashed > KEYS_AT_ONCE_BYTES:
+                hashed = 0
+                await asyncio.sleep(0)
+                self._check_open(admitted=True)
         for batch in batches:
             await batch.landed()
 
@@ -150,9 +159,9 @@ class Collector:
         await self._add(record).landed()
 
     def _check_open(self, *, admitted: bool = False) -> None:
-        self.check_ready()
-        if self._stopping:
-            raise KafkaUnavailableError("the collector stops")
+        if self._link.session is None or self._stopping:
+            problem = "the collector stops" if self._stopping else self._link.problem
+            raise (NotAcknowledgedError if admitted else KafkaUnavailableError)(problem)
         if self._waiting_bytes > self._max_bytes and not admitted:
             raise OverloadedError(f"{self._waiting_bytes} bytes of events wait for Kafka")
         session = self._link.session

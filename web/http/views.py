@@ -20,7 +20,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 OK = 200
 JSON = {"Content-Type": "application/json"}
 
-_encode = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder().encode
 
 
 class ApiView(View):
@@ -79,8 +79,13 @@ def json_response(
 ) -> Response:
     """Return compact JSON."""
     if status == OK and not headers:
-        return QuickResponse(_encode(value), JSON["Content-Type"])
-    return Response(body=_encode(value), status=status, headers={**JSON, **(headers or {})})
+        return QuickResponse(encode_json(value), JSON["Content-Type"])
+    return Response(body=encode_json(value), status=status, headers={**JSON, **(headers or {})})
+
+
+def json_bytes(body: bytes) -> Response:
+    """Return JSON that is encoded already."""
+    return QuickResponse(body, JSON["Content-Type"])
 
 
 def error_response(error: CounterError) -> Response:

@@ -14,6 +14,7 @@ from app.errors import (
     REJECT_CODES,
     InvalidFieldError,
     InvalidTimestampError,
+    MalformedJsonError,
     RejectedError,
     TimestampInFutureError,
     TooLargeError,
@@ -141,6 +142,21 @@ def test_how_deep_an_event_may_be_depends_on_nothing_else(field: str, opened: st
         for levels in (DEPTH_MAX + 1, 990, 3000):
             with pytest.raises(InvalidFieldError, match="deeper"):
                 deep_inside(frames, nested(levels))
+
+
+@pytest.mark.parametrize("body", [b"[" * 32_000, b"{" * 999, b'{"type":"A","x":' + b"[" * 5000])
+def test_brackets_that_never_close_are_deep_too(body: bytes) -> None:
+    with pytest.raises(InvalidFieldError, match="deeper"):
+        decode(body, NOW_MS)
+
+
+@pytest.mark.parametrize("inside", [b"[],", b'"[[[\\"",', b"[{}],", b"]"])
+def test_many_brackets_side_by_side_are_not_deep(inside: bytes) -> None:
+    body = b'{"type":"A","x":[' + inside * (30_000 // len(inside)) + b"1]}"
+    try:
+        assert decode(body, NOW_MS).type == "A"
+    except MalformedJsonError:
+        assert inside == b"]"
 
 
 def test_brackets_inside_text_are_not_depth() -> None:

@@ -8,7 +8,8 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.partitioner import murmur2 as reference
 
-from app.events.murmur2 import murmur2, partition_of
+from app.events import murmur2 as module
+from app.events.murmur2 import KEPT_MAX_BYTES, murmur2, partition_of
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,12 @@ def test_keys_of_every_length_land_where_any_producer_puts_them() -> None:
             for count in (1, 4, 7, 1000):
                 expected = DefaultPartitioner()(key, list(range(count)), [])
                 assert partition_of(key, count) == expected
+
+
+def test_long_keys_are_not_kept_in_memory() -> None:
+    long, short = b"x" * (KEPT_MAX_BYTES + 1), b"x" * KEPT_MAX_BYTES
+    before = module._kept.cache_info()
+    assert partition_of(long, 1000) == DefaultPartitioner()(long, list(range(1000)), [])
+    assert module._kept.cache_info() == before
+    partition_of(short, 999_983)
+    assert module._kept.cache_info().misses == before.misses + 1

@@ -47,6 +47,19 @@ def records(count: int, key: str = "key", size: int = 1) -> list[Record]:
     ]
 
 
+async def test_long_keys_are_hashed_in_many_turns(
+    start_collector: StartCollector, topics: Names, kafka: KafkaClient
+) -> None:
+    collector = await start_collector()
+    long = records(64, "k" * 30_000)
+    sending = asyncio.create_task(collector.send_records(long))
+    await asyncio.sleep(0)  # its first turn
+    waiting = [batch for lane in {*collector._lanes} for batch in lane.filling.values()]
+    assert 0 < sum(batch.count for batch in waiting) < 8
+    await sending
+    assert len(await kafka.read(topics.events)) == len(long)
+
+
 async def test_events_are_in_kafka_when_send_returns(
     start_collector: StartCollector, topics: Names, kafka: KafkaClient
 ) -> None:

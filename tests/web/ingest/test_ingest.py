@@ -111,6 +111,26 @@ async def test_many_events_are_judged_one_by_one(
     assert len(await kafka.values(topics.events)) == json.loads(answer)["accepted"]
 
 
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b'{"type":"a","url":"\\ud83d"}', "malformed_json"),
+        (b'{"type":"a",}', "malformed_json"),
+        (b'{"type":"a","value":01}', "malformed_json"),
+        (b'{"type":"a","url":"\t"}', "malformed_json"),
+        (b'{"type":"a","x":' + b"[" * 1100 + b"]" * 1100 + b"}", "invalid_field"),
+        (b"", "malformed_json"),
+    ],
+)
+async def test_one_bad_item_does_not_fail_its_neighbours(
+    http: Http, kafka: KafkaClient, topics: Names, bad: bytes, code: str
+) -> None:
+    answer = (await http.post("/events", b'[{"type":"A"},' + bad + b',{"type":"B"}]')).json
+    assert (answer["accepted"], answer["rejected"]) == (2, 1)
+    assert [(error["index"], error["code"]) for error in answer["errors"]] == [(1, code)]
+    assert sorted(event["type"] for event in await stored(kafka, topics)) == ["A", "B"]
+
+
 async def test_each_code_is_told_at_each_door(http: Http) -> None:
     large = b'{"type":"A","url":"' + b"x" * 32_768 + b'"}'
     cases = (
