@@ -29,7 +29,7 @@ soak: $(VENV)/installed-test ## the kill tests ten times in a row
 		$(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
 
 bench: $(VENV)/installed-test $(VENV)/peers/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
-	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+	@PYTHONPATH=clients/python $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 lint: $(VENV)/installed-test $(CHARTS)/installed-test ## ruff, mypy, and the types of the pages
 	@$(BIN)/ruff check

@@ -15,6 +15,7 @@ SCRIPTS = (
     "steady",
     "store",
     "ingest",
+    "client",
     "pages",
     "browser",
     "query",

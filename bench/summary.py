@@ -11,14 +11,15 @@ from bench.support.results import RESULTS, readable
 
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
 ORDER = (
-    *("count", "steady", "store", "ingest", "pages", "browser", "query", "stats", "recover"),
-    *("memory", "statistics"),
+    *("count", "steady", "store", "ingest", "client", "pages", "browser", "query", "stats"),
+    *("recover", "memory", "statistics"),
 )
 TITLES = {
     "count": "Count a backlog",
     "steady": "A steady 1,000 events/s",
     "store": "Store a backlog in Postgres",
     "ingest": "Take events over HTTP",
+    "client": "Send events from Python",
     "pages": "Show a hundred open pages",
     "browser": "Press 10,000 in a browser and watch",
     "query": "Answer queries while events flow",

@@ -16,7 +16,7 @@ from tests.docs.pages import ROOT
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
-OURS = ("app", "agents", "tables", "web", "sql", "bench", "tests")
+OURS = ("app", "agents", "tables", "web", "sql", "bench", "clients", "tests")
 PACKAGES = ("app", "agents", "tables", "web", "sql")
 # A room imports itself and what stands in a line above it.
 ROOMS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -81,6 +82,13 @@ class CuttingProxy:
             writer.write(data)
             await writer.drain()
             if lost and answers is not None:
-                await asyncio.sleep(0.2)  # the server needs far less
+                await self._pass_rest(reader, writer)
                 break
         raise EOFError
+
+    async def _pass_rest(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass what the request still has: a body often comes apart from its head."""
+        with contextlib.suppress(TimeoutError):
+            # The server needs far less to answer, where this was all.
+            while data := await asyncio.wait_for(reader.read(65_536), 0.3):
+                writer.write(data)

@@ -1,0 +1,1 @@
+"""Clients that send events, on a real collector and Kafka."""
