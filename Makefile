@@ -12,7 +12,7 @@ PAGES := web/pages
 CHARTS := $(PAGES)/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint charts browser kafka clean
+.PHONY: help run test soak bench lint docs charts browser kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ run: $(VENV)/installed $(CHARTS)/installed ## install, start everything on this 
 	@exec $(BIN)/event-counter run
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-	@$(MAKE) --no-print-directory -j3 lint browser kafka
+	@$(MAKE) --no-print-directory -j3 lint docs browser kafka
 	@$(BIN)/python -m pytest $(TWO) --dist loadscope --no-loadscope-reorder --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
@@ -37,6 +37,9 @@ lint: $(VENV)/installed-test $(CHARTS)/installed-test ## ruff, mypy, and the typ
 	@$(BIN)/mypy
 	@if command -v node >/dev/null; then $(CHARTS)/.bin/tsc -p $(PAGES); \
 		else echo "no node: the types of the pages are not checked"; fi
+
+docs: $(VENV)/installed-docs ## build the documentation as a site, build/docs/index.html
+	@said=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1) || { echo "$$said"; exit 1; } # --quiet counts no warnings
 
 charts: $(VENV)/installed ## install the chart library of the pages (run and test do it, too)
 	@$(BIN)/python -m web.pages.install && touch $(CHARTS)/installed
@@ -54,6 +57,10 @@ $(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: $(PACKAGING) | $(VENV)/installed-test
+	@$(INSTALL) -e '.[docs]'
+	@touch $@
 
 # For the tests of the pages, which say so where it is missing.
 browser:
