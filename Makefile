@@ -8,11 +8,12 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 PACKAGING := setup.cfg pyproject.toml constraints.txt
 # Tests mostly wait, for a start, a lease, an answer: two at once take little more than half the time.
 TWO := -n 2
+WHOLE := $(TWO) --dist loadscope --no-loadscope-reorder
 PAGES := web/pages
 CHARTS := $(PAGES)/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint docs charts browser kafka clean
+.PHONY: help run test soak flaky bench lint docs charts browser kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -21,12 +22,14 @@ run: $(VENV)/installed $(CHARTS)/installed ## install, start everything on this 
 	@exec $(BIN)/event-counter run
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-	@$(MAKE) --no-print-directory -j3 lint docs browser kafka
-	@$(BIN)/python -m pytest $(TWO) --dist loadscope --no-loadscope-reorder --durations=15
+.PHONY: help run test soak flaky bench lint docs charts browser kafka clean
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
 		$(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
+
+flaky: $(VENV)/installed-test $(CHARTS)/installed-test ## all tests N=3 times, beside BUSY=0 loops; or only TESTS
+	@.ci/flaky $(BIN)/python $(or $(N),3) $(or $(BUSY),0) $(WHOLE) $(TESTS)
 
 bench: $(VENV)/installed-test $(VENV)/peers/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
 	@PYTHONPATH=clients/python $(BIN)/python -m bench $(if $(QUICK),--quick)
