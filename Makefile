@@ -22,7 +22,8 @@ run: $(VENV)/installed $(CHARTS)/installed ## install, start everything on this 
 	@exec $(BIN)/event-counter run
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-.PHONY: help run test soak flaky bench lint docs charts browser kafka clean
+	@$(MAKE) --no-print-directory -j3 lint docs browser kafka
+	@$(BIN)/python -m pytest $(WHOLE) --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
