@@ -23,7 +23,7 @@ from app.names import Names
 from app.reconcile.audit import Audit, Difference
 from app.settings import Settings
 from app.text import printable
-from web.query.table_rows import TableRows
+from web.query.table_rows import table_rows
 
 SIDES = ("kafka", "postgres", "redis", "count_urls")
 
@@ -59,7 +59,7 @@ async def audit(
         kafka = await stack.enter_async_context(Watermarks(KafkaClients.of(settings)))
         version = await current_version(settings)
         partitions = len(await kafka.ends(Names(settings.namespace, version).counts))
-        reader = TableRows(settings.count_urls.split(","), partitions)
+        reader = table_rows(settings, partitions)
         tables = await stack.enter_async_context(reader)
 
         def report(difference: Difference) -> None:

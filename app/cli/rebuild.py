@@ -19,7 +19,7 @@ from app.reconcile.rebuild import Mended, Rebuild
 from app.reconcile.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
 from tables.counters import declare
-from web.query.table_rows import TableRows
+from web.query.table_rows import table_rows
 
 KEPT = (
     "Whole months of event were dropped: counts above what it holds were left as they are. "
@@ -82,7 +82,7 @@ async def rebuild_tables(settings: Settings, telling: Telling) -> Rebuilt:
     async with (
         Watermarks(KafkaClients.of(settings)) as kafka,
         TableTopics(KafkaClients.of(settings), settings.namespace) as topics,
-        TableRows(settings.count_urls.split(","), settings.counts_partitions) as rows,
+        table_rows(settings, settings.counts_partitions) as rows,
     ):
         return await TablesRebuild(settings, kafka, topics, telling.say).run(rows, declared)
 

@@ -30,8 +30,7 @@ from tables.statistics import Statistics
 def build(settings: Settings, version: int, past: PastReader | None) -> faust.App:
     """Return the app; its tables are of this version.
 
-    past: where events come from instead of Kafka, for app.reconcile.rebuild_tables; then the app
-    has no queries, no sinks and no alerts.
+    past: events instead of Kafka's, for rebuild_tables; no queries, sinks or alerts then.
     """
     names, counters = Names(settings.namespace, version), declare(settings)
     app = _empty_app(settings, names, version)
@@ -64,7 +63,8 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     refresh_sinks(app, settings, totals, owned, counters, version)
     if users:
         refresh_ads(app, users, totals, owned, counters, settings)
-    answer_sessions(app, answer_queries(app, totals, owned, counters, users), statistics, sources)
+    queries = answer_queries(app, totals, owned, counters, users, settings.worker_secret)
+    answer_sessions(app, queries, statistics, sources)
     return app
 
 

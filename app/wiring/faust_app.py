@@ -88,7 +88,7 @@ def batch_app(
 
     @app.on_worker_init.connect
     def make_data_dir(*_args: Any, **_kwargs: Any) -> None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         for old in app.conf.find_old_versiondirs():  # of tables that do not count any more
             shutil.rmtree(old, ignore_errors=True)
 

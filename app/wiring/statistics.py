@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
+from pydantic import SecretStr
+
 import agents.merge_uniques
 import agents.refresh_ads
 import web.query.link
@@ -26,6 +28,7 @@ from tables.ad_rows import AdImpressions, AdVisitors
 from tables.statistics import Statistics
 from tables.totals import Totals
 from tables.uniques import Uniques
+from web.http.worker_secret import WorkerSecret
 from web.query.gather import Gathering
 from web.query.queries import Queries
 
@@ -47,10 +50,18 @@ def count_users(app: Any, topic: Any, settings: Settings, name: str) -> Users:
 
 
 def answer_queries(
-    app: Any, totals: Totals, owned: Ownership, counters: Counters, users: Users | None
+    app: Any,
+    totals: Totals,
+    owned: Ownership,
+    counters: Counters,
+    users: Users | None,
+    secret: SecretStr,
 ) -> Queries:
-    """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
-    queries = Queries(app, owned)
+    """Serve the queries; owned: partitions of `counts`. users: None without statistics.
+
+    secret: that collectors and other count workers show.
+    """
+    queries = Queries(app, owned, WorkerSecret(secret.get_secret_value()))
     web.stats.report.register(queries, totals, counters)
     web.stats.counts.register(queries, totals, counters)
     if users:

@@ -13,6 +13,7 @@ from app.errors import UnavailableError
 from app.settings import Settings
 from web.http.paths import CALLS
 from web.http.views import ApiView, page, read_body
+from web.http.worker_secret import WorkerSecret
 from web.query.link import QueryLink
 from web.query.queries import Answer, Query
 
@@ -24,8 +25,8 @@ BUDGET_S = 5.0  # for all of them
 class CountWorkers:
     """Asks the count workers in turn; any of them answers for all."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._links = [QueryLink(url) for url in urls]
+    def __init__(self, urls: Sequence[str], secret: WorkerSecret) -> None:
+        self._links = [QueryLink(url, secret) for url in urls]
 
     async def ask(self, query: Query) -> Answer:
         """Return the first answer that is not 503, else the last 503.
@@ -64,7 +65,8 @@ class CountWorkers:
 
 def register(app: Any, settings: Settings) -> CountWorkers:
     """Add the queries to the app of a collector; return who is asked."""
-    workers = CountWorkers([url for url in settings.count_urls.split(",") if url])
+    secret = WorkerSecret(settings.worker_secret.get_secret_value())
+    workers = CountWorkers([url for url in settings.count_urls.split(",") if url], secret)
     app.web.web_app.on_cleanup.append(workers.close)
 
     async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:

@@ -17,7 +17,7 @@ import msgspec
 from app.errors import RecoveringError, reason
 from app.transport.ownership import Ownership
 from web.http.paths import Call
-from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+from web.query.queries import Answer, Queries, Query
 
 OK = 200
 LOCAL_TIMEOUT_S = 1.8  # less than OWNER_TIMEOUT, so that the asking worker hears why
@@ -125,7 +125,7 @@ class Gathering:
         body = msgspec.msgpack.encode(asked)
         there = Query(query.method, query.path, body, hops=1)
         try:
-            (answer,) = await post_queries(self._app.http_client, url, [there], OWNER_TIMEOUT)
+            (answer,) = await self._queries.post(url, [there])
             if answer.status != OK:
                 raise RecoveringError(f"{url} answers {answer.status} for {asked[1]}")
             return msgspec.msgpack.decode(answer.body, type=kind.part_type)

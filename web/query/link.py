@@ -22,6 +22,7 @@ from aiohttp.web import Request, WebSocketResponse
 from app.errors import BadRequestError
 from web.http import paths
 from web.http.views import ApiView, page
+from web.http.worker_secret import WorkerSecret
 from web.query.queries import Answer, Queries, Query
 
 AT_ONCE = 256  # queries in one message: some 5 ms of a count worker
@@ -54,7 +55,8 @@ class _Waiting:
 class QueryLink:
     """The collector's end; connects when it is asked something."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret: WorkerSecret) -> None:
+        self._secret = secret
         self.failed_at = float("-inf")  # on the monotonic clock, s
         self._url = url.rstrip("/") + paths.QUERIES_LINK.path
         self._numbers = count()
@@ -101,7 +103,9 @@ class QueryLink:
         try:
             async with (
                 asyncio.timeout(WITHIN_S) as self._patience,
-                session.ws_connect(self._url, max_msg_size=0, timeout=TIMEOUT) as socket,
+                session.ws_connect(
+                    self._url, max_msg_size=0, timeout=TIMEOUT, headers=self._secret.headers
+                ) as socket,
             ):
                 is_connected = True
                 try:
@@ -171,6 +175,7 @@ def register(app: Any, queries: Queries) -> None:
         """GET -> a WebSocket of queries and answers, for collectors of the same release only."""
 
         async def get(self, request: Request) -> WebSocketResponse:
+            queries.secret.check(request)
             socket = WebSocketResponse(max_msg_size=0, compress=False, timeout=CLOSE_S)
             if not socket.can_prepare(request):
                 raise BadRequestError("only a WebSocket is served here")

@@ -27,9 +27,10 @@ from app.errors import (
 )
 from app.transport.ownership import Ownership
 from web.http import paths
-from web.http.paths import Call
+from web.http.paths import Call, Kind
 from web.http.quick import QuickResponse
 from web.http.views import JSON, OK, ApiView, page, read_body
+from web.http.worker_secret import WorkerSecret
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +137,9 @@ class Queries:
     The parts of a path that vary are in Query.segments.
     """
 
-    def __init__(self, app: Any, ownership: Ownership) -> None:
+    def __init__(self, app: Any, ownership: Ownership, secret: WorkerSecret | None = None) -> None:
         self._app, self._ownership = app, ownership
+        self.secret = secret or WorkerSecret()  # of this worker and those that it asks
         self._routes: dict[str, list[Route]] = {}  # by the first segment
 
     def add(self, call: Call, handler: Handler) -> None:
@@ -146,6 +148,8 @@ class Queries:
         queries = self
 
         async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
+            if call.kind is Kind.INTERNAL:
+                queries.secret.check(request)
             query = Query(request.method, request.raw_path, await read_body(request))
             (answer,) = await queries.answer([query])
             return answer.response()
@@ -235,23 +239,30 @@ class Queries:
     ) -> None:
         asked = [msgspec.structs.replace(queries[place], hops=1) for place in places]
         try:
-            found = await post_queries(self._app.http_client, url, asked, OWNER_TIMEOUT)
+            found = await self.post(url, asked)
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
             away = RecoveringError(f"the worker that owns the key does not answer: {reason(exc)}")
             found = [Answer.error(away)] * len(places)
         for place, answer in zip(places, found, strict=True):
             answers[place] = answer
 
+    async def post(self, url: str, queries: list[Query]) -> list[Answer]:
+        """Ask another count worker, as post_queries()."""
+        return await post_queries(self._app.http_client, url, queries, self.secret)
+
 
 async def post_queries(
-    session: aiohttp.ClientSession, url: str, queries: list[Query], within: aiohttp.ClientTimeout
+    session: aiohttp.ClientSession, url: str, queries: list[Query], secret: WorkerSecret
 ) -> list[Answer]:
     """Ask a count worker; return an answer for each query, in order.
 
     Raises aiohttp.ClientError, TimeoutError, msgspec.MsgspecError.
     """
     async with session.post(
-        url.rstrip("/") + paths.QUERIES.path, data=encode_queries(queries), timeout=within
+        url.rstrip("/") + paths.QUERIES.path,
+        data=encode_queries(queries),
+        headers=secret.headers,
+        timeout=OWNER_TIMEOUT,
     ) as response:
         response.raise_for_status()
         answers = decode_answers(await response.read())
@@ -268,6 +279,7 @@ def register(app: Any, queries: Queries) -> None:
         """POST queries as MessagePack -> answers, from workers of the same release only."""
 
         async def post(self, request: Request) -> Response:
+            queries.secret.check(request)
             try:
                 asked = decode_queries(await read_body(request))
             except msgspec.MsgspecError as exc:

@@ -15,16 +15,26 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import FOREVER
-from app.errors import BadRequestError, NotFoundError, UnavailableError, reason
+from app.errors import (
+    BadRequestError,
+    NotFoundError,
+    StartError,
+    UnauthorizedError,
+    UnavailableError,
+    reason,
+)
+from app.settings import Settings
 from tables.totals import Totals
 from web.http import paths
 from web.http.views import OK
-from web.query.queries import OWNER_TIMEOUT, Answer, Queries, Query, post_queries
+from web.http.worker_secret import WorkerSecret
+from web.query.queries import Answer, Queries, Query, post_queries
 
 CHUNK_ROWS = 400  # of the table; each may hold a day of hours
 CHUNK_COUNTS = 2000
 PATIENCE_S = 60.0  # for one chunk: a worker that died is back by then
 PAUSE_S = 0.3
+REFUSED = "{url} refuses this command: set EVENT_COUNTER_WORKER_SECRET to that of the count workers"
 
 TableCount = tuple[str, int, str, int]  # key, window start in seconds since 1970, label, count
 
@@ -75,8 +85,12 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
 class TableRows:
     """The tables of the count workers, read from outside. Use as an async context manager."""
 
-    def __init__(self, urls: Sequence[str], partitions: int) -> None:
-        """urls: of count workers, any of which answers for all. partitions: of `counts`."""
+    def __init__(self, urls: Sequence[str], partitions: int, secret: str = "") -> None:
+        """urls: of count workers, any of which answers for all. partitions: of `counts`.
+
+        secret: which they ask for, if any.
+        """
+        self._secret = WorkerSecret(secret)
         self._urls = [url for url in urls if url]
         self._partitions = partitions
 
@@ -114,7 +128,11 @@ class TableRows:
             for url in self._urls:
                 try:
                     query = Query("GET", path)
-                    (answer,) = await post_queries(self._session, url, [query], OWNER_TIMEOUT)
+                    (answer,) = await post_queries(self._session, url, [query], self._secret)
+                except aiohttp.ClientResponseError as exc:
+                    problem = f"{url}: HTTP {exc.status} {exc.message}"
+                    if exc.status == UnauthorizedError.status:
+                        raise StartError(REFUSED.format(url=url)) from exc
                 except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
                     problem = f"{url}: {reason(exc)}"
                     continue
@@ -127,3 +145,9 @@ class TableRows:
                 break
             await asyncio.sleep(PAUSE_S)
         raise UnavailableError(f"no count worker answers; {problem}")
+
+
+def table_rows(settings: Settings, partitions: int) -> TableRows:
+    """Return the reader of the count workers that the settings name; partitions: of `counts`."""
+    secret = settings.worker_secret.get_secret_value()
+    return TableRows(settings.count_urls.split(","), partitions, secret)
