@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from app.errors import CounterError
+from app.stack.data_dir import PRIVATE
 from app.text import printable
 
 COMMANDS = {  # name: module with a click command named `command`
@@ -51,6 +53,7 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one line on stderr, exit 1."""
+    os.umask(PRIVATE)  # events, ips and passwords are in what any command makes
     # What goes wrong is told in our own words; a worker sets up its log itself.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:

@@ -13,6 +13,7 @@ from app.archive.files import Folders
 from app.cli.moments import Moment
 from app.cli.running import tell_archive
 from app.settings import Settings
+from app.stack.data_dir import cannot_write
 
 OTHER_S = 3600.0  # longer than an enrich takes; its lock is free again however it ends
 
@@ -29,7 +30,10 @@ def command(at: datetime | None) -> None:
     folders = Folders.of(settings)
     tell_archive(folders)
     started = time.monotonic()
-    done = enrich(folders, at, settings.duckdb_memory_mb, wait_s=OTHER_S, on_wait=say_waiting)
+    try:
+        done = enrich(folders, at, settings.duckdb_memory_mb, wait_s=OTHER_S, on_wait=say_waiting)
+    except OSError as exc:
+        raise cannot_write(folders.archive.parent, exc) from exc
     seconds = time.monotonic() - started
     click.echo(f"enriched {done.rows} rows as of {done.at:%Y-%m-%dT%H:%M:%SZ} in {seconds:.1f} s")
 

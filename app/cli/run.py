@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import sys
 import time
+from pathlib import Path
 
 import click
 
@@ -13,20 +16,27 @@ from app.alerting.alert_rules import load_rules
 from app.cli.console import TimedConsole
 from app.settings import Settings
 from app.stack.supervisor import Supervisor
+from app.stack.workers import reached_at
+from app.text import without_password
 from tables.counters import declare
 
 IMPATIENT_S = 2.0  # make passes a signal on: one Ctrl-C or kill may arrive twice
 READY = """
 Ready after {seconds:.1f} s. Ctrl-C stops all of it; the state stays in {folder}
+  Dashboard {http}/
   HTTP      {http}
   Kafka     {kafka}
   Postgres  {postgres}
   Redis     {redis}
   Logs      {folder}/logs
-Count a click, then ask for it:
-  curl -X PUT {http}/event_generate/ -d '{{"type":"CLICK","url":"https://www.example.net"}}'
-  curl -X POST {http}/event_track/ -d '{{"url":"https://www.example.net"}}'
+  Commands  {commands}
+Passwords are left out: event-counter status --secrets shows them.
+Count a click, and ask until it is counted:
+  curl -w '\\n' -X PUT {http}/event_generate/ -d '{{"type":"CLICK","url":"https://www.example.net"}}'
+  until curl -s -X POST {http}/event_track/{header} \\
+    -d '{{"url":"https://www.example.net"}}' | grep '"CLICK","count":[1-9]'; do sleep 0.2; done
 """
+AUTHORIZATION = ' -H "Authorization: Bearer $EVENT_COUNTER_READ_TOKEN"'
 
 
 @click.command(name="run")
@@ -70,8 +80,23 @@ def ready_text(settings: Settings, seconds: float) -> str:
     return READY.format(
         seconds=seconds,
         folder=settings.data_dir,
-        http=f"http://{settings.http_host}:{settings.http_port}",
+        http=reached_at(settings.http_host, settings.http_port),
         kafka=settings.kafka,
-        postgres=settings.postgres.get_secret_value(),
-        redis=settings.redis.get_secret_value(),
+        postgres=without_password(settings.postgres.get_secret_value()),
+        redis=without_password(settings.redis.get_secret_value()),
+        commands=commands_text(Path(sys.prefix), Path.cwd()),
+        header=AUTHORIZATION if settings.read_token.get_secret_value() else "",
     )
+
+
+def commands_text(prefix: Path, here: Path) -> str:
+    """Return how to call the other commands; prefix: of this Python, here: the current folder."""
+    own, found = prefix / "bin/event-counter", shutil.which("event-counter")
+    if found and own.exists() and Path(found).samefile(own):
+        return "event-counter --help, in another terminal"
+    activate = prefix / "bin/activate"
+    if not activate.exists():
+        return f"{own} --help, in another terminal"
+    shown = activate.relative_to(here) if activate.is_relative_to(here) else activate
+    shell = " (or: make shell)" if (here / "Makefile").exists() else ""
+    return f"source {shown}{shell}, then event-counter --help, in another terminal"

@@ -11,9 +11,11 @@ import click
 
 from app.errors import SettingsError
 from app.settings import PREFIX, Role, Settings
+from app.stack.data_dir import cannot_write, make_private
 from app.stack.ports import check_port
 from app.stack.prepare import prepare_worker
 
+KEEPING = ("count", "archive")  # roles with files in the data directory
 ROLES = [role for role in get_args(Role) if role]
 
 
@@ -32,6 +34,11 @@ def command(role: str) -> None:
         check_port(settings.http_port, settings.http_host, "EVENT_COUNTER_HTTP_PORT")
     else:
         check_port(settings.worker_port, settings.worker_host, "EVENT_COUNTER_WORKER_PORT")
+    if role in KEEPING:
+        try:
+            make_private(settings.data_dir)
+        except OSError as exc:
+            raise cannot_write(settings.data_dir, exc) from exc
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(prepare_worker(settings))
     # Only now: it reads the role, chooses the event loop and takes a second.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from app.errors import StartError
 User = Literal["same", "alias", "account"]
 LEASH = Path(__file__).with_name("leash.py")
 POLL_S = 0.05
-LOG_MAX_BYTES = 20_000_000  # a log that grew beyond is moved to .1 when the child starts
+LOG_MAX_BYTES = 20_000_000  # a log that grew beyond goes on empty, and what it held is in .1
 
 
 def leashed(program: Sequence[str | Path], death_signal: signal.Signals, user: User) -> list[str]:
@@ -72,8 +73,7 @@ class Child:
         """Start the program; what an earlier parent left running is killed first."""
         self.sweep()
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_MAX_BYTES:
-            self.log.replace(self.log.with_suffix(self.log.suffix + ".1"))
+        self.rotate_log()
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs
                 leashed(program, self._death_signal, self._user),
@@ -86,6 +86,28 @@ class Child:
         with contextlib.suppress(psutil.NoSuchProcess):
             born = psutil.Process(self._process.pid).create_time()
             self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
+
+    def rotate_log(self, max_bytes: int = LOG_MAX_BYTES) -> None:
+        """Move what a log that grew beyond holds to .1, also while the child writes.
+
+        The child keeps its file, which it only appends to, so that is copied and emptied; a line
+        written in the instant between the two is lost. Raises OSError where it cannot be copied.
+        """
+        try:
+            if self.log.stat().st_size <= max_bytes:
+                return
+        except FileNotFoundError:
+            return
+        scratch, kept = (self.log.with_name(f"{self.log.name}.{end}") for end in ("new", "1"))
+        try:
+            with self.log.open("rb") as log, scratch.open("wb") as copy:
+                shutil.copyfileobj(log, copy)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+        finally:  # a full disk, too, is no reason to let it grow
+            os.truncate(self.log, 0)
+        scratch.replace(kept)
 
     def sweep(self) -> None:
         """Kill what is left of an earlier start, so that its ports are free again."""

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from app.errors import StartError
 from app.stack.child import kill_leftover
 
+PRIVATE = 0o077  # umask of all that we start: for the owner alone
 FREE_MIN_BYTES = 500_000_000  # Kafka, Postgres and the tables of a first day
 
 
@@ -24,25 +26,47 @@ def owned(folder: Path) -> Iterator[None]:
 
     Raises StartError when another process owns it, or the disk is full or read-only.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("a+", encoding="ascii") as lock:  # freed with the process
-            _lock(lock, folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            make_private(folder)
+            lock = stack.enter_context((folder / "lock").open("a+", encoding="ascii"))
+            _lock(lock, folder)  # freed with the process
             free = shutil.disk_usage(folder).free
-            if free < FREE_MIN_BYTES:
-                raise no_space(folder, free)
             for pid_file in folder.glob("*/*.pid"):
                 kill_leftover(pid_file)
+        except OSError as exc:
+            raise cannot_write(folder, exc) from exc
+        if free < FREE_MIN_BYTES:
+            raise no_space(folder, free)
+        try:
             yield
-    except OSError as exc:
-        if exc.errno == errno.ENOSPC:
-            raise no_space(folder, 0) from exc
-        if exc.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise StartError(
-                f"Cannot write to {folder}: {exc.strerror}. Set EVENT_COUNTER_DATA_DIR to a "
-                "folder of yours"
-            ) from exc
-        raise
+        except OSError as exc:
+            if exc.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+                raise cannot_write(folder, exc) from exc
+            raise
+
+
+def cannot_write(folder: Path, exc: OSError) -> StartError:
+    """Return the error of a folder that cannot be made, or written to."""
+    if exc.errno == errno.ENOSPC:
+        return no_space(folder, 0)
+    return StartError(
+        f"Cannot write to {folder}: {exc.strerror or exc}. Set EVENT_COUNTER_DATA_DIR to a folder "
+        "of yours"
+    )
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, or close one of ours: events, ips and passwords lie in it.
+
+    One that holds something else, such as /tmp, stays as it is: what is made in it is private all
+    the same, see PRIVATE. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o777 & ~PRIVATE)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    is_ours = (folder / "lock").exists() or not any(folder.iterdir())
+    if mode & PRIVATE and is_ours and not mode & stat.S_ISVTX:
+        folder.chmod(mode & ~PRIVATE)
 
 
 def _lock(lock: Any, folder: Path) -> None:

@@ -51,6 +51,11 @@ group.initial.rebalance.delay.ms=0
 # After kill -9 a broker waits for its former session to end: 2 s instead of 9 s.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+# A power cut takes what is not on the disk yet: with these, the last second.
+log.flush.interval.ms=1000
+log.flush.scheduler.interval.ms=100
+# From where a start after kill -9 has to look through the log.
+log.flush.offset.checkpoint.interval.ms=5000
 # The default of 128 MB is a quarter of the heap.
 log.cleaner.dedupe.buffer.size=33554432
 num.network.threads=2

@@ -1,4 +1,4 @@
-"""Keep a process running: start it again when it ends, slower only if it keeps ending at once."""
+"""Keep a process running: start it again when it ends, slower only if it ends again and again."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from app.errors import StartError
 from app.stack.child import Child
 
 CHECK_S = 0.1
-STABLE_S = 5.0  # a process that lived longer is started again at once
-PAUSE_S, PAUSE_MAX_S = 0.5, 10.0
+ROTATE_S = 1.0
+STABLE_S = 60.0  # a process that lived longer is started again at once
+PAUSE_S, PAUSE_MAX_S = 1.0, 30.0  # each start of a worker costs its group a rebalance
 
 
 def pause_before(quick_deaths: int) -> float:
     """Return the seconds to wait after so many deaths in a row, each within STABLE_S.
 
-    None after the first, then 0.5, 1, 2 and so on.
+    None after the first, then 1, 2, 4 and so on.
     """
     if quick_deaths <= 1:
         return 0.0
@@ -41,9 +42,12 @@ class Keeper:
         """Never returns; cancel it before the process is stopped on purpose."""
         name = self.child.name
         while True:
-            started = time.monotonic()
+            started = rotated = time.monotonic()
             while self.child.alive():
                 await asyncio.sleep(CHECK_S)
+                if time.monotonic() - rotated > ROTATE_S:
+                    await self._rotate_log()
+                    rotated = time.monotonic()
             lived = time.monotonic() - started
             self.quick_deaths = self.quick_deaths + 1 if lived < STABLE_S else 0
             pause = pause_before(self.quick_deaths)
@@ -57,3 +61,9 @@ class Keeper:
                 self._say(f"{name}: {exc}")
             else:
                 self._say(f"{name} started again, process {self.child.pid}")
+
+    async def _rotate_log(self) -> None:
+        try:
+            await asyncio.to_thread(self.child.rotate_log)
+        except OSError as exc:
+            self._say(f"{self.child.log} was emptied, and not kept: {exc.strerror}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import json
 import random
 import socket
@@ -18,6 +19,15 @@ LOOPBACK = "127.0.0.1"
 # is away, nobody's connection takes its port, not even one of its own clients trying again.
 FIRST, LAST = 12_000, 32_000
 LET_GO_S = 2.0
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches what listens on an address; a name is looked up."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import psutil
 from app.errors import StartError
 from app.stack.child import Child, User, leashed
 from app.stack.leash import other_user
+from app.stack.passage import let_pass
 from app.stack.ports import LOOPBACK, Ports
 from app.stack.secrets_file import password_in
 from app.stores.connect import connect_postgres
@@ -45,12 +45,15 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, folder: Path, log: Path) -> None:
-        """folder: of this Postgres alone."""
+    def __init__(
+        self, folder: Path, log: Path, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """folder: of this Postgres alone; say: told what is changed outside of it."""
         self.address = ""
         self.port = 0
         self._folder = folder.absolute()
         self._binaries = _binaries()
+        self._say = say
         self._user = _user()
         # An immediate shutdown when the parent dies: it stops its own children, too.
         self.child = Child(
@@ -69,7 +72,7 @@ class Postgres:
         password = password_in(self._folder)
         data = self._folder / "data"
         if self._user == "account":
-            _give_away(self._folder, self._binaries)
+            self._give_away()
         if not data.exists():
             await self._init(data)
         _disown(data)
@@ -112,7 +115,7 @@ class Postgres:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
         if self._user == "account":
-            _give_away(self._folder, self._binaries)
+            self._give_away()
         initdb = Child("initdb", self._folder, self.child.log, user=self._user)
         initdb.spawn(
             [
@@ -135,6 +138,17 @@ class Postgres:
         if not (scratch / "PG_VERSION").exists() or initdb.exit_code():
             raise StartError(f"Postgres could not create {data}; {initdb.last_words()}")
         scratch.rename(data)
+
+    def _give_away(self) -> None:
+        """Let the other account own the folder, and pass through the folders above it.
+
+        And to the binaries: what a home folder hides, it hides from that account, too.
+        """
+        user = other_user()
+        for path in (self._folder, *self._folder.rglob("*")):
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+        for line in let_pass(user.pw_uid, (*self._folder.parents, *self._binaries.parents)):
+            self._say(f"postgres runs as {user.pw_name}: {line}")
 
 
 def _binaries() -> Path:
@@ -175,17 +189,6 @@ def _user() -> User:
         check=False,
     )
     return "account" if probe.returncode else "alias"
-
-
-def _give_away(folder: Path, binaries: Path) -> None:
-    """Let the other account own the folder, and pass through the folders above both."""
-    user = other_user()
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
-    for path in (*folder.parents, *binaries.parents):
-        mode = path.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            path.chmod(mode | stat.S_IXOTH)  # to pass, not to list or read
 
 
 async def _ensure_database(dsn: str) -> bool:

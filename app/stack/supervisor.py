@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.errors import StartError, reason
+from app.errors import SettingsError, StartError, reason
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.data_dir import owned, write_run_file
 from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
-from app.stack.ports import Ports, wait_for_port
+from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.postgres import Postgres
 from app.stack.prepare import prepare_database, prepare_topics
 from app.stack.redis import Redis
-from app.stack.workers import Worker, worker_settings
+from app.stack.watch import Watch
+from app.stack.workers import Worker, reached_at, worker_settings
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
@@ -56,13 +58,29 @@ class Console(Protocol):
         ...
 
 
+def default_token(http_host: str) -> str:
+    """Return the token of a start without one; raise SettingsError where others reach it.
+
+    It stands in the documentation: good enough for who is on this machine already.
+    """
+    if is_loopback(http_host):
+        return DEFAULT_TOKEN
+    raise SettingsError(
+        f"EVENT_COUNTER_HTTP_HOST={http_host} lets other machines in, and EVENT_COUNTER_TOKEN is "
+        f"empty. Set a token of your own, such as EVENT_COUNTER_TOKEN={secrets.token_hex(16)}"
+    )
+
+
 class Supervisor:
     """Runs everything until its task is cancelled; then stops everything."""
 
     def __init__(self, settings: Settings, console: Console) -> None:
         folder = settings.data_dir.absolute()
-        token = settings.token.get_secret_value() or DEFAULT_TOKEN
-        changes = {"data_dir": folder, "token": SecretStr(token), "role": "", "worker_name": ""}
+        changes: dict[str, object] = {"data_dir": folder, "role": "", "worker_name": ""}
+        if not settings.token.get_secret_value():
+            changes["token"] = SecretStr(default_token(settings.http_host))
+        if not settings.worker_secret.get_secret_value():
+            changes["worker_secret"] = SecretStr(secrets.token_hex(16))
         self.settings = settings.model_copy(update=changes)
         self._folder = folder
         self._logs = folder / "logs"
@@ -112,7 +130,9 @@ class Supervisor:
         if not given.kafka:
             self._parts.append(Kafka(folder / "kafka", self._logs / "kafka.log", say))
         if not given.postgres.get_secret_value():
-            self._parts.append(Postgres(folder / "postgres", self._logs / "postgres.log"))
+            self._parts.append(
+                Postgres(folder / "postgres", self._logs / "postgres.log", self._console.step)
+            )
         if not given.redis.get_secret_value():
             self._parts.append(Redis(folder / "redis", self._logs / "redis.log"))
         addresses: dict[str, str] = {}
@@ -170,7 +190,9 @@ class Supervisor:
         for unit in units:
             self._keepers.append(Keeper(unit.child, self._again(unit), self._console.step))
         self._tell()
-        tasks = [asyncio.create_task(keeper.run()) for keeper in self._keepers]
+        watches = [Watch(w.child, w.is_alive, self._console.step) for w in self._workers]
+        running = [*(keeper.run() for keeper in self._keepers), *(w.run() for w in watches)]
+        tasks = [asyncio.create_task(one) for one in running]
         try:
             yield tasks
         finally:
@@ -235,9 +257,10 @@ class Supervisor:
             {
                 "processes": units,
                 **dict(zip(("kafka", "postgres", "redis"), self._addresses(), strict=True)),
-                "http": f"http://{settings.http_host}:{settings.http_port}",
+                "http": reached_at(settings.http_host, settings.http_port),
                 "count_urls": settings.count_urls,
                 "namespace": settings.namespace,
+                "worker_secret": settings.worker_secret.get_secret_value(),
             },
         )
 

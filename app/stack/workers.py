@@ -14,6 +14,7 @@ from app.stack.child import Child
 
 STOP_DEADLINE_S = 10  # a worker ends in 1-2 s, with a hanging batch in half a session timeout
 PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
+ALIVE_TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
 def worker_settings(
@@ -36,6 +37,12 @@ def worker_settings(
     return settings.model_copy(update=changes)
 
 
+def reached_at(host: str, port: int) -> str:
+    """Return the URL by which this machine reaches a server that listens on an address."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
 class Worker:
     """A worker process; start it again after it died."""
 
@@ -46,8 +53,7 @@ class Worker:
         collects = settings.role == "collect"
         self.host = settings.http_host if collects else settings.worker_host
         self.port = settings.http_port if collects else settings.worker_port
-        reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        self.url = f"http://{reached}:{self.port}"
+        self.url = reached_at(self.host, self.port)
         self.child = Child(self.name, settings.data_dir, log)
 
     def start(self) -> None:
@@ -58,10 +64,17 @@ class Worker:
 
     async def is_ready(self) -> bool:
         """Return whether GET /ready answers 200."""
+        return await self._is_ok("/ready", PROBE_TIMEOUT)
+
+    async def is_alive(self) -> bool:
+        """Return whether GET /health answers 200, in a time that is long for any worker."""
+        return await self._is_ok("/health", ALIVE_TIMEOUT)
+
+    async def _is_ok(self, path: str, within: aiohttp.ClientTimeout) -> bool:
         try:
             async with (
-                aiohttp.ClientSession(timeout=PROBE_TIMEOUT) as session,
-                session.get(f"{self.url}/ready") as answer,
+                aiohttp.ClientSession(timeout=within) as session,
+                session.get(f"{self.url}{path}") as answer,
             ):
                 return answer.status == HTTPStatus.OK
         except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError

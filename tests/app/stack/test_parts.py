@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from app.names import Names
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.kafka import Kafka
+from app.stack.passage import let_pass
 from app.stack.ports import LOOPBACK
 from app.stack.postgres import Postgres
 from app.stack.redis import Redis
@@ -118,11 +120,42 @@ async def test_postgres_runs_under_another_account_where_namespaces_are_forbidde
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.stack.postgres, "_user", lambda: "account")
-    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    above = tmp_path / "closed"
+    above.mkdir(mode=0o700)
+    said: list[str] = []
+    part = Postgres(above / "postgres", tmp_path / "postgres.log", said.append)
     for _ in range(2):
         await part.start()
         assert psutil.Process(part.child.pid).uids().effective != 0
         await part.stop()
+    assert above.stat().st_mode & 0o007 == 0, "passed by that account, and by no other"
+    (told,) = [line for line in said if f" {above} " in line]
+    assert told.startswith("postgres runs as nobody: ")
+    assert "access control list" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
+def test_one_account_passes_a_closed_folder_and_others_do_not(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    (folder / "open").write_text("x", "ascii")
+    (folder / "open").chmod(0o644)
+    parents = [path for path in folder.parents if not path.stat().st_mode & stat.S_IXOTH]
+    let_pass(2001, [*parents, folder])
+    let_pass(2002, parents)
+    assert let_pass(2001, [folder]) == [], "once"
+    assert read_as(2001, folder / "open")
+    assert not read_as(2002, folder / "open")
+    assert not read_as(2001, folder), "not to list"
+
+
+def read_as(user: int, path: Path) -> bool:
+    """Return whether an account can read a file, or list a folder."""
+    command = ["ls" if path.is_dir() else "cat", str(path)]
+    done = subprocess.run(
+        command, user=user, group=user, extra_groups=[], capture_output=True, check=False
+    )
+    return done.returncode == 0
 
 
 def test_a_part_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
@@ -171,3 +204,16 @@ def test_what_an_earlier_process_left_running_is_ended_and_nothing_else(
         Child(name, tmp_path, tmp_path / "log").sweep()
     assert is_gone(ours)
     assert not is_gone(another)  # its pid was used again since
+
+
+async def test_kafka_has_events_on_the_disk_within_seconds(tmp_path: Path) -> None:
+    part = Kafka(tmp_path / "kafka", tmp_path / "kafka.log")
+    settings = Settings(kafka=await part.start())
+    await ensure_topics(settings)
+    async with KafkaClient(settings.kafka) as client:
+        await client.send("events", [b"kept"] * 7, 0)
+    synced = tmp_path / "kafka/data/recovery-point-offset-checkpoint"
+    try:
+        await wait_until(synced.read_text, lambda text: "events 0 7\n" in text, deadline_s=60)
+    finally:
+        await part.stop()
