@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from app.errors import UnavailableError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.groups import committed
 
 ANSWER_S = 3.0  # for all that one look asks
 REQUEST_MS = 2500  # for one request of it
@@ -49,7 +50,6 @@ class KafkaOffsets:
         self._read_by = read_by
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
-        self._coordinators: dict[str, int] = {}
         self._origin: Offsets = {}
 
     async def look(self) -> Look:
@@ -68,7 +68,6 @@ class KafkaOffsets:
         """Disconnect; the next look connects again."""
         admin, consumer = self._admin, self._consumer
         self._admin = self._consumer = None
-        self._coordinators.clear()
         with contextlib.suppress(KafkaError, OSError):
             if admin is not None:
                 await admin.close()
@@ -78,17 +77,17 @@ class KafkaOffsets:
 
     async def _look(self) -> Look:
         consumer = await self._connected()
-        committed = {group: await self._committed(group) for group in self._read_by}
+        done_by = {group: await committed(self._admin, group) for group in self._read_by}
         wanted = {
             group: [part for topic in topics for part in self._parts[topic]]
             for group, topics in self._read_by.items()
         }
-        never = {p for group, parts in wanted.items() for p in parts if p not in committed[group]}
+        never = {p for group, parts in wanted.items() for p in parts if p not in done_by[group]}
         await self._find_origins(consumer, never)
         # The ends last: nobody has committed more than there is.
         ends = await consumer.end_offsets([p for parts in self._parts.values() for p in parts])
         done = {
-            group: {part: committed[group].get(part, self._origin.get(part, 0)) for part in parts}
+            group: {part: done_by[group].get(part, self._origin.get(part, 0)) for part in parts}
             for group, parts in wanted.items()
         }
         return Look(ends, done)
@@ -100,14 +99,6 @@ class KafkaOffsets:
             await self._admin.start()
             await self._consumer.start()
         return self._consumer
-
-    async def _committed(self, group: str) -> Offsets:
-        admin = self._admin
-        assert admin is not None  # noqa: S101 - _connected() made it
-        if group not in self._coordinators:
-            self._coordinators[group] = await admin.find_coordinator(group)
-        found = await admin.list_consumer_group_offsets(group, self._coordinators[group])
-        return {part: meta.offset for part, meta in found.items() if meta.offset >= 0}
 
     async def _find_origins(
         self, consumer: AIOKafkaConsumer, parts: Collection[TopicPartition]

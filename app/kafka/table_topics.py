@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.errors import KafkaUnavailableError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.groups import committed
 from app.kafka.tables_version import FIRST
 from app.kafka.watermarks import Offsets
 from app.names import Names
@@ -75,8 +76,8 @@ class TableTopics:
                 raise KafkaUnavailableError(f"Kafka does not delete old topics: {error.__name__}")
 
     async def _offsets(self, group: str) -> dict[Any, int]:
-        found = await self._ask(self._admin.list_consumer_group_offsets(group))
-        return {part: at.offset for part, at in found.items() if at.offset >= 0}
+        found: dict[Any, int] = await self._ask(committed(self._admin, group))
+        return found
 
     @staticmethod
     async def _ask(answer: Any) -> Any:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app.errors import KafkaUnavailableError, StartError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.groups import committed
 
 POLL_S = 0.2
 Offsets = dict[int, int]  # by partition
@@ -57,11 +58,9 @@ class Watermarks:
 
     async def committed(self, group: str, topic: str) -> Offsets:
         """Return what a group has committed; where it has not, the begin of the log."""
-        found = await self._ask(self._admin.list_consumer_group_offsets(group))
+        found = await self._ask(committed(self._admin, group))
         return await self.begins(topic) | {
-            part.partition: at.offset
-            for part, at in found.items()
-            if part.topic == topic and at.offset >= 0
+            part.partition: at for part, at in found.items() if part.topic == topic
         }
 
     async def cluster(self) -> str:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app.errors import StartError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.groups import committed
 from app.kafka.tables_version import FIRST
 from app.names import Names
 from app.stores.connect import connect_postgres
@@ -47,8 +48,7 @@ async def lag(
         first, last = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
         found = {}
         for group, places in parts.items():
-            committed = await admin.list_consumer_group_offsets(group)
-            done = {part: meta.offset for part, meta in committed.items() if meta.offset >= 0}
+            done = await committed(admin, group)
             found[group] = {
                 f"{part.topic}-{part.partition}": last[part] - done.get(part, first[part])
                 for part in places

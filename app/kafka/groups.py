@@ -1,0 +1,42 @@
+"""What consumer groups have committed, asked of the broker that knows it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+ATTEMPTS = 20
+RETRY_S = 0.1  # a coordinator that moves loads its groups in some tenths of a second
+
+
+async def committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
+    """Return the offset that a group goes on from, of the partitions where it has committed one.
+
+    Asked of a broker that no longer coordinates the group, aiokafka's list_consumer_group_offsets
+    returns nothing and raises nothing, as it looks at the errors of partitions alone: nothing
+    would look committed. Raises KafkaError.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            node = await admin.find_coordinator(group)
+            answer = await admin._send_request(OffsetFetchRequest(group, None), node)  # noqa: SLF001
+            if answer.error_code:
+                raise for_code(answer.error_code)(f"no offsets of {group}")
+        except KafkaError as exc:
+            if not exc.retriable or attempt == ATTEMPTS:
+                raise
+            await asyncio.sleep(RETRY_S)
+        else:
+            break
+    found: dict[TopicPartition, int] = {}
+    for topic, partitions in answer.topics:
+        for partition, offset, _, code in partitions:
+            if code:
+                raise for_code(code)(f"no offset of {group} for {topic}-{partition}")
+            if offset >= 0:
+                found[TopicPartition(topic, partition)] = offset
+    return found
