@@ -8,11 +8,12 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 PACKAGING := setup.cfg pyproject.toml constraints.txt
 # Tests mostly wait, for a start, a lease, an answer: two at once take little more than half the time.
 TWO := -n 2
+WHOLE := $(TWO) --dist loadscope --no-loadscope-reorder
 PAGES := web/pages
 CHARTS := $(PAGES)/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run shell test soak bench lint charts browser kafka clean
+.PHONY: help run shell test soak flaky bench lint docs charts browser kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -24,12 +25,15 @@ shell: $(VENV)/installed ## a shell in which event-counter is on the path; leave
 	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" "$${SHELL:-/bin/sh}"
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-	@$(MAKE) --no-print-directory -j3 lint browser kafka
-	@$(BIN)/python -m pytest $(TWO) --dist loadscope --no-loadscope-reorder --durations=15
+	@$(MAKE) --no-print-directory -j3 lint docs browser kafka
+	@$(BIN)/python -m pytest $(WHOLE) --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
 		$(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
+
+flaky: $(VENV)/installed-test $(CHARTS)/installed-test ## all tests N=3 times, beside BUSY=0 loops; or only TESTS
+	@.ci/flaky $(BIN)/python $(or $(N),3) $(or $(BUSY),0) $(WHOLE) $(TESTS)
 
 bench: $(VENV)/installed-test $(VENV)/peers/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
 	@PYTHONPATH=clients/python $(BIN)/python -m bench $(if $(QUICK),--quick)
@@ -40,6 +44,9 @@ lint: $(VENV)/installed-test $(CHARTS)/installed-test ## ruff, mypy, and the typ
 	@$(BIN)/mypy
 	@if command -v node >/dev/null; then $(CHARTS)/.bin/tsc -p $(PAGES); \
 		else echo "no node: the types of the pages are not checked"; fi
+
+docs: $(VENV)/installed-docs ## build the documentation as a site, build/docs/index.html
+	@said=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1) || { echo "$$said"; exit 1; } # --quiet counts no warnings
 
 charts: $(VENV)/installed ## install the chart library of the pages (run and test do it, too)
 	@$(BIN)/python -m web.pages.install && touch $(CHARTS)/installed
@@ -57,6 +64,10 @@ $(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
 	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
 	@$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: $(PACKAGING) | $(VENV)/installed-test
+	@$(INSTALL) -e '.[docs]'
+	@touch $@
 
 # For the tests of the pages, which say so where it is missing.
 browser:

@@ -65,6 +65,13 @@ events_lost = Counter(
     "event_counter_events_lost_total", "Offsets that Kafka deleted before they were stored."
 )
 
+# Every role that reads topics.
+records_unreadable = Counter(
+    "event_counter_records_unreadable_total",
+    "Offsets of record batches that were passed: of a wrong checksum, or an unknown codec.",
+    ["topic"],
+)
+
 # Role archive.
 events_archived = Counter(
     "event_counter_events_archived_total", "App events written to the archive."

@@ -7,6 +7,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.kafka.unreadable import pass_unreadable
 from app.settings import Settings
 
 
@@ -27,7 +28,8 @@ class KafkaClients:
         return self.servers
 
     def consumer(self, **options: Any) -> AIOKafkaConsumer:
-        """Return a consumer that commits nothing by itself."""
+        """Return a consumer that commits nothing by itself, and passes what cannot be read."""
+        pass_unreadable()
         return AIOKafkaConsumer(**self._common, enable_auto_commit=False, **options)
 
     def producer(self, **options: Any) -> AIOKafkaProducer:
@@ -44,4 +46,5 @@ class KafkaClients:
 
     def for_faust(self) -> dict[str, Any]:
         """Return the settings of a Faust app that make its clients reach the same servers."""
+        pass_unreadable()
         return {"broker": [f"kafka://{address}" for address in self.servers.split(",")]}

@@ -53,7 +53,8 @@ class Example:
     def answers(self, text: str) -> bool:
         """Whether an answer is the promised one; an ellipsis stands for anything."""
         parts = map(re.escape, self.answer.strip().split("…"))
-        return re.fullmatch(".*".join(parts), text.strip(), re.DOTALL) is not None
+        lines = text.strip().replace("\r\n", "\n")  # as a terminal shows it
+        return re.fullmatch(".*".join(parts), lines, re.DOTALL) is not None
 
 
 def examples(page: str) -> list[Example]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, code, table, text_of
+from tests.docs.test_structure import FLOOR
 
-ALL = [*PAGES, "CHANGELOG.md", "CONTRIBUTING.md"]
+ALL = [*PAGES, "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 LINK = re.compile(r"\]\(([^)]+)\)")
 PAGE_NAMED = re.compile(r"docs/[a-z/-]+\.md")
 FILE_NAMED = re.compile(r"`((?:app|agents|tables|web|sql|tests|docker|bench)/[\w/.]*)`")
@@ -65,8 +67,27 @@ def test_every_folder_is_explained() -> None:
     assert [name for name in explained if not (ROOT / name).is_dir()] == []
 
 
+def test_every_room_is_explained() -> None:
+    explained = [name for row in table("room", "CONTRIBUTING.md") for name in code(row[0])]
+    assert sorted(explained) == sorted(FLOOR.keys() - {"sql"})
+
+
 def test_the_targets_of_make_are_as_listed() -> None:
     done = subprocess.run(
         ["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert f"```text\n{done.stdout}```" in text_of("CONTRIBUTING.md")
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_a_list_or_table_follows_a_blank_line(page: str) -> None:
+    """Otherwise the site shows it as a paragraph; GitHub is more lenient."""
+    text = re.sub(r"^ *```.*?^ *```", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    lines = text.splitlines()
+    starts = re.compile(r"- |\d+\. |\|")
+    found = [
+        line
+        for before, line in pairwise(lines)
+        if starts.match(line) and before.strip() and not re.match(r"- |\d+\. |\||  |#", before)
+    ]
+    assert found == []

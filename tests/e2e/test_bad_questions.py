@@ -107,6 +107,16 @@ QUESTIONS = [
     *twice(RANGED, "to"),
     *twice(["/counts/events_by_url"], "key"),
     *twice(["/stats/page_views"], "website"),
+    *twice(RANGED, "by"),
+    *each(RANGED[1:2], "by", ["", "2h", "1D", "%00", HUGE], BAD),
+    *each(RANGED[1:2], "by", ["1h", "1d", "1d&tz=Europe/Berlin", f"1d&to={FAR}"]),
+    *each(RANGED[1:2], "by", ["1d&tz=Asia/Kolkata", "1h&tz=Asia/Kolkata", "1d&tz=No/Where"], BAD),
+    *each(RANGED[1:2], "by", ["1d&tz=../../etc/passwd", "1d&tz=%00", f"1d&tz={HUGE}"], BAD),
+    *each(RANGED[2:], "by", ["1h", "1d&tz=Europe/Berlin"], BAD),
+    *each(RANGED, "tz", ["Europe/Berlin"], BAD),
+    *each(RANGED, "format", ["", "xml", "CSV", "%00"], BAD),
+    *each(RANGED, "format", ["csv", "json"]),
+    *each(["/counts/events_by_url?key=a"], "by", ["1h", "1d"], BAD),
     *each(["/counts/events_by_url"], "key", ["", "%00", "%zz", "nobody", HUGE]),
     *each(["/stats/page_views"], "website", ["", "%00", "%zz", "nobody", "a/b", HUGE]),
     *each(["/stats/active_users", "/stats/ads", "/counters", "/alerts"], "unknown", ["1", ""]),
@@ -135,6 +145,11 @@ QUESTIONS = [
         *(({"url": "a", "date": date}, "") for date in ("1970-01-01", "2105-12-31", DAY)),
         *(({"url": url, "date": DAY}, BAD) for url in (1, "x" * 100_000)),
         ({"url": "a"}, BAD),
+        *(
+            ({"url": "a", "date": DAY, "tz": zone}, BAD)
+            for zone in ("", "No/Where", 1, "Asia/Kolkata")
+        ),
+        *(({"url": "a", "date": DAY, "tz": zone}, "") for zone in ("UTC", "Europe/Berlin", None)),
     ),
 ]
 

@@ -88,6 +88,41 @@ async def test_one_put_is_counted_stored_and_reported(
     )
 
 
+async def test_hours_add_up_to_the_days_of_a_time_zone(
+    shared_workers: str, http: aiohttp.ClientSession
+) -> None:
+    url = "/zoned"
+    begin = datetime(2025, 10, 24, 22, tzinfo=UTC)  # three days in Berlin, of 24, 25 and 24 hours
+    views = [
+        {"type": "VIEW", "url": url, "timestamp": (begin + timedelta(hours=n)).isoformat()}
+        for n in range(24 + 25 + 24)
+    ]
+    await ask(http, "POST", f"{shared_workers}/events", views)
+    path = f"{shared_workers}/counts/events_by_url_hourly?key={url}&by=1d&tz=Europe/Berlin"
+    days = [("2025-10-25T00:00:00+02:00", 24), ("2025-10-26T00:00:00+02:00", 25)]
+    days.append(("2025-10-27T00:00:00+01:00", 24))
+    expected = {
+        "counter": "events_by_url_hourly",
+        "key": url,
+        "windows": [{"start": start, "counts": {"VIEW": n}} for start, n in days],
+        "total": {"VIEW": 73},
+    }
+
+    async def asked() -> object:
+        return json.loads((await ask(http, "GET", path))[1])
+
+    await wait_until(asked, expected)
+    lines = [f"{start},VIEW,{n}" for start, n in days]
+    text = "\r\n".join(["start,label,count", *lines, ""])
+    assert await ask(http, "GET", f"{path}&format=csv") == (200, text)
+    report = {"url": url, "date": "2025-10-26", "tz": "Europe/Berlin"}
+    status, body = await ask(http, "POST", f"{shared_workers}/event_report/", report)
+    hours = json.loads(body)["dateHourEventCounts"]
+    assert status == 200
+    assert [hour["eventCounts"][1]["count"] for hour in hours] == [1] * 25
+    assert hours[0]["start"] == "2025-10-26T00:00:00+02:00"
+
+
 async def test_a_wrong_method_is_told_so(shared_workers: str, http: aiohttp.ClientSession) -> None:
     status, text = await ask(http, "GET", f"{shared_workers}/event_track/")
     assert (status, json.loads(text)["code"]) == (405, "method_not_allowed")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from io import StringIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from app.counting.calendar import UTC as UTC_ZONE
+from app.counting.calendar import Buckets, local_text
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, HOUR, CounterSpec
+from app.counting.stats_window import time_of
 from app.errors import BadRequestError, OutsideRetentionError
 from app.events.times import rfc3339
 
@@ -50,19 +57,57 @@ def report_json(url: str, day: date, windows: Windows) -> bytes:
     return _REPORT % (_encode(url), day.isoformat().encode(), *hours)
 
 
-def counts_answer(counter: str, key: str, windows: Windows, *, all_time: bool) -> dict[str, Any]:
+def counts_answer(
+    counter: str, key: str, windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC_ZONE
+) -> dict[str, Any]:
     """Return {"counter", "key", "windows": [{"start", "counts"}], "total"}.
 
-    An all-time counter has no windows, only the total.
+    An all-time counter has no windows, only the total. zone: that starts are shown in.
     """
     total: Counter[str] = Counter()
     for labels in windows.values():
         total.update(labels)
     listed = [
-        {"start": rfc3339(start), "counts": dict(sorted(windows[start].items()))}
+        {"start": local_text(start, zone), "counts": dict(sorted(windows[start].items()))}
         for start in ([] if all_time else sorted(windows))
     ]
     return {"counter": counter, "key": key, "windows": listed, "total": dict(sorted(total.items()))}
+
+
+def counts_csv(windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC_ZONE) -> bytes:
+    """Return the same as CSV of RFC 4180: a line per window and label below start,label,count.
+
+    An all-time counter has no start.
+    """
+    text = StringIO()
+    lines = csv.writer(text)
+    lines.writerow(("start", "label", "count"))
+    for start in sorted(windows):
+        shown = "" if all_time else local_text(start, zone)
+        lines.writerows((shown, label, count) for label, count in sorted(windows[start].items()))
+    return text.getvalue().encode()
+
+
+def local_report(url: str, day: date, zone: ZoneInfo, windows: Windows) -> dict[str, Any]:
+    """Return report_json() of the hours that a day has in a zone, 23 to 25, each with its start.
+
+    windows: {start of the hour, seconds since 1970: {type: count}} of that day.
+    """
+    types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
+    hours = Buckets("1h", zone)
+    start, end = Buckets("1d", zone).bounds(day)
+    shown = []
+    while start < end:
+        counts = windows.get(start, {})
+        shown.append(
+            {
+                "datehour": datetime.fromtimestamp(start, zone).hour,
+                "start": local_text(start, zone),
+                "eventCounts": [{"type": name, "count": counts.get(name, 0)} for name in types],
+            }
+        )
+        start = hours.after(start)
+    return {"url": url, "date": day.isoformat(), "tz": zone.key, "dateHourEventCounts": shown}
 
 
 def counters_answer(counters: Counters) -> list[dict[str, Any]]:
@@ -108,6 +153,32 @@ def range_of(
     if end and begin and last < begin.timestamp():
         raise BadRequestError("to is before from")
     return first, last
+
+
+def bucket_range(
+    spec: CounterSpec, buckets: Buckets, args: Mapping[str, str], now: float
+) -> tuple[int, int]:
+    """Return [begin, end) of whole buckets, for what range_of() returns of from= and to=.
+
+    Raises OutsideRetentionError where the first bucket is no longer kept as a whole, and
+    BadRequestError.
+    """
+    if spec.window is None:
+        raise BadRequestError(f"{spec.name} counts all time and has no windows; leave by= out")
+    given = time_of(args, "from")
+    begin, end = range_of(spec, given, time_of(args, "to"), now)
+    first, last = buckets.start_of(begin), buckets.after(buckets.start_of(end - 1))
+    if spec.retention is not None and first < begin:
+        oldest, _ = range_of(spec, None, None, now)
+        if first < oldest and given:
+            since = local_text(buckets.after(first), buckets.zone)
+            raise OutsideRetentionError(
+                f"{spec.name} is kept for {spec.retention} s; the first whole bucket of "
+                f"by={buckets.unit} begins at {since}"
+            )
+        first = buckets.after(first) if first < oldest else first
+    buckets.check(spec.window, first, last)
+    return max(first, 0), last
 
 
 def day_start(day: date) -> int:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import time
 
+from app.counting.calendar import SHOWN_MAX, UTC, buckets_of
 from app.counting.counters import Counters
 from app.counting.spec import EVERYTHING
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, NotFoundError
 from tables.totals import Totals
 from web.http import paths
+from web.http.views import OK
 from web.query.queries import Answer, Queries, Query
-from web.stats.answers import counters_answer, counts_answer, range_of
+from web.stats.answers import (
+    bucket_range,
+    counters_answer,
+    counts_answer,
+    counts_csv,
+    range_of,
+)
+
+CSV = {"Content-Type": "text/csv; charset=utf-8"}
 
 
 def register(queries: Queries, totals: Totals, counters: Counters) -> None:
     """Add the queries of a count worker."""
 
     def counts(query: Query) -> Answer:
-        """GET ?key=K&from=T&to=T -> the windows of a key and their total."""
+        """GET ?key=K&from=T&to=T&by=1h&tz=Europe/Berlin&format=csv -> windows of a key, total."""
         name, args = query.segments[-1], query.args
         if name not in counters:
             raise NotFoundError(f"no counter {name!r}; there are {', '.join(counters)}")
@@ -28,10 +39,20 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
             if spec.key is not EVERYTHING:
                 raise BadRequestError(f"{name} needs key=, a {spec.key.name}")
             key = ""
-        begin, end = range_of(spec, time_of(args, "from"), time_of(args, "to"), time())
+        buckets, as_csv, now = buckets_of(args), csv_of(args), time()
+        if buckets:
+            begin, end = bucket_range(spec, buckets, args, now)
+        else:
+            begin, end = range_of(spec, time_of(args, "from"), time_of(args, "to"), now)
         queries.check_owner(totals.partition_of(key), query)
         windows = totals.read(name, key, begin, end)
-        return Answer.json(counts_answer(name, key, windows, all_time=spec.window is None))
+        zone = UTC
+        if buckets:
+            windows, zone = buckets.add_up(windows, spec.window or 1), buckets.zone
+        all_time = spec.window is None
+        if as_csv:
+            return Answer(OK, counts_csv(windows, all_time=all_time, zone=zone), CSV)
+        return Answer.json(counts_answer(name, key, windows, all_time=all_time, zone=zone))
 
     def declared(_query: Query) -> Answer:
         """GET -> the declared counters."""
@@ -39,3 +60,11 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
 
     queries.add(paths.COUNTS, counts)
     queries.add(paths.COUNTERS, declared)
+
+
+def csv_of(args: Mapping[str, str]) -> bool:
+    """Return whether format=csv is asked for; raise BadRequestError for another format."""
+    given = args.get("format", "json")
+    if given not in ("json", "csv"):
+        raise BadRequestError(f"format={given[:SHOWN_MAX]} is neither json nor csv")
+    return given == "csv"

@@ -8,13 +8,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from app.counting.calendar import Buckets, zone_of
 from app.counting.counters import Counters
+from app.counting.spec import HOUR
 from app.events.event import EPOCH, URL_MAX_BYTES
 from tables.totals import Totals
 from web.http import paths
 from web.http.views import JSON, OK, parse_json
 from web.query.queries import Answer, Queries, Query
-from web.stats.answers import range_of, report_json, track_json
+from web.stats.answers import local_report, range_of, report_json, track_json
 
 YEARS_END = date(2106, 1, 1)  # the last year that the rows of the tables can begin in
 Url = Annotated[str, Field(max_length=URL_MAX_BYTES)]  # no event has a longer one
@@ -27,10 +29,11 @@ class TrackQuery(BaseModel):
 
 
 class ReportQuery(BaseModel):
-    """Body of /event_report/; date: a UTC day."""
+    """Body of /event_report/; date: a day of the time zone tz, of UTC where none is given."""
 
     url: Url
     date: Annotated[date, Field(ge=EPOCH.date(), lt=YEARS_END)]
+    tz: str | None = None
 
 
 def register(queries: Queries, totals: Totals, counters: Counters) -> None:
@@ -44,13 +47,29 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         return Answer(OK, track_json(asked.url, totals.read_all("events_by_url", asked.url)), JSON)
 
     def event_report(query: Query) -> Answer:
-        """POST {"url": str, "date": "2021-12-03"} -> counts of its 24 UTC hours."""
+        """POST {"url": str, "date": "2021-12-03"} -> counts of its 24 UTC hours.
+
+        With "tz" of the hours that the day has there.
+        """
         asked = parse_json(query.body, ReportQuery)
+        if asked.tz is not None:
+            return in_zone(asked, asked.tz, query)
         day = datetime.combine(asked.date, time(), UTC)
         begin, end = range_of(hourly, day, day + timedelta(days=1), now())
         queries.check_owner(totals.partition_of(asked.url), query)
         windows = totals.read(hourly.name, asked.url, begin, end)
         return Answer(OK, report_json(asked.url, asked.date, windows), JSON)
+
+    def in_zone(asked: ReportQuery, name: str, query: Query) -> Answer:
+        zone = zone_of(name)
+        days = Buckets("1d", zone)
+        first, last = days.bounds(asked.date)
+        days.check(HOUR, first, last)
+        args = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
+        begin, end = range_of(hourly, *args, now())
+        queries.check_owner(totals.partition_of(asked.url), query)
+        windows = totals.read(hourly.name, asked.url, begin, end)
+        return Answer.json(local_report(asked.url, asked.date, zone, windows))
 
     queries.add(paths.EVENT_TRACK, event_track)
     queries.add(paths.EVENT_REPORT, event_report)

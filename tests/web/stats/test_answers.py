@@ -8,14 +8,18 @@ from datetime import UTC, date, datetime
 import msgspec
 import pytest
 
+from app.counting.calendar import Buckets, zone_of
 from app.counting.spec import DAY, FOREVER, HOUR, MINUTE
 from app.errors import BadRequestError, OutsideRetentionError
 from app.settings import Settings
 from tables.counters import declare
 from web.stats.answers import (
     Windows,
+    bucket_range,
     counters_answer,
     counts_answer,
+    counts_csv,
+    local_report,
     range_of,
     report_json,
     track_json,
@@ -119,3 +123,52 @@ def test_all_time_has_no_from_and_to() -> None:
 def test_to_before_from_is_refused() -> None:
     with pytest.raises(BadRequestError, match="to is before from"):
         range_of(COUNTERS["events_by_url_hourly"], at(2), at(1), NOW)
+
+
+@pytest.mark.parametrize(
+    ("args", "begins", "ends"),
+    [
+        # Whole buckets, also where from and to lie inside of one.
+        ({"from": "2024-03-15T10:30:00Z", "to": "2024-03-15T11:30:00Z"}, at(10), at(12)),
+        ({"from": "2024-03-15T10:00:00Z", "to": "2024-03-15T11:00:00Z"}, at(10), at(11)),
+        # The oldest minutes that are kept begin at 12:01 of the 13th.
+        ({"to": "2024-03-15T11:00:00Z"}, at(13, day=13), at(11)),
+        ({"from": "2024-03-13T13:30:00Z", "to": "2024-03-15T11:00:00Z"}, at(13, day=13), at(11)),
+    ],
+)
+def test_buckets_are_asked_for_as_a_whole(
+    args: dict[str, str], begins: datetime, ends: datetime
+) -> None:
+    spec = COUNTERS["events_by_type_minutely"]
+    found = bucket_range(spec, Buckets("1h"), args, NOW)
+    assert found == (begins.timestamp(), ends.timestamp())
+
+
+def test_a_bucket_of_which_a_part_is_gone_is_refused() -> None:
+    spec, args = COUNTERS["events_by_type_minutely"], {"from": "2024-03-13T12:30:00Z"}
+    with pytest.raises(OutsideRetentionError, match="begins at 2024-03-13T13:00:00Z"):
+        bucket_range(spec, Buckets("1h"), args, NOW)
+    with pytest.raises(BadRequestError, match="leave by= out"):
+        bucket_range(COUNTERS["events_by_url"], Buckets("1h"), {}, NOW)
+
+
+def test_csv_has_a_line_per_window_and_label_and_quotes_what_needs_it() -> None:
+    windows = {int(at(10).timestamp()): {"b": 2, 'a,"1"': 1}}
+    assert counts_csv(windows, all_time=False) == (
+        b'start,label,count\r\n2024-03-15T10:00:00Z,"a,""1""",1\r\n2024-03-15T10:00:00Z,b,2\r\n'
+    )
+    assert counts_csv({0: {"VIEW": 3}}, all_time=True) == b"start,label,count\r\n,VIEW,3\r\n"
+
+
+def test_a_report_in_a_zone_says_when_each_hour_begins() -> None:
+    zone = zone_of("Europe/Berlin")
+    twice = int(datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp())
+    found = local_report("/a", date(2026, 10, 25), zone, {twice: {"VIEW": 3}})
+    hours = found["dateHourEventCounts"]
+    assert (found["tz"], found["date"], len(hours)) == ("Europe/Berlin", "2026-10-25", 25)
+    assert [hour["datehour"] for hour in hours[:5]] == [0, 1, 2, 2, 3]
+    assert hours[3] == {
+        "datehour": 2,
+        "start": "2026-10-25T02:00:00+01:00",
+        "eventCounts": [{"type": "CLICK", "count": 0}, {"type": "VIEW", "count": 3}],
+    }
