@@ -19,7 +19,7 @@ OWNER, USER, GROUP_OWNER, MASK, OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
 NOBODY = 0xFFFFFFFF
 PASS = 1  # x of a folder
 
-Entry = tuple[int, int, int]
+AclEntry = tuple[int, int, int]
 
 
 def let_pass(user: int, folders: Iterable[Path]) -> list[str]:
@@ -42,7 +42,7 @@ def _let_pass(user: int, folder: Path) -> str:
     return f"{folder} may be passed by user {user} now (an access control list)"
 
 
-def _entries(folder: Path, mode: int) -> list[Entry]:
+def _entries(folder: Path, mode: int) -> list[AclEntry]:
     """Return the list of a folder; without one, what its mode says."""
     try:
         packed = os.getxattr(folder, ACL)
@@ -55,7 +55,7 @@ def _entries(folder: Path, mode: int) -> list[Entry]:
     return list(ENTRY.iter_unpack(packed[VERSION.size :]))
 
 
-def _with_user(entries: list[Entry], user: int) -> list[Entry]:
+def _with_user(entries: list[AclEntry], user: int) -> list[AclEntry]:
     """Return the entries with one that lets the account pass, and the mask that a list needs."""
     group = next(may for tag, may, _ in entries if tag == GROUP_OWNER)
     mask = next((may for tag, may, _ in entries if tag == MASK), group) | PASS
@@ -66,5 +66,5 @@ def _with_user(entries: list[Entry], user: int) -> list[Entry]:
     )
 
 
-def _packed(entries: list[Entry]) -> bytes:
+def _packed(entries: list[AclEntry]) -> bytes:
     return VERSION.pack(2) + b"".join(ENTRY.pack(*entry) for entry in entries)
