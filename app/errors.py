@@ -7,6 +7,7 @@ stops the worker before anything is committed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -25,6 +26,7 @@ class CounterError(Exception):
     hint: ClassVar[str] = "See the log of the worker."
     status: ClassVar[int] = 500
     retry_after_s: ClassVar[int | None] = None
+    headers: ClassVar[Mapping[str, str]] = {}  # further ones of the HTTP answer
 
     def as_dict(self) -> dict[str, str]:
         """Return {"code", "message"}, the body of every error answer."""
@@ -97,6 +99,40 @@ class BodyTooLargeError(CounterError):
     code, hint, status = "body_too_large", "Split it into smaller requests.", 413
 
 
+class RequestTimeoutError(CounterError):
+    """A request body that takes too long to arrive."""
+
+    code, hint, status = "request_timeout", "Send it again, faster or in smaller requests.", 408
+
+
+class UnsupportedCodingError(CounterError):
+    """A Content-Encoding that is not read here."""
+
+    code, status = "unsupported_encoding", 415
+    hint = "Send it as it is, or packed once by gzip or deflate."
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, deflate"}
+
+
+class ExpectationError(CounterError):
+    """An Expect header that asks for more than 100-continue."""
+
+    code, hint, status = "expectation_failed", "Leave Expect out, or send 100-continue.", 417
+
+
+class HostNotAllowedError(CounterError):
+    """Figures asked for under a name that is not this server's: DNS rebinding looks like that."""
+
+    code, status = "host_not_allowed", 403
+    hint = "Add the name to EVENT_COUNTER_HOSTS if it is this server's."
+
+
+class OriginNotAllowedError(CounterError):
+    """A call from a web page of an origin that may not make it."""
+
+    code, status = "origin_not_allowed", 403
+    hint = "Pages of other origins may send events only: see EVENT_COUNTER_ORIGINS."
+
+
 class OutsideRetentionError(CounterError):
     """A window that the counter no longer keeps; it would be wrong to answer 0."""
 
@@ -107,6 +143,7 @@ class UnauthorizedError(CounterError):
     """A figure is asked for without the read token."""
 
     code, hint, status = "unauthorized", "Send it as Authorization: Bearer TOKEN.", 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class NotFoundError(CounterError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -14,6 +15,12 @@ from app.errors import SettingsError
 
 PREFIX = "EVENT_COUNTER_"
 Role = Literal["", "collect", "count", "store", "archive"]
+LISTED_MAX = 1000  # origins in one setting
+
+
+def listed(text: str) -> list[str]:
+    """Return the parts of a setting that lists several, separated by commas."""
+    return [part for one in text.split(",") if (part := one.strip())]
 
 
 class Settings(BaseModel):
@@ -23,6 +30,21 @@ class Settings(BaseModel):
 
     http_host: str = Field("127.0.0.1", description="Address that HTTP is served on.")
     http_port: int = Field(8000, ge=1, le=65535, description="Port of the collector.")
+    hosts: str = Field(
+        "",
+        description="Names of this server, by commas, under which figures may be asked for, beside "
+        "loopback names and IP addresses; *: any.",
+    )
+    origins: str = Field(
+        "",
+        description="Origins of web pages that may send events, by commas, as https://shop.example;"
+        " *: any; empty: no CORS.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies, by commas, whose X-Forwarded-For or "
+        "Forwarded is believed.",
+    )
     data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
     kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local one.")
     postgres: SecretStr = Field(SecretStr(""), description="DSN; empty: run starts a local one.")
@@ -124,6 +146,25 @@ class Settings(BaseModel):
     watched_workers: str = Field(
         "", description="name=URL,… of workers on the dashboard; empty: the count workers."
     )
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        origins = [origin.lower().rstrip("/") for origin in listed(text)]
+        if len(origins) > LISTED_MAX:
+            raise ValueError(f"list at most {LISTED_MAX}")
+        for origin in origins:
+            parts = urlsplit(origin)
+            if origin not in {"*", f"{parts.scheme}://{parts.netloc}"}:
+                raise ValueError(f"{origin} is no origin such as https://shop.example")
+        return ",".join(origins)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for network in listed(text):
+            ip_network(network, strict=False)
+        return text
 
     @field_validator("webhook_url")
     @classmethod

@@ -6,7 +6,6 @@ import faust
 from mode import Service
 
 import web.http.health
-import web.http.read_token
 import web.ingest.collect
 import web.pages.register
 import web.query.forward
@@ -17,6 +16,7 @@ from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
 from app.wiring.faust_app import faust_app, tune_collection
+from web.http.guard import Guard
 
 
 def build(settings: Settings) -> faust.App:
@@ -28,7 +28,7 @@ def build(settings: Settings) -> faust.App:
     ends = web.stats.topics.register(app, settings)
     workers = web.query.forward.register(app, settings)
     pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)
-    web.http.read_token.register(app, settings.read_token.get_secret_value())
+    app.web.guard = Guard(settings, settings.read_token.get_secret_value())
 
     @app.service
     class Collecting(Service):

@@ -67,7 +67,7 @@ def faust_app(settings: Settings, group: str, port: int, host: str, **options: A
         **name,
         **options,
     )
-    app.web = Server(app, settings.body_max_bytes)
+    app.web = Server(app, settings)
     return app
 
 

@@ -31,9 +31,11 @@ class Answer:
 class Http:
     """Calls one server."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, server: Any = None) -> None:
+        """server: the one that is called, where it is in this process."""
         self._session = session
         self.url = url
+        self.server = server
 
     async def call(
         self, method: str, path: str, body: bytes | None = None, **headers: str

@@ -10,7 +10,6 @@ import faust
 import pytest
 
 import web.http.health
-import web.http.read_token
 import web.ingest.collect
 import web.pages.register
 import web.query.forward
@@ -22,6 +21,7 @@ from app.names import Names
 from app.settings import Settings
 from tests.support.http import Http
 from tests.support.waiting import wait_until
+from web.http.guard import Guard
 from web.http.server import Server
 
 Serve = Callable[[Settings], Awaitable[Http]]
@@ -40,7 +40,7 @@ async def serve() -> AsyncIterator[Serve]:
                 web_host=settings.http_host,
                 web_port=settings.http_port,
             )
-            app.web = Server(app, settings.body_max_bytes)
+            app.web = Server(app, settings)
             collector = Collector(settings)
             web.http.health.register(app, collector.check_ready)
             web.ingest.collect.register(app, collector, settings)
@@ -49,7 +49,7 @@ async def serve() -> AsyncIterator[Serve]:
             stack.push_async_callback(ends.close)
             rates, check = RateSampler(settings), collector.check_ready
             pages = web.pages.register.register(app, settings, workers, ends, rates, check)
-            web.http.read_token.register(app, settings.read_token.get_secret_value())
+            app.web.guard = Guard(settings, settings.read_token.get_secret_value())
             await collector.start()
             stack.push_async_callback(collector.stop)
             pages.start()
@@ -57,7 +57,7 @@ async def serve() -> AsyncIterator[Serve]:
             await app.web.start()
             stack.push_async_callback(app.web.stop)
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            return Http(session, f"http://{settings.http_host}:{settings.http_port}")
+            return Http(session, f"http://{settings.http_host}:{settings.http_port}", app.web)
 
         yield start
 

@@ -44,7 +44,12 @@ class QuickResponse(Response):
     def __init__(self, body: bytes, content_type: str) -> None:
         super().__init__(body=body, headers={"Content-Type": content_type})
         self._quick_body, self._quick_type = body, content_type
+        self._more_head = b""
         self._is_sent = False
+
+    def add_head(self, lines: bytes) -> None:
+        """Have further lines in the head, each with a line break before it."""
+        self._more_head += lines
 
     @property
     def keep_alive(self) -> bool | None:
@@ -57,6 +62,8 @@ class QuickResponse(Response):
             return await super().prepare(request)
         body = self._quick_body
         head = f"{_OK}{self._quick_type}\r\nContent-Length: {len(body)}".encode()
+        if self._more_head:
+            head += self._more_head
         self._is_sent = True
         await request.writer.write(b"%b%b%b" % (head, _clock.tail(), body))
         return None

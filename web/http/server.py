@@ -8,42 +8,52 @@ both projects offer for it: Web is Faust's driver interface, RequestHandler.hand
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.hdrs import EXPECT
+from aiohttp.hdrs import EXPECT, METH_OPTIONS
 from aiohttp.typedefs import Handler
-from aiohttp.web_protocol import RequestHandler
 from faust.web.drivers.aiohttp import Web
 
 from app.errors import (
     BadRequestError,
     BodyTooLargeError,
     CounterError,
+    ExpectationError,
     MethodNotAllowedError,
     NotFoundError,
 )
+from app.settings import Settings
+from web.http.bodies import Bodies
+from web.http.connections import Limits, Runner
+from web.http.guard import Cors, Guard, wanted_method
+from web.http.paths import Call, CallFinder
+from web.http.quick import QuickResponse
 from web.http.views import ApiView, error_response
 
 log = logging.getLogger(__name__)
 
-Direct = dict[tuple[str, str], Handler]  # (method, path without parts that vary): its view
-
-NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, INTERNAL_ERROR = 404, 405, 413, 500
+NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, EXPECTATION_FAILED = 404, 405, 413, 417
+NO_CONTENT = 204
+BODIES_IN_MEMORY = 8  # as large as one may be; packed ones are there twice
 
 
 class Server(Web):
-    """Faust's web driver without its pages; use as app.web = Server(app, body_max_bytes)."""
+    """Faust's web driver without its pages; use as app.web = Server(app, settings)."""
 
     default_blueprints = production_blueprints = debug_blueprints = optional_blueprints = ()
 
-    def __init__(self, app: Any, body_max_bytes: int) -> None:
+    def __init__(self, app: Any, settings: Settings) -> None:
         super().__init__(app)
-        self.web_app = web.Application(
-            client_max_size=body_max_bytes, middlewares=[answer_errors_in_json]
+        self.web_app = web.Application(client_max_size=settings.body_max_bytes)
+        self.limits = Limits(
+            Bodies(settings.body_max_bytes, BODIES_IN_MEMORY * settings.body_max_bytes)
         )
-        self._direct: Direct = {}
-        self._runner = _Runner(self.web_app, self._direct)
+        self.guard = Guard(settings)
+        self._find = CallFinder().find
+        self._direct: dict[tuple[str, str], tuple[Handler, Call | None]] = {}
+        self._runner = Runner(self.web_app, self.limits, self._answering)
 
     @property
     def cors(self) -> Any:
@@ -60,24 +70,57 @@ class Server(Web):
             answer = handler.handler(method.lower(), has_parts=has_parts)
             self.web_app.router.add_route(method, pattern, answer)
             if not has_parts:
-                self._direct[method, pattern] = answer
+                self._direct[method, pattern] = answer, self._find(method, pattern)
 
+    def _answering(self, routed: Handler) -> Callable[[Any], Awaitable[web.StreamResponse]]:
+        """Return what answers each request; routed: aiohttp's way to a view, which takes 13 us.
 
-@web.middleware
-async def answer_errors_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what aiohttp or a bug raises into an answer with a code."""
-    try:
-        return await handler(request)
-    except web.HTTPException as exc:
-        answer = error_response(_named(exc, request))
-        if "Allow" in exc.headers:
-            answer.headers["Allow"] = exc.headers["Allow"]
+        Views of plain paths are called at once, unless a middleware stands before them.
+        """
+        if self.web_app.middlewares:
+            self._direct.clear()
+        direct = self._direct.get
+
+        async def answer(request: Any) -> web.StreamResponse:
+            found = direct((request.method, request.raw_path))
+            if found is None:
+                return await self._serve(request, routed, self._find(request.method, request.path))
+            handler, call = found
+            if EXPECT in request.headers:
+                handler = routed
+            return await self._serve(request, handler, call)
+
         return answer
-    except CounterError as exc:
-        return error_response(exc)
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return error_response(CounterError("the request failed"))
+
+    async def _serve(self, request: Any, handler: Handler, call: Call | None) -> web.StreamResponse:
+        """Answer a request, whatever it is and whatever goes wrong."""
+        cors: Cors | None = None
+        try:
+            if request.method == METH_OPTIONS and (headers := self._preflight(request)):
+                return web.Response(status=NO_CONTENT, headers=headers)
+            cors = self.guard.check(request, call)
+            response = await handler(request)
+        except web.HTTPException as exc:
+            response = error_response(_named(exc, request))
+            if "Allow" in exc.headers:
+                response.headers["Allow"] = exc.headers["Allow"]
+        except CounterError as exc:
+            response = error_response(exc)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            response = error_response(CounterError("the request failed"))
+        finally:
+            if (holding := request.protocol.holding).bytes:
+                holding.release()
+        if cors is not None:
+            if isinstance(response, QuickResponse):
+                response.add_head(cors.text)
+            response.headers.update(cors.headers)
+        return response
+
+    def _preflight(self, request: Any) -> Any:
+        asked = self._find(wanted_method(request), request.path)
+        return self.guard.preflight(request, asked)
 
 
 def _named(exc: web.HTTPException, request: web.Request) -> CounterError:
@@ -88,65 +131,6 @@ def _named(exc: web.HTTPException, request: web.Request) -> CounterError:
         return MethodNotAllowedError(f"{request.method} is not served at {request.path}")
     if exc.status == TOO_LARGE:
         return BodyTooLargeError("the body is too large")
+    if exc.status == EXPECTATION_FAILED:
+        return ExpectationError(f"Expect: {request.headers.get(EXPECT, '')[:60]} is not met here")
     return BadRequestError(exc.reason)
-
-
-class _RequestHandler(RequestHandler):
-    """One connection; answers what is not HTTP with 400, and without a traceback in the log."""
-
-    __slots__ = ()
-
-    def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Say nothing about a body that cannot be unpacked: its sender has got the answer."""
-        if not isinstance(kwargs.get("exc_info"), web.RequestPayloadError):
-            super().log_exception(*args, **kwargs)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Return the answer to a request that never reached a view; the connection is closed."""
-        if status >= INTERNAL_ERROR or request.writer.output_size:
-            return super().handle_error(request, status, exc, message)
-        answer = error_response(BadRequestError(message or "the request is not HTTP"))
-        answer.force_close()
-        return answer
-
-
-class _Runner(web.AppRunner):
-    """Has the views of plain paths called at once; aiohttp's own way there costs 13 us.
-
-    Only while nothing stands between a request and its view: a middleware that was added, such as
-    the one that asks for the read token, must see every request.
-    """
-
-    def __init__(self, app: web.Application, direct: Direct) -> None:
-        super().__init__(app, access_log=None)
-        self._direct = direct
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        added = [one for one in self.app.middlewares if one is not answer_errors_in_json]
-        if added:
-            self._direct.clear()
-        find, routed = self._direct.get, made.request_handler
-
-        async def answer(request: Any) -> web.StreamResponse:
-            handler = find((request.method, request.raw_path))
-            if handler is None or EXPECT in request.headers:
-                return await routed(request)
-            return await answer_errors_in_json(request, handler)
-
-        return _Connections(
-            answer,
-            request_factory=made.request_factory,
-            **made._kwargs,  # noqa: SLF001 - the only way to a server of another class
-        )
-
-
-class _Connections(web.Server):
-    def __call__(self) -> RequestHandler:
-        return _RequestHandler(self, loop=self._loop, **self._kwargs)

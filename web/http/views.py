@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp.web import HTTPRequestEntityTooLarge, Request, RequestPayloadError, Response
+from aiohttp.web import Request, Response
 from faust.web import View
 from faust.web.exceptions import WebError
 from pydantic import BaseModel, ValidationError
 
-from app.errors import BadRequestError, BodyTooLargeError, CounterError, MethodNotAllowedError
+from app.errors import BadRequestError, CounterError, MethodNotAllowedError
+from web.http.bodies import Holding, read
 from web.http.paths import Call
 from web.http.quick import QuickResponse
 
@@ -92,20 +93,17 @@ def error_response(error: CounterError) -> Response:
     """Return {"code", "message"} with the error's status and, where it passes, Retry-After."""
     again = error.retry_after_s
     headers = {} if again is None else {"Retry-After": str(again)}
-    return json_response(error.as_dict(), error.status, headers)
+    return json_response(error.as_dict(), error.status, {**error.headers, **headers})
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, most: int | None = None) -> bytes:
     """Return the body, unpacked where Content-Encoding says so.
 
-    Raises BodyTooLargeError over body_max_bytes, also once unpacked; BadRequestError.
+    most: bytes that it may have, as sent and unpacked; left out: body_max_bytes. For what it
+    raises see web.http.bodies.read().
     """
-    try:
-        return await request.read()
-    except HTTPRequestEntityTooLarge as exc:
-        raise BodyTooLargeError(f"the body has more than {request.client_max_size} bytes") from exc
-    except RequestPayloadError as exc:
-        raise BadRequestError("the body is not what its headers say") from exc
+    holding: Holding = request.protocol.holding  # type: ignore[attr-defined]
+    return await read(request, holding, holding.body_max_bytes if most is None else most)
 
 
 def parse_json(body: bytes, model: type[ModelT]) -> ModelT:

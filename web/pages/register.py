@@ -12,6 +12,7 @@ from app.kafka.ends import TopicEnds
 from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
+from web.http.client import Clients
 from web.pages.feed import Feed
 from web.pages.health import Health
 from web.pages.sampler import Panel, Sampler
@@ -64,5 +65,5 @@ def register(
         Panel("health", health.ask),
     ]
     web.pages.views.register(app)
-    web.pages.stream.register(app, feed)
+    web.pages.stream.register(app, feed, Clients(settings))
     return Sampler(feed, point, *panels)

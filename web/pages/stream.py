@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from collections import Counter
 from typing import Any
 
 from aiohttp.web import Request, StreamResponse
 
 from app.errors import OverloadedError
 from web.http import paths
+from web.http.client import Address, Clients
 from web.http.views import ApiView, page
 from web.pages.feed import Feed
 
 FOLLOWERS_MAX = 500  # some 50 KB each
+ONE_ADDRESS_MAX = 100  # of one address, so that one reader leaves room for others
+SEND_BUFFER_BYTES = 32_768  # of the system; more would hide for long that nobody reads
 SLOW_S = 10.0  # a page that takes nothing for so long is hung up on
 HEADERS = {
     "Content-Type": "text/event-stream",
@@ -27,8 +32,9 @@ HEADERS = {
 }
 
 
-def register(app: Any, feed: Feed) -> None:
+def register(app: Any, feed: Feed, clients: Clients) -> None:
     """Add the stream to the app of a collector."""
+    followers = Counter[Address | None]()
 
     async def close(_web_app: object) -> None:
         feed.close()
@@ -40,17 +46,26 @@ def register(app: Any, feed: Feed) -> None:
         """GET -> server-sent events; Last-Event-ID: go on after that one."""
 
         async def get(self, request: Request) -> StreamResponse:
-            if feed.followers >= FOLLOWERS_MAX:
-                raise OverloadedError(f"{FOLLOWERS_MAX} pages are open already")
+            address = clients.address(request)
+            if feed.followers >= FOLLOWERS_MAX or followers[address] >= ONE_ADDRESS_MAX:
+                raise OverloadedError("too many pages are open already")
             response = StreamResponse(headers=HEADERS)
-            await response.prepare(request)
-            if request.method == "GET":
-                await send(feed, request, response)
+            followers[address] += 1
+            try:
+                await response.prepare(request)
+                if request.method == "GET":
+                    await send(feed, request, response)
+            finally:
+                followers[address] -= 1
+                if not followers[address]:
+                    del followers[address]
             return response
 
 
 async def send(feed: Feed, request: Request, response: StreamResponse) -> None:
     """Write events until the other side has gone, or does not read."""
+    if request.transport is not None and (sock := request.transport.get_extra_info("socket")):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     last_id = request.headers.get("Last-Event-ID", "")
     async with contextlib.aclosing(feed.follow(last_id)) as events:
         async for text in events:

@@ -18,6 +18,7 @@ from web.query.link import QueryLink
 from web.query.queries import Answer, Query
 
 UNAVAILABLE = 503
+QUERY_MAX_BYTES = 65_536  # a url has 2 KB, and may be escaped
 LAST_FOR_S = 2.0  # a worker that did not answer is asked last for so long
 BUDGET_S = 5.0  # for all of them
 
@@ -58,7 +59,7 @@ class CountWorkers:
         await asyncio.gather(*(link.close() for link in self._links))
 
     def _in_turn(self) -> list[QueryLink]:
-        self._links.append(self._links.pop(0))
+        self._links = [*self._links[1:], *self._links[:1]]
         recent = time.monotonic() - LAST_FOR_S
         return sorted(self._links, key=lambda link: link.failed_at > recent)
 
@@ -70,7 +71,7 @@ def register(app: Any, settings: Settings) -> CountWorkers:
     app.web.web_app.on_cleanup.append(workers.close)
 
     async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
-        query = Query(request.method, request.raw_path, await read_body(request))
+        query = Query(request.method, request.raw_path, await read_body(request, QUERY_MAX_BYTES))
         return (await workers.ask(query)).response()
 
     for call in CALLS:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import aiohttp
 import msgspec
+from aiohttp import WSCloseCode, WSMsgType
 from aiohttp.web import Request, WebSocketResponse
 
 from app.errors import BadRequestError
@@ -190,7 +191,14 @@ async def _serve(socket: WebSocketResponse, queries: Queries) -> None:
     later: set[asyncio.Task[None]] = set()
     try:
         async for message in socket:
-            numbers, asked = zip(*decode_queries(message.data), strict=True)
+            if message.type is not WSMsgType.BINARY:
+                await socket.close(code=WSCloseCode.UNSUPPORTED_DATA)
+                return
+            try:
+                numbers, asked = zip(*decode_queries(message.data), strict=True)
+            except (msgspec.MsgspecError, ValueError):  # none at all is a ValueError
+                await socket.close(code=WSCloseCode.INVALID_TEXT)
+                return
             answers: list[Answer | None] = [None] * len(asked)
             waits = queries.start(asked, answers)
             await _send_ready(socket, numbers, answers, range(len(asked)))

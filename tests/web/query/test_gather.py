@@ -13,6 +13,7 @@ import pytest
 
 import web.query.queries
 from app.errors import BadRequestError, RecoveringError
+from app.settings import Settings
 from app.stack.ports import free_port
 from app.transport.ownership import Ownership
 from tests.support.http import Http
@@ -75,7 +76,7 @@ class CountWorker:
         self.app = faust.App(
             f"worker-{port}", web_bind="127.0.0.1", web_host="127.0.0.1", web_port=port
         )
-        self.app.web = Server(self.app, 1 << 20)
+        self.app.web = Server(self.app, Settings())
         owned = cast("Ownership", self.ownership)
         queries = Queries(self.app, owned)
         Gathering(self.app, queries, owned).add(LISTED, self.kind)
