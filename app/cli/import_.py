@@ -11,9 +11,18 @@ import click
 
 from app.cli.running import with_servers
 from app.errors import KafkaUnavailableError, StartError
-from app.ingest.importer import PARSERS, BackgroundCollector, Importer, read_lines
+from app.ingest.importer import (
+    PARSERS,
+    BackgroundCollector,
+    Importer,
+    looks_like,
+    read_lines,
+)
 from app.settings import Settings
+from app.text import printable
 
+GZIP = b"\x1f\x8b"  # RFC 1952
+SAID_MAX = 20  # rejected lines that are printed
 CLEAR_LINE = "\r\x1b[K"
 
 
@@ -41,7 +50,8 @@ def command(files: tuple[Path, ...], line_format: str) -> None:
     logging.basicConfig(level=logging.ERROR)
     settings = with_servers(Settings.from_env(os.environ), "kafka")
     with BackgroundCollector(settings) as collector:
-        importer = Importer(collector.send, PARSERS[line_format], say)
+        telling = Rejects()
+        importer = Importer(collector.send, PARSERS[line_format], telling.say)
         try:
             try:
                 read_files(importer, files)
@@ -53,9 +63,12 @@ def command(files: tuple[Path, ...], line_format: str) -> None:
                 "are stored, of the next ones any may be"
             ) from exc
         finally:
+            telling.end()
             click.echo(f"imported {importer.imported}, rejected {importer.rejected}")
     if importer.rejected and not importer.imported:
-        raise StartError(f"No line is in the format {line_format}; see --format")
+        raise StartError(f"No line is in the format {line_format}{_advice(importer.samples)}")
+    if importer.rejected > importer.imported and (found := looks_like(importer.samples)):
+        click.echo(f"most lines look like {found}: see --format", err=True)
 
 
 import_command = command
@@ -71,6 +84,33 @@ def read_files(importer: Importer, files: tuple[Path, ...]) -> None:
         bar.update(size - bar.pos)
 
 
-def say(text: str) -> None:
-    """Print a line about a line, above the bar."""
-    click.echo((CLEAR_LINE if sys.stderr.isatty() else "") + text, err=True)
+class Rejects:
+    """Prints why lines were rejected, the first ones; a wrong format would print a whole file."""
+
+    def __init__(self) -> None:
+        self._more = 0
+        self._said = 0
+
+    def say(self, text: str) -> None:
+        """Print a line about a line, above the bar."""
+        if self._said == SAID_MAX:
+            self._more += 1
+            return
+        self._said += 1
+        click.echo((CLEAR_LINE if sys.stderr.isatty() else "") + printable(text), err=True)
+
+    def end(self) -> None:
+        """Say how many more there were."""
+        if self._more:
+            click.echo(f"and {self._more:,} more rejected lines", err=True)
+
+
+def _advice(samples: list[bytes]) -> str:
+    """Return what to type for files whose lines were all rejected, such as these."""
+    if samples and samples[0].startswith(GZIP):
+        return ". It is packed: its name must end with .gz"
+    if found := looks_like(samples):
+        return f". It looks like {found}: --format {found}"
+    if samples and samples[0].lstrip().startswith(b"["):
+        return ". It looks like a JSON array: give one object a line (jq -c '.[]'), --format ndjson"
+    return "; see --format"

@@ -7,13 +7,14 @@ has an event loop in a thread of its own, and sends while the next lines are bei
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import sys
 import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ from app.settings import Settings
 LINE_MAX_BYTES = EVENT_MAX_BYTES
 CHUNK_LINES = 2000
 CHUNK_BYTES = 1_000_000
+SAMPLES = 20  # rejected lines that are kept, to guess from
 CHUNKS_ON_WAY = 4  # acknowledged while the next is parsed
 PATIENCE_S = 30.0  # longer than a broker takes to come back after a crash
 CONNECT_S = 5.0
@@ -52,6 +54,7 @@ class Importer:
     ) -> None:
         self.imported = 0
         self.rejected = 0
+        self.samples: list[bytes] = []
         self._send = send
         self._parse = parse
         self._say = say
@@ -71,6 +74,8 @@ class Importer:
                     size += len(line)
                 except RejectedError as exc:
                     self.rejected += 1
+                    if len(self.samples) < SAMPLES:
+                        self.samples.append(line)
                     self._say(f"{name}:{number}: {exc.code}: {exc}")
             if len(records) == CHUNK_LINES or size > CHUNK_BYTES:
                 self._hand_over(records)
@@ -104,6 +109,20 @@ class Importer:
             self._on_way.clear()  # nobody knows about those either
             raise
         self.imported += count
+
+
+def looks_like(lines: Sequence[bytes]) -> str:
+    """Return the format that most of these lines are in, empty where none fits."""
+    now_ms = time.time_ns() // 1_000_000
+    for name, parse in PARSERS.items():
+        taken = 0
+        for line in lines:
+            with contextlib.suppress(RejectedError):
+                parse(line, now_ms)
+                taken += 1
+        if taken * 2 > len(lines):
+            return name
+    return ""
 
 
 class BackgroundCollector:
