@@ -17,14 +17,14 @@ FROM_RUN = ("kafka", "namespace", "count_urls", "postgres", "redis", "worker_sec
 TITLES = {"kafka": "Kafka", "postgres": "Postgres", "redis": "Redis", "count_urls": "count workers"}
 
 
-class Found(NamedTuple):
+class Servers(NamedTuple):
     """settings: with all addresses. copied: names of those that a running copy gave."""
 
     settings: Settings
     copied: frozenset[str] = frozenset()
 
 
-def find_servers(settings: Settings) -> Found:
+def find_servers(settings: Settings) -> Servers:
     """Return the settings, with what a copy in the data directory knows where they say nothing.
 
     The environment wins. A copy that works with another Kafka is another counter: it is left alone.
@@ -32,7 +32,7 @@ def find_servers(settings: Settings) -> Found:
     """
     running = read_run_file(settings.data_dir)
     if settings.kafka and running.get("kafka") != settings.kafka:
-        return Found(settings)
+        return Servers(settings)
     if not running:
         raise StartError(
             f"Nothing runs in {settings.data_dir.absolute()}. Start it with: event-counter run; "
@@ -43,7 +43,7 @@ def find_servers(settings: Settings) -> Found:
         if name in running and not is_given(settings, name):
             secret = Settings.model_fields[name].annotation is SecretStr
             changes[name] = SecretStr(running[name]) if secret else running[name]
-    return Found(settings.model_copy(update=changes), frozenset(changes))
+    return Servers(settings.model_copy(update=changes), frozenset(changes))
 
 
 def with_servers(settings: Settings, *needed: str) -> Settings:
@@ -59,7 +59,7 @@ def with_servers(settings: Settings, *needed: str) -> Settings:
     return found.settings
 
 
-def tell_servers(found: Found, *names: str) -> None:
+def tell_servers(found: Servers, *names: str) -> None:
     """Say on stderr which servers a command works with, without passwords."""
     said = [
         f"{TITLES[name]} {printable(without_password(text_of(found.settings, name)))} "
@@ -70,7 +70,7 @@ def tell_servers(found: Found, *names: str) -> None:
     click.echo(f"using {', '.join(said)}", err=True)
 
 
-def _source(found: Found, name: str) -> str:
+def _source(found: Servers, name: str) -> str:
     if name in found.copied:
         return printable(found.settings.data_dir)
     return variable(name) + ("" if is_given(found.settings, name) else ", its default")

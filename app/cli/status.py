@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from app.cli.running import Found, find_servers, tell_servers, text_of
+from app.cli.running import Servers, find_servers, tell_servers, text_of
 from app.cli.tables import print_table
 from app.errors import CounterError
 from app.kafka.clients import KafkaClients
@@ -44,7 +44,7 @@ def command(*, as_json: bool, secrets: bool) -> None:
         show(status)
 
 
-async def status_of(found: Found) -> dict[str, Any]:
+async def status_of(found: Servers) -> dict[str, Any]:
     """Return the status; what nobody tells is None, and "unknown" says why."""
     settings = found.settings
     running = read_run_file(settings.data_dir)

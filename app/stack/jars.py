@@ -32,8 +32,6 @@ SAY_EVERY_S = 0.2
 SAID_MAX = 200  # characters of a reason
 MB = 1e6
 
-Say = Callable[[str], None]
-
 
 class Jar(NamedTuple):
     """One file of Maven Central, and what it must be."""
@@ -84,7 +82,7 @@ def cache_dir() -> Path:
     return Path(base) / "event-counter"
 
 
-def kafka_jars(say: Say, cache: Path | None = None) -> list[Path]:
+def kafka_jars(say: Callable[[str], None], cache: Path | None = None) -> list[Path]:
     """Return all jars in class path order; what is missing, or not as it must be, is downloaded.
 
     say: told about the progress; what it raises ends the download. Raises StartError without a
@@ -100,7 +98,7 @@ def kafka_jars(say: Say, cache: Path | None = None) -> list[Path]:
 class Download:
     """Fetches jars into a folder, each at once or not at all: what was fetched is kept."""
 
-    def __init__(self, jars: list[Jar], folder: Path, say: Say) -> None:
+    def __init__(self, jars: list[Jar], folder: Path, say: Callable[[str], None]) -> None:
         self._jars, self._folder, self._say = jars, folder, say
         self._bytes, self._all = 0, sum(jar.size for jar in jars)
         self._lock, self._stopped = threading.Lock(), threading.Event()
