@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from functools import cache, partial
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from time import time
 from typing import Any
 
 from app import metrics
-from app.counting.counters import Counters
 from app.counting.flush_pace import FlushPace
-from app.counting.outcomes import outcomes
+from app.counting.outcomes import offsets_between, outcomes
 from app.counting.spec import Rows
 from app.events.batches import Decoded, Judged, decode_batch
 from app.events.rejects import reject_record
@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.transport import Batch, kafka_producer
 from tables.partials import OUTCOMES_ROW, Partials
 from tables.statistics import Statistics
+from tables.turns import Steps
 
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
 
@@ -31,7 +32,7 @@ def register(
     rejected: str,
 ) -> None:
     """Add agent and timer. statistics: None: off. rejected: topic of rejections, empty: nowhere."""
-    pace, counters = FlushPace(), partials.counters
+    pace, count = FlushPace(), Counting(app, partials, statistics, rejected)
     if statistics:
         partials.carry(statistics)
 
@@ -42,12 +43,11 @@ def register(
         async for event in stream.events():
             batch: Batch = event.value
             pace.note(batch[0].partition, batch.behind)
-            decoded = decode_batch(batch)
-            absorb(partials, counters, statistics, batch, decoded)
-            await reject(app, partials, rejected, decoded)
-            message = event.message
-            message.value = None  # it waits for the flush, its records need not
-            partials.absorbed(batch[0].partition, batch.after, partial(message.ack, app.consumer))
+            if await count.whole(batch):
+                message = event.message
+                message.value = None  # it waits for the flush, its records need not
+                done = partial(message.ack, app.consumer)
+                partials.absorbed(batch[0].partition, batch.after, done)
             waiting = partials.dirty_rows + (statistics.waiting if statistics else 0)
             if waiting > FLUSH_ROWS:
                 await partials.flush()
@@ -61,42 +61,71 @@ def register(
             pace.flushed()
 
 
+class Counting:
+    """Counts batches in steps, so that queries get their turn in between."""
+
+    def __init__(
+        self, app: Any, partials: Partials, statistics: Statistics | None, rejected: str
+    ) -> None:
+        """rejected: topic of rejections; empty: nowhere."""
+        self._app, self._partials, self._statistics = app, partials, statistics
+        self._rejected = rejected
+        self._steps, self._gate = Steps(), 0
+
+    async def whole(self, batch: Batch) -> bool:
+        """Count a batch; return False where partitions moved meanwhile, and it is read again.
+
+        What was counted of it is forgotten then: the rest alone would hide that.
+        """
+        if batch.gate != self._gate:  # replays come first, and cost more
+            self._steps, self._gate = Steps(), batch.gate
+        for part in self._steps.cut(batch):
+            if batch.gate != self._app.consumer.gate:
+                return False
+            with self._steps.step(part):
+                decoded = decode_batch(part)
+                absorb(self._partials, self._statistics, part, decoded)
+            await self._reject(decoded)
+            if len(part) < len(batch):
+                await asyncio.sleep(0)
+        return bool(batch.gate == self._app.consumer.gate)
+
+    async def _reject(self, decoded: Decoded) -> None:
+        """Send what cannot be counted to `events-rejected`."""
+        for record, error in decoded.rejected:
+            metrics.events_rejected.labels(error.code).inc()
+            if not self._rejected:
+                continue
+            key, value = reject_record(record, error)
+            sent = await kafka_producer(self._app).send(self._rejected, value, key=key)
+            self._partials.await_before_commit(record.partition, sent)
+
+
 def absorb(
     partials: Partials,
-    counters: Counters,
     statistics: Statistics | None,
-    batch: Batch,
+    batch: Sequence[Any],
     decoded: Decoded,
 ) -> None:
     """Judge the events of a batch and count them."""
     partition, now = batch[0].partition, time()
+    first, last = batch[0].offset, batch[-1].offset
     judged = Judged(decoded.valid)
     if statistics:
         judged = statistics.judge(partition, decoded.valid)
         statistics.note(partition, judged, now)
-        statistics.passed(partition, batch.after, batch[-1].timestamp / 1000)
+        statistics.passed(partition, last + 1, batch[-1].timestamp / 1000)
+    received = [record.offset for record in batch]
+    rejected = [record.offset for record, _ in decoded.rejected]
 
-    def with_outcomes(rows: Rows, after: int) -> Rows:
-        rows[OUTCOMES_ROW] = outcomes(batch, decoded, judged, after)
+    def fold(begin: int, end: int) -> Rows:
+        part = judged if (begin, end) == (first - 1, last) else judged.between(begin, end)
+        rows = partials.counters.fold(part, now)
+        rows[OUTCOMES_ROW] = outcomes(
+            offsets_between(received, begin, end), part, offsets_between(rejected, begin, end)
+        )
         return rows
 
-    @cache
-    def fold_after(offset: int) -> Rows:
-        return with_outcomes(counters.fold(judged.after(offset), now), offset)
-
-    first, last = batch[0].offset, batch[-1].offset
-    rows = with_outcomes(counters.fold(judged, now), first - 1)
-    partials.absorb(partition, rows, first, last, fold_after)
+    partials.absorb(partition, first, last, fold)
     metrics.events_counted.inc(len(judged.human.events))
     metrics.bot_views.inc(len(judged.bot.events))
-
-
-async def reject(app: Any, partials: Partials, topic: str, decoded: Decoded) -> None:
-    """Send what cannot be counted to `events-rejected`; topic: empty: nowhere."""
-    for record, error in decoded.rejected:
-        metrics.events_rejected.labels(error.code).inc()
-        if not topic:
-            continue
-        key, value = reject_record(record, error)
-        sent = await kafka_producer(app).send(topic, value, key=key)
-        partials.await_before_commit(record.partition, sent)

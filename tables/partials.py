@@ -43,6 +43,7 @@ class Partial(msgspec.Struct, array_like=True, gc=False):
 
 
 decode_partial = msgspec.msgpack.Decoder(Partial).decode
+Fold = Callable[[int, int], Rows]  # the rows that the events at the offsets (begin, end] add up to
 
 
 class Rider(Protocol):
@@ -86,31 +87,29 @@ class Partials(BatchTable):
         """Let something else come along with each flush."""
         self._riders.append(rider)
 
-    def absorb(
-        self, partition: int, rows: Rows, first: int, last: int, fold_after: Callable[[int], Rows]
-    ) -> None:
-        """Add the rows of a batch.
-
-        rows: what all events of the batch add up to. first, last: their offsets.
-        fold_after: offset -> rows of the events above it, for a row that has seen part of them.
-        """
+    def absorb(self, partition: int, first: int, last: int, fold: Fold) -> None:
+        """Add the events of a batch; first, last: their offsets."""
         self.check_layout(partition)
+        rows = fold(first - 1, last)
         cache = self._load(partition, rows)
-        dirty = self._dirty[partition]
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
-        dirty.update(rows)
-        for row, cells in rows.items():
-            partial = cache[row]
-            if (seen := partial.last) >= first:
-                if seen >= last:
-                    continue
-                cells = fold_after(seen).get(row, {})  # noqa: PLW2901
-            partial.last = last
-            if counted := partial.cells:
-                for slot, count in cells.items():
-                    counted[slot] = counted.get(slot, 0) + count
-            else:
-                partial.cells = cells
+        self._dirty[partition].update(rows)
+        # Where rows have seen a part of the batch, each up to an offset of its own, cut it there.
+        cuts = sorted({at for row in rows if first <= (at := cache[row].last) < last})
+        begins = [first - 1, *cuts]
+        for begin, end in zip(begins, [*cuts, last], strict=True):
+            for row, cells in (fold(begin, end) if cuts else rows).items():
+                partial = cache[row]
+                if partial.last > begin:
+                    continue  # it has seen this piece
+                if counted := partial.cells:
+                    for slot, count in cells.items():
+                        counted[slot] = counted.get(slot, 0) + count
+                else:
+                    partial.cells = cells
+        for row in rows:
+            if (partial := cache[row]).last < last:
+                partial.last = last
 
     def check_layout(self, partition: int) -> None:
         """Raise SettingsError where the rows were written under another set of counters.

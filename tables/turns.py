@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter
 from typing import TypeVar
 
 TURN_ROWS = 2048  # then others have their turn: some 4 ms
 TURN_S = 0.004
+
+# A step of work on records; the first one is small, as nothing is known of them yet.
+STEP_S = 0.02
+STEP_FIRST, STEP_LEAST, STEP_MOST = 250, 50, 20_000
 
 T = TypeVar("T")
 
@@ -41,3 +46,27 @@ class Turns:
         if perf_counter() - self._since > TURN_S:
             await asyncio.sleep(0)
             self._since = perf_counter()
+
+
+class Steps:
+    """Cuts work into steps of about STEP_S each, by what the ones before took."""
+
+    def __init__(self) -> None:
+        self._size = STEP_FIRST
+
+    def cut(self, items: Sequence[T]) -> Iterator[Sequence[T]]:
+        """Yield the items in their order, some at a time; the work on them goes into step()."""
+        at = 0
+        while at < len(items):
+            size = self._size
+            yield items[at : at + size]
+            at += size
+
+    @contextmanager
+    def step(self, items: Sequence[object]) -> Iterator[None]:
+        """Measure the work on some items; nothing may be awaited in it."""
+        began = perf_counter()
+        yield
+        took_s = max(perf_counter() - began, 1e-6)
+        fitting = int(len(items) * STEP_S / took_s)
+        self._size = max(STEP_LEAST, min(fitting, 2 * self._size, STEP_MOST))

@@ -7,21 +7,24 @@ rejected.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any
 
 from app.counting.spec import Cells
-from app.events.batches import Decoded, Judged
+from app.events.batches import Judged
 
 OUTCOMES = ("received", "counted", "bots", "rejected")  # by slot; never in another order
 
 
-def outcomes(batch: Sequence[Any], decoded: Decoded, judged: Judged, after: int) -> Cells:
-    """Return {slot: records above an offset}; each number is found on its own."""
-    received, rejected = len(batch), len(decoded.rejected)
-    if after >= batch[0].offset:  # only a batch that comes again
-        received = sum(record.offset > after for record in batch)
-        rejected = sum(record.offset > after for record, _ in decoded.rejected)
-        judged = judged.after(after)
-    counts = received, len(judged.human.events), len(judged.bot.events), rejected
+def outcomes(received: Sequence[int], judged: Judged, rejected: Sequence[int]) -> Cells:
+    """Return {slot: records}; each number is found on its own.
+
+    received, rejected: offsets of all records, and of those that are no events.
+    """
+    counts = len(received), len(judged.human.events), len(judged.bot.events), len(rejected)
     return dict(enumerate(counts))
+
+
+def offsets_between(offsets: Sequence[int], begin: int, end: int) -> Sequence[int]:
+    """Return the offsets of (begin, end]; they come in their order."""
+    return offsets[bisect_right(offsets, begin) : bisect_right(offsets, end)]

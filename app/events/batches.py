@@ -77,10 +77,10 @@ class Slice:
             found = self._chosen[types] = [name in types for name in self.types]
         return found
 
-    def after(self, offset: int) -> Slice:
-        """Return what lies above an offset."""
-        at = bisect_right(self.offsets, offset)
-        return Slice(self.events[at:], self.offsets[at:], self.times[at:], self.received[at:])
+    def between(self, begin: int, end: int) -> Slice:
+        """Return the events whose offsets lie in (begin, end]."""
+        some = slice(bisect_right(self.offsets, begin), bisect_right(self.offsets, end))
+        return Slice(self.events[some], self.offsets[some], self.times[some], self.received[some])
 
     def where(self, chosen: Sequence[bool]) -> Slice:
         """Return the events that are chosen."""
@@ -104,9 +104,9 @@ class Judged(NamedTuple):
     bot: Slice = Slice()
     counted_click: Slice = Slice()
 
-    def after(self, offset: int) -> Judged:
-        """Return what lies above an offset."""
-        return Judged(*(part.after(offset) for part in self))
+    def between(self, begin: int, end: int) -> Judged:
+        """Return the events whose offsets lie in (begin, end]."""
+        return Judged(*(part.between(begin, end) for part in self))
 
 
 class Decoded(NamedTuple):

@@ -42,6 +42,15 @@ class PastBatch(Batch):
 
     decoded: Decoded
 
+    def __getitem__(self, at: Any) -> Any:
+        """Return a record, or some as a batch that is decoded, too."""
+        found: Any = super().__getitem__(at)
+        if isinstance(at, slice):
+            found = PastBatch(found)
+            first, last = (found[0].offset, found[-1].offset) if found else (0, -1)
+            found.decoded = Decoded(self.decoded.valid.between(first - 1, last), [])
+        return found
+
 
 class PastReader:
     """Reads one partition of `events` after the other. Use it in one event loop, under its lock.

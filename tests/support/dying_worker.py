@@ -219,12 +219,13 @@ def forget_replays() -> None:
     """Take out the rule that rows met again in a replay are sent again."""
     absorb = Partials.absorb
 
-    def forgetful_absorb(table: Any, partition: int, rows: Any, *args: Any) -> None:
+    def forgetful_absorb(table: Any, partition: int, first: int, last: int, fold: Any) -> None:
+        rows = fold(first - 1, last)
         dirty = table._dirty[partition]
         waiting = set(dirty)
         cache = table._load(partition, rows)
         before = {row: dict(cache[row].cells) for row in rows}
-        absorb(table, partition, rows, *args)
+        absorb(table, partition, first, last, fold)
         same = {row for row, cells in before.items() if cache[row].cells == cells}
         dirty -= same - waiting
 

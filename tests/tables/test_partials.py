@@ -16,7 +16,7 @@ from app.errors import SettingsError
 from app.events.event import Event
 from app.settings import Settings
 from tables.counters import declare
-from tables.partials import LAYOUT, MARK, SOURCE, Partials
+from tables.partials import LAYOUT, MARK, SOURCE, Fold, Partials
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
 
@@ -24,19 +24,29 @@ NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
 URLS = ["/a", "/b", "/a", "/c", "/a", "/b"]
 
 
+def fold_of(counters: Counters, folded: list[int] | None = None, urls: int = 0) -> Fold:
+    """Return the fold of events whose urls follow from their offsets; it notes how many it folds.
+
+    urls: each offset has one of so many; 0: URLS.
+    """
+
+    def fold(begin: int, after: int) -> Rows:
+        events = [
+            Event(type="VIEW", url=f"/{at % urls}" if urls else URLS[at % len(URLS)], timestamp=NOW)
+            for at in range(begin + 1, after + 1)
+        ]
+        if folded is not None:
+            folded.append(len(events))
+        return counters.fold(judged(events), NOW.timestamp())
+
+    return fold
+
+
 def absorb(
     partials: Partials, counters: Counters, first: int, end: int, partition: int = 0
 ) -> None:
     """Absorb the events at the offsets [first, end); the url of each follows from its offset."""
-
-    def fold_after(offset: int) -> Rows:
-        events = [
-            Event(type="VIEW", url=URLS[at % len(URLS)], timestamp=NOW)
-            for at in range(max(first, offset + 1), end)
-        ]
-        return counters.fold(judged(events), NOW.timestamp())
-
-    partials.absorb(partition, fold_after(-1), first, end - 1, fold_after)
+    partials.absorb(partition, first, end - 1, fold_of(counters))
     partials.absorbed(partition, end, lambda: None)
 
 
@@ -75,6 +85,21 @@ def test_events_that_come_again_are_not_counted_again(
     for first, end in batches:
         absorb(partials, counters, first, end)
     assert counted(partials, counters) == expected(max(end for _, end in batches))
+
+
+def test_a_replay_of_many_small_batches_looks_at_each_event_twice_at_most(
+    make_partials: Callable[[], Partials], counters: Counters
+) -> None:
+    partials, folded = make_partials(), list[int]()
+    fold = fold_of(counters, folded, urls=700)
+    for first in range(0, 2000, 10):
+        partials.absorb(0, first, first + 9, fold)
+    before = {row: dict(one.cells) for row, one in partials._cache[0].items()}
+    folded.clear()
+    partials.absorb(0, 0, 1999, fold)
+    assert sum(folded) <= 2 * 2000, "distinct offsets x events otherwise"
+    assert {row: one.cells for row, one in partials._cache[0].items()} == before
+    assert {one.last for row, one in partials._cache[0].items() if row != LAYOUT} == {1999}
 
 
 async def test_a_replay_changes_nothing_and_is_sent_again(

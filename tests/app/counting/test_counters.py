@@ -141,10 +141,10 @@ def test_a_part_of_judged_events() -> None:
     whole = slice_of(events, first=10)
     sorted_out = Judged(
         whole.where([n % 2 == 0 for n in range(6)]), whole.where([n % 2 == 1 for n in range(6)])
-    ).after(12)
+    ).between(12, 15)
     assert [event.type for event in sorted_out.human.events] == ["4"]
     assert list(sorted_out.bot.offsets) == [13, 15]
-    assert whole.after(15) == Slice([], range(0), [], [])
+    assert whole.between(15, 20) == Slice([], range(0), [], [])
 
 
 @pytest.mark.parametrize("windows", [0, 257])

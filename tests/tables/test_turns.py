@@ -1,0 +1,57 @@
+"""Work that is cut into steps, so that others have their turn."""
+
+from __future__ import annotations
+
+import pytest
+
+import tables.turns
+from tables.turns import STEP_FIRST, STEP_LEAST, STEP_S, Steps
+
+
+class Clock:
+    """Seconds that pass when the work says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(tables.turns, "perf_counter", clock)
+    return clock
+
+
+def work(steps: Steps, clock: Clock, items: range, cost_s: float) -> list[float]:
+    """Do it; return what each step took."""
+    took, seen = [], list[int]()
+    for part in steps.cut(items):
+        with steps.step(part):
+            clock.now += len(part) * cost_s
+        took.append(len(part) * cost_s)
+        seen += part
+    assert seen == list(items)
+    return took
+
+
+def test_steps_take_about_as_long_as_they_may_whatever_an_item_costs(clock: Clock) -> None:
+    for cost_s in (1e-6, 1e-5, 1e-4):
+        took = work(Steps(), clock, range(100_000), cost_s)
+        assert max(took) <= max(STEP_S, STEP_FIRST * cost_s) * 1.01
+        assert max(took) >= STEP_S / 2
+
+
+def test_work_that_gets_dearer_is_cut_smaller_from_the_next_step_on(clock: Clock) -> None:
+    steps = Steps()
+    work(steps, clock, range(50_000), 1e-6)
+    took = work(steps, clock, range(50_000), 1e-4)
+    assert max(took[1:]) <= STEP_S * 1.01
+    assert len(next(steps.cut(range(1000)))) <= STEP_S / 1e-4
+
+
+def test_a_step_has_some_items_even_where_one_takes_too_long(clock: Clock) -> None:
+    steps = Steps()
+    work(steps, clock, range(1000), 1.0)
+    assert len(next(steps.cut(range(1000)))) == STEP_LEAST
