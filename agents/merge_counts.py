@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 from app.transport import Batch
 from tables.alerts import Alerts
 from tables.totals import Totals
+from tables.turns import Steps
 
 
 def register(app: Any, topic: Any, totals: Totals, alerts: Alerts | None) -> None:
     """Add the agent to the app; alerts: watches the totals."""
+    merge = Merging(app, totals, alerts)
 
     @app.agent(topic, name="merge_counts")
     async def merge_counts(stream: Any) -> AsyncIterator[int]:
         """Merge each batch of partial counts into the totals of its partition."""
         stream = stream.noack()
         async for event in stream.events():
-            batch: Batch = event.value
-            partition = batch[0].partition
-            await totals.merge(partition, batch, batch.after)
-            if alerts is None or await alerts.raise_due(partition, batch.gate):
+            if await merge.whole(event.value):
                 await stream.ack(event)
-            yield len(batch)
+            yield len(event.value)
+
+
+class Merging:
+    """Merges batches in steps, so that queries get their turn in between."""
+
+    def __init__(self, app: Any, totals: Totals, alerts: Alerts | None) -> None:
+        self._app, self._totals, self._alerts = app, totals, alerts
+        self._steps = Steps()
+
+    async def whole(self, batch: Batch) -> bool:
+        """Merge a batch and raise its alerts; return whether it may be committed."""
+        partition = batch[0].partition
+        for part in self._steps.cut(batch):
+            if batch.gate != self._app.consumer.gate:
+                return False  # it is read again
+            after = batch.after if part[-1] is batch[-1] else part[-1].offset + 1
+            with self._steps.step(part):
+                await self._totals.merge(partition, part, after)
+            if len(part) < len(batch):
+                await asyncio.sleep(0)
+        alerts = self._alerts
+        return alerts is None or await alerts.raise_due(partition, batch.gate)

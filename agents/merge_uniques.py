@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 from app.transport import Batch
+from tables.turns import Steps
 from tables.uniques import DIRTY_MAX, Uniques
 
 
@@ -15,6 +17,7 @@ def register(app: Any, topic: Any, uniques: Uniques, flush_interval_s: float) ->
 
     What is merged can be read at once.
     """
+    steps = Steps()
 
     @app.agent(topic, name="merge_uniques")
     async def merge_uniques(stream: Any) -> AsyncIterator[int]:
@@ -24,11 +27,23 @@ def register(app: Any, topic: Any, uniques: Uniques, flush_interval_s: float) ->
             batch: Batch = event.value
             message = event.message
             message.value = None  # it waits for the flush, its records need not
-            done = partial(message.ack, app.consumer)
-            uniques.merge(batch[0].partition, batch, batch.after, done)
+            if await merge(batch):
+                done = partial(message.ack, app.consumer)
+                uniques.merged(batch[0].partition, batch.after, done)
             if uniques.dirty_rows > DIRTY_MAX:
                 await uniques.flush()
             yield len(batch)
+
+    async def merge(batch: Batch) -> bool:
+        """Merge a batch in steps; return False where partitions moved, and it is read again."""
+        for part in steps.cut(batch):
+            if batch.gate != app.consumer.gate:
+                return False
+            with steps.step(part):
+                uniques.merge(batch[0].partition, part)
+            if len(part) < len(batch):
+                await asyncio.sleep(0)
+        return bool(batch.gate == app.consumer.gate)
 
     @app.timer(interval=flush_interval_s, name="flush_uniques")
     async def flush_uniques() -> None:

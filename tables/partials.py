@@ -20,6 +20,7 @@ from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
 from app.errors import SettingsError
 from tables.batch_table import BatchTable
+from tables.turns import in_buckets
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
@@ -28,7 +29,7 @@ LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not 
 OUTCOMES_ROW = b"\0outcomes"
 ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
-FLUSH_CHUNK = 10_000  # rows, 0.1 s of work
+FLUSH_CHUNK = 3000  # rows, 0.03 s of work
 
 NO_CELLS: Cells = {}  # of all new rows; never filled, as absorb() puts the first cells in its place
 
@@ -44,6 +45,11 @@ class Partial(msgspec.Struct, array_like=True, gc=False):
 
 decode_partial = msgspec.msgpack.Decoder(Partial).decode
 Fold = Callable[[int, int], Rows]  # the rows that the events at the offsets (begin, end] add up to
+
+
+def _row_of(key: bytes) -> bytes:
+    """Return the row of a key in `counts`."""
+    return key[:-2]
 
 
 class Rider(Protocol):
@@ -191,12 +197,12 @@ class Partials(BatchTable):
         keys: list[bytes] = []
         for partition, rows in dirty.items():
             source = SOURCE.pack(partition)
-            keys += sorted([row + source for row in rows])
+            keys += [row + source for row in rows]
             await asyncio.sleep(0)
-        keys.sort()  # cheap: it only merges
         cache = self._cache
-        for begin in range(0, max(1, len(keys)), FLUSH_CHUNK):
-            chunk = keys[begin : begin + FLUSH_CHUNK]
+        buckets = await in_buckets(keys, FLUSH_CHUNK, _row_of)
+        for place, chunk in enumerate(buckets, 1):
+            chunk.sort()
             changed: dict[int, list[tuple[bytes, bytes | None]]] = {p: [] for p in dirty}
             published: list[tuple[bytes, bytes | None]] = []
             for key in chunk:
@@ -205,8 +211,7 @@ class Partials(BatchTable):
                 value = _encode(cache[partition][row])
                 changed[partition].append((row, value))
                 published.append((key, value))
-            last = begin + FLUSH_CHUNK >= len(keys)
-            await self._publish(published, positions if last else {})
+            await self._publish(published, positions if place == len(buckets) else {})
             for partition, written in changed.items():
                 if written:
                     await self.write(partition, written)

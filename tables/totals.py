@@ -217,9 +217,14 @@ class Changes:
         self._rows: defaultdict[int, set[bytes]] = defaultdict(set)
         self._position: dict[int, int] = {}
 
-    def note(self, partition: int, rows: Iterable[bytes], position: int) -> None:
-        """Remember rows; position: in `counts`, what is merged by now."""
+    def note(self, partition: int, rows: Iterable[bytes], position: int = -1) -> None:
+        """Remember rows; position: in `counts`, what is merged by now; -1: as before."""
         self._rows[partition].update(row for row in rows if row[0] == self._number)
+        if position >= 0:
+            self._position[partition] = position
+
+    def reach(self, partition: int, position: int) -> None:
+        """Note what is merged by now."""
         self._position[partition] = position
 
     def take(self, partition: int) -> tuple[set[bytes], int]:

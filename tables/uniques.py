@@ -57,13 +57,8 @@ class Uniques(BatchTable):
 
     # -- writing --------------------------------------------------------------------------
 
-    def merge(
-        self, partition: int, batch: Iterable[Any], after: int, done: Callable[[], object]
-    ) -> None:
-        """Add the sketches of one fetch of `uniques`; after: the position behind them.
-
-        done: called after the flush that holds them, so that they may be committed.
-        """
+    def merge(self, partition: int, batch: Iterable[Any]) -> None:
+        """Add sketches of a fetch of `uniques`."""
         added: defaultdict[bytes, list[Sketch]] = defaultdict(list)
         now = time()
         for record in batch:
@@ -76,9 +71,17 @@ class Uniques(BatchTable):
                 live[row].add(sketch)
         # Rows that did not change too: a flush may leave them out only if it has sent them before.
         self._dirty[partition].update(added)
+        for changes in self._watchers:
+            changes.note(partition, added)
+
+    def merged(self, partition: int, after: int, done: Callable[[], object]) -> None:
+        """Note that a fetch of `uniques` is merged; after: the position behind it.
+
+        done: called after the flush that holds it, so that it may be committed.
+        """
         self._done[partition].append(done)
         for changes in self._watchers:
-            changes.note(partition, added, after)
+            changes.reach(partition, after)
 
     @property
     def dirty_rows(self) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from itertools import pairwise
+
 import pytest
 
 import tables.turns
-from tables.turns import STEP_FIRST, STEP_LEAST, STEP_S, Steps
+from tables.turns import STEP_FIRST, STEP_LEAST, STEP_S, Steps, in_buckets
 
 
 class Clock:
@@ -20,7 +24,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(tables.turns, "perf_counter", clock)
+    monkeypatch.setattr(tables.turns, "thread_time", clock)
     return clock
 
 
@@ -55,3 +59,29 @@ def test_a_step_has_some_items_even_where_one_takes_too_long(clock: Clock) -> No
     steps = Steps()
     work(steps, clock, range(1000), 1.0)
     assert len(next(steps.cut(range(1000)))) == STEP_LEAST
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000, 3001, 60_000])
+async def test_buckets_in_their_order_hold_everything_in_order(count: int) -> None:
+    rows = [f"{random.Random(n).random()}".encode() for n in range(count)]
+    keys = [row + bytes((source,)) for row in rows for source in range(2)]
+    buckets = await in_buckets(keys, 3000, lambda key: key[:-1])
+    assert [key for bucket in buckets for key in sorted(bucket)] == sorted(keys)
+    assert max(map(len, buckets)) <= 2 * 3000
+    for before, after in pairwise(buckets):
+        assert not {key[:-1] for key in before} & {key[:-1] for key in after}, "a row is in one"
+
+
+async def test_others_run_while_much_is_put_into_buckets() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await in_buckets([n.to_bytes(4, "big") for n in range(100_000)], 3000, bytes)
+    beside.cancel()
+    assert turns >= 5

@@ -41,7 +41,8 @@ def records(users: Iterable[str], ad_id: str | None = None, **ago: int) -> list[
 def merge(uniques: Uniques, found: list[Any], key: str = "") -> list[int]:
     """Merge records into the partition of a key; return where done() is noted."""
     done: list[int] = []
-    uniques.merge(uniques.partition_of(key), found, 7, lambda: done.append(1))
+    uniques.merge(uniques.partition_of(key), found)
+    uniques.merged(uniques.partition_of(key), 7, lambda: done.append(1))
     return done
 
 
@@ -72,7 +73,8 @@ async def test_a_batch_is_done_once_it_is_on_its_way(
     uniques = make_uniques()
     done: list[int] = []
     partition = uniques.partition_of("")
-    uniques.merge(partition, records("ab"), 7, lambda: done.append(len(sent.batches)))
+    uniques.merge(partition, records("ab"))
+    uniques.merged(partition, 7, lambda: done.append(len(sent.batches)))
     assert not done
     await uniques.flush()
     assert done == [1]
