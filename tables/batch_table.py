@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from time import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import rocksdict
@@ -24,6 +23,8 @@ from faust.tables.table import Table
 from faust.types import TP
 
 from app.transport import kafka_producer
+from tables.record_batches import RecordBatches
+from tables.scans import scan_keys
 from tables.table_store import TableStore
 
 # RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
@@ -33,7 +34,6 @@ ROCKSDB_OPTIONS = {
     "write_buffer_size": 8 << 20,
     "bloom_filter_size": 10,
 }
-NO_HEADERS: list[tuple[str, bytes]] = []
 EXPIRE_CHUNK = 20_000  # rows deleted at a time, so that nothing waits long
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
@@ -91,10 +91,16 @@ class BatchTable(Table):
 
     # -- writing --------------------------------------------------------------------------
 
-    async def write(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+    async def write(
+        self,
+        partition: int,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        beside: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
         """Write rows to RocksDB and the changelog; before_commit() awaits the latter.
 
-        rows: (key, value, or None to delete); sorted by key they cost RocksDB half.
+        rows: (key, value, or None to delete); sorted by key they cost RocksDB half. beside: rows
+        that follow from them, written with them to RocksDB and nowhere else.
         """
         changes = rocksdict.WriteBatch(raw_mode=True)
         put = changes.put
@@ -103,6 +109,8 @@ class BatchTable(Table):
                 changes.delete(key)
             else:
                 put(key, value)
+        for key, value in beside:
+            put(key, value)
         records = self.record_batches()
         self._writes += 1
         self._no_writes.clear()
@@ -199,15 +207,28 @@ class BatchTable(Table):
 
     def _recover_rows(self, partition: int, rows: dict[bytes, bytes | None]) -> None:
         db, changes, keys = self.db(partition), rocksdict.WriteBatch(raw_mode=True), list(rows)
+        changed: list[tuple[bytes, bytes | None, bytes]] = []
         for key, old in zip(keys, db.get(keys), strict=True):
             new = rows[key]
             if new is None:
                 changes.delete(key)
             elif old is None:
-                changes.put(key, new)
+                changed.append((key, None, new))
             elif (merged := self.merge_values(old, new)) != old:
-                changes.put(key, merged)
+                changed.append((key, old, merged))
+        for key, _, value in changed:
+            changes.put(key, value)
+        for key, value in self.recovered(partition, changed):
+            changes.put(key, value)
         db.write(changes)
+
+    def recovered(
+        self,
+        partition: int,  # noqa: ARG002
+        changed: Sequence[tuple[bytes, bytes | None, bytes]],  # noqa: ARG002
+    ) -> Iterable[tuple[bytes, bytes]]:
+        """Return what is written beside rows that recovery changed: (key, old value, new value)."""
+        return ()
 
     # -- expiry ---------------------------------------------------------------------------
 
@@ -232,59 +253,3 @@ class BatchTable(Table):
                 break
             found.append(key)
         return found
-
-
-class RecordBatches:
-    """Records of one topic partition as ready-made record batches: one future each."""
-
-    def __init__(self, producer: Any) -> None:
-        self._producer = producer
-        self.builders: list[Any] = []
-
-    def extend(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Add (key, value) records; begins another batch when one is full."""
-        # BatchBuilder.append() serializes, asks for the time and checks, for each record anew.
-        now_ms = int(time() * 1000)
-        builder = self.builders[-1] if self.builders else self._begin()
-        append, count = builder._builder.append, builder._relative_offset
-        for key, value in records:
-            if append(count, now_ms, key, value, NO_HEADERS) is None:
-                builder._relative_offset = count
-                builder, count = self._begin(), 0
-                append = builder._builder.append
-                if append(count, now_ms, key, value, NO_HEADERS) is None:
-                    raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
-            count += 1
-        builder._relative_offset = count
-
-    def _begin(self) -> Any:
-        self.builders.append(self._producer.create_batch())
-        return self.builders[-1]
-
-
-def scan_keys(db: Any, begin: bytes) -> Iterator[bytes]:
-    """Iterate over keys from `begin` on, in order."""
-    cursor = db.iter()
-    cursor.seek(begin)
-    while cursor.valid():
-        yield cursor.key()
-        cursor.next()
-
-
-def scan_prefix(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Iterate over the rows whose key begins with prefix, in order."""
-    cursor = db.iter()
-    cursor.seek(prefix)
-    while cursor.valid() and (key := cursor.key()).startswith(prefix):
-        yield key, cursor.value()
-        cursor.next()
-
-
-def scan_after(db: Any, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Iterate over the rows whose key begins with prefix, from behind a key on, in order."""
-    cursor = db.iter()
-    cursor.seek(max(prefix, after))
-    while cursor.valid() and (key := cursor.key()).startswith(prefix):
-        if key > after:
-            yield key, cursor.value()
-        cursor.next()

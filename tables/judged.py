@@ -20,7 +20,8 @@ import msgspec
 
 from app.counting.rules import BOT_MEMORY, Accepted, Memory, Needs, View, judge, needs, settled
 from app.events.batches import Judged, Slice
-from tables.batch_table import BatchTable, scan_prefix
+from tables.batch_table import BatchTable
+from tables.scans import scan_prefix
 
 VIEWS, CLICKS = b"v", b"c"
 CHUNK = struct.Struct(">cIQQ")  # VIEWS, second, offsets of the first and the last view

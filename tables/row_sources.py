@@ -5,25 +5,37 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import groupby, islice
+from time import thread_time
 from typing import TypeVar
 
 from app.counting.counters import Counters
+from app.counting.spec import FOREVER
 from app.events.event import at_ms
 from app.transport.ownership import Ownership
 from tables.totals import Totals
 
-CHUNK = 2000  # rows handed over at a time; reading them takes some 20 ms
+CHUNK = 2000  # rows handed over at a time
+CHUNK_S = 0.02  # of reading them, then they are handed over, however few
 
 SummaryRow = tuple[str, datetime, str, int]  # url, hour, type, count
 LiveRow = tuple[str, dict[str, int]]  # url, {type: count}
 Row = TypeVar("Row")
 
 
-def in_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield rows by the CHUNK, each made when it is asked for."""
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, CHUNK)):
+def in_chunks(rows: Iterable[Row | None]) -> Iterator[list[Row]]:
+    """Yield rows by the CHUNK, or by what takes CHUNK_S, each made when it is asked for.
+
+    rows: None is work that made no row; so a chunk may be empty.
+    """
+    chunk: list[Row] = []
+    began = thread_time()
+    for row in rows:
+        if row is not None:
+            chunk.append(row)
+        if len(chunk) == CHUNK or thread_time() - began > CHUNK_S:
+            yield chunk
+            chunk, began = [], thread_time()
+    if chunk:
         yield chunk
 
 
@@ -63,15 +75,15 @@ class LiveRows:
 
     def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
         self._totals, self.owned = totals, owned
-        self._spec = counters.stored("events_by_url")
+        self._name = "events_by_url"
+        self._spec = counters.stored(self._name)
         self._changes = totals.watch(self._spec.number)
         self._again: defaultdict[int, set[str]] = defaultdict(set)
 
     def take(self, partition: int) -> tuple[Iterator[list[LiveRow]], int]:
         """Return the urls that changed since the last take, in chunks, and the position."""
         rows, position = self._changes.take(partition)
-        urls = {self._spec.parse(row)[0] for row in rows} | self._again.pop(partition, set())
-        return in_chunks(map(self._row, urls)), position
+        return in_chunks(self._changed(partition, rows)), position
 
     def put_back(self, partition: int, rows: Sequence[LiveRow]) -> None:
         """Keep rows that could not be written for the next take."""
@@ -79,13 +91,21 @@ class LiveRows:
 
     def every(self, partition: int) -> Iterator[list[LiveRow]]:
         """Iterate over all urls, in chunks."""
-        rows = self._totals.rows_of(self._spec.number, partition)
-        urls = (url for url, _ in groupby(rows, key=lambda row: self._spec.parse(row)[0]))
-        return in_chunks(map(self._row, urls))
+        return in_chunks(self._rows(self._totals.keys_of(self._name, partition)))
 
-    def _row(self, url: str) -> LiveRow:
-        counts: dict[str, int] = {}
-        for labels in self._totals.read_all("events_by_url", url).values():
-            for label, count in labels.items():
-                counts[label] = counts.get(label, 0) + count
-        return url, counts
+    def _changed(self, partition: int, rows: Iterable[bytes]) -> Iterator[LiveRow | None]:
+        """Yield the urls that rows belong to, and those that wait, each once."""
+        seen = self._again.pop(partition, set())
+        yield from self._rows(list(seen))
+        for row in rows:
+            if (url := self._spec.parse(row)[0]) in seen:
+                yield None
+            else:
+                seen.add(url)
+                yield from self._rows((url,))
+
+    def _rows(self, urls: Iterable[str]) -> Iterator[LiveRow | None]:
+        for url in urls:
+            while not self._totals.settle(self._name, url):
+                yield None
+            yield url, self._totals.read(self._name, url, 0, FOREVER).get(0, {})

@@ -23,7 +23,8 @@ import numpy as np
 
 from app.counting.spec import DAY, HOUR
 from app.events.batches import Slice
-from tables.batch_table import BatchTable, scan_prefix
+from tables.batch_table import BatchTable
+from tables.scans import scan_prefix
 
 RETENTION_S = 62 * DAY
 ROW_EVENTS = 32  # with so many a row is done: it is written whole at each flush

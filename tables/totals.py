@@ -15,8 +15,10 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, Cells, counts_partition
-from tables.batch_table import BatchTable, scan_after, scan_prefix
+from tables.batch_table import BatchTable
 from tables.partials import MARK, decode_partial
+from tables.scans import scan_after, scan_prefix
+from tables.sums import Sums
 
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -36,6 +38,7 @@ class Totals(BatchTable):
         self._counters = counters
         self._cache: defaultdict[int, dict[bytes, Cells]] = defaultdict(dict)
         self._watchers: list[Watcher] = []
+        self._sums = Sums(counters.values())
 
     def watch(self, number: int) -> Changes:
         """Return a record of the rows of one counter that change from now on."""
@@ -57,14 +60,20 @@ class Totals(BatchTable):
         # As they came, each once: they come sorted, and RocksDB finds neighbours faster.
         cache = self._load(partition, dict.fromkeys([row for _, row, _ in records]))
         rows: dict[bytes, Cells] = {}
+        grown: dict[bytes, int] = {}
+        in_sums = self._sums.specs
         for key, row, value in records:
-            source = (key[-2] << 8 | key[-1]) << SLOT_BITS
+            source, more = (key[-2] << 8 | key[-1]) << SLOT_BITS, 0
             cells = rows[row] = cache[row]
             for slot, count in decode_partial(value).cells.items():
-                if cells.get(source | slot, 0) < count:
+                if (before := cells.get(source | slot, 0)) < count:
                     cells[source | slot] = count
+                    more += count - before
+            if more and row[0] in in_sums:
+                grown[row] = grown.get(row, 0) + more
+        late = self._sums.late(partition, self.db(partition), grown) if grown else ()
         # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.
-        await self.write(partition, [(row, _encode(rows[row])) for row in sorted(rows)])
+        await self.write(partition, [(row, _encode(rows[row])) for row in sorted(rows)], late)
         for changes in self._watchers:
             changes.note(partition, rows, after)
         if len(cache) > CACHE_MAX:
@@ -87,10 +96,23 @@ class Totals(BatchTable):
                 cells[cell] = count
         return _encode(cells)
 
+    def recovered(
+        self, partition: int, changed: Sequence[tuple[bytes, bytes | None, bytes]]
+    ) -> Iterable[tuple[bytes, bytes]]:
+        """The sums of rows that recovery changed."""
+        db, sums = self.db(partition), self._sums
+        grown = {
+            row: sum(_decode(new).values()) - (sum(_decode(old).values()) if old else 0)
+            for row, old, new in changed
+            if row[0] in sums.specs
+        }
+        return [*sums.recovering(partition, db), *sums.late(partition, db, grown)]
+
     def forget(self) -> None:
         """Drop what is only in memory."""
         super().forget()
         self._cache.clear()
+        self._sums.forget()
         for changes in self._watchers:
             changes.forget()
 
@@ -124,6 +146,9 @@ class Totals(BatchTable):
         """
         spec = self._counters.stored(name)
         db = self.db(self.partition_of(key))
+        if spec.name != name:
+            found = self._sums.read(db, spec, key)
+            return {0: found} if found else {}
         windows: dict[int, dict[str, int]] = {}
         for prefix in _prefixes(spec, key, begin, end):
             for row, value in scan_prefix(db, prefix):
@@ -137,6 +162,16 @@ class Totals(BatchTable):
     def read_all(self, name: str, key: str) -> dict[int, dict[str, int]]:
         """Return read() of all windows that are kept."""
         return self.read(name, key, 0, FOREVER)
+
+    def settle(self, name: str, key: str) -> bool:
+        """Make read() of a counter cheap, a step at a time; return False while there are more."""
+        spec = self._counters.stored(name)
+        partition = self.partition_of(key)
+        return spec.name == name or self._sums.settle(partition, self.db(partition), spec, key)
+
+    def keys_of(self, name: str, partition: int) -> Iterator[str]:
+        """Iterate over the keys of a counter of all time, in order."""
+        return self._sums.keys_of(self.db(partition), self._counters.stored(name))
 
     def row_counts(self, partition: int, row: bytes) -> tuple[str, str, dict[int, int]]:
         """Return (key, label, {window start: count}) of a row."""

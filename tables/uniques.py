@@ -27,7 +27,8 @@ from app.counting.uniques import (
     level_bounds,
     month_row,
 )
-from tables.batch_table import BatchTable, scan_keys, scan_prefix
+from tables.batch_table import BatchTable
+from tables.scans import scan_keys, scan_prefix
 from tables.totals import Changes
 
 DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions

@@ -138,6 +138,15 @@ class CounterSpec:
         (start,) = _START.unpack_from(row, end)
         return row[_KEPT_HEAD.size : end].decode(), start, row[end + _START.size :].decode()
 
+    def prefix_size(self, row: bytes) -> int:
+        """Return the size of what scan_prefix() makes of a row's key."""
+        return _KEPT_HEAD.size + (row[1] << 8 | row[2])
+
+    def start_and_label(self, row: bytes, size: int) -> tuple[int, str]:
+        """Return (row start, label) of a row kept for good; size: prefix_size()."""
+        end = size + _START.size
+        return int.from_bytes(row[size:end]), row[end:].decode()
+
     def expired_range(self, now: float) -> tuple[bytes, bytes] | None:
         """Return [begin, end) of the rows whose windows are all past the retention."""
         if self.retention is None or not self.row_span:

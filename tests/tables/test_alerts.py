@@ -16,8 +16,8 @@ from faust.types import TP
 from app.alerting.alerts import Rule
 from app.counting.counters import Counters
 from tables.alerts import Alerts
-from tables.batch_table import scan_prefix
 from tables.partials import SOURCE
+from tables.scans import scan_prefix
 from tables.totals import Totals
 
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)

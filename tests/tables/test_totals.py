@@ -39,7 +39,7 @@ async def test_records_in_any_order_and_number_give_the_largest_of_each_source(
     partition = totals.partition_of("/a")
     for at in range(0, len(records), 4):
         await totals.merge(partition, records[at : at + 4], at)
-    assert totals.read_all("events_by_url", "/a") == {int(NOW.timestamp()): {"VIEW": 27}}
+    assert totals.read_all("events_by_url", "/a") == {0: {"VIEW": 27}}
 
 
 async def test_a_zombies_late_record_lowers_nothing_in_the_same_batch_either(
@@ -49,7 +49,7 @@ async def test_a_zombies_late_record_lowers_nothing_in_the_same_batch_either(
     partition = totals.partition_of("/a")
     await totals.merge(partition, [partial(counters, 0, 9)], 1)
     await totals.merge(partition, [partial(counters, 0, 10), partial(counters, 0, 3)], 3)
-    assert totals.read_all("events_by_url", "/a") == {int(NOW.timestamp()): {"VIEW": 10}}
+    assert totals.read_all("events_by_url", "/a") == {0: {"VIEW": 10}}
 
 
 async def test_reading_a_range_of_windows(

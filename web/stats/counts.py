@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import time
 
-from app.counting.calendar import SHOWN_MAX, UTC, buckets_of
+from app.counting.calendar import SHOWN_MAX, UTC, Buckets, buckets_of
 from app.counting.counters import Counters
-from app.counting.spec import EVERYTHING
+from app.counting.spec import EVERYTHING, CounterSpec
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, NotFoundError
 from tables.totals import Totals
@@ -15,12 +15,14 @@ from web.http import paths
 from web.http.views import OK
 from web.query.queries import Answer, Queries, Query
 from web.stats.answers import (
+    Windows,
     bucket_range,
     counters_answer,
     counts_answer,
     counts_csv,
     range_of,
 )
+from web.stats.settled import settled
 
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
 
@@ -28,7 +30,7 @@ CSV = {"Content-Type": "text/csv; charset=utf-8"}
 def register(queries: Queries, totals: Totals, counters: Counters) -> None:
     """Add the queries of a count worker."""
 
-    def counts(query: Query) -> Answer:
+    def counts(query: Query) -> Answer | Awaitable[Answer]:
         """GET ?key=K&from=T&to=T&by=1h&tz=Europe/Berlin&format=csv -> windows of a key, total."""
         name, args = query.segments[-1], query.args
         if name not in counters:
@@ -45,14 +47,11 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         else:
             begin, end = range_of(spec, time_of(args, "from"), time_of(args, "to"), now)
         queries.check_owner(totals.partition_of(key), query)
-        windows = totals.read(name, key, begin, end)
-        zone = UTC
-        if buckets:
-            windows, zone = buckets.add_up(windows, spec.window or 1), buckets.zone
-        all_time = spec.window is None
-        if as_csv:
-            return Answer(OK, counts_csv(windows, all_time=all_time, zone=zone), CSV)
-        return Answer.json(counts_answer(name, key, windows, all_time=all_time, zone=zone))
+
+        def answer() -> Answer:
+            return _shown(spec, key, totals.read(name, key, begin, end), buckets, as_csv=as_csv)
+
+        return settled(queries, totals, name, key, query, answer)
 
     def declared(_query: Query) -> Answer:
         """GET -> the declared counters."""
@@ -60,6 +59,18 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
 
     queries.add(paths.COUNTS, counts)
     queries.add(paths.COUNTERS, declared)
+
+
+def _shown(
+    spec: CounterSpec, key: str, windows: Windows, buckets: Buckets | None, *, as_csv: bool
+) -> Answer:
+    zone = UTC
+    if buckets:
+        windows, zone = buckets.add_up(windows, spec.window or 1), buckets.zone
+    all_time = spec.window is None
+    if as_csv:
+        return Answer(OK, counts_csv(windows, all_time=all_time, zone=zone), CSV)
+    return Answer.json(counts_answer(spec.name, key, windows, all_time=all_time, zone=zone))
 
 
 def csv_of(args: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import UTC, date, datetime, time, timedelta
 from time import time as now
 from typing import Annotated
@@ -17,7 +18,9 @@ from web.http import paths
 from web.http.views import JSON, OK, parse_json
 from web.query.queries import Answer, Queries, Query
 from web.stats.answers import local_report, range_of, report_json, track_json
+from web.stats.settled import settled
 
+ALL_TIME = "events_by_url"
 YEARS_END = date(2106, 1, 1)  # the last year that the rows of the tables can begin in
 Url = Annotated[str, Field(max_length=URL_MAX_BYTES)]  # no event has a longer one
 
@@ -40,11 +43,16 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
     """Add the queries of a count worker."""
     hourly = counters["events_by_url_hourly"]
 
-    def event_track(query: Query) -> Answer:
+    def event_track(query: Query) -> Answer | Awaitable[Answer]:
         """POST {"url": str} -> {"url": str, "events": [{"type": str, "count": int}]}."""
         asked = parse_json(query.body, TrackQuery)
+
+        def answer() -> Answer:
+            counts = totals.read_all(ALL_TIME, asked.url)
+            return Answer(OK, track_json(asked.url, counts), JSON)
+
         queries.check_owner(totals.partition_of(asked.url), query)
-        return Answer(OK, track_json(asked.url, totals.read_all("events_by_url", asked.url)), JSON)
+        return settled(queries, totals, ALL_TIME, asked.url, query, answer)
 
     def event_report(query: Query) -> Answer:
         """POST {"url": str, "date": "2021-12-03"} -> counts of its 24 UTC hours.
