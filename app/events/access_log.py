@@ -10,23 +10,34 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from ipaddress import ip_address
 from uuid import UUID
 
 from app.errors import InvalidTimestampError, MalformedLineError
 from app.events.event import Event
 from app.events.shapes import from_json
 
+CLIENT_PARTS = ("client", "identity", "user")
+SHOWN_MAX = 60  # characters of what is wrong, in its message
 VIEW_METHODS = ("GET", "HEAD")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(
-    r"(?P<ip>\S+) \S+ .+? \[(?P<time>[^\[\]]{1,40})\] "
+    r"(?P<who>\S.*?) \[(?P<time>[^\[\]]{1,40})\] "
     rf"{_QUOTED.replace('(', '(?P<request>', 1)} \d{{3}} (?:\d+|-)"
     # Combined has two more; what a site appends to them is left alone.
     rf"(?: {_QUOTED} {_QUOTED}(?: .*)?)?"
 )
-_REQUEST = re.compile(r"(?P<method>[A-Za-z0-9!#$%&'*+.^_`|~-]+) (?P<target>\S.*?)(?: HTTP/\d\.\d)?")
+# Of a syslog daemon, RFC 3164 or 5424: time, host and program stand before the line.
+_SYSLOG = re.compile(
+    r"(?:<\d{1,3}>)?(?:\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ [^\s\[:]+(?:\[\d+\])?: "
+    r"|(?:1 )?\d{4}-\d\d-\d\dT\S+ \S+ (?:[^\s\[:]+(?:\[\d+\])?: |\S+ \S+ \S+ - ))"
+)
+_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PROTOCOL = re.compile(r"HTTP/\d{1,2}(?:\.\d)?", re.IGNORECASE)
+_HOST = re.compile(r"[\w.:%-]+")  # a name, as some servers look it up
+NOBODY = {"-", "unix:", "unknown"}  # no address is known
 _TIME = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d\d)(\d\d)")
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))")
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"v": b"\v"}
@@ -40,24 +51,75 @@ def parse_line(line: bytes, now_ms: int) -> Event:
     Raises MalformedLineError for a line of another format or one that is cut off, else the
     RejectedError of the field that is wrong.
     """
-    found = _LINE.fullmatch(line.decode("utf-8", "backslashreplace"))
+    text = line.decode("utf-8", "backslashreplace")
+    if prefix := _SYSLOG.match(text):
+        text = text[prefix.end() :]
+    found = _LINE.fullmatch(text)
     if found is None:
         raise MalformedLineError("neither common nor combined log format, or cut off")
     if found["request"] in {"", "-"}:
         raise MalformedLineError("the client sent no request")
-    request = _REQUEST.fullmatch(unescape(found["request"]))
-    if request is None:
-        raise MalformedLineError("the request is not HTTP")
-    method = request["method"]
+    method, target = _request_of(unescape(found["request"]))
     return from_json(
         {
             "type": "VIEW" if method in VIEW_METHODS else method,
-            "url": path_of(request["target"]),
-            "ip": found["ip"],
+            "url": path_of(target),
+            "ip": client_of(found["who"]),
             "timestamp": parse_time(found["time"]).timestamp(),
         },
         now_ms,
     )
+
+
+def _request_of(line: str) -> tuple[str, str]:
+    """Return method and target of a request line; raise MalformedLineError."""
+    method, _, rest = line.partition(" ")
+    target, _, protocol = rest.strip(" ").rpartition(" ")
+    if not _PROTOCOL.fullmatch(protocol):  # of HTTP/0.9, or the end of a path with a space
+        target = rest
+    target = target.strip(" ")
+    if not target or not _METHOD.fullmatch(method):
+        raise MalformedLineError("the request is not HTTP")
+    return method, target
+
+
+def client_of(who: str) -> str | None:
+    """Return who sent a request, from what a line has before its time; None where it is not known.
+
+    That is client, identity and user; some servers write the virtual host before the client, a port
+    behind it, quotes around it, or all addresses of an X-Forwarded-For, the client first. Raises
+    MalformedLineError for anything else.
+    """
+    parts = who.split(" ")
+    client = _bare(parts[0])
+    has_more = len(parts) > len(CLIENT_PARTS) and not parts[0].endswith(",")
+    if has_more and not is_address(client) and is_address(_bare(parts[1])):
+        client = _bare(parts[1])
+    if len(parts) < len(CLIENT_PARTS):
+        raise MalformedLineError("client, identity or user is missing")
+    if client in NOBODY:
+        return None
+    if not _HOST.fullmatch(client):
+        raise MalformedLineError(f"{client[:SHOWN_MAX]!r} is no client's address")
+    return client
+
+
+def _bare(text: str) -> str:
+    """Return an address without quotes, comma and port: 192.0.2.1 of "192.0.2.1:5123,"."""
+    text = text.strip('",')
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    address, _, port = text.rpartition(":")
+    return address if port.isdigit() and "." in address and ":" not in address else text
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_time(text: str) -> datetime:
@@ -80,8 +142,8 @@ def parse_time(text: str) -> datetime:
 
 
 def path_of(target: str) -> str:
-    """Return the path of a request's target, without query and, from a proxy, without origin."""
-    path = target.partition("?")[0]
+    """Return the path of a request's target: no query, no fragment and, from a proxy, no origin."""
+    path = target.partition("?")[0].partition("#")[0]
     if not path.startswith("/"):
         path = _ORIGIN.sub("", path) or "/"
     return path

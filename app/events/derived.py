@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import string
+
 from app.events.event import Event
 
 ROOT = "root"  # the page of a url that names none
 AD_CLICK, AD_IMPRESSION = "AdClick", "AdImpression"
 
+_BEHIND_SCHEME = frozenset("/?#")
+# Letters of ASCII only, as in the names of hosts: others may become longer.
+_LOWER = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
+
 AD_KINDS = {AD_IMPRESSION: "impressions", AD_CLICK: "clicks"}
 
 
 def website(url: str) -> str:
-    """Return what stands before the first slash, without a scheme: google.com of google.com/kill.
+    """Return the host and port of a url, without a scheme: google.com of google.com/kill.
 
-    Empty for a path alone, as in /products.
+    As in RFC 3986: it ends at the first of / ? #, who logs in is left out, and case does not
+    matter. Empty for a path alone, as in /products.
     """
-    return _without_scheme(url).partition("/")[0]
+    authority = _without_scheme(url).partition("/")[0]
+    if "?" in authority or "#" in authority:
+        authority = authority.partition("?")[0].partition("#")[0]
+    host = authority.rpartition("@")[2] if "@" in authority else authority
+    return host.lower() if host.isascii() else host.translate(_LOWER)
 
 
 def page_name(url: str) -> str:
@@ -32,4 +43,4 @@ def ad_kind(event: Event) -> str | None:
 def _without_scheme(url: str) -> str:
     before, found, rest = url.partition("://")
     # Not the "://" of another address, as in /go?to=https://example.net
-    return rest if found and "/" not in before else url
+    return rest if found and _BEHIND_SCHEME.isdisjoint(before) else url

@@ -22,6 +22,18 @@ from app.events.event import Event
         ("", "", "root"),
         ("/", "", "root"),
         ("://", "", "root"),
+        ("http://user:secret@h.example/a", "h.example", "a"),
+        ("user:secret@h.example/a", "h.example", "a"),
+        ("http://a@b@h.example", "h.example", "root"),
+        ("h.example?x=http://y/z", "h.example", "z"),
+        ("https://h.example?x", "h.example", "root"),
+        ("h.example#x?y/z", "h.example", "z"),
+        ("H.EXAMPLE/a", "h.example", "a"),
+        ("HTTPS://H.Example:8080/A", "h.example:8080", "A"),
+        ("Ünïcode.EXAMPLE/a", "Ünïcode.example", "a"),
+        ("İ.example", "İ.example", "root"),
+        ("/a@b", "", "a@b"),
+        ("?x=1", "", "root"),
     ],
 )
 def test_the_website_and_the_page_of_a_url(url: str, site: str, page: str) -> None:

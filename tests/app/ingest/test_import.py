@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from app.ingest.importer import read_lines
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
@@ -210,3 +211,11 @@ async def test_an_import_survives_the_death_of_its_kafka(tmp_path: Path) -> None
     async with KafkaClient(broker.address) as kafka:
         assert sum((await kafka.ends("t.events")).values()) == 120_000
     await broker.stop()
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.ndjson.gz"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, name: str) -> None:
+    mark, text = b"\xef\xbb\xbf", b'{"type":"A"}\n{"type":"\xef\xbb\xbfB"}\n'
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(mark + text) if path.suffix == ".gz" else mark + text)
+    assert list(read_lines(path, lambda _: None)) == text.splitlines()
