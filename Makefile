@@ -13,7 +13,7 @@ PAGES := web/pages
 CHARTS := $(PAGES)/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run shell test soak flaky bench lint docs charts browser kafka clean
+.PHONY: help run shell test soak flaky bench lint docs charts browser promtool kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ shell: $(VENV)/installed ## a shell in which event-counter is on the path; leave
 	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" "$${SHELL:-/bin/sh}"
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-	@$(MAKE) --no-print-directory -j3 lint docs browser kafka
+	@$(MAKE) --no-print-directory -j3 lint docs browser promtool kafka
 	@$(BIN)/python -m pytest $(WHOLE) --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
@@ -75,6 +75,14 @@ browser:
 		echo "installing chromium for the tests of the pages"; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 			chromium fonts-dejavu-core >/dev/null; } || echo "chromium could not be installed"; fi
+
+# Taken out of Debian's package: installing that would start a Prometheus, too.
+promtool: $(VENV)/installed-test
+	@if ! command -v promtool >/dev/null && [ ! -x $(BIN)/promtool ] && command -v apt-get >/dev/null; then \
+		echo "fetching promtool for the tests of the alert rules"; dir=$$(mktemp -d); \
+		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; cd $$dir && apt-get download -qq prometheus >/dev/null 2>&1 && \
+			dpkg-deb -x prometheus_*.deb . && cp usr/bin/promtool $(CURDIR)/$(BIN)/; } || echo "promtool could not be fetched"; \
+		rm -rf $$dir; fi
 
 # Downloaded once, meanwhile; without a network the tests say what is missing.
 kafka: $(VENV)/installed-test
