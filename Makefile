@@ -11,6 +11,8 @@ TWO := -n 2
 WHOLE := $(TWO) --dist loadscope --no-loadscope-reorder
 PAGES := web/pages
 CHARTS := $(PAGES)/node_modules
+# Packages that send events, of other makers, which the tests run.
+CLIENTS := $(VENV)/clients
 
 .DEFAULT_GOAL := help
 .PHONY: help run shell test soak flaky bench lint docs charts browser promtool kafka clean
@@ -25,7 +27,7 @@ shell: $(VENV)/installed ## a shell in which event-counter is on the path; leave
 	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" "$${SHELL:-/bin/sh}"
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-	@$(MAKE) --no-print-directory -j3 lint docs browser promtool kafka
+	@$(MAKE) --no-print-directory -j4 lint docs browser promtool kafka $(CLIENTS)/installed
 	@$(BIN)/python -m pytest $(WHOLE) --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
@@ -52,7 +54,7 @@ charts: $(VENV)/installed ## install the chart library of the pages (run and tes
 	@$(BIN)/python -m web.pages.install && touch $(CHARTS)/installed
 
 clean: ## remove what was installed and measured; keeps .data
-	rm -rf $(VENV) $(CHARTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
+	rm -rf $(VENV) $(CHARTS) tests/clients/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: $(PACKAGING) | $(VENV)/bin/python
@@ -95,6 +97,9 @@ $(CHARTS)/installed: $(PAGES)/package-lock.json | $(VENV)/installed
 $(CHARTS)/installed-test: $(PAGES)/package-lock.json | $(VENV)/installed-test
 	@$(BIN)/python -m web.pages.install --test
 	@touch $@ $(CHARTS)/installed
+
+$(CLIENTS)/installed: tests/clients/install.py tests/clients/package-lock.json | $(VENV)/installed-test
+	@$(BIN)/python -m tests.clients.install && touch $@
 
 $(VENV)/peers/installed: bench/peers.txt | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(VENV)/peers

@@ -146,6 +146,13 @@ class UnauthorizedError(CounterError):
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
+class WriteKeyError(CounterError):
+    """Events are sent without a write key that is known."""
+
+    code, status = "unknown_write_key", 401
+    hint = "Send one of EVENT_COUNTER_WRITE_KEYS, for example as Authorization: Bearer KEY."
+
+
 class NotFoundError(CounterError):
     """No such path, counter or thing."""
 

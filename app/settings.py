@@ -23,6 +23,17 @@ def listed(text: str) -> list[str]:
     return [part for one in text.split(",") if (part := one.strip())]
 
 
+def keyed(text: str) -> dict[str, str]:
+    """Return key=value,… as a dict; raise ValueError for a pair without a key, or one twice."""
+    found: dict[str, str] = {}
+    for pair in filter(None, (pair.strip() for pair in text.split(","))):
+        key, _, value = pair.partition("=")
+        if not key or key in found:
+            raise ValueError("give each key once, as key=app,key=app")
+        found[key] = value
+    return found
+
+
 class Settings(BaseModel):
     """Every field is the environment variable EVENT_COUNTER_<FIELD IN CAPITALS>."""
 
@@ -143,6 +154,10 @@ class Settings(BaseModel):
     read_token: SecretStr = Field(
         SecretStr(""), description="Bearer token of all figures of the collector; empty: none."
     )
+    write_keys: SecretStr = Field(
+        SecretStr(""),
+        description="key=app,… of who may send events, of which app; empty: all.",
+    )
     watched_workers: str = Field(
         "", description="name=URL,… of workers on the dashboard; empty: the count workers."
     )
@@ -173,6 +188,12 @@ class Settings(BaseModel):
         if url and not (parts.scheme in ("http", "https") and parts.hostname):
             raise ValueError("give an address that begins with http:// or https://")
         return url
+
+    @field_validator("write_keys")
+    @classmethod
+    def _keys(cls, keys: SecretStr) -> SecretStr:
+        keyed(keys.get_secret_value())
+        return keys
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -6,7 +6,7 @@ import faust
 from mode import Service
 
 import web.http.health
-import web.ingest.collect
+import web.ingest.register
 import web.pages.register
 import web.query.forward
 import web.stats.rates
@@ -47,6 +47,6 @@ def build(settings: Settings) -> faust.App:
             await ends.close()
 
     web.http.health.register(app, collector.check_ready)
-    web.ingest.collect.register(app, collector, settings)
+    web.ingest.register.register(app, collector, settings)
     web.stats.rates.register(app, rates)
     return app

@@ -11,7 +11,6 @@ from collections import Counter
 import pytest
 from aiohttp import web
 
-from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from app.stack.ports import free_port
@@ -107,16 +106,27 @@ async def test_close_does_not_wait_for_an_answer_that_does_not_come(
 
 
 async def test_a_batch_that_is_too_large_goes_in_parts(
-    serve: Serve, make_settings: MakeSettings, make_client: MakeClient
+    serve_ready: Serve, make_settings: MakeSettings, make_client: MakeClient
 ) -> None:
     settings = await make_settings(body_max_bytes=65_536)
-    await ensure_topics(settings)
-    http = await serve(settings)
+    http = await serve_ready(settings)
     client = make_client(http.url)
     for number in range(400):
         client.send("CLICK", f"/{number}", properties={"text": "x" * 1000})
     assert await client.aflush(SOON_S)
     assert (client.stats().accepted, client.stats().rejected) == (400, 0)
+
+
+async def test_a_wrong_key_is_named_and_its_events_wait(
+    serve_ready: Serve, make_settings: MakeSettings, make_client: MakeClient
+) -> None:
+    http = await serve_ready(await make_settings(write_keys="the-key=shop"))
+    wrong, right = make_client(http.url, write_key="x"), make_client(http.url, write_key="the-key")
+    for client in (wrong, right):
+        client.send("CLICK")
+    assert await right.aflush(SOON_S)
+    await wait_until(lambda: wrong.stats().problem, lambda problem: "unknown_write_key" in problem)
+    assert (wrong.stats().waiting, wrong.stats().rejected) == (1, 0)
 
 
 async def test_retry_after_is_honoured(make_client: MakeClient) -> None:

@@ -10,12 +10,13 @@ import faust
 import pytest
 
 import web.http.health
-import web.ingest.collect
+import web.ingest.register
 import web.pages.register
 import web.query.forward
 import web.stats.topics
 from app.errors import KafkaUnavailableError
 from app.ingest.collector import Collector
+from app.kafka.topics import ensure_topics
 from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
@@ -43,7 +44,7 @@ async def serve() -> AsyncIterator[Serve]:
             app.web = Server(app, settings)
             collector = Collector(settings)
             web.http.health.register(app, collector.check_ready)
-            web.ingest.collect.register(app, collector, settings)
+            web.ingest.register.register(app, collector, settings)
             workers = web.query.forward.register(app, settings)
             ends = web.stats.topics.register(app, settings)
             stack.push_async_callback(ends.close)
@@ -63,10 +64,21 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-async def http(serve: Serve, settings: Settings, topics: Names) -> Http:
+async def serve_ready(serve: Serve) -> Serve:
+    """Return a factory of collectors that take events; it makes their topics."""
+
+    async def start(settings: Settings) -> Http:
+        await ensure_topics(settings)
+        client = await serve(settings)
+        ready = lambda answer: answer.status == 200  # noqa: E731
+        await wait_until(lambda: client.get("/ready"), ready, passing=(KafkaUnavailableError,))
+        return client
+
+    return start
+
+
+@pytest.fixture
+async def http(serve_ready: Serve, settings: Settings, topics: Names) -> Http:
     """Return a client of a collector that takes events; they go to topics.events."""
     assert topics
-    client = await serve(settings)
-    ready = lambda answer: answer.status == 200  # noqa: E731
-    await wait_until(lambda: client.get("/ready"), ready, passing=(KafkaUnavailableError,))
-    return client
+    return await serve_ready(settings)

@@ -36,8 +36,11 @@ from web.http.paths import Call, Kind
 ANY = "*"
 LOOPBACK = "localhost"
 MAX_AGE_S = 7200  # that a browser remembers a preflight; Chromium's limit
-SENT_HEADERS = "content-type, content-encoding, authorization, idempotency-key, x-token"
-READ_HEADERS = "retry-after, x-event-position"
+SENT_HEADERS = (
+    "content-type, content-encoding, authorization, idempotency-key, x-token"
+    ", x-retry-count, x-umami-cache"  # of other clients, see web.ingest
+)
+READ_HEADERS = "retry-after, x-event-position, x-plausible-dropped"
 SHOWN_MAX = 60  # characters of a name in a message
 FOR_ALL = {Kind.PAGE, Kind.PROBE}  # no figures of events in them
 

@@ -80,6 +80,15 @@ TRACK = Call("POST", "/track", Kind.EVENTS, "Take one app event; asks for X-Toke
 ADS = Call("POST", "/", Kind.EVENTS, "Take one ads event; answers endedSuccessfully.")
 EVENTS = Call("POST", "/events", Kind.EVENTS, "Take one event, a JSON array, or NDJSON.")
 
+SEGMENT_BATCH = Call("POST", "/v1/batch", Kind.EVENTS, "Take a batch of Segment's clients.")
+SEGMENT = Call("POST", "/v1/{call}", Kind.EVENTS, "Take a call of Segment's clients.")
+SEGMENT_SETTINGS = Call(
+    "GET", "/v1/projects/{key}/settings", Kind.EVENTS, "What Segment's browser client asks for."
+)
+PLAUSIBLE = Call("POST", "/api/event", Kind.EVENTS, "Take an event of Plausible's script.")
+UMAMI = Call("POST", "/api/send", Kind.EVENTS, "Take an event of Umami's clients.")
+UMAMI_BATCH = Call("POST", "/api/batch", Kind.EVENTS, "Take an array of Umami's events.")
+
 EVENT_TRACK = Call(
     "POST", "/event_track/", Kind.FIGURES, "Counts of a url by type, of all time.", by_count=True
 )

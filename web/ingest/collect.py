@@ -21,14 +21,17 @@ from app.settings import Settings
 from web.http import paths
 from web.http.quick import QuickResponse
 from web.http.views import ApiView, encode_json, json_bytes, json_response, page, read_body
+from web.ingest import cloudevents
 from web.ingest.bodies import pieces, split_body
+from web.ingest.dialects import ToFields
+from web.ingest.keys import WriteKeys
 
 SENT_AT_ONCE = 1000  # events of a request that wait for Kafka together
 
 TEXT = "text/plain; charset=utf-8"
 
 
-def register(app: Any, collector: Collector, settings: Settings) -> None:
+def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys) -> None:
     """Add the views to the app of a collector."""
     token = settings.token.get_secret_value().encode()
 
@@ -37,7 +40,8 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
         """PUT a counter event -> OK."""
 
         async def put(self, request: Request) -> Response:
-            await collector.send_record(record_of(await read_body(request), now_ms()))
+            app_name = keys.app_of(request)
+            await collector.send_record(record_of(await read_body(request), now_ms(), app_name))
             return QuickResponse(b"OK", TEXT)
 
     @page(app, paths.TRACK)
@@ -57,32 +61,39 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
         """POST an ads event -> endedSuccessfully."""
 
         async def post(self, request: Request) -> Response:
-            await collector.send_record(record_of(await read_body(request), now_ms()))
+            app_name = keys.app_of(request)
+            await collector.send_record(record_of(await read_body(request), now_ms(), app_name))
             return QuickResponse(b"endedSuccessfully", TEXT)
 
-    _register_events(app, collector)
+    _register_events(app, collector, keys)
 
 
-def _register_events(app: Any, collector: Collector) -> None:
+def _register_events(app: Any, collector: Collector, keys: WriteKeys) -> None:
     """Add the view that takes many events at once."""
 
     @page(app, paths.EVENTS)
     class Events(ApiView):
-        """POST one event, a JSON array or NDJSON -> {"accepted", "rejected", "errors"}."""
+        """POST one event, an array, NDJSON, CloudEvents -> {"accepted", "rejected", "errors"}."""
 
         async def post(self, request: Request) -> Response:
-            items = await split_body(await read_body(request))
-            return json_bytes(await _take(items, collector))
+            app_name = keys.app_of(request)
+            dialect = cloudevents.dialect_of(request.headers)
+            body = await read_body(request)
+            one = dialect is not None and not cloudevents.is_batch(request.headers)
+            items = [body] if one else await split_body(body)
+            return json_bytes(await _take(items, collector, app_name, dialect))
 
 
-async def _take(items: list[bytes], collector: Collector) -> bytes:
+async def _take(
+    items: list[bytes], collector: Collector, app_name: str | None, dialect: ToFields | None
+) -> bytes:
     """Send the good items; return {"accepted", "rejected", "errors"} once Kafka has them."""
     records: list[Record] = []
     errors: list[bytes] = []  # as JSON: a hundred thousand are 15 MB, encoded at once 0.1 s
     judged = 0
     was_sent = False
     for piece in pieces(items):
-        found, faults = records_of(piece, judged, now_ms())
+        found, faults = records_of(piece, judged, now_ms(), app_name, dialect)
         judged += len(piece)
         records += found
         errors += faults
@@ -102,26 +113,38 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def record_of(body: bytes, received_ms: int) -> Record:
-    """Return the record of one event of any shape; raise the RejectedError it deserves."""
+def record_of(
+    body: bytes, received_ms: int, app_name: str | None = None, dialect: ToFields | None = None
+) -> Record:
+    """Return the record of one event of any shape; raise the RejectedError it deserves.
+
+    app_name: of an event that names none. dialect: what the event is written in, where not in ours.
+    """
     try:
-        return pack(decode(body, received_ms), received_ms)
+        event = decode(body if dialect is None else encode_json(dialect(body)), received_ms)
+        if app_name is not None and event.app_name is None:
+            event.app_name = app_name
+        return pack(event, received_ms)
     except RejectedError as exc:
         metrics.events_rejected.labels(exc.code).inc()
         raise
 
 
 def records_of(
-    items: list[bytes], first: int, received_ms: int
+    items: list[bytes],
+    first: int,
+    received_ms: int,
+    app_name: str | None = None,
+    dialect: ToFields | None = None,
 ) -> tuple[list[Record], list[bytes]]:
     """Return the records of the good items and {"index", "code", "message"} of each bad one.
 
-    first: the index of the first item in the request.
+    first: the index of the first item in the request. app_name, dialect: see record_of().
     """
     records, errors = [], []
     for index, item in enumerate(items, first):
         try:
-            records.append(record_of(item, received_ms))
+            records.append(record_of(item, received_ms, app_name, dialect))
         except RejectedError as exc:
             errors.append(encode_json({"index": index, **exc.as_dict()}))
     return records, errors

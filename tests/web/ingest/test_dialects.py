@@ -1,0 +1,177 @@
+"""What an event of another client means, and what is wrong with one that means nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.errors import CounterError
+from app.events.event import to_ms
+from web.ingest import cloudevents, plausible, segment, umami
+from web.ingest.dialects import ToFields
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+NOW_MS = to_ms(NOW)
+IN_SEGMENT = segment.dialect(NOW_MS)
+DIALECTS: dict[str, ToFields] = {
+    "segment": IN_SEGMENT,
+    "plausible": partial(plausible.fields_of, "Mine/1"),
+    "umami": partial(umami.fields_of, "Mine/1", None),
+    "cloudevents": cloudevents.structured,
+}
+SENT = (NOW + timedelta(hours=2)).isoformat()  # by a clock that is two hours ahead
+MADE = (NOW + timedelta(hours=1, minutes=50)).isoformat()
+RIGHT = (NOW - timedelta(minutes=10)).isoformat()
+
+
+def fields(dialect: str, event: object) -> dict[str, Any]:
+    return DIALECTS[dialect](msgspec.json.encode(event))
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"originalTimestamp": MADE, "sentAt": SENT}, RIGHT),
+        ({"timestamp": MADE, "sentAt": SENT}, RIGHT),
+        ({"timestamp": RIGHT, "sentAt": NOW.isoformat()}, RIGHT),
+        ({"timestamp": RIGHT, "sentAt": (NOW - timedelta(seconds=59)).isoformat()}, RIGHT),
+        ({"originalTimestamp": RIGHT}, RIGHT),
+        ({"timestamp": RIGHT, "sentAt": "nonsense"}, RIGHT),
+        ({"sentAt": SENT}, None),
+        ({"timestamp": None}, None),
+    ],
+)
+def test_a_wrong_clock_of_segments_is_corrected(event: dict[str, Any], expected: str) -> None:
+    found = fields("segment", {"type": "track", "event": "a", **event}).get("timestamp")
+    assert found == expected
+
+
+def test_what_surrounds_a_batch_of_segments_is_for_each_event() -> None:
+    context = {"ip": "1.2.3.4", "userAgent": "Mine/1", "page": {"url": "/a"}}
+    mapping = segment.dialect(NOW_MS, "", SENT, context)
+    event = {"type": "track", "event": "a", "timestamp": MADE, "context": {"ip": "5.6.7.8"}}
+    found = mapping(msgspec.json.encode(event))
+    assert found == {
+        "type": "a",
+        "ip": "5.6.7.8",
+        "user_agent": "Mine/1",
+        "url": "/a",
+        "timestamp": RIGHT,
+    }
+
+
+@pytest.mark.parametrize(
+    ("dialect", "event", "expected"),
+    [
+        (
+            "segment",
+            {
+                "type": "track",
+                "event": "a",
+                "userId": None,
+                "anonymousId": "anon",
+                "context": {"sessionId": 17},
+                "integrations": {},
+                "_metadata": {},
+                "messageId": "m",
+            },
+            {"type": "a", "user_id": "anon", "session_id": 17, "message_id": "m"},
+        ),
+        (
+            "segment",
+            {"type": "page", "name": "Home", "context": {"page": {"url": "/c", "referrer": "/r"}}},
+            {
+                "type": "page_view",
+                "url": "/c",
+                "referrer": "/r",
+                "properties": {"name": "Home"},
+            },
+        ),
+        ("segment", {"type": "screen", "name": "Cart"}, {"type": "page_view", "url": "Cart"}),
+        (
+            "plausible",
+            {"n": "pageview", "u": "/a", "d": "site", "r": None, "p": '{"a":1}'},
+            {
+                "type": "page_view",
+                "url": "/a",
+                "app_name": "site",
+                "user_agent": "Mine/1",
+                "properties": {"a": 1},
+            },
+        ),
+        (
+            "plausible",
+            {"name": "b", "url": "/a", "domain": "site", "revenue": {"amount": 5}},
+            {"type": "b", "url": "/a", "value": 5, "properties": {"revenue": {"amount": 5}}},
+        ),
+        (
+            "umami",
+            {"type": "event", "payload": {"website": "w", "url": "https://a/b", "id": "u1"}},
+            {"type": "page_view", "url": "https://a/b", "user_id": "u1", "app_name": "w"},
+        ),
+        (
+            "umami",
+            {
+                "type": "event",
+                "payload": {"hostname": "a", "url": "/b", "timestamp": 1_700_000_000},
+            },
+            {"type": "page_view", "url": "a/b", "timestamp": 1_700_000_000},
+        ),
+        (
+            "cloudevents",
+            {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": [1], "ext": 1},
+            {"type": "t", "message_id": "/s 1"},
+        ),
+    ],
+)
+def test_an_event_is_mapped(dialect: str, event: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = fields(dialect, event)
+    assert {name: found.get(name) for name in expected} == expected
+    assert dialect == "plausible" or set(found) <= set(expected) | {"user_agent", "properties"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "event", "code"),
+    [
+        ("segment", {"type": "track"}, "missing_type"),
+        ("segment", {"type": "track", "event": 5}, "invalid_field"),
+        ("segment", {"type": "other"}, "invalid_field"),
+        ("segment", {"event": "a"}, "invalid_field"),
+        ("segment", {"type": "track", "event": "a", "properties": [1]}, "invalid_field"),
+        ("segment", {"type": "track", "event": "a", "timestamp": "x"}, "invalid_timestamp"),
+        ("segment", [], "not_an_object"),
+        ("segment", {"type": "track", "event": "x" * 300_000}, "too_large"),
+        ("plausible", {"name": "a", "props": "{"}, "invalid_field"),
+        ("plausible", {"name": "a", "props": [1]}, "invalid_field"),
+        ("plausible", {"name": "a", "revenue": {"amount": "much"}}, "invalid_field"),
+        ("umami", {"type": "event"}, "invalid_field"),
+        ("umami", {"type": "other", "payload": {}}, "invalid_field"),
+        ("umami", {"type": "event", "payload": {"data": [1]}}, "invalid_field"),
+        ("cloudevents", {"specversion": "1.0", "id": "1", "source": "/"}, "invalid_field"),
+        (
+            "cloudevents",
+            {"specversion": "1.0", "id": 1, "source": "/", "type": "a"},
+            "invalid_field",
+        ),
+        (
+            "cloudevents",
+            {"specversion": "2", "id": "1", "source": "/", "type": "a"},
+            "invalid_field",
+        ),
+    ],
+)
+def test_a_fault_is_named(dialect: str, event: object, code: str) -> None:
+    with pytest.raises(CounterError) as raised:
+        fields(dialect, event)
+    assert raised.value.code == code
+
+
+def test_a_long_name_of_a_cloudevent_is_still_one() -> None:
+    names = {cloudevents.message_id("/" + "s" * 300, str(number)) for number in range(3)}
+    assert len(names) == 3
+    assert all(len(name) <= 255 for name in names)
+    assert cloudevents.message_id("/a", "11") != cloudevents.message_id("/a1", "1")

@@ -1,0 +1,56 @@
+"""What the dialects of other clients share.
+
+A dialect says what an event of its client means, as the fields of ours. It checks what only it
+knows; all other rules are those of app.events, which sees the fields as if they had been sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from app.errors import MalformedJsonError, NotAnObjectError, TooLargeError
+
+Fields = dict[str, Any]
+ToFields = Callable[[bytes], Fields]  # raises RejectedError
+
+# Dialects wrap an event in much that is not kept. What is longer is not even decoded: 1 ms.
+ITEM_MAX_BYTES = 262_144
+
+_decode = msgspec.json.Decoder().decode
+
+
+def json_of(item: bytes) -> object:
+    """Return the JSON of an item; raise MalformedJsonError, TooLargeError."""
+    if len(item) > ITEM_MAX_BYTES:
+        raise TooLargeError(f"the event has {len(item)} bytes")
+    try:
+        return _decode(item)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise MalformedJsonError(f"not JSON: {exc}") from exc
+
+
+def object_of(item: bytes) -> Fields:
+    """Return the JSON object of an item; raise the RejectedError that it deserves."""
+    found = json_of(item)
+    if not isinstance(found, dict):
+        raise NotAnObjectError("the event is no object")
+    return found
+
+
+def part(fields: Fields, name: str) -> Fields:
+    """Return the object under a name; an empty one where there is none."""
+    found = fields.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def first(*values: Any) -> Any:
+    """Return the first value that is neither None nor empty text, None without one."""
+    return next((value for value in values if value is not None and value != ""), None)
+
+
+def without_nothing(fields: Fields) -> Fields:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,156 @@
+"""What the events of Segment's clients mean: analytics-python, analytics-node, the browser's.
+
+Facts: segment.com/docs/connections/spec, and what the packages send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from app.errors import (
+    BodyTooLargeError,
+    InvalidFieldError,
+    InvalidTimestampError,
+    MalformedJsonError,
+    MissingTypeError,
+)
+from app.events.event import at_ms
+from app.events.shapes import parse_time
+from web.ingest.dialects import Fields, ToFields, first, object_of, part, without_nothing
+
+PAGE_VIEW = "page_view"
+KINDS = {"track", "page", "screen", "identify", "group", "alias"}
+# The browser's short paths; m is of its own health, and is not kept.
+SHORT = {"t": "track", "p": "page", "i": "identify", "s": "screen", "g": "group", "a": "alias"}
+BATCH, METRICS = "b", "m"
+# To find the batch in it takes 4 ms a MB, in one turn. Nodes's client sends 6 MB.
+BODY_MAX_BYTES = 8_388_608
+# Between sending and receiving; what differs by more is a clock that is wrong.
+CLOCKS_AGREE = timedelta(seconds=60)
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """What surrounds a batch."""
+
+    batch: msgspec.Raw
+    sent_at: Any = None
+    write_key: Any = None
+    context: Any = None
+
+
+_decode = msgspec.json.Decoder(Envelope).decode
+
+
+def envelope_of(body: bytes) -> Envelope:
+    """Return a batch; raise MalformedJsonError, or BodyTooLargeError over BODY_MAX_BYTES."""
+    if len(body) > BODY_MAX_BYTES:
+        raise BodyTooLargeError(f"the batch has more than {BODY_MAX_BYTES} bytes")
+    try:
+        found = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise MalformedJsonError(f"not a batch: {exc}") from exc
+    if not bytes(found.batch).startswith(b"["):
+        raise MalformedJsonError("batch is no array")
+    return found
+
+
+def dialect(
+    received_ms: int, kind: str = "", sent_at: object = None, context: object = None
+) -> ToFields:
+    """Return what maps one event.
+
+    kind: of one that does not say its own. sent_at, context: of the batch around it.
+    """
+    shared = context if isinstance(context, dict) else {}
+    return partial(_fields, received_ms, kind, sent_at, shared)
+
+
+def _fields(
+    received_ms: int, kind: str, sent_at: object, shared: Mapping[str, Any], item: bytes
+) -> Fields:
+    event = object_of(item)
+    kind = kind or str(event.get("type"))
+    if kind not in KINDS:
+        raise InvalidFieldError(f"type is none of {', '.join(sorted(KINDS))}")
+    context = {**shared, **part(event, "context")}
+    page, properties = part(context, "page"), _properties(kind, event)
+    is_page = kind in {"page", "screen"}
+    return without_nothing(
+        {
+            "type": PAGE_VIEW if is_page else _name(event) if kind == "track" else kind,
+            "url": first(
+                properties.get("url"), page.get("url"), event.get("name") if is_page else None
+            ),
+            "user_id": first(event.get("userId"), event.get("anonymousId")),
+            "session_id": first(context.get("sessionId")),
+            "message_id": first(event.get("messageId")),
+            "ip": first(context.get("ip")),
+            "referrer": first(
+                page.get("referrer"), properties.get("referrer") if is_page else None
+            ),
+            "user_agent": first(context.get("userAgent")),
+            "category": first(event.get("category")) if is_page else None,
+            "timestamp": _time(event, first(event.get("sentAt"), sent_at), received_ms),
+            "properties": properties or None,
+        }
+    )
+
+
+def _name(event: Fields) -> str:
+    """Return the event of a track call; a number is taken as its text, as Segment does."""
+    name = event.get("event")
+    if name is None or name == "":
+        raise MissingTypeError("the track call has no event")
+    if not isinstance(name, str):
+        raise InvalidFieldError("event is not a string")
+    return name
+
+
+def _properties(kind: str, event: Fields) -> Fields:
+    name = "traits" if kind in {"identify", "group"} else "properties"
+    found = event.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise InvalidFieldError(f"{name} is not an object")
+    kept = {"group": ("groupId",), "alias": ("previousId",), "page": ("name",), "screen": ("name",)}
+    more = {key: event[key] for key in kept.get(kind, ()) if event.get(key) is not None}
+    return {**more, **(found or {})}
+
+
+def _time(event: Fields, sent_at: object, received_ms: int) -> Any:
+    """Return when it happened, by our clock where the sender's is wrong.
+
+    receivedAt - (sentAt - originalTimestamp). A `timestamp` is corrected only where the clocks
+    differ by more than a request takes: it may be a moment that the caller has named.
+    """
+    original, timestamp = event.get("originalTimestamp"), event.get("timestamp")
+    if (said := first(original, timestamp)) is None:
+        return None
+    time = parse_time(said, "timestamp" if original is None else "originalTimestamp")
+    try:
+        skew = at_ms(received_ms) - parse_time(sent_at, "sentAt")
+    except InvalidTimestampError:  # none, or nothing that helps
+        return said if original is None else time.isoformat()
+    if first(original) is None and abs(skew) <= CLOCKS_AGREE:
+        return said
+    return (time + skew).isoformat()
+
+
+def settings_of(key: str, host: str, scheme: str) -> Fields:
+    """Return what the browser's client asks for first; host: with the path to /v1."""
+    integration = {"apiKey": key, "apiHost": host, "protocol": scheme, "unbundledIntegrations": []}
+    return {
+        "integrations": {"Segment.io": integration},
+        "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
+        "edgeFunction": {},
+        "analyticsNextEnabled": True,
+        "middlewareSettings": {},
+        "enabledMiddleware": {},
+        "metrics": {"sampleRate": 0},
+        "legacyVideoPluginsEnabled": False,
+        "remotePlugins": [],
+    }

@@ -1,0 +1,90 @@
+"""The calls of Segment's clients: POST /v1/batch, /v1/track and the like, and their settings.
+
+Their success is exactly 200 with JSON, whatever happened to single events of a batch; a redirect or
+a 4xx for what passes would lose events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp.web import Request, Response
+
+from app.errors import NotFoundError
+from app.ingest.collector import Collector
+from web.http import paths
+from web.http.views import ApiView, json_response, page, read_body
+from web.ingest import segment
+from web.ingest.bodies import split_body
+from web.ingest.collect import now_ms
+from web.ingest.dialects import Fields, object_of
+from web.ingest.doors import Fault, take, take_one
+from web.ingest.keys import WriteKeys
+
+FAULTS_SHOWN = 100
+
+
+def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
+    """Add the views to the app of a collector."""
+
+    @page(app, paths.SEGMENT_BATCH)
+    class SegmentBatch(ApiView):
+        """POST {"batch": [...], "sentAt", "writeKey", "context"} -> {"success": true}."""
+
+        async def post(self, request: Request) -> Response:
+            return await _batch(request, keys, collector)
+
+    @page(app, paths.SEGMENT)
+    class Segment(ApiView):
+        """POST one event, or the browser's batch -> {"success": true}."""
+
+        async def post(self, request: Request, call: str) -> Response:
+            if call == segment.BATCH:
+                return await _batch(request, keys, collector)
+            if call == segment.METRICS:
+                await read_body(request)
+                return answer([])
+            kind = segment.SHORT.get(call, call)
+            if kind not in segment.KINDS:
+                raise NotFoundError(f"nothing is served at {request.path}")
+            return await _one(request, kind, keys, collector)
+
+    @page(app, paths.SEGMENT_SETTINGS)
+    class SegmentSettings(ApiView):
+        """GET -> what the browser's client needs to know to send events here."""
+
+        async def get(self, request: Request, key: str) -> Response:
+            keys.app_of(request, key)
+            is_https = request.headers.get("X-Forwarded-Proto", request.scheme) == "https"
+            before = request.path.partition("/v1/")[0]
+            host = f"{request.host}{before}/v1"
+            return json_response(segment.settings_of(key, host, "https" if is_https else "http"))
+
+
+async def _batch(request: Request, keys: WriteKeys, collector: Collector) -> Response:
+    found = segment.envelope_of(await read_body(request))
+    app_name = keys.app_of(request, found.write_key)
+    items = await split_body(bytes(found.batch))
+    mapping = segment.dialect(now_ms(), "", found.sent_at, found.context)
+    return answer(await take(items, mapping, collector, app_name))
+
+
+async def _one(request: Request, kind: str, keys: WriteKeys, collector: Collector) -> Response:
+    body = await read_body(request)
+    to_fields = segment.dialect(now_ms(), kind)
+
+    def mapping(item: bytes) -> Fields:
+        given = [] if keys.is_open else [object_of(item).get("writeKey")]
+        app_name = keys.app_of(request, *given)
+        return {**to_fields(item), **({"app_name": app_name} if app_name else {})}
+
+    await take_one(body, mapping, collector)
+    return answer([])
+
+
+def answer(faults: list[Fault]) -> Response:
+    """Return success; faults: the events that are not in it."""
+    if not faults:
+        return json_response({"success": True})
+    shown = [{"index": index, **exc.as_dict()} for index, exc in faults[:FAULTS_SHOWN]]
+    return json_response({"success": True, "rejected": len(faults), "errors": shown})
