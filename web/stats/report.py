@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from time import time as now
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from app.counting.calendar import Buckets, zone_of
+from app.counting.calendar import UTC, Buckets, zone_of
 from app.counting.counters import Counters
 from app.counting.spec import HOUR
 from app.events.event import EPOCH, URL_MAX_BYTES
@@ -60,24 +60,20 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         With "tz" of the hours that the day has there.
         """
         asked = parse_json(query.body, ReportQuery)
-        if asked.tz is not None:
-            return in_zone(asked, asked.tz, query)
-        day = datetime.combine(asked.date, time(), UTC)
-        begin, end = range_of(hourly, day, day + timedelta(days=1), now())
-        queries.check_owner(totals.partition_of(asked.url), query)
-        windows = totals.read(hourly.name, asked.url, begin, end)
-        return Answer(OK, report_json(asked.url, asked.date, windows), JSON)
-
-    def in_zone(asked: ReportQuery, name: str, query: Query) -> Answer:
-        zone = zone_of(name)
-        days = Buckets("1d", zone)
+        days = Buckets("1d", UTC if asked.tz is None else zone_of(asked.tz))
         first, last = days.bounds(asked.date)
         days.check(HOUR, first, last)
-        args = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
-        begin, end = range_of(hourly, *args, now())
+        begin, end = range_of(hourly, moment(first), moment(last), now())
         queries.check_owner(totals.partition_of(asked.url), query)
         windows = totals.read(hourly.name, asked.url, begin, end)
-        return Answer.json(local_report(asked.url, asked.date, zone, windows))
+        if asked.tz is None:
+            return Answer(OK, report_json(asked.url, asked.date, windows), JSON)
+        return Answer.json(local_report(asked.url, asked.date, days.zone, windows))
 
     queries.add(paths.EVENT_TRACK, event_track)
     queries.add(paths.EVENT_REPORT, event_report)
+
+
+def moment(second: int) -> datetime:
+    """Return a second since 1970 as a time."""
+    return datetime.fromtimestamp(second, tz=UTC)
