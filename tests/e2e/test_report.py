@@ -238,15 +238,16 @@ async def _decoded(kafka: KafkaClient, topic: str) -> list[dict[str, Any]]:
 async def test_metrics_show_lag_and_rows(
     shared_workers: str, shared_count_url: str, http: aiohttp.ClientSession
 ) -> None:
+    async def shown() -> dict[str, float]:
+        _, text = await ask(http, "GET", f"{shared_count_url}/metrics")
+        samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    counted = "event_counter_events_counted_total"
+    before = (await shown())[counted]
     event = {"type": "VIEW", "url": "/metrics"}
     assert (await ask(http, "POST", f"{shared_workers}/events", event))[0] == 200
-
-    async def shown() -> set[str]:
-        _, text = await ask(http, "GET", f"{shared_count_url}/metrics")
-        samples = (line.partition(" ") for line in text.splitlines() if not line.startswith("#"))
-        return {name for name, _, value in samples if float(value) == (0 if "lag" in name else 1)}
-
     lag = 'event_counter_lag_records{group="shared.event-counter-count",'
     names = [f'{lag}partition="{p}",topic="shared.events"}}' for p in range(4)]
-    await wait_until(shown, lambda found: set(names) <= found)
-    await wait_until(shown, lambda found: "event_counter_events_counted_total" in found)
+    await wait_until(shown, lambda found: [found.get(name) for name in names] == [0] * 4)
+    await wait_until(shown, lambda found: found[counted] == before + 1)
