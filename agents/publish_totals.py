@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import Any
 
 import msgspec
 
-from app.errors import KafkaUnavailableError
+from app.counting.counters import Counters
+from app.errors import KafkaUnavailableError, RecoveringError
 from app.events.event import TYPE_MAX_BYTES
 from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
@@ -16,30 +19,35 @@ from app.settings import Settings
 from app.transport import kafka_producer
 from app.transport.ownership import Ownership
 from tables.totals import Totals
+from tables.type_totals import TypeTotals
 
 TIME = "receiveAt"
 NUMBER_BYTES = 24  # of a total in the message, with quotes, colon and comma
 LABELS_MAX_BYTES = 150_000  # characters of types, six bytes each at worst; Kafka takes 1 MB
+# Header of each message. Others may write to the topic, too; and a rebuild may lower totals.
+VERSION = "tables-version"
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode = msgspec.json.Decoder(dict[str, int | str]).decode
 
 
-def register(app: Any, totals: Totals, ownership: Ownership, settings: Settings) -> None:
+def register(
+    app: Any, totals: Totals, counters: Counters, ownership: Ownership, settings: Settings
+) -> None:
     """Add the task to the app; only the owner of the totals sends."""
     topic = Names(settings.namespace).totals
     tail = TopicTail(KafkaClients.of(settings), topic)
+    publisher = Publisher(app, TypeTotals(totals, counters), topic, str(app.conf.version).encode())
 
     async def publish() -> None:
-        if not ownership.owns(totals.partition_of("")):
+        partition = totals.partition_of("")
+        if not ownership.owns(partition):
             return
-        counts = totals.read("events_by_type", "", 0, 1).get(0, {})
+        counts = dict(await publisher.counts(lambda: ownership.check(partition)))
         # What is not in the changelog yet could be lost with this worker, and the next one would
         # publish less.
         await totals.drain()
-        if is_news(counts, await tail.read()):
-            message = total_message(counts, datetime.now(UTC))
-            await kafka_producer(app).send_and_wait(topic, message)
+        await publisher.publish(counts, await tail.read(), tail.headers)
 
     @app.task
     async def publish_totals() -> None:
@@ -48,35 +56,89 @@ def register(app: Any, totals: Totals, ownership: Ownership, settings: Settings)
                 await app.sleep(settings.totals_interval_s)
                 try:
                     await publish()
+                except RecoveringError:
+                    continue  # its new owner publishes
                 except KafkaUnavailableError as exc:
                     app.log.warning("totals are not published for now: %s", exc)
         finally:
             await tail.close()
 
 
-def is_news(counts: dict[str, int], last: bytes | None) -> bool:
-    """Whether to publish counts after the last message of the topic.
+class Publisher:
+    """Sends the totals of all types where they are news."""
 
-    Not when some are smaller: a worker that was frozen wakes up, and does not know yet that it was
-    replaced by one that has published more.
+    def __init__(self, app: Any, by_type: TypeTotals, topic: str, version: bytes) -> None:
+        self._app, self._by_type, self._topic, self._version = app, by_type, topic, version
+        self._seen: object = None  # what was no news
+        self._sent: dict[str, int] = {}
+
+    async def counts(self, check: Callable[[], None]) -> Mapping[str, int]:
+        """Return the totals by type; see TypeTotals.read()."""
+        return await self._by_type.read(check)
+
+    async def publish(
+        self, counts: Mapping[str, int], last: bytes | None, headers: Mapping[str, bytes]
+    ) -> None:
+        """Send a message where the totals are not those of the last one.
+
+        last, headers: of the topic's last record.
+        """
+        seen = self._by_type.changes, last
+        if seen == self._seen:
+            return
+        published = self._sent
+        if headers.get(VERSION) == self._version:
+            published = grown(published, published_in(last) or {})
+        shown = shown_in_message(grown(published, counts))
+        if shown != published:
+            await kafka_producer(self._app).send_and_wait(
+                self._topic,
+                total_message(shown, datetime.now(UTC)),
+                headers=[(VERSION, self._version)],
+            )
+            self._sent = shown
+        else:
+            self._seen = seen
+
+
+def grown(published: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the larger total of each type: one that was published is never lowered.
+
+    A worker that was frozen wakes up, and does not know yet that it was replaced by one that has
+    published more.
     """
-    published = _decode(last) if last else {}
-    changed = False
-    for label in (counts.keys() | published.keys()) - {TIME}:
-        count, before = counts.get(label, 0), published.get(label, 0)
-        if count < before:
-            return False
-        changed |= count != before
-    return changed
+    found = dict(published)
+    for label, count in counts.items():
+        if found.get(label, 0) < count:
+            found[label] = count
+    return found
 
 
-def total_message(counts: dict[str, int], now: datetime) -> bytes:
-    """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON.
+def published_in(message: bytes | None) -> dict[str, int] | None:
+    """Return {type: total} of a message; None: it is none of ours."""
+    try:
+        found = _decode(message or b"")
+    except msgspec.MsgspecError:
+        return None
+    if not isinstance(found.pop(TIME, None), str):
+        return None
+    totals = {label: total for label, total in found.items() if isinstance(total, int)}
+    return totals if len(totals) == len(found) else None
 
-    Where senders made up so many types that Kafka would refuse the message: the largest totals.
+
+def shown_in_message(counts: dict[str, int]) -> dict[str, int]:
+    """Return the totals that a message holds.
+
+    Where senders made up so many types that Kafka would refuse the message: the largest.
     """
+    counts.pop(TIME, None)  # a type of that name has no place beside the time
     if sum(len(label) + NUMBER_BYTES for label in counts) > LABELS_MAX_BYTES:
-        largest = sorted(counts, key=lambda label: -counts[label])
         room = LABELS_MAX_BYTES // (TYPE_MAX_BYTES + NUMBER_BYTES)
-        counts = {label: counts[label] for label in largest[:room]}
+        largest = nlargest(room, counts.items(), key=lambda total: (total[1], total[0]))
+        counts = dict(largest)
+    return counts
+
+
+def total_message(counts: Mapping[str, int], now: datetime) -> bytes:
+    """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON."""
     return _encode({**counts, TIME: f"{now:%Y-%m-%dT%H:%M:%S}UTC"})

@@ -20,6 +20,7 @@ class TopicTail:
         self._consumer: AIOKafkaConsumer | None = None
         self._end = 0
         self._last: bytes | None = None
+        self.headers: dict[str, bytes] = {}  # of the last record that read() returned
 
     async def read(self) -> bytes | None:
         """Return the value of the last record, None where there is none.
@@ -60,6 +61,7 @@ class TopicTail:
     async def _record(self, consumer: AIOKafkaConsumer, end: int) -> bytes | None:
         first = (await consumer.beginning_offsets([self._part]))[self._part]
         if first == end:
+            self.headers = {}
             return None
         consumer.seek(self._part, end - 1)
         consumer.resume(self._part)
@@ -70,4 +72,5 @@ class TopicTail:
         records = found.get(self._part)
         if not records:
             raise KafkaUnavailableError(f"{self._part.topic} did not give its last record")
+        self.headers = dict(records[-1].headers)
         return records[-1].value or b""

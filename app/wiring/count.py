@@ -59,7 +59,7 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
         app.transport = past_transport(app, past)
         return app
     agents.watch_tables.register(app, TablesVersion(settings), version)
-    agents.publish_totals.register(app, totals, owned, settings)
+    agents.publish_totals.register(app, totals, counters, owned, settings)
     refresh_sinks(app, settings, totals, owned, counters, version)
     if users:
         refresh_ads(app, users, totals, owned, counters, settings)

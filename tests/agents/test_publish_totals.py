@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from agents.publish_totals import is_news, total_message
+from agents.publish_totals import (
+    VERSION,
+    Publisher,
+    published_in,
+    shown_in_message,
+    total_message,
+)
 from app.errors import KafkaUnavailableError
 from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
@@ -19,25 +27,83 @@ from tests.support.kafka_client import KafkaClient
 LATER = datetime(2020, 2, 27, 0, 6, 38, tzinfo=UTC)
 
 
+class Sent:
+    """Stands where Kafka does: what was sent is the last record of the topic."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.headers: dict[str, bytes] = {}
+
+    async def send_and_wait(
+        self, _topic: str, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> None:
+        self.messages.append(value)
+        self.headers = dict(headers)
+
+    def totals(self) -> list[dict[str, int]]:
+        return [published_in(message) or {} for message in self.messages]
+
+
+def publisher(sent: Sent, version: bytes = b"1") -> tuple[Publisher, SimpleNamespace]:
+    """Return a publisher, and what counts the changes of its totals."""
+    by_type: Any = SimpleNamespace(changes=0)
+    app = SimpleNamespace(producer=SimpleNamespace(_producer=sent))
+    return Publisher(app, by_type, "t", version), by_type
+
+
 @pytest.mark.parametrize(
     ("counts", "published", "news"),
     [
-        ({"CLICK": 1}, None, True),
-        ({}, None, False),
-        ({"CLICK": 2}, {"CLICK": 1}, True),
-        ({"CLICK": 1, "VIEW": 1}, {"CLICK": 1}, True),
-        ({"CLICK": 1}, {"CLICK": 1}, False),
-        ({"CLICK": 1}, {"CLICK": 2}, False),
-        ({"CLICK": 9, "VIEW": 1}, {"CLICK": 1, "VIEW": 2}, False),
-        ({"CLICK": 9}, {"CLICK": 1, "VIEW": 2}, False),
-        ({"CLICK": 1, "receiveAt": 3}, {"CLICK": 1}, False),
+        ({"CLICK": 1}, None, {"CLICK": 1}),
+        ({}, None, None),
+        ({"CLICK": 2}, {"CLICK": 1}, {"CLICK": 2}),
+        ({"CLICK": 1, "VIEW": 1}, {"CLICK": 1}, {"CLICK": 1, "VIEW": 1}),
+        ({"CLICK": 1}, {"CLICK": 1}, None),
+        ({"CLICK": 1}, {"CLICK": 2}, None),
+        ({"CLICK": 9, "VIEW": 1}, {"CLICK": 1, "VIEW": 2}, {"CLICK": 9, "VIEW": 2}),
+        ({"CLICK": 9}, {"CLICK": 1, "VIEW": 2}, {"CLICK": 9, "VIEW": 2}),
+        ({"CLICK": 1, "receiveAt": 3}, {"CLICK": 1}, None),
     ],
 )
-def test_only_totals_that_grew_are_published(
-    counts: dict[str, int], published: dict[str, int] | None, news: bool
+async def test_only_totals_that_grew_are_published(
+    counts: dict[str, int], published: dict[str, int] | None, news: dict[str, int] | None
 ) -> None:
+    sent = Sent()
     last = None if published is None else total_message(published, LATER)
-    assert is_news(counts, last) is news
+    await publisher(sent)[0].publish(counts, last, {VERSION: b"1"} if published else {})
+    assert sent.totals() == ([] if news is None else [news])
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"[1]", b'{"CLICK":"x","receiveAt":"2"}', b"", b"{}"])
+async def test_a_record_of_somebody_else_stops_nothing_and_raises_nothing(junk: bytes) -> None:
+    sent = Sent()
+    totals, by_type = publisher(sent)
+    await totals.publish({"CLICK": 5}, junk, {})
+    by_type.changes += 1
+    await totals.publish({"CLICK": 6}, b'{"CLICK":99,"receiveAt":"2020-02-27T00:06:38UTC"}', {})
+    assert sent.totals() == [{"CLICK": 5}, {"CLICK": 6}]
+
+
+async def test_after_a_rebuild_that_lowers_a_total_all_are_published_again() -> None:
+    sent = Sent()
+    last = total_message({"CLICK": 900, "VIEW": 3}, LATER)
+    await publisher(sent, version=b"2")[0].publish({"CLICK": 7}, last, {VERSION: b"1"})
+    assert sent.totals() == [{"CLICK": 7}]
+
+
+async def test_more_types_than_a_message_holds_are_published_only_where_they_changed() -> None:
+    sent = Sent()
+    totals, by_type = publisher(sent)
+    counts = {f"type_{number:06}": 1 + number % 50 for number in range(20_000)}
+    await totals.publish(counts, None, {})
+    for _ in range(3):
+        await totals.publish(counts, sent.messages[-1], sent.headers)
+        by_type.changes += 1
+    assert len(sent.messages) == 1
+    counts["type_000001"] = 900
+    await totals.publish(counts, sent.messages[-1], sent.headers)
+    assert len(sent.messages) == 2
+    assert sent.totals()[-1]["type_000001"] == 900
 
 
 async def test_the_tail_is_the_last_record_whoever_wrote_it(kafka: KafkaClient) -> None:
@@ -64,7 +130,7 @@ async def test_the_tail_says_that_kafka_is_away() -> None:
 
 def test_so_many_types_that_no_message_holds_them_leave_the_largest() -> None:
     counts = {"\N{SNOWMAN}" * 80 + str(number): number for number in range(50_000)}
-    message = total_message(counts, LATER)
+    message = total_message(shown_in_message(counts), LATER)
     kept = json.loads(message)
     assert kept.pop("receiveAt") == "2020-02-27T00:06:38UTC"
     assert len(message) < 1_000_000
