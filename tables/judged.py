@@ -3,8 +3,8 @@
 Rows of page views: b"v", second, offsets of the first and the last view in it; value: the views of
 that second that were newly accepted in one flush, [(user, microsecond, offset)]. Between these two
 offsets the verdicts are always the same, so a row of the same key has the same value, and what is
-written twice, late or out of order changes nothing. Rows of clicks: b"c", user; value: clicks that
-are past for good, and the offsets of those after them.
+written twice, late or out of order changes nothing. Rows of clicks: b"c", user; value: positions
+of the partition, and how many clicks lie below each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from app.counting.rules import BOT_MEMORY, Accepted, Memory, Needs, View, judge, needs, settled
+from app.counting.rules import BOT_MEMORY, Accepted, Clicks, Memory, Needs, View, judge, needs
 from app.events.batches import Judged, Slice
 from tables.batch_table import BatchTable
 from tables.scans import scan_prefix
@@ -36,7 +36,7 @@ NO_LIMIT = 1 << 62  # page views; those that are stored were within it
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_views = msgspec.msgpack.Decoder(list[tuple[str, int, int]]).decode
-_decode_clicks = msgspec.msgpack.Decoder(tuple[int, list[int]]).decode
+_decode_clicks = msgspec.msgpack.Decoder(tuple[int | list[int], list[int]]).decode
 
 
 class JudgedTable(BatchTable):
@@ -79,7 +79,7 @@ class JudgedTable(BatchTable):
         users = [user for user in found.users if user not in memory.clicks]
         values = db.get([CLICKS + user.encode() for user in users]) if users else []
         for user, value in zip(users, values, strict=True):
-            memory.clicks[user] = (0, []) if value is None else _decode_clicks(value)
+            memory.clicks[user] = _clicks_of(value)
 
     def _stored(self, db: Any, second: int) -> Accepted:
         """Return the accepted views of a second, as they were flushed."""
@@ -107,8 +107,8 @@ class JudgedTable(BatchTable):
             if clicked:
                 committed = self._committed(partition)
                 for user in clicked:
-                    memory.clicks[user] = clicks = settled(memory.clicks[user], committed)
-                    rows.append((CLICKS + user.encode(), _encode(clicks)))
+                    (clicks := memory.clicks[user]).settle(committed)
+                    rows.append((CLICKS + user.encode(), _encoded(clicks)))
             for second, views in fresh.items():
                 if views:
                     rows += _chunks(second, views)
@@ -119,8 +119,10 @@ class JudgedTable(BatchTable):
                 _trim(memory)
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
-        """Of clicks the one that has read further; rows of views are the same."""
-        return new if _reach(new) >= _reach(old) else old
+        """What both know of a user's clicks; rows of views are the same."""
+        if old == new or not (_is_clicks(old) and _is_clicks(new)):
+            return new
+        return _encoded(_merged(_clicks_of(old), _clicks_of(new)))
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As BatchTable; a flush that has begun ends first."""
@@ -189,10 +191,33 @@ def _chunks(second: int, views: list[View]) -> Iterator[tuple[bytes, bytes | Non
             yield CHUNK.pack(VIEWS, second, some[0][2], some[-1][2]), value
 
 
-def _reach(value: bytes) -> int:
-    """Return the last offset in a row."""
+def _clicks_of(value: bytes | None) -> Clicks:
+    """Return the clicks in a row."""
+    if value is None:
+        return Clicks()
+    first, second = _decode_clicks(value)
+    if isinstance(first, list):
+        return Clicks(first, second)
+    # As versions before 0.2 wrote them: clicks that were past, and the offsets of those after them.
+    counts = list(range(first, first + len(second) + 1))
+    return Clicks([0, *(offset + 1 for offset in second)], counts)
+
+
+def _is_clicks(value: bytes) -> bool:
+    """Whether a value is of a row of clicks; one of views begins with a view: text first."""
     kind: list[Any] = msgspec.msgpack.decode(value)
-    if kind and isinstance(kind[0], int):
-        later = kind[1]
-        return later[-1] if later else -1
-    return 0
+    first = kind[0] if kind else ""
+    return isinstance(first, int) or (
+        isinstance(first, list) and all(isinstance(part, int) for part in first)
+    )
+
+
+def _merged(one: Clicks, other: Clicks) -> Clicks:
+    """Return what both know."""
+    facts = dict(zip(one.positions, one.counts, strict=True))
+    facts.update(zip(other.positions, other.counts, strict=True))
+    return Clicks(sorted(facts), [facts[position] for position in sorted(facts)])
+
+
+def _encoded(clicks: Clicks) -> bytes:
+    return _encode((clicks.positions, clicks.counts))

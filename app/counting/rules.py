@@ -1,13 +1,13 @@
 """Rules that need a user's earlier events: bots, and every third ad click. Pure: no Faust, no I/O.
 
-Both look at the events of one source partition in the order of their offsets, and remember the
-offsets that they decided on. After a crash the memory may be ahead of the counts, or behind: the
-same events come again, and get the same verdict again (docs/internals/decisions/rules.md).
+Both look at the events of one source partition in the order of their offsets, and remember what
+they decided on by offset. After a crash the memory may be ahead of the counts, or behind: the same
+events come again, and get the same verdict again (docs/internals/decisions/rules.md).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
@@ -63,18 +63,53 @@ class Accepted:
         return True
 
 
+@dataclass(slots=True)
+class Clicks:
+    """How many ad clicks of a user lie below some positions of the partition.
+
+    These are facts of the log, so it does no harm to know more of them than were committed. A
+    replay begins where a batch ended, and there is a fact for the end of each batch with a click:
+    some hundred bytes for a user with any number of clicks.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def number(self, offsets: Iterable[int], end: int) -> list[int]:
+        """Return which click of the user each of these is, and note how many lie below end.
+
+        offsets: of all clicks from a position that is known up to end, in their order.
+        """
+        numbers, known, number = [], -2, 0
+        for offset in offsets:
+            place = bisect_right(self.positions, offset) - 1
+            if place != known:
+                known, number = place, self.counts[place] if place >= 0 else 0
+            number += 1
+            numbers.append(number)
+        place = bisect_left(self.positions, end)
+        if self.positions[place : place + 1] != [end]:
+            self.positions.insert(place, end)
+            self.counts.insert(place, number)
+        return numbers
+
+    def settle(self, committed: int) -> None:
+        """Forget what only a replay from below a position would need."""
+        done = max(0, bisect_right(self.positions, committed) - 1)
+        del self.positions[:done], self.counts[:done]
+
+
 @dataclass
 class Memory:
     """What the rules know about one source partition.
 
-    views: second -> accepted page views. clicks: user -> how many ad clicks are certainly past, and
-    the offsets of those after them. fresh, clicked: what must be written, as it is new or came
-    again: page views by second, users. Whoever keeps this elsewhere loads the seconds and users of
-    needs() before judge().
+    views: second -> accepted page views. clicks: by user. fresh, clicked: what must be written, as
+    it is new or came again: page views by second, users. Whoever keeps this elsewhere loads the
+    seconds and users of needs() before judge().
     """
 
     views: dict[int, Accepted] = field(default_factory=dict)
-    clicks: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+    clicks: dict[str, Clicks] = field(default_factory=dict)
     fresh: dict[int, list[View]] = field(default_factory=dict)
     clicked: set[str] = field(default_factory=set)
 
@@ -162,21 +197,15 @@ def _bots(part: Slice, second: int, places: list[int], memory: Memory, limit: in
 
 def _every_third(part: Slice, places: Iterable[int], memory: Memory) -> list[int]:
     """Return the places of the 3rd, 6th, 9th … ad clicks of their users."""
-    counted = []
+    by_user: dict[str, list[int]] = {}
     for place in places:
-        user, offset = part.events[place].user_id or "", part.offsets[place]
-        past, later = memory.clicks.setdefault(user, (0, []))
-        at = bisect_left(later, offset)
-        if at == len(later) or later[at] != offset:
-            later.insert(at, offset)
-        memory.clicked.add(user)
-        if (past + at + 1) % COUNTED_CLICK == 0:
-            counted.append(place)
-    return counted
-
-
-def settled(clicks: tuple[int, list[int]], committed: int) -> tuple[int, list[int]]:
-    """Return a user's clicks without the offsets below a position that nothing goes back to."""
-    past, later = clicks
-    done = bisect_left(later, committed)
-    return past + done, later[done:]
+        by_user.setdefault(part.users[place] or "", []).append(place)
+    counted, offsets = [], part.offsets
+    for user, clicked in by_user.items():
+        clicks = memory.clicks.setdefault(user, Clicks())
+        numbers = clicks.number([offsets[place] for place in clicked], offsets[-1] + 1)
+        counted += [
+            place for place, n in zip(clicked, numbers, strict=True) if n % COUNTED_CLICK == 0
+        ]
+    memory.clicked.update(by_user)
+    return sorted(counted)

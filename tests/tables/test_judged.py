@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from time import time
 from types import SimpleNamespace
 
@@ -85,10 +86,12 @@ async def test_verdicts_go_on_after_a_restart(make_judged: MakeJudged) -> None:
 
 async def test_what_was_not_flushed_is_judged_again(make_judged: MakeJudged) -> None:
     judged = make_judged()
-    whole = verdicts(judged, events(0, 60))
+    parts = [verdicts(judged, events(*span)) for span in ((0, 20), (20, 60))]
+    whole = tuple(first + second for first, second in zip(*parts, strict=True))
     await judged.flush_partition(0)  # the partials were not
     judged.forget()
     assert verdicts(judged, events(0, 60)) == whole
+    judged.forget()
     assert verdicts(judged, events(20, 60)) == tuple(
         [offset for offset in part if offset >= 20] for part in whole
     )
@@ -110,8 +113,8 @@ async def test_a_changelog_makes_the_same_memory(make_judged: MakeJudged) -> Non
     judged = make_judged()
     whole = verdicts(judged, events(0, 60))
     judged.forget()
-    for first in (0, 20, 10, 40):
-        judged.judge(0, events(first, first + 20))
+    for first, end in ((0, 20), (20, 40), (0, 30), (30, 60)):
+        judged.judge(0, events(first, end))
         await judged.flush_partition(0)
     rows = [SimpleNamespace(key=key, value=value) for key, value in rows_of(judged, 0).items()]
     tp = TP("t-judged-changelog", 1)
@@ -127,13 +130,26 @@ def rows_of(judged: JudgedTable, partition: int) -> dict[bytes, bytes]:
     return {key: value for key, value in rows if key.startswith((VIEWS, CLICKS))}
 
 
-def test_recovery_keeps_the_clicks_that_read_further(make_judged: MakeJudged) -> None:
+def test_recovery_keeps_what_any_owner_knew_of_clicks(make_judged: MakeJudged) -> None:
     judged, encode = make_judged(), msgspec.msgpack.encode
-    old, new = encode((3, [7, 9])), encode((5, [12]))
-    assert judged.merge_values(old, new) == judged.merge_values(new, old) == new
+    oldest, old, new = (3, [7, 9]), ([7, 10, 11], [3, 5, 5]), ([11, 13], [5, 6])
+    values = [encode(value) for value in (oldest, old, new)]
+    for order in permutations(values):
+        merged = judged.merge_values(judged.merge_values(*order[:2]), order[2])
+        assert msgspec.msgpack.decode(merged) == [[0, 7, 8, 10, 11, 13], [3, 3, 4, 5, 5, 6]]
+    view = encode([("u", 0, 7)])
+    assert judged.merge_values(view, view) == view
 
 
-async def test_clicks_keep_offsets_only_above_the_committed_position(
+async def test_clicks_that_an_older_version_remembered_go_on(make_judged: MakeJudged) -> None:
+    judged = make_judged()
+    judged.db(0).put(b"ca", msgspec.msgpack.encode((7, [20, 22])))
+    assert verdicts(judged, events(20, 32, "a"))[1] == [22, 28]  # the 9th and the 12th
+    await judged.flush_partition(0)
+    assert msgspec.msgpack.decode(judged.db(0).get(b"ca")) == [[0, 21, 23, 32], [7, 8, 9, 13]]
+
+
+async def test_clicks_are_known_only_from_the_committed_position_on(
     make_judged: MakeJudged, committed: dict[int, int]
 ) -> None:
     judged = make_judged()
@@ -141,7 +157,7 @@ async def test_clicks_keep_offsets_only_above_the_committed_position(
         judged.judge(0, events(first, first + 10, "a"))
         await judged.flush_partition(0)
         committed[0] = first + 10
-    assert msgspec.msgpack.decode(judged.db(0).get(b"ca")) == [45, [90, 92, 94, 96, 98]]
+    assert msgspec.msgpack.decode(judged.db(0).get(b"ca")) == [[90, 100], [45, 50]]
 
 
 def stored_seconds(judged: JudgedTable) -> set[int]:

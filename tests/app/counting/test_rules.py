@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.counting.rules import BOT_MEMORY, Accepted, Memory, judge, needs, settled
+from app.counting.rules import BOT_MEMORY, Accepted, Clicks, Memory, judge, needs
 from app.events.batches import Judged, Slice
 from app.events.event import Event
 from tests.support.batches import slice_of
@@ -91,13 +91,33 @@ def test_each_third_ad_click_of_a_user_counts() -> None:
     assert len(judged.human.events) == len(events)
 
 
-def test_clicks_below_the_committed_position_are_only_a_number() -> None:
+def test_clicks_are_remembered_by_where_batches_ended() -> None:
     memory = Memory()
-    judge(arrived([click()] * 5), memory, LIMIT)
-    memory.clicks["u"] = settled(memory.clicks["u"], 4)
-    assert memory.clicks["u"] == (4, [4])
-    again = judge(arrived([click()] * 3, first=4), memory, LIMIT)
-    assert list(again.counted_click.offsets) == [5]
+    for first in range(0, 20, 4):
+        judge(arrived([click()] * 4, first=first), memory, LIMIT)
+    memory.clicks["u"].settle(9)
+    assert memory.clicks["u"] == Clicks([8, 12, 16, 20], [8, 12, 16, 20])
+    again = judge(arrived([click()] * 5, first=8), memory, LIMIT)
+    assert list(again.counted_click.offsets) == [8, 11]
+
+
+def test_what_a_user_with_very_many_clicks_leaves_is_small() -> None:
+    memory, counted = Memory(), 0
+    for first in range(0, 300_000, 20_000):
+        judged = judge(arrived([click()] * 20_000, first=first), memory, LIMIT)
+        counted += len(judged.counted_click.offsets)
+    assert counted == 100_000
+    assert len(memory.clicks["u"].positions) == 300_000 // 20_000
+
+
+def test_clicks_that_come_again_from_far_below_fall_in_step_with_what_is_known() -> None:
+    """Committed offsets that were lost, after the log has lost its beginning."""
+    memory = Memory()
+    judge(arrived([click()] * 100), memory, LIMIT)
+    memory.clicks["u"].settle(100)
+    judge(arrived([click()] * 10, first=50), memory, LIMIT)
+    again = judge(arrived([click()] * 50, first=60), memory, LIMIT)
+    assert [n for n in again.counted_click.offsets if n >= 100] == [101, 104, 107]
 
 
 def log(dice: random.Random, events: int) -> list[tuple[Event, float]]:
@@ -145,8 +165,8 @@ def test_replays_with_a_memory_ahead_or_behind_judge_the_same(seed: int) -> None
 
 
 def settle(memory: Memory, committed: int) -> None:
-    for user, clicks in memory.clicks.items():
-        memory.clicks[user] = settled(clicks, committed)
+    for clicks in memory.clicks.values():
+        clicks.settle(committed)
 
 
 def crashed(dice: random.Random, kept: Memory, ahead: Memory) -> Memory:
