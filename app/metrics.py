@@ -68,7 +68,7 @@ events_lost = Counter(
 # Every role that reads topics.
 records_unreadable = Counter(
     "event_counter_records_unreadable_total",
-    "Offsets of record batches that were passed: of a wrong checksum, or an unknown codec.",
+    "Records that were passed: of a wrong checksum, of an unknown codec, or none of ours.",
     ["topic"],
 )
 

@@ -12,9 +12,10 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from time import time
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
@@ -44,6 +45,16 @@ class Partial(msgspec.Struct, array_like=True, gc=False):
 
 
 decode_partial = msgspec.msgpack.Decoder(Partial).decode
+
+
+class Published(msgspec.Struct, array_like=True, gc=False):
+    """A value in `counts`, which others can write to as well; cells: as those of a Partial."""
+
+    last: int
+    cells: dict[Annotated[int, Meta(ge=0, le=255)], Annotated[int, Meta(ge=0)]]
+
+
+decode_published = msgspec.msgpack.Decoder(Published).decode
 Fold = Callable[[int, int], Rows]  # the rows that the events at the offsets (begin, end] add up to
 
 

@@ -16,9 +16,10 @@ import msgspec
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, Cells, counts_partition
 from tables.batch_table import BatchTable
-from tables.partials import MARK, decode_partial
+from tables.partials import MARK, decode_published
 from tables.scans import scan_after, scan_prefix
 from tables.sums import Sums
+from tables.unreadable import UNREADABLE, leave_out
 
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -52,20 +53,16 @@ class Totals(BatchTable):
 
     async def merge(self, partition: int, batch: Iterable[Any], after: int) -> None:
         """Merge the records of one fetch of `counts`; after: the position behind them."""
-        records = [
-            (key, key[:-2], value)
-            for record in batch
-            if (key := record.key) and (value := record.value) is not None
-        ]
+        records = self._readable(partition, batch)
         # As they came, each once: they come sorted, and RocksDB finds neighbours faster.
-        cache = self._load(partition, dict.fromkeys([row for _, row, _ in records]))
+        cache = self._load(partition, dict.fromkeys([row for row, _, _ in records]))
         rows: dict[bytes, Cells] = {}
         grown: dict[bytes, int] = {}
         in_sums = self._sums.specs
-        for key, row, value in records:
-            source, more = (key[-2] << 8 | key[-1]) << SLOT_BITS, 0
-            cells = rows[row] = cache[row]
-            for slot, count in decode_partial(value).cells.items():
+        for row, source, published in records:
+            more, cells = 0, cache[row]
+            rows[row] = cells
+            for slot, count in published.items():
                 if (before := cells.get(source | slot, 0)) < count:
                     cells[source | slot] = count
                     more += count - before
@@ -78,6 +75,25 @@ class Totals(BatchTable):
             changes.note(partition, rows, after)
         if len(cache) > CACHE_MAX:
             cache.clear()
+
+    def _readable(self, partition: int, batch: Iterable[Any]) -> list[tuple[bytes, int, Cells]]:
+        """Return (row, source partition in its place, cells) of the records; see unreadable."""
+        found: list[tuple[bytes, int, Cells]] = []
+        strange: list[tuple[Any, BaseException]] = []
+        known, cache = self._counters.by_number, self._cache[partition]
+        for record in batch:
+            key, value = record.key, record.value
+            if value is None:
+                continue
+            try:
+                cells, row = decode_published(value).cells, key[:-2]
+                if row not in cache and row != MARK and (spec := known.get(row[0])) is not None:
+                    spec.check(row)
+                found.append((row, (key[-2] << 8 | key[-1]) << SLOT_BITS, cells))
+            except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
+                strange.append((record, exc))
+        leave_out(strange)
+        return found
 
     def _load(self, partition: int, rows: Iterable[bytes]) -> dict[bytes, Cells]:
         cache = self._cache[partition]

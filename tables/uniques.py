@@ -30,6 +30,7 @@ from app.counting.uniques import (
 from tables.batch_table import BatchTable
 from tables.scans import scan_keys, scan_prefix
 from tables.totals import Changes
+from tables.unreadable import UNREADABLE, leave_out
 
 DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions
 LIVE_MAX = 1000  # rows of a partition kept in memory between flushes; at most 100 KB each
@@ -61,11 +62,18 @@ class Uniques(BatchTable):
     def merge(self, partition: int, batch: Iterable[Any]) -> None:
         """Add sketches of a fetch of `uniques`."""
         added: defaultdict[bytes, list[Sketch]] = defaultdict(list)
+        strange: list[tuple[Any, BaseException]] = []
         now = time()
         for record in batch:
-            sketch = decode_sketch(record.value)
-            for row in buckets_of(record.key, now):
+            try:
+                Row.unpack(record.key).check()
+                sketch, rows = decode_sketch(record.value), buckets_of(record.key, now)
+            except (*UNREADABLE, TypeError) as exc:  # TypeError: no key, or no value
+                strange.append((record, exc))
+                continue
+            for row in rows:
                 added[row].append(sketch)
+        leave_out(strange)
         live = self._load(partition, added)
         for row, sketches in added.items():
             for sketch in sketches:

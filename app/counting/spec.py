@@ -138,6 +138,12 @@ class CounterSpec:
         (start,) = _START.unpack_from(row, end)
         return row[_KEPT_HEAD.size : end].decode(), start, row[end + _START.size :].decode()
 
+    def check(self, row: bytes) -> None:
+        """Raise ValueError, or struct.error, where bytes are no key of a row of this counter."""
+        key, start, label = self.parse(row)
+        if self.row(key, start, label) != row:
+            raise ValueError(f"no row of {self.name}")
+
     def prefix_size(self, row: bytes) -> int:
         """Return the size of what scan_prefix() makes of a row's key."""
         return _KEPT_HEAD.size + (row[1] << 8 | row[2])

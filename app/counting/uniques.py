@@ -21,7 +21,8 @@ from app.counting.stats_window import HOURS, MINUTES, SECONDS, Level, Month
 from app.events.batches import Slice
 from app.events.derived import AD_IMPRESSION
 
-ACTIVE_USERS, AD_VISITORS, AD_VISITORS_ALL = 1, 2, 3  # metrics: the first byte of a row
+# The first byte of a row.
+METRICS = ACTIVE_USERS, AD_VISITORS, AD_VISITORS_ALL = 1, 2, 3
 LG_K = 12  # 4,096 users exactly, then a relative error of 3.1 % with a probability of 95 %
 IMPRESSIONS = frozenset({AD_IMPRESSION})
 DEVIATIONS = 2  # the stated error is so many standard deviations
@@ -62,6 +63,12 @@ class Row(NamedTuple):
         """Return the row of a table key."""
         metric, level, start = _ROW.unpack_from(row)
         return cls(metric, level, start, row[_ROW.size :].decode())
+
+    def check(self) -> None:
+        """Raise ValueError where there is no such row."""
+        levels = range(MONTHLY) if self.metric == ACTIVE_USERS else range(MONTHLY, MONTHLY + 1)
+        if self.metric not in METRICS or self.level not in levels:
+            raise ValueError(f"no sketch has a key like {self}")
 
 
 def owner_key(row: bytes) -> bytes:

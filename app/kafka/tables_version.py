@@ -6,10 +6,14 @@ the first one), as Faust does for the `version` of an app.
 
 from __future__ import annotations
 
+import logging
+
 from aiokafka.errors import KafkaError
 
+from app import metrics
 from app.errors import KafkaUnavailableError, StartError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.log import KafkaLog
 from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -18,22 +22,54 @@ from app.settings import Settings
 FIRST = 1
 PARTITIONS_MAX = 1000  # as in the settings
 KEY = b"version"  # the topic is compacted
+DIGITS_MAX = 9
+
+log = logging.getLogger(__name__)
 
 
 class TablesVersion:
     """Reads the number again and again; close() it at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        self._tail = TopicTail(KafkaClients.of(settings), Names(settings.namespace).tables_version)
+        kafka, self._topic = KafkaClients.of(settings), Names(settings.namespace).tables_version
+        self._tail, self._log = TopicTail(kafka, self._topic), KafkaLog(kafka)
+        self._searched = 0, FIRST  # up to where, and what was found
 
     async def read(self) -> int:
-        """Return the version that counts; raise KafkaUnavailableError."""
+        """Return the version that counts; raise KafkaUnavailableError.
+
+        A record that is no version, by whomever, changes nothing.
+        """
         last = await self._tail.read()
-        return int(last) if last else FIRST
+        if last is None:
+            return FIRST
+        if (found := version_in(self._tail.key, last)) is not None:
+            return found
+        if self._searched[0] != self._tail.end:
+            self._searched = self._tail.end, await self._search(self._tail.end)
+        return self._searched[1]
+
+    async def _search(self, end: int) -> int:
+        """Return the last version in the topic, which is small."""
+        found = FIRST
+        async for records, _ in self._log.read(self._topic, 0, 0, end):
+            for record in records:
+                if (version := version_in(record.key, record.value)) is not None:
+                    found = version
+        log.error("%s: its last record is no version; %d counts", self._topic, found)
+        metrics.records_unreadable.labels(self._topic).inc()
+        return found
 
     async def close(self) -> None:
         """Disconnect."""
         await self._tail.close()
+
+
+def version_in(key: bytes | None, value: bytes | None) -> int | None:
+    """Return the number in a record; None: it is none of ours."""
+    if key != KEY or not value or not value.isdigit() or len(value) > DIGITS_MAX:
+        return None
+    return int(value) or None
 
 
 async def current_version(settings: Settings) -> int:

@@ -12,15 +12,19 @@ TIMEOUT_MS = 2000  # for a record that is known to be there
 
 
 class TopicTail:
-    """The end of a topic of one partition; costs one small request while nobody writes."""
+    """The end of a topic of one partition; costs one small request while nobody writes.
+
+    end: offset behind the last record, as of the last read().
+    """
 
     def __init__(self, kafka: KafkaClients, topic: str) -> None:
         self._kafka = kafka
         self._part = TopicPartition(topic, 0)
         self._consumer: AIOKafkaConsumer | None = None
-        self._end = 0
+        self.end = 0
         self._last: bytes | None = None
-        self.headers: dict[str, bytes] = {}  # of the last record that read() returned
+        self.key: bytes | None = None  # of the last record that read() returned
+        self.headers: dict[str, bytes] = {}
 
     async def read(self) -> bytes | None:
         """Return the value of the last record, None where there is none.
@@ -30,9 +34,9 @@ class TopicTail:
         try:
             consumer = await self._connected()
             end = (await consumer.end_offsets([self._part]))[self._part]
-            if end != self._end:
+            if end != self.end:
                 self._last = await self._record(consumer, end)
-                self._end = end
+                self.end = end
         except (KafkaError, OSError) as exc:
             raise KafkaUnavailableError(
                 f"no answer about {self._part.topic}: {reason(exc)}"
@@ -61,7 +65,7 @@ class TopicTail:
     async def _record(self, consumer: AIOKafkaConsumer, end: int) -> bytes | None:
         first = (await consumer.beginning_offsets([self._part]))[self._part]
         if first == end:
-            self.headers = {}
+            self.key, self.headers = None, {}
             return None
         consumer.seek(self._part, end - 1)
         consumer.resume(self._part)
@@ -72,5 +76,5 @@ class TopicTail:
         records = found.get(self._part)
         if not records:
             raise KafkaUnavailableError(f"{self._part.topic} did not give its last record")
-        self.headers = dict(records[-1].headers)
+        self.key, self.headers = records[-1].key, dict(records[-1].headers)
         return records[-1].value or b""

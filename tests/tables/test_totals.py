@@ -14,6 +14,7 @@ import pytest
 from faust.types import TP
 
 from app.counting.counters import Counters
+from app.metrics import records_unreadable
 from tables.partials import MARK, SOURCE
 from tables.totals import Totals
 from tests.tables.conftest import SentRecords
@@ -150,3 +151,32 @@ async def test_draining_waits_for_a_record_that_is_not_on_its_way_yet(
     assert not draining.done()
     sent.acknowledge()
     await draining
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"junk", b"junk"),
+        (None, b"junk"),
+        (b"", b"junk"),
+        (b"x", msgspec.msgpack.encode((1, {0: 1}))),
+        (b"\x04\xff\xff\0\0", msgspec.msgpack.encode((1, {0: 1}))),
+        (b"\x02\0\1\xff\0\0\0\0VIEW\0\0", msgspec.msgpack.encode((1, {0: 1}))),
+        (None, msgspec.msgpack.encode((1, {999: 1}))),
+        (None, msgspec.msgpack.encode((1, {0: -5}))),
+        (None, msgspec.msgpack.encode([1, 2, 3])),
+        (None, b""),
+    ],
+)
+async def test_a_record_of_somebody_else_is_left_out_and_counted(
+    make_totals: Callable[[], Totals], counters: Counters, key: bytes | None, value: bytes
+) -> None:
+    totals, good = make_totals(), partial(counters, 0, 9)
+    before = records_unreadable.labels("counts")._value.get()
+    if key is None and value != b"junk":
+        key = partial(counters, 1, 9).key
+    junk = SimpleNamespace(topic="counts", partition=0, offset=7, key=key, value=value)
+    partition = totals.partition_of("/a")
+    await totals.merge(partition, [junk, good, junk], 3)
+    assert totals.read_all("events_by_url", "/a") == {0: {"VIEW": 9}}
+    assert records_unreadable.labels("counts")._value.get() == before + 2

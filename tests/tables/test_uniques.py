@@ -202,3 +202,28 @@ async def test_deltas_go_to_the_owners_of_their_keys_with_the_flush_of_the_parti
     deltas.note(2, slice_of(events), NOW.timestamp())
     partials.forget()
     assert deltas.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (None, None),
+        (b"junk", b"junk"),
+        (None, b"junk"),
+        (b"", b""),
+        (b"\x09\0\0\0\0\0", None),
+        (b"\x02\0\0\0\0\0ad", None),
+        (b"\x02\x04\0\0\0\0\xff", None),
+    ],
+)
+async def test_a_record_of_somebody_else_is_left_out(
+    make_uniques: MakeUniques, key: bytes | None, value: bytes | None
+) -> None:
+    uniques, good = make_uniques(), records("abc")
+    if key is not None and value is None:
+        value = good[0].value
+    if value == b"junk" and key is None:
+        key = good[0].key
+    junk = SimpleNamespace(topic="uniques", partition=0, offset=7, key=key, value=value)
+    assert merge(uniques, [junk, *good, junk]) == []
+    assert active(uniques, 60).users == 3
