@@ -12,15 +12,15 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from time import time
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
-from msgspec import Meta
 
 from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
 from app.errors import SettingsError
 from tables.batch_table import BatchTable
+from tables.partial_values import Partial, decode_partial
 from tables.turns import in_buckets
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
@@ -37,25 +37,8 @@ NO_CELLS: Cells = {}  # of all new rows; never filled, as absorb() puts the firs
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Partial(msgspec.Struct, array_like=True, gc=False):
-    """last: source offset. Hundreds of thousands of them are no work for the garbage collector."""
-
-    last: int
-    cells: Cells
-
-
-decode_partial = msgspec.msgpack.Decoder(Partial).decode
-
-
-class Published(msgspec.Struct, array_like=True, gc=False):
-    """A value in `counts`, which others can write to as well; cells: as those of a Partial."""
-
-    last: int
-    cells: dict[Annotated[int, Meta(ge=0, le=255)], Annotated[int, Meta(ge=0)]]
-
-
-decode_published = msgspec.msgpack.Decoder(Published).decode
-Fold = Callable[[int, int], Rows]  # the rows that the events at the offsets (begin, end] add up to
+# The rows that the events at the offsets (begin, end] add up to.
+FoldRange = Callable[[int, int], Rows]
 
 
 def _row_of(key: bytes) -> bytes:
@@ -104,7 +87,7 @@ class Partials(BatchTable):
         """Let something else come along with each flush."""
         self._riders.append(rider)
 
-    def absorb(self, partition: int, first: int, last: int, fold: Fold) -> None:
+    def absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
         """Add the events of a batch; first, last: their offsets."""
         self.check_layout(partition)
         rows = fold(first - 1, last)

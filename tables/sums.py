@@ -40,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(Sum).decode
 _decode_cells = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 
-class _State:
+class _Reach:
     """What is true of all sums of a partition, in seconds since 1970.
 
     whole: each key has a sum of all its windows before it. reached: no sum goes further.
@@ -52,7 +52,7 @@ class _State:
         self.whole, self.reached = whole, reached
 
     @classmethod
-    def of(cls, db: Any) -> _State:
+    def of(cls, db: Any) -> _Reach:
         """Read it."""
         stored = db.get(SUMS)
         return cls(*_STATE.unpack(stored)) if stored else cls(0, 0)
@@ -62,14 +62,14 @@ class _State:
         return SUMS, _STATE.pack(self.whole, self.reached)
 
 
-class Sums:
-    """Sums of counters whose rows are kept for good."""
+class AllTimeSums:
+    """AllTimeSums of counters whose rows are kept for good."""
 
     def __init__(self, specs: Iterable[CounterSpec]) -> None:
         by_name = {spec.name: spec for spec in specs}
         summed = [by_name[spec.sum_of] for spec in by_name.values() if spec.sum_of]
         self.specs = {spec.number: spec for spec in summed}
-        self._states: dict[int, _State] = {}
+        self._states: dict[int, _Reach] = {}
 
     def read(self, db: Any, spec: CounterSpec, key: str) -> dict[str, int]:
         """Return {label: events of all time} of a key, at little cost once it is settled."""
@@ -151,10 +151,10 @@ class Sums:
             yield spec.parse(row)[0]
             cursor.seek(row[: spec.prefix_size(row)] + b"\xff" * 4)  # behind the last start
 
-    def _state(self, partition: int, db: Any) -> _State:
+    def _state(self, partition: int, db: Any) -> _Reach:
         state = self._states.get(partition)
         if state is None:
-            state = self._states[partition] = _State.of(db)
+            state = self._states[partition] = _Reach.of(db)
         return state
 
     def forget(self) -> None:

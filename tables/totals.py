@@ -16,9 +16,10 @@ import msgspec
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, Cells, counts_partition
 from tables.batch_table import BatchTable
-from tables.partials import MARK, decode_published
+from tables.partial_values import decode_published
+from tables.partials import MARK
 from tables.scans import scan_after, scan_prefix
-from tables.sums import Sums
+from tables.sums import AllTimeSums
 from tables.unreadable import UNREADABLE, leave_out
 
 SLOT_BITS = 8
@@ -39,7 +40,7 @@ class Totals(BatchTable):
         self._counters = counters
         self._cache: defaultdict[int, dict[bytes, Cells]] = defaultdict(dict)
         self._watchers: list[Watcher] = []
-        self._sums = Sums(counters.values())
+        self._sums = AllTimeSums(counters.values())
 
     def watch(self, number: int) -> Changes:
         """Return a record of the rows of one counter that change from now on."""

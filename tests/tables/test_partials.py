@@ -16,7 +16,7 @@ from app.errors import SettingsError
 from app.events.event import Event
 from app.settings import Settings
 from tables.counters import declare
-from tables.partials import LAYOUT, MARK, SOURCE, Fold, Partials
+from tables.partials import LAYOUT, MARK, SOURCE, FoldRange, Partials
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
 
@@ -24,7 +24,7 @@ NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
 URLS = ["/a", "/b", "/a", "/c", "/a", "/b"]
 
 
-def fold_of(counters: Counters, folded: list[int] | None = None, urls: int = 0) -> Fold:
+def fold_of(counters: Counters, folded: list[int] | None = None, urls: int = 0) -> FoldRange:
     """Return the fold of events whose urls follow from their offsets; it notes how many it folds.
 
     urls: each offset has one of so many; 0: URLS.
