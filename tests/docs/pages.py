@@ -15,7 +15,7 @@ PAGES = [README, *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob
 BASE = "http://127.0.0.1:8000"
 CODE = re.compile(r"`([^`]+)`")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-URL = re.compile(re.escape(BASE) + r"([^\s'\"`)>]*)")
+URL = re.compile(re.escape(BASE) + r"([^\s'\"`)>;]*)")
 
 
 def text_of(page: str) -> str:
@@ -57,14 +57,14 @@ class Example:
         return re.fullmatch(".*".join(parts), lines, re.DOTALL) is not None
 
 
+def blocks(page: str, language: str) -> list[str]:
+    """Return the code blocks of a page in a language."""
+    return [block for name, block in FENCE.findall(text_of(page)) if name == language]
+
+
 def examples(page: str) -> list[Example]:
     """Return the curls in the console blocks of a page, in order."""
-    return [
-        made
-        for language, block in FENCE.findall(text_of(page))
-        if language == "console"
-        for made in _examples_of(block)
-    ]
+    return [made for block in blocks(page, "console") for made in _examples_of(block)]
 
 
 def _examples_of(block: str) -> Iterator[Example]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import pkgutil
+import re
 
 import pytest
 from pydantic import SecretStr
@@ -27,9 +29,11 @@ ERRORS = "docs/reference/errors.md"
 EVENTS = "docs/reference/events.md"
 HTTP = "docs/reference/http.md"
 COMMAND_LINE = "docs/reference/command-line.md"
+METRICS = "docs/reference/metrics.md"
 TOPICS = "docs/reference/topics-and-stores.md"
 PACKAGES = ("agents", "app", "sql", "tables", "web")
 PROGRAMS = ("__main__", "main", "leash", "faust_worker")  # imported by themselves alone
+METRIC = re.compile("event_counter_[a-z_]+")
 NOW_MS = 1_790_000_000_000
 
 
@@ -145,3 +149,15 @@ def test_the_topics_are_listed() -> None:
     listed = {name for row in table("topic", TOPICS) for name in code(row[0])}
     assert listed == {spec.name for spec in topic_specs(Settings())}
     assert Names("").events in listed
+
+
+def test_the_metrics_are_listed() -> None:
+    listed = [code(row[0])[0] for row in table("metric", METRICS)]
+    named = {
+        str(node.value)
+        for folder in PACKAGES
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and METRIC.fullmatch(str(node.value))
+    }
+    assert sorted(listed) == sorted(named)
