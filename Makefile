@@ -15,7 +15,7 @@ CHARTS := $(PAGES)/node_modules
 CLIENTS := $(VENV)/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run shell test soak flaky bench lint docs charts browser promtool kafka clean
+.PHONY: help run shell test soak flaky bench lint docs charts browser promtool servers kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ shell: $(VENV)/installed ## a shell in which event-counter is on the path; leave
 	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" "$${SHELL:-/bin/sh}"
 
 test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
-	@$(MAKE) --no-print-directory -j4 lint docs browser promtool kafka $(CLIENTS)/installed
+	@$(MAKE) --no-print-directory -j4 lint docs browser promtool servers kafka $(CLIENTS)/installed
 	@$(BIN)/python -m pytest $(WHOLE) --durations=15
 
 soak: $(VENV)/installed-test ## the kill tests ten times in a row
@@ -85,6 +85,13 @@ promtool: $(VENV)/installed-test
 		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; cd $$dir && apt-get download -qq prometheus >/dev/null 2>&1 && \
 			dpkg-deb -x prometheus_*.deb . && cp usr/bin/promtool $(CURDIR)/$(BIN)/; } || echo "promtool could not be fetched"; \
 		rm -rf $$dir; fi
+
+# With TLS, and a pooler, which those from pip do not have; tests that need them skip without.
+servers: browser promtool
+	@if ! { command -v redis-server && command -v pgbouncer; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing Redis, PostgreSQL and PgBouncer for the tests of TLS"; \
+		{ apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			redis-server postgresql pgbouncer >/dev/null; } || echo "they could not be installed"; fi
 
 # Downloaded once, meanwhile; without a network the tests say what is missing.
 kafka: $(VENV)/installed-test

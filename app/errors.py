@@ -255,6 +255,12 @@ class SettingsError(StartError):
     code, hint = "bad_setting", "All settings: event-counter settings."
 
 
+class KafkaAccessError(StartError):
+    """Kafka is there and refuses: certificate, user, password, or a right that is missing."""
+
+    code, hint = "kafka_refuses", "See docs/operating/managed-kafka.md."
+
+
 class QueryError(StartError):
     """SQL that cannot be run."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,6 +16,8 @@ from app.errors import SettingsError
 
 PREFIX = "EVENT_COUNTER_"
 Role = Literal["", "collect", "count", "store", "archive"]
+KafkaSecurity = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+KafkaSasl = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 LISTED_MAX = 1000  # origins in one setting
 
 
@@ -58,6 +61,21 @@ class Settings(BaseModel):
     )
     data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
     kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local one.")
+    kafka_security: KafkaSecurity = Field(
+        "PLAINTEXT",
+        description="SSL and SASL_SSL encrypt, SASL_ signs in. Of a Kafka that is given.",
+    )
+    kafka_sasl: KafkaSasl = Field(
+        "SCRAM-SHA-512", description="With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    )
+    kafka_user: str = Field("", description="With SASL: the user.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="With SASL: the password.")
+    kafka_ca: str = Field(
+        "",
+        description="PEM file of whom to trust about Kafka; empty: whom the machine trusts.",
+    )
+    kafka_cert: str = Field("", description="PEM file of a certificate to show Kafka; empty: none.")
+    kafka_key: str = Field("", description="PEM file of its key; empty: it is in the same file.")
     postgres: SecretStr = Field(SecretStr(""), description="DSN; empty: run starts a local one.")
     redis: SecretStr = Field(SecretStr(""), description="URL; empty: run starts a local one.")
     token: SecretStr = Field(
@@ -181,6 +199,16 @@ class Settings(BaseModel):
             ip_network(network, strict=False)
         return text
 
+    @field_validator("kafka")
+    @classmethod
+    def _addresses(cls, kafka: str) -> str:
+        if kafka and not re.fullmatch(r"[^\s/@,]+(,[^\s/@,]+)*", kafka):
+            raise ValueError(
+                "give host:port[,host:port] alone; how to get in is said by "
+                "EVENT_COUNTER_KAFKA_SECURITY, _USER and _PASSWORD"
+            )
+        return kafka
+
     @field_validator("webhook_url")
     @classmethod
     def _http(cls, url: SecretStr) -> SecretStr:
@@ -212,7 +240,8 @@ class Settings(BaseModel):
             field_name = str(error["loc"][0])
             name = variable(field_name)
             if field := fields.get(field_name):
-                secret = field.annotation is SecretStr
+                # user:password@host, where no address should have it
+                secret = field.annotation is SecretStr or "@" in given[field_name]
                 yield fault(name, given[field_name], field, error, secret=secret)
             else:
                 yield unknown(name, map(variable, fields))

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Self
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import KafkaError
 
+from app.errors import KafkaAccessError, reason
+from app.kafka.refusals import refusal
+from app.kafka.security import PLAINTEXT, security_of
 from app.kafka.unreadable import pass_unreadable
 from app.settings import Settings
+
+KNOCK_S = 10.0  # for one server
 
 
 class KafkaClients:
     """Makes the clients of one Kafka, not started; str() gives its addresses, for messages."""
 
-    def __init__(self, servers: str) -> None:
-        """servers: host:port[,host:port]."""
+    def __init__(self, servers: str, security: dict[str, Any] | None = None) -> None:
+        """servers: host:port[,host:port]. security: see security_of(); None: none."""
         self.servers = servers
-        self._common: dict[str, Any] = {"bootstrap_servers": servers}
+        self._security = security or {"security_protocol": PLAINTEXT}
+        self._common = {"bootstrap_servers": servers, **self._security}
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the clients of the Kafka that the settings name."""
-        return cls(settings.kafka)
+        """Return the clients of the Kafka that the settings name; raise SettingsError."""
+        return cls(settings.kafka, security_of(settings))
 
     def __str__(self) -> str:
         return self.servers
@@ -46,5 +55,39 @@ class KafkaClients:
 
     def for_faust(self) -> dict[str, Any]:
         """Return the settings of a Faust app that make its clients reach the same servers."""
+        import faust  # noqa: PLC0415 - takes a second, and the event loop must be chosen before
+
         pass_unreadable()
-        return {"broker": [f"kafka://{address}" for address in self.servers.split(",")]}
+        given: dict[str, Any] = {
+            "broker": [f"kafka://{address}" for address in self.servers.split(",")]
+        }
+        context = self._security.get("ssl_context")
+        if mechanism := self._security.get("sasl_mechanism"):
+            given["broker_credentials"] = faust.SASLCredentials(
+                username=self._security["sasl_plain_username"],
+                password=self._security["sasl_plain_password"],
+                ssl_context=context,
+                mechanism=mechanism,
+            )
+        elif context:
+            given["broker_credentials"] = faust.SSLCredentials(context)
+        return given
+
+    async def knock(self) -> None:
+        """Return when a server lets us in, and says so; the clients only log why it does not.
+
+        Raises KafkaAccessError where a server refuses, else the OSError or KafkaError of the last.
+        """
+        error: Exception = OSError("no server is named")
+        for host, port, _ in collect_hosts(self.servers):
+            try:
+                async with asyncio.timeout(KNOCK_S):
+                    connection = await create_conn(host, port, **self._security)
+            except (KafkaError, OSError, ValueError) as exc:  # ValueError: of SCRAM
+                if words := refusal(exc, self._security):
+                    raise KafkaAccessError(f"Kafka at {host}:{port} {words}") from exc
+                error = exc if isinstance(exc, (KafkaError, OSError)) else OSError(reason(exc))
+            else:
+                connection.close()
+                return
+        raise error

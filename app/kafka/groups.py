@@ -13,6 +13,19 @@ ATTEMPTS = 20
 RETRY_S = 0.1  # a coordinator that moves loads its groups in some tenths of a second
 
 
+async def coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
+    """Return the node that knows a group now; raise KafkaError."""
+    for _ in range(ATTEMPTS):
+        try:
+            return int(await admin.find_coordinator(group))
+        except KafkaError as exc:
+            if not exc.retriable:
+                raise
+            error = exc
+            await asyncio.sleep(RETRY_S)
+    raise error
+
+
 async def committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
     """Return the offset that a group goes on from, of the partitions where it has committed one.
 
@@ -22,7 +35,7 @@ async def committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartiti
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            node = await admin.find_coordinator(group)
+            node = await coordinator(admin, group)
             answer = await admin._send_request(OffsetFetchRequest(group, None), node)  # noqa: SLF001
             if answer.error_code:
                 raise for_code(answer.error_code)(f"no offsets of {group}")

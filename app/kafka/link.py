@@ -6,11 +6,10 @@ import asyncio
 import logging
 import time
 
-from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaError
 
 from app import metrics
-from app.errors import reason
+from app.errors import KafkaAccessError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession
 
@@ -91,23 +90,11 @@ class KafkaLink:
         while True:
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    await self._knock()
+                    await self._kafka.knock()  # aiokafka would log an error at each attempt
                     return await KafkaSession.open(self._kafka, self._topic, self._timeout_s)
-            except (KafkaError, OSError, TimeoutError) as exc:
+            except (KafkaError, OSError, KafkaAccessError) as exc:
                 problem = reason(exc)
                 if problem != self.problem:
                     log.warning("Kafka %s cannot be used: %s; trying on", self._kafka, problem)
                     self.problem = problem
             await asyncio.sleep(RETRY_S)
-
-    async def _knock(self) -> None:
-        """Raise OSError while no host accepts; aiokafka would log an error at each attempt."""
-        for host, port, _ in collect_hosts(self._kafka.servers):
-            try:
-                _, writer = await asyncio.open_connection(host, port)
-            except OSError as exc:
-                error = exc
-            else:
-                writer.close()
-                return
-        raise error

@@ -11,7 +11,7 @@ import logging
 from aiokafka.errors import KafkaError
 
 from app import metrics
-from app.errors import KafkaUnavailableError, StartError, reason
+from app.errors import KafkaAccessError, KafkaUnavailableError, StartError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.tail import TopicTail
@@ -77,6 +77,8 @@ async def current_version(settings: Settings) -> int:
     async with Watermarks(KafkaClients.of(settings)) as kafka:
         try:
             await kafka.ends(Names(settings.namespace).tables_version)
+        except KafkaAccessError:
+            raise
         except StartError:  # no such topic: nothing was ever rebuilt
             return FIRST
     version = TablesVersion(settings)

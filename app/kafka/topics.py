@@ -11,9 +11,16 @@ import time
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
-from app.errors import StartError, reason
+from app.errors import KafkaAccessError, StartError, reason
+from app.kafka.access import check_access
 from app.kafka.clients import KafkaClients
 from app.names import Names
 from app.settings import Settings
@@ -80,6 +87,7 @@ async def ensure_topics(settings: Settings, version: int = 1) -> list[str]:
     admin = KafkaClients.of(settings).admin()
     try:
         await admin.start()
+        await check_access(admin, settings, version, settings.kafka_user or "this client")
         missing = [spec for spec in specs if spec.name not in await _partitions(admin, specs)]
         if missing:
             await _create(admin, missing, settings.replication)
@@ -106,6 +114,11 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], replicatio
     )
     for name, code, *words in answer.topic_errors:
         error = for_code(code)
+        if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+            raise KafkaAccessError(
+                f"Kafka does not let us make topic {name}: grant Create on it, or let somebody who "
+                "may type: event-counter topics --create"
+            )
         if code and error is not TopicAlreadyExistsError:
             raise StartError(f"Kafka refused topic {name}: {error.__name__} {words}")
 

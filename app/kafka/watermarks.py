@@ -8,9 +8,9 @@ from time import monotonic
 from typing import Any, Self
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from app.errors import KafkaUnavailableError, StartError, reason
+from app.errors import KafkaAccessError, KafkaUnavailableError, StartError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.groups import committed
 
@@ -23,12 +23,14 @@ class Watermarks:
     """Asks one Kafka cluster. Use as an async context manager; raises KafkaUnavailableError."""
 
     def __init__(self, kafka: KafkaClients) -> None:
+        self._kafka = kafka
         self._admin = kafka.admin()
         # The end is that of the last transaction that is over: nobody reads beyond.
         self._consumer = kafka.consumer(isolation_level="read_committed")
 
     async def __aenter__(self) -> Self:
         try:
+            await self._ask(self._kafka.knock())
             await self._ask(self._admin.start())
             await self._ask(self._consumer.start())
         except BaseException:
@@ -69,6 +71,8 @@ class Watermarks:
 
     async def _parts(self, topic: str) -> list[TopicPartition]:
         (found,) = await self._ask(self._admin.describe_topics([topic]))
+        if found["error_code"] == TopicAuthorizationFailedError.errno:
+            raise KafkaAccessError(f"Kafka does not let us do this: Describe on topic {topic}")
         if found["error_code"]:
             raise StartError(f"Kafka has no topic {topic}. Check EVENT_COUNTER_NAMESPACE")
         return sorted(TopicPartition(topic, part["partition"]) for part in found["partitions"])

@@ -33,6 +33,7 @@ async def lag(
     }
     admin, consumer = kafka.admin(), kafka.consumer()
     try:
+        await kafka.knock()
         await admin.start()
         await consumer.start()
         found_topics = await admin.describe_topics([*read_by[names.count_group]])

@@ -128,6 +128,10 @@ class Supervisor:
         folder, given = self._folder, self.settings
         say = self._console.progress
         if not given.kafka:
+            if given.kafka_security != "PLAINTEXT":
+                raise SettingsError(
+                    "EVENT_COUNTER_KAFKA_SECURITY is for a Kafka that EVENT_COUNTER_KAFKA names"
+                )
             self._parts.append(Kafka(folder / "kafka", self._logs / "kafka.log", say))
         if not given.postgres.get_secret_value():
             self._parts.append(

@@ -46,7 +46,7 @@ class Broker:
             "node.id": str(node),
             "listeners": f"PLAINTEXT://{self.address}",
         }
-        self._config = {**(second if controller else {}), **config}
+        self.config = {**(second if controller else {}), **config}
         self.child = Child("kafka", self._folder, self._folder / "kafka.log")
 
     async def start(self) -> None:
@@ -56,7 +56,7 @@ class Broker:
         java = [str(find_java()), *JAVA_OPTIONS, "-cp", ":".join(map(str, jars))]
         config, data = self._folder / "server.properties", self._folder / "data"
         text = CONFIG.format(broker=self.port, controller=self.controller_port, data=data)
-        lines = [f"{name}={value}" for name, value in self._config.items()]  # the last one counts
+        lines = [f"{name}={value}" for name, value in self.config.items()]  # the last one counts
         config.write_text("\n".join([text, *lines]), "utf-8")
         if not data.exists():
             tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}"]
