@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp.web import Request, Response
 
 from app import metrics
-from app.errors import RejectedError
+from app.errors import BadRequestError, RejectedError
 from app.events.decoding import decode
+from app.events.event import MESSAGE_ID_MAX_BYTES
 from app.events.packing import Record, pack
 from app.ingest.collector import Collector
 from app.settings import Settings
@@ -41,7 +43,7 @@ def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys
 
         async def put(self, request: Request) -> Response:
             app_name = keys.app_of(request)
-            await collector.send_record(record_of(await read_body(request), now_ms(), app_name))
+            await collector.send_record(await _single(request, app_name))
             return QuickResponse(b"OK", TEXT)
 
     @page(app, paths.TRACK)
@@ -53,7 +55,7 @@ def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys
             # An empty setting must not let an empty header in.
             if not token or not hmac.compare_digest(given, token):
                 return json_response({"detail": "Invalid X-Token header"}, 400)
-            await collector.send_record(record_of(await read_body(request), now_ms()))
+            await collector.send_record(await _single(request))
             return json_response({"detail": "Event created"})
 
     @page(app, paths.ADS)
@@ -62,7 +64,7 @@ def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys
 
         async def post(self, request: Request) -> Response:
             app_name = keys.app_of(request)
-            await collector.send_record(record_of(await read_body(request), now_ms(), app_name))
+            await collector.send_record(await _single(request, app_name))
             return QuickResponse(b"endedSuccessfully", TEXT)
 
     _register_events(app, collector, keys)
@@ -81,19 +83,37 @@ def _register_events(app: Any, collector: Collector, keys: WriteKeys) -> None:
             body = await read_body(request)
             one = dialect is not None and not cloudevents.is_batch(request.headers)
             items = [body] if one else await split_body(body)
-            return json_bytes(await _take(items, collector, app_name, dialect))
+            key = idempotency_key(request, f":{len(items) - 1}")
+            return json_bytes(await _take(items, collector, Given(app_name, dialect, key)))
 
 
-async def _take(
-    items: list[bytes], collector: Collector, app_name: str | None, dialect: ToFields | None
-) -> bytes:
+async def _single(request: Request, app_name: str | None = None) -> Record:
+    """Return the record of the event that is the body; raise the RejectedError it deserves."""
+    key = idempotency_key(request)
+    return record_of(await read_body(request), now_ms(), app_name, message_id=key)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a request says of all its events: see record_of(); key: its Idempotency-Key."""
+
+    app_name: str | None
+    dialect: ToFields | None
+    key: str
+
+    def message_id(self, index: int) -> str:
+        """Return the message_id of an item that has none."""
+        return f"{self.key}:{index}" if self.key else ""
+
+
+async def _take(items: list[bytes], collector: Collector, given: Given) -> bytes:
     """Send the good items; return {"accepted", "rejected", "errors"} once Kafka has them."""
     records: list[Record] = []
     errors: list[bytes] = []  # as JSON: a hundred thousand are 15 MB, encoded at once 0.1 s
     judged = 0
     was_sent = False
     for piece in pieces(items):
-        found, faults = records_of(piece, judged, now_ms(), app_name, dialect)
+        found, faults = records_of(piece, judged, now_ms(), given)
         judged += len(piece)
         records += found
         errors += faults
@@ -113,17 +133,42 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def idempotency_key(request: Request, longest_place: str = "") -> str:
+    """Return the header Idempotency-Key, empty where there is none; raise BadRequestError.
+
+    longest_place: what will stand behind it.
+    """
+    given = request.headers.get("Idempotency-Key")
+    if not given:
+        return ""
+    try:
+        size = len((given + longest_place).encode())
+    except UnicodeEncodeError as exc:
+        raise BadRequestError("Idempotency-Key is not UTF-8") from exc
+    if size > MESSAGE_ID_MAX_BYTES:
+        most = MESSAGE_ID_MAX_BYTES - len(longest_place)
+        raise BadRequestError(f"Idempotency-Key has more than {most} bytes")
+    return given
+
+
 def record_of(
-    body: bytes, received_ms: int, app_name: str | None = None, dialect: ToFields | None = None
+    body: bytes,
+    received_ms: int,
+    app_name: str | None = None,
+    dialect: ToFields | None = None,
+    message_id: str = "",
 ) -> Record:
     """Return the record of one event of any shape; raise the RejectedError it deserves.
 
-    app_name: of an event that names none. dialect: what the event is written in, where not in ours.
+    app_name, message_id: of an event that has none. dialect: what it is written in, where not in
+    ours.
     """
     try:
         event = decode(body if dialect is None else encode_json(dialect(body)), received_ms)
         if app_name is not None and event.app_name is None:
             event.app_name = app_name
+        if message_id and event.message_id is None:
+            event.message_id = message_id
         return pack(event, received_ms)
     except RejectedError as exc:
         metrics.events_rejected.labels(exc.code).inc()
@@ -131,20 +176,18 @@ def record_of(
 
 
 def records_of(
-    items: list[bytes],
-    first: int,
-    received_ms: int,
-    app_name: str | None = None,
-    dialect: ToFields | None = None,
+    items: list[bytes], first: int, received_ms: int, given: Given
 ) -> tuple[list[Record], list[bytes]]:
     """Return the records of the good items and {"index", "code", "message"} of each bad one.
 
-    first: the index of the first item in the request. app_name, dialect: see record_of().
+    first: the index of the first item in the request.
     """
     records, errors = [], []
+    app_name, dialect = given.app_name, given.dialect
     for index, item in enumerate(items, first):
         try:
-            records.append(record_of(item, received_ms, app_name, dialect))
+            message_id = given.message_id(index)
+            records.append(record_of(item, received_ms, app_name, dialect, message_id))
         except RejectedError as exc:
             errors.append(encode_json({"index": index, **exc.as_dict()}))
     return records, errors
