@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from time import time
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ import msgspec
 from app.counting.rules import BOT_MEMORY, Accepted, Clicks, Memory, Needs, View, judge, needs
 from app.events.batches import Judged, Slice
 from tables.batch_table import BatchTable
+from tables.record_clock import RecordClock
 from tables.scans import scan_prefix
 
 VIEWS, CLICKS = b"v", b"c"
@@ -49,9 +49,7 @@ class JudgedTable(BatchTable):
         super().__init__(app, **kwargs)
         self._limit, self._committed = bot_limit, committed
         self._memory: defaultdict[int, Memory] = defaultdict(Memory)
-        # Positions, and the time of the records that lie before them.
-        self._passed: defaultdict[int, deque[tuple[int, float]]] = defaultdict(deque)
-        self._clock: dict[int, float] = {}
+        self._clock = RecordClock()
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
         self._lock = asyncio.Lock()
 
@@ -95,7 +93,7 @@ class JudgedTable(BatchTable):
 
     def passed(self, partition: int, position: int, record_s: float) -> None:
         """Note the position behind a batch, and the time of its last record, s since 1970."""
-        self._passed[partition].append((position, record_s))
+        self._clock.passed(partition, position, record_s)
 
     async def flush_partition(self, partition: int) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
@@ -132,8 +130,9 @@ class JudgedTable(BatchTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""
         super().forget()
-        for state in (self._memory, self._passed, self._clock, self._untrimmed):
-            state.clear()
+        self._clock.forget()
+        self._memory.clear()
+        self._untrimmed.clear()
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete views that no page view can be compared with any more; return how many rows.
@@ -154,12 +153,8 @@ class JudgedTable(BatchTable):
 
     def _expired_before(self, partition: int) -> int:
         """Return the second before which nothing is compared any more; 0: not known yet."""
-        passed, committed = self._passed[partition], self._committed(partition)
-        while passed and passed[0][0] <= committed:
-            # A record that claims to be from the future must not make the others forgotten.
-            at = min(passed.popleft()[1], time())
-            self._clock[partition] = max(at, self._clock.get(partition, 0.0))
-        return int(self._clock.get(partition, 0.0)) - BOT_MEMORY - MARGIN_S
+        reached = self._clock.reached(partition, self._committed(partition))
+        return int(reached) - BOT_MEMORY - MARGIN_S
 
 
 def _trim(memory: Memory) -> None:
