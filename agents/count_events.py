@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import time
 from typing import Any
@@ -16,11 +17,55 @@ from app.events.batches import Decoded, Judged, decode_batch
 from app.events.rejects import reject_record
 from app.settings import Settings
 from app.transport import Batch, kafka_producer
+from tables.messages import Messages
 from tables.partials import OUTCOMES_ROW, Partials
 from tables.statistics import Statistics
 from tables.turns import Steps
 
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
+MESSAGES_A_ROW = 10  # a message_id takes 40 bytes until it is flushed, a row 400
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What a batch is judged by. statistics, messages: None: off."""
+
+    statistics: Statistics | None = None
+    messages: Messages | None = None
+
+    def riders(self) -> list[Statistics | Messages]:
+        """Return what remembers something of a batch."""
+        return [part for part in (self.messages, self.statistics) if part is not None]
+
+    def waiting(self) -> int:
+        """Return how much waits for a flush, about, in rows."""
+        return (self.statistics.waiting if self.statistics else 0) + (
+            0 if self.messages is None else self.messages.waiting // MESSAGES_A_ROW
+        )
+
+    @property
+    def by_uuid(self) -> bool:
+        """Whether an event's uuid is its message_id where it has none."""
+        return self.messages is not None and self.messages.by_uuid
+
+    async def load(self, partition: int) -> None:
+        """Bring in what judge() will look at."""
+        if self.messages is not None:
+            await self.messages.load(partition)
+
+    def judge(self, batch: Sequence[Any], decoded: Decoded, now: float) -> Judged:
+        """Sort the events of a batch, duplicates first: no rule looks at them."""
+        partition, judged = batch[0].partition, Judged(decoded.valid)
+        position, record_s = batch[-1].offset + 1, batch[-1].timestamp / 1000
+        if self.messages is not None:
+            judged = self.messages.judge(partition, decoded.valid, decoded.named)
+            self.messages.passed(partition, position, record_s)
+        if self.statistics:
+            again = judged.duplicate
+            judged = self.statistics.judge(partition, judged.human)._replace(duplicate=again)
+            self.statistics.note(partition, judged, now)
+            self.statistics.passed(partition, position, record_s)
+        return judged
 
 
 def register(
@@ -28,13 +73,13 @@ def register(
     topic: Any,
     partials: Partials,
     settings: Settings,
-    statistics: Statistics | None,
+    judges: Judges,
     rejected: str,
 ) -> None:
-    """Add agent and timer. statistics: None: off. rejected: topic of rejections, empty: nowhere."""
-    pace, count = FlushPace(), Counting(app, partials, statistics, rejected)
-    if statistics:
-        partials.carry(statistics)
+    """Add agent and timer. rejected: topic of rejections, empty: nowhere."""
+    pace, count = FlushPace(), Counting(app, partials, judges, rejected)
+    for rider in judges.riders():
+        partials.carry(rider)
 
     @app.agent(topic, name="count_events")
     async def count_events(stream: Any) -> AsyncIterator[int]:
@@ -48,8 +93,7 @@ def register(
                 message.value = None  # it waits for the flush, its records need not
                 done = partial(message.ack, app.consumer)
                 partials.absorbed(batch[0].partition, batch.after, done)
-            waiting = partials.dirty_rows + (statistics.waiting if statistics else 0)
-            if waiting > FLUSH_ROWS:
+            if partials.dirty_rows + judges.waiting() > FLUSH_ROWS:
                 await partials.flush()
                 pace.flushed()
             yield len(batch)
@@ -64,11 +108,9 @@ def register(
 class Counting:
     """Counts batches in steps, so that queries get their turn in between."""
 
-    def __init__(
-        self, app: Any, partials: Partials, statistics: Statistics | None, rejected: str
-    ) -> None:
+    def __init__(self, app: Any, partials: Partials, judges: Judges, rejected: str) -> None:
         """rejected: topic of rejections; empty: nowhere."""
-        self._app, self._partials, self._statistics = app, partials, statistics
+        self._app, self._partials, self._judges = app, partials, judges
         self._rejected = rejected
         self._steps, self._gate = Steps(), 0
 
@@ -80,11 +122,12 @@ class Counting:
         if batch.gate != self._gate:  # replays come first, and cost more
             self._steps, self._gate = Steps(), batch.gate
         for part in self._steps.cut(batch):
+            await self._judges.load(batch[0].partition)
             if batch.gate != self._app.consumer.gate:
                 return False
             with self._steps.step(part):
-                decoded = decode_batch(part)
-                absorb(self._partials, self._statistics, part, decoded)
+                decoded = decode_batch(part, by_uuid=self._judges.by_uuid)
+                absorb(self._partials, self._judges, part, decoded)
             await self._reject(decoded)
             if len(part) < len(batch):
                 await asyncio.sleep(0)
@@ -101,20 +144,11 @@ class Counting:
             self._partials.await_before_commit(record.partition, sent)
 
 
-def absorb(
-    partials: Partials,
-    statistics: Statistics | None,
-    batch: Sequence[Any],
-    decoded: Decoded,
-) -> None:
+def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: Decoded) -> None:
     """Judge the events of a batch and count them."""
     partition, now = batch[0].partition, time()
     first, last = batch[0].offset, batch[-1].offset
-    judged = Judged(decoded.valid)
-    if statistics:
-        judged = statistics.judge(partition, decoded.valid)
-        statistics.note(partition, judged, now)
-        statistics.passed(partition, last + 1, batch[-1].timestamp / 1000)
+    judged = judges.judge(batch, decoded, now)
     received = [record.offset for record in batch]
     rejected = [record.offset for record, _ in decoded.rejected]
 
@@ -129,3 +163,4 @@ def absorb(
     partials.absorb(partition, first, last, fold)
     metrics.events_counted.inc(len(judged.human.events))
     metrics.bot_views.inc(len(judged.bot.events))
+    metrics.duplicates.inc(len(judged.duplicate.events))

@@ -36,6 +36,13 @@ events_counted = Counter("event_counter_events_counted_total", "Events folded in
 bot_views = Counter(
     "event_counter_bot_views_total", "Page views that the bot rule left out of the counts."
 )
+duplicates = Counter(
+    "event_counter_duplicates_total", "Events left out of the counts, as they were sent before."
+)
+messages_apart = Counter(
+    "event_counter_messages_apart_total",
+    "Message ids seen on two partitions, of one in 64: such duplicates are counted.",
+)
 alerts_raised = Counter("event_counter_alerts_total", "Alerts raised, by their rule.", ["rule"])
 webhook_alerts = Counter(
     "event_counter_webhook_alerts_total",

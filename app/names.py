@@ -28,6 +28,7 @@ class Names:
         self.judged_changelog = f"{self.count_group}-judged-changelog"
         self.sessions_changelog = f"{self.count_group}-sessions-changelog"
         self.uniques_changelog = f"{self.count_group}-uniques-changelog"
+        self.messages_changelog = f"{self.count_group}-messages-changelog"
         self.statistics_changelogs = {
             self.judged_changelog,
             self.sessions_changelog,

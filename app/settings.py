@@ -123,6 +123,15 @@ class Settings(BaseModel):
     bot_limit: int = Field(
         10, ge=1, le=1000, description="Page views of a user with one timestamp that count."
     )
+    dedupe_hours: int = Field(
+        24,
+        ge=0,
+        le=720,
+        description="Hours that an event with a message_id seen before is a duplicate; 0: never.",
+    )
+    dedupe_uuid: bool = Field(
+        default=False, description="Whether an event's uuid is its message_id where it has none."
+    )
     alert_rules: str = Field(
         "", description="TOML file of the rules for alerts; empty: two rules, see Alerts."
     )

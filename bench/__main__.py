@@ -23,6 +23,7 @@ SCRIPTS = (
     "recover",
     "memory",
     "statistics",
+    "duplicates",
 )
 
 

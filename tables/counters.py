@@ -38,7 +38,8 @@ def declare(settings: Settings) -> Counters:
     statistics = (
         (*_page_views(), *_ads(), CLICKS_BY_WEBSITE, *_bots()) if settings.statistics else ()
     )
-    return Counters((*_plain(settings.hourly_retention_days), *statistics))
+    duplicates = (DUPLICATES_BY_TYPE,) if settings.dedupe_hours else ()
+    return Counters((*_plain(settings.hourly_retention_days), *statistics, *duplicates))
 
 
 def _plain(days: int) -> tuple[CounterSpec, ...]:
@@ -77,6 +78,16 @@ EVENTS_BY_URL = CounterSpec(
     retention=None,
     key=URL,
     label=TYPE,
+)
+DUPLICATES_BY_TYPE = CounterSpec(
+    24,
+    "duplicates_by_type",
+    "Events that were sent before per type, of all time",
+    window=None,
+    retention=None,
+    key=EVERYTHING,
+    label=TYPE,
+    of="duplicate",
 )
 EVENTS_BY_TYPE = CounterSpec(
     4,

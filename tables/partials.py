@@ -18,8 +18,8 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
-from app.errors import SettingsError
 from tables.batch_table import BatchTable
+from tables.layout import DUPLICATES, check
 from tables.partial_values import Partial, decode_partial
 from tables.turns import in_buckets
 
@@ -69,10 +69,12 @@ class Partials(BatchTable):
         counters: Counters,
         counts_topic: str,
         counts_partitions: int,
+        duplicates: int = 0,
         **kwargs: Any,
     ) -> None:
+        """duplicates: a number for the settings that say what is one."""
         super().__init__(app, **kwargs)
-        self.counters = counters
+        self.counters, self._duplicates = counters, duplicates
         self._counts_topic = counts_topic
         self._counts_partitions = counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
@@ -112,23 +114,13 @@ class Partials(BatchTable):
                 partial.last = last
 
     def check_layout(self, partition: int) -> None:
-        """Raise SettingsError where the rows were written under another set of counters.
-
-        A setting that changes how a counter is kept would otherwise begin it anew at 0, silently.
-        """
+        """Raise SettingsError where the rows were written under other settings."""
         if partition in self._checked:
             return
-        layout = self.counters.layout()
+        layout = {**self.counters.layout(), DUPLICATES: self._duplicates}
         stored = self.db(partition).get(LAYOUT)
         if stored is not None:
-            before = decode_partial(stored).cells
-            if changed := {number for number in before if layout.get(number) != before[number]}:
-                raise SettingsError(
-                    f"counters {sorted(changed)} were kept in another way until now; set "
-                    "EVENT_COUNTER_HOURLY_RETENTION_DAYS and EVENT_COUNTER_STATISTICS back, or "
-                    "count anew under another EVENT_COUNTER_NAMESPACE with an empty database and "
-                    "Redis"
-                )
+            check(decode_partial(stored).cells, layout)
         self._cache[partition][LAYOUT] = Partial(len(layout), layout)
         self._dirty[partition].add(LAYOUT)
         self._checked.add(partition)

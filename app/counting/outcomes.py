@@ -2,7 +2,7 @@
 
 A row of the partials, beside those of the counters, holds all four numbers and the offset that they
 reach to. So whoever reads it, whenever, reads numbers of one position: received = counted + bots +
-rejected.
+duplicates + rejected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from app.counting.spec import Cells
 from app.events.batches import Judged
 
-OUTCOMES = ("received", "counted", "bots", "rejected")  # by slot; never in another order
+# By slot; never in another order.
+OUTCOMES = ("received", "counted", "bots", "rejected", "duplicates")
 
 
 def outcomes(received: Sequence[int], judged: Judged, rejected: Sequence[int]) -> Cells:
@@ -21,8 +22,8 @@ def outcomes(received: Sequence[int], judged: Judged, rejected: Sequence[int]) -
 
     received, rejected: offsets of all records, and of those that are no events.
     """
-    counts = len(received), len(judged.human.events), len(judged.bot.events), len(rejected)
-    return dict(enumerate(counts))
+    human, bots, _, duplicates = (len(part.events) for part in judged)
+    return dict(enumerate((len(received), human, bots, len(rejected), duplicates)))
 
 
 def offsets_between(offsets: Sequence[int], begin: int, end: int) -> Sequence[int]:

@@ -25,7 +25,7 @@ FOREVER = 1 << 32  # seconds since 1970: the year 2106, where a row start's four
 
 Cells = dict[int, int]  # slot of the window in its row -> count
 Rows = dict[bytes, Cells]
-Of = Literal["human", "bot", "counted_click"]  # a field of Judged
+Of = Literal["human", "bot", "counted_click", "duplicate"]  # a field of Judged
 
 _HEAD = struct.Struct(">BIH")  # number, row start, key length: rows that expire
 _KEPT_HEAD = struct.Struct(">BH")  # number, key length; then key, row start, label

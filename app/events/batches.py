@@ -103,24 +103,45 @@ class Judged(NamedTuple):
     human: Slice
     bot: Slice = Slice()
     counted_click: Slice = Slice()
+    duplicate: Slice = Slice()
 
     def between(self, begin: int, end: int) -> Judged:
         """Return the events whose offsets lie in (begin, end]."""
         return Judged(*(part.between(begin, end) for part in self))
 
 
+class Named(NamedTuple):
+    """Records with a message_id, by offset, in columns; times: Kafka timestamps, ms since 1970."""
+
+    ids: Sequence[str] = ()
+    offsets: Sequence[int] = ()
+    times: Sequence[int] = ()
+
+    def between(self, begin: int, end: int) -> Named:
+        """Return those with an offset of (begin, end]."""
+        first, last = bisect_right(self.offsets, begin), bisect_right(self.offsets, end)
+        return Named(self.ids[first:last], self.offsets[first:last], self.times[first:last])
+
+
 class Decoded(NamedTuple):
-    """valid: the events. rejected: (record, why)."""
+    """valid: the events. rejected: (record, why). named: of the valid ones."""
 
     valid: Slice
     rejected: list[tuple[Any, RejectedError]]
+    named: Named = Named()
 
 
-def decode_batch(batch: Sequence[Any]) -> Decoded:
-    """Decode aiokafka records of one partition, or return what a PastBatch brings along."""
+def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
+    """Decode aiokafka records of one partition, or return what a PastBatch brings along.
+
+    by_uuid: whether the uuid of an event without a message_id is one.
+    """
     if (known := getattr(batch, "decoded", None)) is not None:
         return known  # type: ignore[no-any-return]
     events, offsets, received, rejected = [], [], [], []
+    ids: list[str] = []
+    id_offsets: list[int] = []
+    id_times: list[int] = []
     for record in batch:
         recorded_ms = record.timestamp
         try:
@@ -130,8 +151,13 @@ def decode_batch(batch: Sequence[Any]) -> Decoded:
             continue
         events.append(event)
         offsets.append(record.offset)
+        if (message_id := event.message_id or (event.uuid if by_uuid else None)) is not None:
+            ids.append(message_id)
+            id_offsets.append(record.offset)
+            id_times.append(recorded_ms)
         at = event.received_at
         # The same float as timestamp() makes of that moment: both round the exact quotient.
         received.append(recorded_ms / 1000 if at is None else at.timestamp())
     times = [event.timestamp.timestamp() for event in events]  # type: ignore[union-attr]
-    return Decoded(Slice(events, offsets, times, received), rejected)
+    named = Named(ids, id_offsets, id_times)
+    return Decoded(Slice(events, offsets, times, received), rejected, named)

@@ -18,7 +18,7 @@ from app.names import Names
 
 OLD = (
     r"(?:counts|uniques)(?:-v(?P<topic>\d+))?"
-    r"|event-counter-count(?:-v(?P<group>\d+))?-(?:partials|totals|judged|sessions|uniques)-changelog"
+    r"|event-counter-count(?:-v(?P<group>\d+))?-(?:partials|totals|judged|sessions|uniques|messages)-changelog"
 )
 MEMBERS_AT = 5  # field of a described group, behind error, name, state, protocol type, protocol
 

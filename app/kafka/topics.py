@@ -60,6 +60,7 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
         TopicSpec(names.judged_changelog, sources, COMPACT, by_events),
         TopicSpec(names.sessions_changelog, sources, COMPACT, by_events),
     )
+    messages = TopicSpec(names.messages_changelog, sources, COMPACT, by_events)
     return (
         TopicSpec(names.events, sources, keep, by_events),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
@@ -70,6 +71,7 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
         TopicSpec(names.partials_changelog, sources, COMPACT, by_events),
         TopicSpec(names.totals_changelog, merged, COMPACT, by_counts),
         *(statistics if settings.statistics else ()),
+        *((messages,) if settings.dedupe_hours else ()),
     )
 
 

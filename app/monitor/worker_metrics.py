@@ -50,7 +50,7 @@ class Partials(Protocol):
 
 
 class OutcomeMetrics(Collector):
-    """received = counted + bots + rejected: all four of one position, at each scrape."""
+    """received = counted + bots + duplicates + rejected: all of one position, at each scrape."""
 
     def __init__(self, partials: Partials, owned: Ownership) -> None:
         """owned: partitions of `events`."""
@@ -61,7 +61,7 @@ class OutcomeMetrics(Collector):
         records = GaugeMetricFamily(
             "event_counter_records",
             "Records of a partition of events below event_counter_records_position, by outcome: "
-            "received = counted + bots + rejected, at any time.",
+            "received = counted + bots + duplicates + rejected, at any time.",
             labels=["partition", "outcome"],
         )
         position = GaugeMetricFamily(

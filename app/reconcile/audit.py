@@ -31,7 +31,11 @@ from app.settings import Settings
 WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
 REFRESH_S = 400.0  # for event_summary and Redis: the longest interval, and what follows
 HOURLY, ALL_TIME = "events_by_url_hourly", "events_by_url"
-TYPES = {"events_by_type": "counted", "bot_views_by_type": "bots"}
+TYPES = {
+    "events_by_type": "counted",
+    "bot_views_by_type": "bots",
+    "duplicates_by_type": "duplicates",
+}
 HOUR_MS = 3_600_000
 
 Difference = dict[str, Any]
@@ -254,7 +258,7 @@ class Differences:
             )
 
     async def types(self, cut: Offsets) -> None:
-        """What is counted and what is left out as bots, by type."""
+        """What is counted and what is left out as bots or duplicates, by type."""
         async for row in self._sides.differences("compare.types", by_partition(cut)):
             self._tell(
                 {

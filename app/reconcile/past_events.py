@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
-from app.events.batches import Decoded, Slice
+from app.events.batches import Decoded, Named, Slice
 from app.events.event import Event, to_ms
 from app.stores.connect import connect_postgres
 from app.stores.sql import load_queries
@@ -48,7 +48,10 @@ class PastBatch(Batch):
         if isinstance(at, slice):
             found = PastBatch(found)
             first, last = (found[0].offset, found[-1].offset) if found else (0, -1)
-            found.decoded = Decoded(self.decoded.valid.between(first - 1, last), [])
+            valid, named = self.decoded.valid, self.decoded.named
+            found.decoded = Decoded(
+                valid.between(first - 1, last), [], named.between(first - 1, last)
+            )
         return found
 
 
@@ -117,14 +120,21 @@ def past_batch(topic: str, partition: int, rows: Sequence[Any]) -> PastBatch:
     """Return rows of event, by offset, as a batch; the caller sets its positions."""
     batch = PastBatch()
     events, offsets, times, received = [], [], [], []
+    ids, id_offsets, id_times = [], [], []
     for row in rows:
-        offset, *fields, properties = row
+        offset, recorded, *fields, properties = row
+        recorded_ms = to_ms(recorded)
         fields.append(None if properties is None else _properties(properties))
         event = Event(*fields)
         events.append(event)
         offsets.append(offset)
         times.append(event.timestamp.timestamp())  # type: ignore[union-attr]
         received.append(event.received_at.timestamp())  # type: ignore[union-attr]
-        batch.append(PastRecord(topic, partition, offset, to_ms(event.received_at)))  # type: ignore[arg-type]
-    batch.decoded = Decoded(Slice(events, offsets, times, received), [])
+        batch.append(PastRecord(topic, partition, offset, recorded_ms))
+        if event.message_id is not None:  # the store made it of the uuid where it must
+            ids.append(event.message_id)
+            id_offsets.append(offset)
+            id_times.append(recorded_ms)
+    named = Named(ids, id_offsets, id_times)
+    batch.decoded = Decoded(Slice(events, offsets, times, received), [], named)
     return batch

@@ -101,6 +101,12 @@ class TablesRebuild:
         limit = await sides.connection.fetchval("select bot_limit from bot_rule")
         if limit != (self._settings.bot_limit if self._settings.statistics else None):
             raise StartError(f"the workers have EVENT_COUNTER_BOT_LIMIT={limit}; give it here, too")
+        rule = await sides.connection.fetchrow(sides.sql["duplicate_rule.show"])
+        if rule and tuple(rule) != (self._settings.dedupe_hours, self._settings.dedupe_uuid):
+            raise StartError(
+                f"the workers have EVENT_COUNTER_DEDUPE_HOURS={rule[0]} and "
+                f"EVENT_COUNTER_DEDUPE_UUID={str(rule[1]).lower()}; give them here, too"
+            )
         cluster = await self._kafka.cluster()
         begins = await self._kafka.begins(self._events)
         rows = await sides.connection.fetch(sides.sql["past.stored"], self._events)

@@ -13,12 +13,14 @@ from typing import Any
 import asyncpg
 
 from app import metrics
+from app.counting.duplicates import Seen
 from app.errors import HoleError, RowRefusedError, UnavailableError, reason
 from app.kafka.log import KafkaLog
 from app.stores.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
 from app.stores.outages import Outage
 from app.stores.postgres import TRANSACTION_TIMEOUT_S, Postgres
 from app.stores.sql import load_queries
+from app.stores.stored_messages import StoredMessages
 from app.transport.batch import Batch
 
 log = logging.getLogger(__name__)
@@ -47,11 +49,16 @@ class EventStore:
         dsn: str,
         kafka_log: KafkaLog | None = None,
         timeout_s: float = TRANSACTION_TIMEOUT_S,
+        messages: StoredMessages | None = None,
     ) -> None:
-        """kafka_log: where missing records are; without it a hole is an error."""
+        """kafka_log: where missing records are; without it a hole is an error.
+
+        messages: what is a duplicate; None: nothing.
+        """
         self._postgres = Postgres(dsn, "event-counter store", send_times_as_integers)
         self._kafka_log = kafka_log
         self._timeout_s = timeout_s
+        self._messages = messages or StoredMessages(0, by_uuid=False)
         self._outage = Outage(SINK)
         self._sql = load_queries()
         self._last: dict[tuple[str, int], tuple[int, int]] = {}
@@ -117,11 +124,17 @@ class EventStore:
                     f" and the next batch begins at {batch.before}",
                     done,
                 )
-            stored = await self._copy(connection, batch[bisect_left(batch, done, key=_offset) :])
+            place, messages = (topic, partition), self._messages
+            seen = await messages.take(connection, place, done)
+            records = batch[bisect_left(batch, done, key=_offset) :]
+            stored = await self._copy(connection, records, seen)
+            if seen is not None and records:
+                await messages.keep(connection, place, seen, records[-1].timestamp)
             await connection.execute(
                 self._sql["event_offset.move"], topic, partition, cluster, batch.after, stored
             )
-            return stored
+        messages.committed(place, seen, batch.after)
+        return stored
 
     def _is_hole(self, topic: str, partition: int, done: int, batch: Batch) -> bool:
         """Whether records may be missing between done and the batch."""
@@ -169,11 +182,11 @@ class EventStore:
             found = await connection.fetchval(lock, topic, partition, cluster)
         return int(found)
 
-    async def _copy(self, connection: Any, records: Sequence[Any]) -> int:
+    async def _copy(self, connection: Any, records: Sequence[Any], seen: Seen | None) -> int:
         """Copy while decoding: Postgres takes the first rows in as the next ones are made."""
         if not records:
             return 0
-        status = await connection.copy_records_to_table(
-            "event", records=rows_of(records), columns=COLUMNS
-        )
+        judge = None if seen is None else seen.judge
+        rows = rows_of(records, judge, by_uuid=self._messages.by_uuid)
+        status = await connection.copy_records_to_table("event", records=rows, columns=COLUMNS)
         return int(status.rpartition(" ")[2])  # "COPY 20000"

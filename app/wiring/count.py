@@ -10,6 +10,7 @@ import agents.merge_counts
 import agents.publish_totals
 import agents.watch_tables
 import web.http.health
+from agents.count_events import Judges
 from agents.expire_rows import Expiring
 from app.kafka.tables_version import TablesVersion
 from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
@@ -24,7 +25,10 @@ from app.wiring.sinks import refresh_sinks
 from app.wiring.statistics import answer_queries, answer_sessions, count_users, refresh_ads
 from app.wiring.tables import count_tables
 from tables.counters import declare
+from tables.messages import Messages
 from tables.statistics import Statistics
+
+OwnedTable = tuple[Expiring, Ownership]
 
 
 def build(settings: Settings, version: int, past: PastReader | None) -> faust.App:
@@ -40,19 +44,19 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     statistics = Statistics.create(app, settings, sources, partials, names.uniques)
     events = batch_topic(app, names.events, settings.events_partitions)
     counts = batch_topic(app, names.counts, settings.counts_partitions)
+    judges = Judges(statistics, Messages.create_for(app, settings, sources))
     rejected = "" if past else names.rejected
-    agents.count_events.register(app, events, partials, settings, statistics, rejected)
+    agents.count_events.register(app, events, partials, settings, judges, rejected)
     alerts = None if past else add_alerts(app, settings, counters, totals)
     agents.merge_counts.register(app, counts, totals, alerts)
-    expiring: list[tuple[Expiring, Ownership]] = [(partials, sources), (totals, owned)]
+    expiring: list[OwnedTable] = [(part, sources) for part in (partials, *judges.riders())]
     users = None
     if statistics:
-        unique = batch_topic(app, names.uniques, settings.counts_partitions)
-        users = count_users(app, unique, settings, names.uniques)
-        expiring += [(statistics, sources), (users.table, users.owned)]
+        users = count_users(app, settings, names.uniques)
+        expiring.append((users.table, users.owned))
     if alerts is not None:  # an empty table is false
         expiring.append((alerts, owned))
-    agents.expire_rows.register(app, expiring)
+    agents.expire_rows.register(app, [(totals, owned), *expiring])
     figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
     web.http.health.register(app, lambda: ready(app), *figures)
     if past is not None:
@@ -74,4 +78,6 @@ def _empty_app(settings: Settings, names: Names, version: int) -> faust.App:
     if settings.statistics:
         topics.add(names.uniques)
         changelogs |= names.statistics_changelogs
+    if settings.dedupe_hours:
+        changelogs.add(names.messages_changelog)
     return batch_app(settings, names.count_app, topics, changelogs, version)

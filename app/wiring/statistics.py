@@ -24,6 +24,7 @@ from app.counting.counters import Counters
 from app.settings import Settings
 from app.stores.ad_months import AdMonths
 from app.transport.ownership import Ownership
+from app.wiring.faust_app import batch_topic
 from tables.ad_rows import AdImpressions, AdVisitors
 from tables.statistics import Statistics
 from tables.totals import Totals
@@ -41,10 +42,11 @@ class Users:
     owned: Ownership
 
 
-def count_users(app: Any, topic: Any, settings: Settings, name: str) -> Users:
+def count_users(app: Any, settings: Settings, name: str) -> Users:
     """Merge the sketches of the topic `uniques`, which has this name."""
     partitions = settings.counts_partitions
     table = Uniques.create(app, "uniques", partitions, Uniques.__doc__ or "")
+    topic = batch_topic(app, name, partitions)
     agents.merge_uniques.register(app, topic, table, settings.commit_interval_s)
     return Users(table, Ownership(app, name, "uniques", partitions))
 

@@ -13,6 +13,7 @@ from app.monitor.worker_metrics import WorkerMetrics
 from app.names import Names
 from app.settings import Settings
 from app.stores.event_store import EventStore
+from app.stores.stored_messages import StoredMessages
 from app.wiring.faust_app import batch_app, batch_topic, ready
 
 STORE_COMMIT_S = 0.25  # its commit is one request: nothing has to be flushed for it
@@ -26,7 +27,8 @@ def build(settings: Settings) -> faust.App:
     events = batch_topic(app, names.events, settings.events_partitions)
     if not (dsn := settings.postgres.get_secret_value()):
         raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
-    store = EventStore(dsn, KafkaLog(KafkaClients.of(settings)))
+    messages = StoredMessages(settings.dedupe_hours, by_uuid=settings.dedupe_uuid)
+    store = EventStore(dsn, KafkaLog(KafkaClients.of(settings)), messages=messages)
     agents.store_events.register(app, events, store)
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.store_group))
     return app

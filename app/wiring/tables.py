@@ -23,6 +23,7 @@ def count_tables(
         counters=counters,
         counts_topic=names.counts,
         counts_partitions=settings.counts_partitions,
+        duplicates=settings.dedupe_hours * 2 + settings.dedupe_uuid,
     )
     totals = Totals.create(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters

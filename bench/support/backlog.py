@@ -26,7 +26,7 @@ class Mix:
     """What events are about; keys: different urls; 0: each event has its own.
 
     sessions: whether events name a session, one of three of their user. keyed: whether records are
-    keyed by user, as the collector does it.
+    keyed by user, as the collector does it. messages: whether each has a message_id, its uuid.
     """
 
     events: int
@@ -34,6 +34,7 @@ class Mix:
     seed: int
     sessions: bool = False
     keyed: bool = False
+    messages: bool = False
 
     def __str__(self) -> str:
         return f"{self.keys:,} keys" if self.keys else "all keys distinct"
@@ -68,6 +69,8 @@ class Mix:
             if (now := int(begin + i * step)) != second:
                 second, stamp = now, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}Z"
             value = event_json(i, place, kind, stamp)
+            if self.messages:
+                value = _named(value)
             yield _in_session(i, value) if self.sessions else value
 
 
@@ -88,6 +91,11 @@ def event_json(number: int, place: int, kind: str, stamp: str) -> bytes:
 def user_key(number: int) -> bytes:
     """Return the key of the record of an event."""
     return b"%06d" % (number % 9973)
+
+
+def _named(value: bytes) -> bytes:
+    """Return an event with its uuid as its message_id."""
+    return b'{"message_id":' + value[8:46] + b"," + value[1:]
 
 
 def _in_session(number: int, value: bytes) -> bytes:

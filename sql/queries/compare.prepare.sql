@@ -10,7 +10,7 @@ create temp table side_summary (
 create temp table side_redis (
     url text collate "C", type text collate "C", count bigint, text text
 );
--- what: counted or bots
+-- what: counted, bots or duplicates
 create temp table side_types (type text collate "C", what text, count bigint);
 create temp table side_rejected (kafka_partition int, kafka_offset bigint);
 -- What event says: of low all sides have seen every event, of high none has seen more.

@@ -1,18 +1,21 @@
--- Types of which the tables say what event and human_event do not: received = counted + bots.
+-- Types of which the tables say what event and human_event do not: received = counted + bots +
+-- duplicates.
 -- $1 bigint[]: as in compare.count
 with human as (
     select type, count(*) as high,
         count(*) filter (where kafka_offset < ($1::bigint[])[kafka_partition + 1]) as low
     from human_event group by 1
 ), every as (
-    select type, count(*) as high,
+    select type, duplicate is true as again, count(*) as high,
         count(*) filter (where kafka_offset < ($1::bigint[])[kafka_partition + 1]) as low
-    from event group by 1
+    from event group by 1, 2
 ), stored as (
     select type, 'counted' as what, low, high from human
     union all
     select type, 'bots', e.low - coalesce(h.low, 0), e.high - coalesce(h.high, 0)
-    from every e left join human h using (type)
+    from every e left join human h using (type) where not again
+    union all
+    select type, 'duplicates', low, high from every where again
 )
 select type, what, coalesce(low, 0) as low, coalesce(high, 0) as high,
     coalesce(t.count, 0) as tables

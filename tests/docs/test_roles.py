@@ -57,7 +57,7 @@ def test_a_role_has_the_listed_agents_and_tables(role: Role) -> None:
 def test_without_statistics_a_count_worker_has_only_its_counters() -> None:
     app = create_app(Settings.model_validate({"role": "count", "statistics": False, **AWAY}))
     assert sorted(app.agents) == ["count_events", "merge_counts"]
-    assert sorted(app.tables) == ["partials", "totals"]
+    assert sorted(app.tables) == ["messages", "partials", "totals"]
     assert not any("/stats/" in route for route in routes_of(app))
 
 

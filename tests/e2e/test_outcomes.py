@@ -1,4 +1,4 @@
-"""received = counted + bots + rejected, whenever a count worker is asked, and each is right."""
+"""received = counted + bots + duplicates + rejected, whenever asked, and each is right."""
 
 from __future__ import annotations
 
@@ -91,5 +91,11 @@ def outcomes_of(records: list[ConsumerRecord], truth: Truth, partition: int, pos
     below = [r.offset for r in records if r.partition == partition and r.offset < position]
     bots = sum((partition, offset) in truth.judgement.bots for offset in below)
     rejected = sum((partition, offset) in truth.rejected for offset in below)
-    counted = len(below) - bots - rejected
-    return {"received": len(below), "counted": counted, "bots": bots, "rejected": rejected}
+    again = sum((partition, offset) in truth.duplicates for offset in below)
+    return {
+        "received": len(below),
+        "counted": len(below) - bots - rejected - again,
+        "bots": bots,
+        "rejected": rejected,
+        "duplicates": again,
+    }

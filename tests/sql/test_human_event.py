@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from app.counting.duplicates import Seen
 from app.counting.rules import Memory, judge
 from app.events.batches import decode_batch
 from app.stores.event_rows import COLUMNS as ROW
@@ -101,6 +102,8 @@ def random_event(rng: random.Random, recorded_ms: int) -> dict[str, Any]:
         rng.choice(["type", "Type", "event_type"]): rng.choice([*VIEWS, *VIEWS, "CLICK"]),
         "user_id": rng.choice(["u1", "u2", "U1", "ü", 7, "", None]),
     }
+    if rng.random() < 0.5:
+        event["message_id"] = f"m{rng.randrange(300)}"
     if rng.random() < 0.9:
         east = f"{moment + timedelta(hours=2):%Y-%m-%dT%H:%M:%S.%f}+02:00"
         whole_ms = round(moment.timestamp()) * 1000
@@ -135,10 +138,13 @@ def random_records(rng: random.Random, partition: int, count: int) -> list[Any]:
 
 def judged(rng: random.Random, records: list[Any], limit: int) -> set[tuple[int, int]]:
     """Return (partition, offset) of what a count worker counts, in batches of any size."""
-    memory, kept = Memory(), set()
+    memory, seen, kept = Memory(), Seen(24), set()
     cuts = sorted({0, len(records), *rng.sample(range(len(records)), 20)})
     for begin, end in pairwise(cuts):
-        human = judge(decode_batch(records[begin:end]).valid, memory, limit).human
+        valid, _, named = decode_batch(records[begin:end])
+        again = seen.judge(named) if named.ids else set()
+        first = valid.where([offset not in again for offset in valid.offsets])
+        human = judge(first, memory, limit).human
         kept |= {(records[0].partition, offset) for offset in human.offsets}
     return kept
 
@@ -153,7 +159,8 @@ async def test_it_leaves_out_exactly_what_the_count_worker_does(
     log = [random_records(rng, partition, 1200) for partition in range(3)]
     connection = await asyncpg.connect(database.dsn)
     await send_times_as_integers(connection)
-    rows = [row for records in log for row in rows_of(records)]
+    rows = [row for records in log for row in rows_of(records, Seen(24).judge)]
+    assert sum(row[ROW.index("duplicate")] is True for row in rows) > 500
     rng.shuffle(rows)
     await connection.copy_records_to_table("event", records=rows, columns=ROW)
     await connection.close()

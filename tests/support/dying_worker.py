@@ -27,15 +27,17 @@ from app.stores.event_store import EventStore  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 from tables.batch_table import BatchTable  # noqa: E402
 from tables.judged import JudgedTable  # noqa: E402
+from tables.messages import Messages  # noqa: E402
 from tables.partials import Partials  # noqa: E402
 from tables.sessions import Sessions  # noqa: E402
 from tables.totals import Totals  # noqa: E402
 from tables.uniques import Uniques  # noqa: E402
 
 # Tables that a flush of the partials writes too, and whether it has anything for a partition.
-RIDERS: dict[str, tuple[Any, Callable[[Any, int], bool]]] = {
-    "judged": (JudgedTable, lambda table, p: bool(table._memory[p].fresh)),
-    "sessions": (Sessions, lambda table, p: bool(table._dirty[p])),
+RIDERS: dict[str, tuple[Any, str, Callable[[Any, int], bool]]] = {
+    "judged": (JudgedTable, "flush_partition", lambda table, p: bool(table._memory[p].fresh)),
+    "messages": (Messages, "flush", lambda table, p: p in table._seen and table._seen[p].fresh > 0),
+    "sessions": (Sessions, "flush_partition", lambda table, p: bool(table._dirty[p])),
 }
 LINGER_S = 2.5  # the commit interval is 1 s
 
@@ -44,7 +46,8 @@ LINGER_S = 2.5  # the commit interval is 1 s
 class Fate:
     """How a process ends.
 
-    where: `partials`, `totals`, `uniques`, `judged` or `sessions`, inside a flush of that table;
+    where: `partials`, `totals`, `uniques`, `judged`, `messages`, `sessions`, inside a flush of that
+    table;
     `alerts`, before or (changelog) after they are acknowledged, before the table has them;
     `commit`, right after an offset commit; `copy` or `stored`, before or after a transaction of the
     store ends; `never`.
@@ -154,8 +157,8 @@ class Dying:
 
         replace(Partials, "_flush_all", last_flush)
 
-    def _end_in_a_rider(self, owner: Any, waits: Callable[[Any, int], bool]) -> None:
-        write = owner.flush_partition
+    def _end_in_a_rider(self, owner: Any, name: str, waits: Callable[[Any, int], bool]) -> None:
+        write = getattr(owner, name)
 
         async def last_write(table: Any, partition: int) -> None:
             if waits(table, partition):
@@ -163,7 +166,7 @@ class Dying:
             else:
                 await write(table, partition)
 
-        replace(owner, "flush_partition", last_write)
+        replace(owner, name, last_write)
 
     async def _flush(self, table: Any, flush: Any) -> None:
         if self._table is not None or not self._due():

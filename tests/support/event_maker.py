@@ -34,6 +34,7 @@ class EventMaker:
         self._rng, self._now, self._prefix = rng, now_s, prefix
         self._made = 0
         self._cold = [f"/cold/{rng.getrandbits(40):x}" for _ in range(COLD_URLS)]
+        self.messages = 0.5  # share of events with a message_id
         self.shapes: dict[str, Callable[[], tuple[Body, str, str | None, int | None]]] = {
             "counter": self._counter,
             "clickstream": self._clickstream,
@@ -51,7 +52,11 @@ class EventMaker:
         user, ad = _user_and_ad(body)
         clicked = body["Meta"]["AdId"] if label == "AdClick" else None
         session, hasty = body.get("session_id"), str(user).startswith("hasty")
-        fact = Fact(uuid, label, url, moment, user, ad, clicked, session, hasty)
+        message = None
+        if self._rng.random() < self.messages:
+            message = f"m-{uuid}"
+            body[self._rng.choice(["message_id", "messageId"])] = message
+        fact = Fact(uuid, label, url, moment, user, ad, clicked, session, hasty, message)
         return fact, json.dumps(body).encode()
 
     def fault(self) -> tuple[bytes, str]:

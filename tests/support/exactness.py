@@ -109,9 +109,13 @@ class Exactness:
         await self._equal(behind)
 
     async def _table_differences(self, http: aiohttp.ClientSession) -> list[str]:
-        by_type = await self._counts(http, "events_by_type")
-        if different := differences(by_type["total"], self.truth.by_type):
-            return different
+        for counter, counts in (
+            ("events_by_type", self.truth.by_type),
+            ("duplicates_by_type", self.truth.duplicates_by_type),
+        ):
+            found = await self._counts(http, counter)
+            if different := differences(found["total"], counts):
+                return [counter, *different]
         minutes = _windows((await self._counts(http, "events_by_type_minutely"))["windows"])
         return (
             differences(minutes, self.truth.minutely)
@@ -235,11 +239,16 @@ class Exactness:
         try:
             rows = await connection.fetch("select kafka_partition, kafka_offset, uuid from event")
             ends = await connection.fetch("select partition, next_offset from sink_offsets")
+            human = await connection.fetch("select kafka_partition, kafka_offset from human_event")
         finally:
             await connection.close()
         found = Counter((row[0], row[1], row[2]) for row in rows)
         expected = Counter((*place, uuid) for place, uuid in self.truth.places.items())
-        return differences(found, expected) or differences(dict(ends), self.truth.ends)
+        return (
+            differences(found, expected)
+            or differences(dict(ends), self.truth.ends)
+            or differences(Counter(map(tuple, human)), Counter(self.truth.human))
+        )
 
     async def summed(self) -> None:
         """Tables event_summary and ad_month."""

@@ -24,7 +24,8 @@ class Fact:
     """An event as it must be counted; moment: s since 1970, None where the record's time counts.
 
     ad: of an impression; clicked: of an ad click. session: one that is compared. hasty: of a user
-    who sends many page views with the same moment, which is one that the sender named.
+    who sends many page views with the same moment, which is one that the sender named. message: the
+    message_id that the event has in Kafka.
     """
 
     uuid: str
@@ -36,6 +37,7 @@ class Fact:
     clicked: str | None = None
     session: str | None = None
     hasty: bool = False
+    message: str | None = None
 
 
 @dataclass
@@ -65,7 +67,14 @@ class Truth:
     active: set[tuple[int, str]] = field(default_factory=set)  # recent minute, user
     impressions: Counter[tuple[str, str]] = field(default_factory=Counter)  # month, ad
     visitors: set[tuple[str, str, str]] = field(default_factory=set)  # month, ad, user
+    duplicates: set[Place] = field(default_factory=set)
+    duplicates_by_type: Counter[str] = field(default_factory=Counter)
     judgement: Judgement = field(default_factory=Judgement)
+
+    @property
+    def human(self) -> set[Place]:
+        """The places of what counts."""
+        return self.places.keys() - self.duplicates - self.judgement.bots
 
     @property
     def urls(self) -> list[str]:
@@ -86,7 +95,7 @@ def truth_of(
     producer sent twice because an acknowledgement got lost: each record is one event. Fails when
     an acknowledged event is not there, or a record that nobody sent is.
     """
-    truth, seen = Truth(), set()
+    truth, seen, sent = Truth(), set(), set[tuple[int, str]]()
     valid: dict[Place, tuple[Fact, int]] = {}
     for record in records:
         place = record.partition, record.offset
@@ -97,6 +106,13 @@ def truth_of(
         fact = ledger.facts[json.loads(record.value)["uuid"]]
         seen.add(fact.uuid)
         truth.places[place] = fact.uuid
+        if fact.message is not None:
+            message = record.partition, fact.message
+            if message in sent:  # no load lasts as long as a message_id is remembered
+                truth.duplicates.add(place)
+                truth.duplicates_by_type[fact.type] += 1
+                continue
+            sent.add(message)
         valid[place] = fact, record.timestamp // 1000 if fact.moment is None else fact.moment
     truth.judgement = judgement_of(valid) if statistics else Judgement()
     for place, (fact, second) in valid.items():

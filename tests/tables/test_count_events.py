@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from agents.count_events import Counting
+from agents.count_events import Counting, Judges
 from app.counting.counters import Counters
 from app.transport import Batch
 from tables.partials import Partials
@@ -25,7 +25,7 @@ def batch(first: int = 0, gate: int = GATE) -> Batch:
 def counting(partials: Partials) -> tuple[Counting, SimpleNamespace]:
     """Return the agent's work, and the consumer whose gate it looks at."""
     consumer = SimpleNamespace(gate=GATE)
-    return Counting(SimpleNamespace(consumer=consumer), partials, None, ""), consumer
+    return Counting(SimpleNamespace(consumer=consumer), partials, Judges(), ""), consumer
 
 
 def counted(partials: Partials, counters: Counters) -> int:

@@ -42,6 +42,8 @@ async def test_every_field_has_its_column(database: Database, open_store: OpenSt
         **{name: event[name] for name in event.keys() - {"timestamp"}},
         "datetime": datetime(2015, 5, 17, 10, 5, 3, tzinfo=UTC),
         "received_at": datetime(2015, 5, 17, 10, 5, 4, 1, tzinfo=UTC),
+        "kafka_time": datetime.fromtimestamp(RECORD_MS / 1000, UTC),
+        "duplicate": None,
         "kafka_partition": 0,
         "kafka_offset": 7,
     }

@@ -1,0 +1,1 @@
+select hours, by_uuid from duplicate_rule

@@ -1,0 +1,165 @@
+"""The message_ids that were seen in each partition of `events`: see app/counting/duplicates.py.
+
+A row is a run; key: b"m", the lowest and the highest offset in it. It holds facts of the log, no
+verdicts, so rows may overlap, and be written twice, late or out of order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+from app import metrics
+from app.counting.duplicates import MessageRun, Seen
+from app.events.batches import Judged, Named, Slice
+from app.settings import Settings
+from app.transport.ownership import Ownership
+from tables.batch_table import BatchTable
+from tables.record_clock import RecordClock
+from tables.scans import scan_prefix
+
+RUNS = b"m"  # Faust keeps an offset among the rows
+KEY = struct.Struct(">cQQ")  # RUNS, lowest and highest offset
+MS = 1000
+SAMPLE = 64  # one of so many message_ids is watched
+SAMPLED_MAX = 10_000
+
+
+class Messages(BatchTable):
+    """(lowest, highest offset): hashes, offsets and times of records with a message_id."""
+
+    def __init__(
+        self, app: Any, *, hours: int, by_uuid: bool, committed: Callable[[int], int], **kwargs: Any
+    ) -> None:
+        """hours: how long a message_id is remembered. by_uuid: whether a uuid may be one.
+
+        committed: partition -> position of the group.
+        """
+        super().__init__(app, **kwargs)
+        self.by_uuid = by_uuid
+        self._hours, self._committed = hours, committed
+        self._seen: dict[int, Seen] = {}
+        self._clock = RecordClock()
+        self._generation = 0
+        self._lock = asyncio.Lock()
+        self._places = Places()
+
+    @classmethod
+    def create_for(cls, app: Any, settings: Settings, sources: Ownership) -> Self | None:
+        """Add the table to the app; None where nothing is a duplicate. sources: of `events`."""
+        if not settings.dedupe_hours:
+            return None
+        made: Self = cls.create(
+            app,
+            "messages",
+            settings.events_partitions,
+            cls.__doc__ or "",
+            hours=settings.dedupe_hours,
+            by_uuid=settings.dedupe_uuid,
+            committed=sources.committed,
+        )
+        return made
+
+    async def load(self, partition: int) -> None:
+        """Bring in what was remembered, before judge().
+
+        In a thread: a million message_ids take 0.1 s.
+        """
+        while partition not in self._seen:
+            generation, db = self._generation, self.db(partition)
+            seen = await asyncio.to_thread(self._read, db)
+            if generation == self._generation:
+                self._seen[partition] = seen
+
+    def _read(self, db: Any) -> Seen:
+        return Seen(self._hours, (value for _, value in scan_prefix(db, RUNS)))
+
+    def judge(self, partition: int, valid: Slice, named: Named) -> Judged:
+        """Part the duplicates of a batch from all others, which no rule has looked at yet."""
+        if not named.ids:
+            return Judged(valid)
+        seen = self._seen[partition]
+        duplicates = seen.judge(named)
+        self._places.note(partition, seen.newest)
+        if not duplicates:
+            return Judged(valid)
+        again = [offset in duplicates for offset in valid.offsets]
+        fresh = valid.where([not sent for sent in again])
+        return Judged(fresh, duplicate=valid.where(again))
+
+    @property
+    def waiting(self) -> int:
+        """How much waits for a flush, in rows of other tables: about 20 bytes each."""
+        return sum(seen.fresh for seen in self._seen.values())
+
+    # -- writing --------------------------------------------------------------------------
+
+    def passed(self, partition: int, position: int, record_s: float) -> None:
+        """Note the position behind a batch, and the time of its last record, s since 1970."""
+        self._clock.passed(partition, position, record_s)
+
+    async def flush(self, partition: int) -> None:
+        """Write what is new; the batches that it came from are acknowledged afterwards."""
+        async with self._lock:
+            seen = self._seen.get(partition)
+            if seen is not None and seen.fresh:
+                runs = list(seen.take_fresh())
+                rows = [(KEY.pack(RUNS, run.offset, run.last), run.pack()) for run in runs]
+                await self.write(partition, rows)
+
+    def merge_values(self, old: bytes, new: bytes) -> bytes:
+        """Rows of the same key are the same."""
+        return max(old, new)
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As BatchTable; a flush that has begun ends first."""
+        async with self._lock:
+            await super().on_rebalance(*args, **kwargs)
+
+    def forget(self) -> None:
+        """Drop what is not flushed: it will be judged again."""
+        super().forget()
+        self._generation += 1
+        self._seen.clear()
+        self._clock.forget()
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete runs that nothing can be a duplicate of any more; return how many rows."""
+        dropped = 0
+        for partition in partitions:
+            reached = int(self._clock.reached(partition, self._committed(partition)) * MS)
+            seen = self._seen.get(partition)
+            if not reached or seen is None:
+                continue
+            seen.expire(reached)
+            end = seen.forgotten_before(reached)
+            old = []
+            for key, value in scan_prefix(self.db(partition), RUNS):
+                if MessageRun.unpack(value).latest >= end:
+                    break
+                old.append(key)
+            if old:
+                await self.delete(partition, old)
+                dropped += len(old)
+        return dropped
+
+
+class Places:
+    """A sample of message_ids, and where each was seen: one on two partitions is never found out.
+
+    Of the partitions that this worker has: a sign that producers key otherwise, not a number.
+    """
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, int] = {}
+
+    def note(self, partition: int, run: MessageRun) -> None:
+        """Look at the message_ids of a batch."""
+        known = self._partitions
+        for name in run.high[run.low % SAMPLE == 0].tolist():
+            if known.setdefault(name, partition) != partition:
+                metrics.messages_apart.inc()
+        if len(known) > SAMPLED_MAX:
+            known.clear()

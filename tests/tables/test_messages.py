@@ -1,0 +1,201 @@
+"""What is remembered of message_ids: after a restart, in recovery, and how long."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from time import time
+from types import SimpleNamespace
+
+import faust
+import msgspec
+import pytest
+from faust.types import TP
+from prometheus_client import REGISTRY
+
+from app.counting.counters import Counters
+from app.counting.duplicates import HOUR_MS, MARGIN_MS
+from app.errors import SettingsError
+from app.events.batches import Named, Slice
+from app.events.event import Event, at_ms
+from tables.messages import Messages
+from tables.partial_values import Partial
+from tables.partials import LAYOUT, Partials
+from tests.support.batches import slice_of
+from tests.tables.conftest import SentRecords
+
+NOW_MS = int(time() * 1000) - 48 * HOUR_MS
+MakeMessages = Callable[[], Messages]
+MakePartials = Callable[[], Partials]
+
+
+@pytest.fixture
+def committed() -> dict[int, int]:
+    return {}
+
+
+@pytest.fixture
+def make_messages(make_app: Callable[[], faust.App], committed: dict[int, int]) -> MakeMessages:
+    return lambda: Messages.create(
+        make_app(),
+        "messages",
+        4,
+        "",
+        hours=24,
+        by_uuid=False,
+        committed=lambda p: committed.get(p, 0),
+    )
+
+
+def batch(first: int, ids: list[str], ms: int = NOW_MS) -> tuple[Slice, Named]:
+    """Return events at the offsets from `first` on, one a message_id."""
+    events = [Event(type="A", message_id=name, timestamp=at_ms(ms)) for name in ids]
+    offsets = list(range(first, first + len(ids)))
+    return slice_of(events, first=first), Named(ids, offsets, [ms] * len(ids))
+
+
+async def again(messages: Messages, first: int, ids: list[str], ms: int = NOW_MS) -> list[int]:
+    await messages.load(0)
+    judged = messages.judge(0, *batch(first, ids, ms))
+    assert len(judged.human.events) + len(judged.duplicate.events) == len(ids)
+    messages.passed(0, first + len(ids), ms / 1000)
+    return list(judged.duplicate.offsets)
+
+
+def reopened(messages: Messages, make: MakeMessages) -> Messages:
+    messages.data._dbs.clear()
+    del messages
+    gc.collect()  # closes RocksDB
+    return make()
+
+
+async def test_verdicts_go_on_after_a_restart(make_messages: MakeMessages) -> None:
+    messages = make_messages()
+    assert await again(messages, 0, ["a", "b", "a"]) == [2]
+    await messages.flush(0)
+    assert await again(messages, 3, ["c"]) == []
+    messages = reopened(messages, make_messages)  # without the last flush
+    assert await again(messages, 3, ["c", "b", "d"]) == [4]
+    await messages.flush(0)
+    messages = reopened(messages, make_messages)
+    assert await again(messages, 6, ["d", "c", "e"]) == [6, 7]
+
+
+async def test_what_the_partials_had_not_flushed_is_judged_again(
+    make_messages: MakeMessages,
+) -> None:
+    messages = make_messages()
+    assert await again(messages, 0, ["a", "b", "a", "c"]) == [2]
+    await messages.flush(0)
+    messages.forget()
+    assert await again(messages, 0, ["a", "b", "a", "c"]) == [2]
+    assert await again(messages, 2, ["a", "c", "c"]) == [2, 4]
+
+
+async def test_a_rebalance_while_loading_makes_it_load_again(make_messages: MakeMessages) -> None:
+    messages = make_messages()
+    await again(messages, 0, ["a"])
+    await messages.flush(0)
+    messages.forget()
+    loading = asyncio.create_task(messages.load(0))
+    await asyncio.sleep(0)
+    messages.forget()
+    await messages.write(0, [])
+    await loading
+    assert await again(messages, 1, ["a"]) == [1]
+
+
+async def test_recovery_brings_back_what_was_sent(
+    make_messages: MakeMessages, sent: SentRecords
+) -> None:
+    messages = make_messages()
+    await again(messages, 0, ["a", "b"])
+    await messages.flush(0)
+    rows = {key: messages.db(0).get(key) for key in sent.keys(sent.topics()[0], 0)}
+    assert len(rows) == 1
+    messages.db(0).delete(next(iter(rows)))
+    messages.forget()
+    topic = messages.changelog_topic.get_topic_name()
+    events = [
+        SimpleNamespace(
+            message=SimpleNamespace(
+                tp=TP(topic, 0), partition=0, offset=1, key=key, value=[record(key, value)]
+            )
+        )
+        for key, value in rows.items()
+    ]
+    messages.apply_changelog_batch(events)
+    assert await again(messages, 2, ["b", "c"]) == [2]
+
+
+def record(key: bytes, value: bytes) -> SimpleNamespace:
+    return SimpleNamespace(key=key, value=value)
+
+
+async def test_a_run_goes_when_the_committed_records_are_past_it(
+    make_messages: MakeMessages, committed: dict[int, int]
+) -> None:
+    messages = make_messages()
+    await again(messages, 0, ["a"])
+    await messages.flush(0)
+    later = NOW_MS + 24 * HOUR_MS + MARGIN_MS + 1
+    await again(messages, 1, ["b"], later)
+    await messages.flush(0)
+    assert await messages.expire([0]) == 0  # the second batch may come again
+    assert await again(messages, 0, ["a"]) == []
+    committed[0] = 2
+    assert await messages.expire([0]) == 1
+    assert await again(messages, 2, ["a", "b"], later) == [3]
+
+
+async def test_events_without_a_message_id_write_nothing(
+    make_messages: MakeMessages, sent: SentRecords
+) -> None:
+    messages = make_messages()
+    await messages.load(0)
+    events = slice_of([Event(type="A", timestamp=at_ms(NOW_MS))])
+    assert messages.judge(0, events, Named()).human is events
+    await messages.flush(0)
+    assert sent.topics() == []
+
+
+async def test_message_ids_on_two_partitions_show(make_messages: MakeMessages) -> None:
+    name = "event_counter_messages_apart_total"
+    before = REGISTRY.get_sample_value(name) or 0.0
+    messages, ids = make_messages(), [f"m{at}" for at in range(1000)]
+    for partition in (0, 0, 1):
+        await messages.load(partition)
+        messages.judge(partition, *batch(0, ids))
+    apart = (REGISTRY.get_sample_value(name) or 0.0) - before
+    assert 3 <= apart <= 50
+
+
+@pytest.mark.parametrize("duplicates", [0, 49, 46])
+def test_another_rule_than_the_one_that_judged_is_refused(
+    make_app: Callable[[], faust.App], counters: Counters, duplicates: int
+) -> None:
+    partials = Partials.create(
+        *(make_app(), "partials", 4, ""),
+        counters=counters,
+        counts_topic="counts",
+        counts_partitions=4,
+        duplicates=48,
+    )
+    partials.check_layout(0)
+    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials._cache[0][LAYOUT]))
+    partials.forget()
+    partials.check_layout(0)
+    partials.forget()
+    partials._duplicates = duplicates
+    with pytest.raises(SettingsError, match="EVENT_COUNTER_DEDUPE_HOURS"):
+        partials.check_layout(0)
+
+
+def test_tables_from_before_there_were_duplicates_go_on(make_partials: MakePartials) -> None:
+    partials = make_partials()
+    row = Partial(0, partials.counters.layout())
+    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(row))
+    partials._duplicates = 48
+    partials.check_layout(0)
+    assert partials._cache[0][LAYOUT].cells[0] == 48
