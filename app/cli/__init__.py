@@ -24,6 +24,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "audit": "app.cli.audit",
     "rebuild": "app.cli.rebuild",
     "settings": "app.cli.settings",
+    "topics": "app.cli.topics",
 }
 
 

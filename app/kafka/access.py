@@ -87,7 +87,7 @@ async def _joins(admin: AIOKafkaAdminClient, group: str) -> bool:
 
 async def _rights(admin: AIOKafkaAdminClient, topics: list[str]) -> Rights:
     """Return what we may do with each topic that is there."""
-    answer = await _send(admin, _RightsRequest(topics))
+    answer = await _send(admin, _AskForRights(topics))
     found: dict[str, frozenset[str]] = {}
     for code, name, _, _, mask in answer.topics:
         if code == TopicAuthorizationFailedError.errno:
@@ -101,7 +101,7 @@ async def _send(admin: AIOKafkaAdminClient, request: Any, node: int | None = Non
     return await admin._send_request(request, node)  # noqa: SLF001 - it has no public one
 
 
-class _Answer(Response):
+class _TopicRights(Response):
     """Metadata, with what the asking one may do; aiokafka has no version of it that says so."""
 
     API_KEY = 3
@@ -144,10 +144,10 @@ class _Answer(Response):
     )
 
 
-class _Question(RequestStruct):
+class _TopicRightsQuestion(RequestStruct):
     API_KEY = 3
     API_VERSION = 8
-    RESPONSE_TYPE = _Answer
+    RESPONSE_TYPE = _TopicRights
     SCHEMA = Schema(
         ("topics", Array(String("utf-8"))),
         ("allow_auto_topic_creation", Boolean),
@@ -156,11 +156,11 @@ class _Question(RequestStruct):
     )
 
 
-class _RightsRequest(Request[_Question]):
+class _AskForRights(Request[_TopicRightsQuestion]):
     API_KEY = 3
 
     def __init__(self, topics: list[str]) -> None:
         self._topics = topics
 
-    def build(self, request_struct_class: type[_Question]) -> _Question:
+    def build(self, request_struct_class: type[_TopicRightsQuestion]) -> _TopicRightsQuestion:
         return request_struct_class(self._topics, False, False, True)  # noqa: FBT003

@@ -7,10 +7,11 @@ broker's defaults; so neither is left to it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaError,
@@ -22,8 +23,11 @@ from aiokafka.errors import (
 from app.errors import KafkaAccessError, StartError, reason
 from app.kafka.access import check_access
 from app.kafka.clients import KafkaClients
+from app.kafka.topic_faults import TopicSpec, TopicState, faults_of
 from app.names import Names
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 ALERTS_RETENTION_HOURS = 30 * 24
@@ -36,16 +40,6 @@ COMPACT = {
     "segment.bytes": "67108864",
     "min.cleanable.dirty.ratio": "0.3",
 }
-
-
-@dataclass(frozen=True)
-class TopicSpec:
-    """A topic as it must be; setting: what decides its partitions, for the message."""
-
-    name: str
-    partitions: int
-    config: dict[str, str]
-    setting: str = ""
 
 
 def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
@@ -65,8 +59,8 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
         TopicSpec(names.events, sources, keep, by_events),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
         TopicSpec(names.tables_version, 1, COMPACT),
-        TopicSpec(names.rejected, 1, keep),
-        TopicSpec(names.totals, 1, keep),
+        TopicSpec(names.rejected, 1, keep, keep=False),
+        TopicSpec(names.totals, 1, keep, keep=False),
         TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
         TopicSpec(names.partials_changelog, sources, COMPACT, by_events),
         TopicSpec(names.totals_changelog, merged, COMPACT, by_counts),
@@ -79,21 +73,23 @@ def _kept_for(hours: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(hours * HOUR_MS)}
 
 
-async def ensure_topics(settings: Settings, version: int = 1) -> list[str]:
+async def ensure_topics(settings: Settings, version: int = 1, *, access: bool = True) -> list[str]:
     """Make the missing topics and return their names; safe when two do it at once.
 
-    version: of the tables.
-    Raises StartError where a topic has another number of partitions, or Kafka is away.
+    version: of the tables. access: whether the role's rights are looked at, too.
+    Raises StartError where a topic is not as it must be, or Kafka is away.
     """
     specs = topic_specs(settings, version)
     admin = KafkaClients.of(settings).admin()
     try:
         await admin.start()
-        await check_access(admin, settings, version, settings.kafka_user or "this client")
-        missing = [spec for spec in specs if spec.name not in await _partitions(admin, specs)]
+        if access:
+            await check_access(admin, settings, version, settings.kafka_user or "this client")
+        there = await _shapes(admin, specs)
+        missing = [spec for spec in specs if spec.name not in there]
         if missing:
             await _create(admin, missing, settings.replication)
-        await _check(admin, specs)
+        await _check(admin, specs, settings.replication)
     except (KafkaError, OSError) as exc:
         raise StartError(
             f"Cannot prepare the topics on Kafka at {settings.kafka}: {reason(exc)}. "
@@ -125,28 +121,63 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], replicatio
             raise StartError(f"Kafka refused topic {name}: {error.__name__} {words}")
 
 
-async def _check(admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...]) -> None:
-    """Wait until every topic is there with a leader everywhere, and compare its partitions."""
+async def topics_there(settings: Settings, version: int = 1) -> dict[str, TopicState]:
+    """Return the topics that are there by name; raise KafkaError or OSError."""
+    specs = topic_specs(settings, version)
+    clients = KafkaClients.of(settings)
+    await clients.knock()
+    admin = clients.admin()
+    try:
+        await admin.start()
+        return await _states(admin, await _shapes(admin, specs))
+    finally:
+        await admin.close()
+
+
+async def _check(
+    admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...], replication: int
+) -> None:
+    """Wait until every topic is there with a leader everywhere, and look at how it is."""
     until = time.monotonic() + VISIBLE_DEADLINE_S
-    while len(found := await _partitions(admin, specs)) < len(specs):
+    while len(found := await _shapes(admin, specs)) < len(specs):
         if time.monotonic() > until:
             absent = sorted({spec.name for spec in specs} - set(found))
             raise StartError(f"Kafka has no leader for {', '.join(absent)}")
         await asyncio.sleep(0.05)
-    for spec in specs:
-        if found[spec.name] != spec.partitions:
-            raise StartError(
-                f"Topic {spec.name} has {found[spec.name]} partitions, not {spec.partitions}; "
-                f"set {spec.setting or 'EVENT_COUNTER_NAMESPACE'} to match: the counts kept so "
-                "far belong to this number"
-            )
+    states = await _states(admin, found)
+    faults = [fault for spec in specs for fault in faults_of(spec, states[spec.name], replication)]
+    for fault in faults:
+        if not fault.fatal:
+            log.warning("%s", fault.text)
+    if fatal := [fault.text for fault in faults if fault.fatal]:
+        raise StartError(". ".join(fatal))
 
 
-async def _partitions(admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...]) -> dict[str, int]:
-    """Return the partition count by name, of topics that are ready."""
+async def _shapes(
+    admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...]
+) -> dict[str, tuple[int, int]]:
+    """Return (partitions, replicas) by name, of topics that are ready."""
     found = {}
     for topic in await admin.describe_topics([spec.name for spec in specs]):
         partitions = topic["partitions"]
         if not topic["error_code"] and not any(part["error_code"] for part in partitions):
-            found[topic["topic"]] = len(partitions)
+            replicas = min(len(part["replicas"]) for part in partitions)
+            found[topic["topic"]] = len(partitions), replicas
     return found
+
+
+async def _states(
+    admin: AIOKafkaAdminClient, shapes: dict[str, tuple[int, int]]
+) -> dict[str, TopicState]:
+    """Return the topics with their settings, where we may see them."""
+    if not shapes:
+        return {}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in shapes]
+    configs: dict[str, dict[str, str]] = {}
+    for answer in await admin.describe_configs(asked):
+        for code, _, _, name, entries in answer.resources:
+            if code:
+                log.warning("how topic %s is set is not known: %s", name, for_code(code).__name__)
+            else:
+                configs[name] = {entry[0]: entry[1] for entry in entries}
+    return {name: TopicState(*shape, configs.get(name, {})) for name, shape in shapes.items()}

@@ -1,0 +1,107 @@
+"""What is wrong with a topic that somebody else made, or changed: pure, and with what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+BATCH_BYTES = 600_000  # of a record batch of ours, with its overhead
+FOR_GOOD = "-1"
+POLICY, RETENTION, SIZE = "cleanup.policy", "retention.ms", "retention.bytes"
+INSYNC, LARGEST = "min.insync.replicas", "max.message.bytes"
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic as it must be; setting: what decides its partitions, for the message.
+
+    keep: whether a retention that is shorter loses something, or only takes history away.
+    """
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+    setting: str = ""
+    keep: bool = True
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as it is; replicas: of the partition with fewest. config: empty where not known."""
+
+    partitions: int
+    replicas: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+class TopicFault(NamedTuple):
+    """fatal: what is counted would be lost or wrong; else something is only not as asked for."""
+
+    fatal: bool
+    text: str
+
+
+def faults_of(spec: TopicSpec, state: TopicState, replication: int) -> list[TopicFault]:
+    """Return what is wrong; replication: as the settings have it."""
+    return [*_shape(spec, state, replication), *_config(spec, state)]
+
+
+def _shape(spec: TopicSpec, state: TopicState, replication: int) -> Iterator[TopicFault]:
+    if state.partitions != spec.partitions:
+        yield TopicFault(
+            fatal=True,
+            text=f"Topic {spec.name} has {state.partitions} partitions, not {spec.partitions}; "
+            f"set {spec.setting or 'EVENT_COUNTER_NAMESPACE'} to match: the counts kept so "
+            "far belong to this number",
+        )
+    if state.replicas < replication:
+        yield TopicFault(
+            fatal=True,
+            text=f"Topic {spec.name} has {state.replicas} replicas, not {replication}: raise them "
+            "with kafka-reassign-partitions, or set "
+            f"EVENT_COUNTER_REPLICATION={state.replicas}",
+        )
+
+
+def _config(spec: TopicSpec, state: TopicState) -> Iterator[TopicFault]:
+    found, wanted = state.config, spec.config
+    policy = found.get(POLICY, wanted[POLICY])
+    if policy != wanted[POLICY]:
+        why = (
+            "its rows would go, and counts with them"
+            if wanted[POLICY] == "compact"
+            else ("events without a key would be refused, and those with one replaced")
+        )
+        yield TopicFault(fatal=True, text=_wrong(spec, POLICY, policy, why))
+    if wanted[POLICY] == "delete":
+        yield from _retention(spec, found)
+    if int(found.get(INSYNC, 1)) > state.replicas:
+        why = f"it has {state.replicas} replicas, so it takes no record"
+        yield TopicFault(
+            fatal=True, text=_wrong(spec, INSYNC, found[INSYNC], why, str(state.replicas))
+        )
+    if int(found.get(LARGEST, BATCH_BYTES)) < BATCH_BYTES:
+        why = "record batches are larger"
+        yield TopicFault(
+            fatal=True, text=_wrong(spec, LARGEST, found[LARGEST], why, str(1024 * 1024))
+        )
+
+
+def _retention(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[TopicFault]:
+    kept, wanted = found.get(RETENTION, FOR_GOOD), spec.config[RETENTION]
+    if kept != FOR_GOOD and int(kept) < int(wanted):
+        hours = int(kept) / 3_600_000
+        why = f"records go after {hours:g} hours, also what nobody has read"
+        yield TopicFault(fatal=spec.keep, text=_wrong(spec, RETENTION, kept, why))
+    if found.get(SIZE, FOR_GOOD) != FOR_GOOD:
+        why = "records go when there are many, whatever their age"
+        yield TopicFault(fatal=False, text=_wrong(spec, SIZE, found[SIZE], why, FOR_GOOD))
+
+
+def _wrong(spec: TopicSpec, name: str, value: str, why: str, right: str = "") -> str:
+    right = right or spec.config[name]
+    return (
+        f"Topic {spec.name} has {name}={value}: {why}. Type: kafka-configs --alter --entity-type "
+        f"topics --entity-name {spec.name} --add-config {name}={right}"
+    )
