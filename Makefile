@@ -4,8 +4,11 @@ BIN := $(VENV)/bin
 # The first Python that is new enough.
 PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PACKAGING := setup.cfg pyproject.toml constraints.txt
+INSTALL = $(BIN)/python -I app/stack/install.py .
+PACKAGING := setup.cfg pyproject.toml
+UV := 0.13.9
+LOCK = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate -c constraints.txt setup.cfg requirements/build.in
 # Tests mostly wait, for a start, a lease, an answer: two at once take little more than half the time.
 TWO := -n 2
 WHOLE := $(TWO) --dist loadscope --no-loadscope-reorder
@@ -15,7 +18,7 @@ CHARTS := $(PAGES)/node_modules
 CLIENTS := $(VENV)/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run shell test soak flaky bench lint docs charts browser promtool servers kafka clean
+.PHONY: help run shell test soak flaky bench lint docs lock charts browser promtool servers kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -50,6 +53,11 @@ lint: $(VENV)/installed-test $(CHARTS)/installed-test ## ruff, mypy, and the typ
 docs: $(VENV)/installed-docs ## build the documentation as a site, build/docs/index.html
 	@said=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1) || { echo "$$said"; exit 1; } # --quiet counts no warnings
 
+lock: $(VENV)/lock/bin/uv ## write requirements/ anew: the hashes of all packages, for any system
+	@$(LOCK) -o requirements/run.txt
+	@$(LOCK) --extra test -o requirements/test.txt
+	@$(subst 3.11,3.11.5,$(LOCK)) --extra docs -o requirements/docs.txt # pymdown-extensions asks for it
+
 charts: $(VENV)/installed ## install the chart library of the pages (run and test do it, too)
 	@$(BIN)/python -m web.pages.install && touch $(CHARTS)/installed
 
@@ -57,19 +65,21 @@ clean: ## remove what was installed and measured; keeps .data
 	rm -rf $(VENV) $(CHARTS) tests/clients/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/installed: $(PACKAGING) | $(VENV)/bin/python
-	@echo "installing into $(VENV) (only once; a minute)"
-	@$(INSTALL) -e .
+$(VENV)/installed: $(PACKAGING) requirements/run.txt | $(VENV)/bin/python
+	@$(INSTALL) requirements/run.txt
 	@touch $@
 
-$(VENV)/installed-test: $(PACKAGING) | $(VENV)/bin/python
-	@echo "installing into $(VENV), with what the tests need (only once; a minute)"
-	@$(INSTALL) -e '.[test]'
+$(VENV)/installed-test: $(PACKAGING) requirements/test.txt | $(VENV)/bin/python
+	@$(INSTALL) requirements/test.txt
 	@touch $@ $(VENV)/installed
 
-$(VENV)/installed-docs: $(PACKAGING) | $(VENV)/installed-test
-	@$(INSTALL) -e '.[docs]'
+$(VENV)/installed-docs: $(PACKAGING) requirements/docs.txt | $(VENV)/installed-test
+	@$(INSTALL) requirements/docs.txt
 	@touch $@
+
+$(VENV)/lock/bin/uv: | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 
 # For the tests of the pages, which say so where it is missing.
 browser:
@@ -115,4 +125,6 @@ $(VENV)/peers/installed: bench/peers.txt | $(VENV)/bin/python
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; or: make PYTHON=/path/to/it"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a venv"; exit 1; }

@@ -42,10 +42,26 @@ def test_every_host_in_a_setting_is_a_service() -> None:
         hosts = [
             settings.kafka.split(":")[0],
             settings.postgres.get_secret_value().rpartition("@")[2].split(":")[0],
-            settings.redis.get_secret_value().split("/")[2].split(":")[0],
+            settings.redis.get_secret_value().rpartition("@")[2].split(":")[0],
             *(url.split("/")[2].split(":")[0] for url in settings.count_urls.split(",")),
         ]
         assert [host for host in hosts if host not in known] == []
+
+
+def test_no_password_is_the_same_for_everybody() -> None:
+    text = (DOCKER / "compose.yaml").read_text("utf-8")
+    assert ":-" not in text, "no variable has a default"
+    for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "TOKEN", "WORKER_SECRET"):
+        assert f"${{{name}:?" in text
+    secrets = ("POSTGRES", "REDIS", "TOKEN", "WORKER_SECRET")
+    for unit in workers().values():
+        for name in secrets:
+            assert ":?" in unit["environment"][f"{PREFIX}{name}"]
+
+
+def test_the_image_installs_what_the_hashes_are_of() -> None:
+    text = (DOCKER / "Dockerfile").read_text("utf-8")
+    assert "--require-hashes --no-deps -r requirements/run.txt" in text
 
 
 def test_the_image_holds_every_package() -> None:
