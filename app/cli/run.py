@@ -19,11 +19,13 @@ from app.stack.supervisor import Supervisor
 from app.stack.workers import reached_at
 from app.text import without_password
 from tables.counters import declare
+from web.pages.files import has_charts
+from web.pages.install import AGAIN
 
 IMPATIENT_S = 2.0  # make passes a signal on: one Ctrl-C or kill may arrive twice
 READY = """
 Ready after {seconds:.1f} s. Ctrl-C stops all of it; the state stays in {folder}
-  Dashboard {http}/
+  Dashboard {http}/{charts}
   HTTP      {http}
   Kafka     {kafka}
   Postgres  {postgres}
@@ -36,6 +38,7 @@ Count a click, and ask until it is counted:
   until curl -s -X POST {http}/event_track/{header} \\
     -d '{{"url":"https://www.example.net"}}' | grep '"CLICK","count":[1-9]'; do sleep 0.2; done
 """
+WITHOUT_CHARTS = f" (without charts; to add them: {AGAIN})"
 AUTHORIZATION = ' -H "Authorization: Bearer $EVENT_COUNTER_READ_TOKEN"'
 
 
@@ -81,6 +84,7 @@ def ready_text(settings: Settings, seconds: float) -> str:
         seconds=seconds,
         folder=settings.data_dir,
         http=reached_at(settings.http_host, settings.http_port),
+        charts="" if has_charts() else WITHOUT_CHARTS,
         kafka=settings.kafka,
         postgres=without_password(settings.postgres.get_secret_value()),
         redis=without_password(settings.redis.get_secret_value()),

@@ -32,6 +32,11 @@ class File(NamedTuple):
         return cls(body, TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:16])
 
 
+def has_charts() -> bool:
+    """Return whether the chart library is installed."""
+    return all((CHARTS / name).is_file() for name in CHART_FILES)
+
+
 def load() -> dict[str, File]:
     """Return all files by name; without the charts where those are not installed."""
     ours = [path for path in STATIC.iterdir() if path.suffix in TYPES]

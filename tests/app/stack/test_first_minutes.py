@@ -7,15 +7,18 @@ import json
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from app.cli.run import commands_text
+from app.cli.run import commands_text, ready_text
+from app.settings import Settings
 from app.stack.data_dir import make_private, owned
 from app.stack.ports import free_port, is_loopback
 from tests.support.running_copy import RunningCopy, command_line, running_copy
+from web.pages import files
 
 
 async def test_the_ready_block_can_be_followed(tmp_path: Path) -> None:
@@ -130,6 +133,12 @@ def test_the_ready_block_says_how_to_call_the_commands(tmp_path: Path, monkeypat
     assert "(or: make shell)" in commands_text(tmp_path / ".venv", tmp_path)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     assert commands_text(tmp_path / ".venv", tmp_path).startswith("event-counter --help")
+
+
+def test_the_ready_block_says_how_to_add_missing_charts(monkeypatch: Any, tmp_path: Path) -> None:
+    assert "without charts" not in ready_text(Settings(), 1.0)
+    monkeypatch.setattr(files, "CHARTS", tmp_path)
+    assert f"{sys.executable} -m web.pages.install" in ready_text(Settings(), 1.0)
 
 
 def test_make_shell_has_the_commands_on_its_path() -> None:

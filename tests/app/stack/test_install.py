@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -127,3 +128,30 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:
     assert done.returncode
     assert done.stdout == f"Python 3.11 or later is needed; {old} is Python 3.9.18\n"
     assert not (tmp_path / "venv").exists()
+
+
+def test_the_wheel_holds_all_that_a_start_needs(tmp_path: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    source = tmp_path / "source"
+    for name in listed:
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", tmp_path, source], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        names = set(content.namelist())
+    packages = ("app/", "agents/", "tables/", "web/", "sql/")
+    needed = {
+        name
+        for name in listed
+        if name.startswith(packages) and not name.endswith(("tsconfig.json", ".d.ts"))
+    }
+    assert needed - names == set()
