@@ -48,14 +48,14 @@ def main(folder: str, requirements: str) -> int:
     log = Path(sys.prefix) / "pip.log"
     listed = Path(requirements).read_text("utf-8")
     total = sum(not line.startswith((" ", "#")) for line in listed.splitlines() if line)
-    with log.open("w", encoding="utf-8") as out, Progress(total) as progress:
+    with log.open("w", encoding="utf-8") as out, PipProgress(total) as progress:
         code = run([*PIP, *HASHED, requirements], out, progress)
         if not code:
             code = run([*PIP, "--quiet", "--no-build-isolation", "-e", folder], out, progress)
     return fail(f"{reason(log.read_text('utf-8'))} All that pip says is in {log}") if code else 0
 
 
-def run(command: list[str], log: object, progress: Progress) -> int:
+def run(command: list[str], log: object, progress: PipProgress) -> int:
     """Run pip, its output to the log; return its exit code."""
     with subprocess.Popen(  # noqa: S603 - our own pip
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -66,7 +66,7 @@ def run(command: list[str], log: object, progress: Progress) -> int:
     return pip.returncode
 
 
-class Progress:
+class PipProgress:
     """Tells how many packages are there, how many megabytes came, and for how long; use with with.
 
     In a line that is replaced on a terminal, else in one line now and then: pip says nothing while

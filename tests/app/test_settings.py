@@ -59,7 +59,7 @@ def test_a_secret_is_never_repeated() -> None:
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("http_prot", "http_port"), ("datadir", "data_dir"), ("kafka_url", "kafka")],
+    [("http_prot", "http_port"), ("datadir", "data_dir"), ("redis_url", "redis")],
 )
 def test_an_unknown_setting_is_told_with_the_nearest(name: str, nearest: str) -> None:
     told = complaint(**{name: "1"})
