@@ -42,17 +42,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    http_host: str = Field("127.0.0.1", description="Address that HTTP is served on.")
+    http_host: str = Field("127.0.0.1", description="Address that the collector serves HTTP on.")
     http_port: int = Field(8000, ge=1, le=65535, description="Port of the collector.")
     hosts: str = Field(
         "",
-        description="Names of this server, by commas, under which figures may be asked for, beside "
-        "loopback names and IP addresses; *: any.",
+        description="Names under which figures may be asked for, by commas, beside loopback names "
+        "and IP addresses; *: any.",
     )
     origins: str = Field(
         "",
-        description="Origins of web pages that may send events, by commas, as https://shop.example;"
-        " *: any; empty: no CORS.",
+        description="Origins of web pages that may send events, by commas, such as "
+        "https://shop.example; *: any; empty: no CORS.",
     )
     trusted_proxies: str = Field(
         "",
@@ -60,114 +60,123 @@ class Settings(BaseModel):
         "Forwarded is believed.",
     )
     data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
-    kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local one.")
+    kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local Kafka.")
     kafka_security: KafkaSecurity = Field(
         "PLAINTEXT",
-        description="SSL and SASL_SSL encrypt, SASL_ signs in. Of a Kafka that is given.",
+        description="How to connect to a Kafka that is given: SSL encrypts, SASL signs in.",
     )
     kafka_sasl: KafkaSasl = Field(
-        "SCRAM-SHA-512", description="With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+        "SCRAM-SHA-512", description="SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
     )
-    kafka_user: str = Field("", description="With SASL: the user.")
-    kafka_password: SecretStr = Field(SecretStr(""), description="With SASL: the password.")
+    kafka_user: str = Field("", description="SASL user.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password.")
     kafka_ca: str = Field(
-        "",
-        description="PEM file of whom to trust about Kafka; empty: whom the machine trusts.",
+        "", description="PEM file of CA certificates for Kafka; empty: those of the system."
     )
-    kafka_cert: str = Field("", description="PEM file of a certificate to show Kafka; empty: none.")
-    kafka_key: str = Field("", description="PEM file of its key; empty: it is in the same file.")
+    kafka_cert: str = Field(
+        "", description="PEM file of the client certificate for Kafka; empty: none."
+    )
+    kafka_key: str = Field("", description="PEM file of its key; empty: in the same file.")
     postgres: SecretStr = Field(SecretStr(""), description="DSN; empty: run starts a local one.")
     redis: SecretStr = Field(SecretStr(""), description="URL; empty: run starts a local one.")
     token: SecretStr = Field(
-        SecretStr(""), description="X-Token of POST /track; empty: run takes secret_token."
+        SecretStr(""), description="X-Token of POST /track; empty: run uses secret_token."
     )
     role: Role = Field("", description="Role of this worker: collect, count, store or archive.")
     namespace: str = Field(
         "",
         pattern=r"^[a-zA-Z0-9._-]{0,60}$",
-        description="Prefix of all topic and group names; several counters share a cluster.",
+        description="Prefix of topics and groups, so that counters can share a cluster.",
     )
 
     worker_name: str = Field(
         "",
         pattern=r"^[a-zA-Z0-9._-]{0,60}$",
-        description="Fixed name of this worker: back in 2 s after a crash. Empty: none.",
+        description="Fixed name of this worker, to resume within 2 s after a crash.",
     )
     worker_host: str = Field(
-        "127.0.0.1", description="Address that all workers but the collector serve HTTP on."
+        "127.0.0.1", description="Address of any other worker, which all workers must reach."
     )
-    worker_port: int = Field(6067, ge=1, le=65535, description="Port of a worker of another role.")
+    worker_port: int = Field(6067, ge=1, le=65535, description="Port of any other worker.")
     count_urls: str = Field(
         "http://127.0.0.1:6067",
-        description="URLs of count workers that the collector asks, separated by commas.",
+        description="URLs of the count workers that the collector asks, by commas.",
     )
     worker_secret: SecretStr = Field(
         SecretStr(""),
-        description="Secret that collectors and count workers share; empty: none, run makes one.",
+        description="Secret of collectors and count workers; empty: none, run makes one.",
     )
     count_workers: int = Field(1, ge=1, le=64, description="Count workers that run starts.")
 
-    events_partitions: int = Field(4, ge=1, le=1000, description="Partitions of events, once.")
-    counts_partitions: int = Field(4, ge=1, le=1000, description="Partitions of counts, once.")
-    replication: int = Field(1, ge=1, le=9, description="Replicas of topics made here.")
+    events_partitions: int = Field(
+        4, ge=1, le=1000, description="Partitions of events; fixed after the first start."
+    )
+    counts_partitions: int = Field(
+        4, ge=1, le=1000, description="Partitions of counts; fixed after the first start."
+    )
+    replication: int = Field(1, ge=1, le=9, description="Replicas of new topics.")
     events_retention_hours: int = Field(
         168, ge=1, description="Hours that Kafka keeps events and rejected events."
     )
     hourly_retention_days: int = Field(
-        0, ge=0, description="Days that hourly counts are kept; 0: for good."
+        0, ge=0, description="Days that hourly counts are kept, fixed at first; 0: for good."
     )
 
     statistics: bool = Field(
-        default=True, description="Whether pages, users, sessions, ads and bots are counted too."
+        default=True, description="Count pages, users, sessions, ads and bots, too; stays on."
     )
     bot_limit: int = Field(
-        10, ge=1, le=1000, description="Page views of a user with one timestamp that count."
+        10, ge=1, le=1000, description="Page views of a user with the same timestamp that count."
     )
     dedupe_hours: int = Field(
         24,
         ge=0,
         le=720,
-        description="Hours that an event with a message_id seen before is a duplicate; 0: never.",
+        description="Hours that a message_id is remembered: again, it is a duplicate; 0: never.",
     )
     dedupe_uuid: bool = Field(
-        default=False, description="Whether an event's uuid is its message_id where it has none."
+        default=False, description="Take the uuid as the message_id of events that have none."
     )
     alert_rules: str = Field(
-        "", description="TOML file of the rules for alerts; empty: two rules, see Alerts."
+        "", description="TOML file with alert rules; empty: the two default rules."
     )
     webhook_url: SecretStr = Field(
         SecretStr(""), description="http(s) URL that alerts are posted to; empty: none."
     )
     webhook_secret: SecretStr = Field(
-        SecretStr(""), description="Key that posts to the webhook are signed with; empty: unsigned."
+        SecretStr(""), description="Key that signs webhook requests; empty: unsigned."
     )
 
     session_timeout_s: float = Field(
-        6.0, ge=6, description="Seconds without heartbeat until a worker's partitions move."
+        6.0, ge=6, description="Seconds without a heartbeat until partitions move."
     )
-    commit_interval_s: float = Field(1.0, gt=0, description="Seconds; longer, more replay.")
-    flush_interval_s: float = Field(0.1, gt=0, description="Seconds from event to totals.")
+    commit_interval_s: float = Field(
+        1.0, gt=0, description="Seconds between offset commits; longer, more replay after a crash."
+    )
+    flush_interval_s: float = Field(
+        0.1, gt=0, description="Seconds from an event to its totals, without a backlog."
+    )
     batch_pause_s: float = Field(
-        0.02, ge=0, description="Seconds waited before small fetches; saves CPU, adds delay."
+        0.02, ge=0, description="Seconds before a small fetch; longer saves CPU, adds delay."
     )
     totals_interval_s: float = Field(
-        1.0, gt=0, description="Seconds between messages on unique-event-topic, at least."
+        1.0, gt=0, description="Seconds at least between messages on unique-event-topic."
     )
     summary_interval_s: float = Field(
-        10.0, gt=0, le=300, description="Seconds between refreshes of event_summary."
+        10.0, gt=0, le=300, description="Seconds between refreshes of event_summary and ad_month."
     )
     redis_interval_s: float = Field(0.5, gt=0, description="Seconds between writes to Redis.")
     archive_dir: str = Field(
-        "", description="Folder that archive/ and enriched/ are made in; empty: DATA_DIR."
+        "", description="Folder for archive/ and enriched/; empty: the data directory."
     )
     archive_interval_s: float = Field(
-        60.0, gt=0, le=240, description="Seconds between new files of the archive."
+        60.0, gt=0, le=240, description="Seconds between new files in the archive."
     )
     enrich_interval_s: float = Field(
-        10_800.0, gt=0, description="Seconds between renewals of enriched/ by role archive."
+        10_800.0, gt=0, description="Seconds between automatic runs of enrich by role archive."
     )
     duckdb_memory_mb: int = Field(
-        512, ge=256, description="Megabytes that enrich and query take; beyond, they use disk."
+        512, ge=256, description="Megabytes for enrich and query; beyond, they use disk."
     )
     send_timeout_s: float = Field(
         3.0, gt=0, description="Seconds to wait for Kafka before answering 503."
@@ -176,17 +185,16 @@ class Settings(BaseModel):
         67_108_864, ge=1_048_576, description="Bytes of events that may wait for Kafka; then 429."
     )
     body_max_bytes: int = Field(
-        16_777_216, ge=65_536, description="Bytes of a request body, also when unpacked."
+        16_777_216, ge=65_536, description="Bytes of a request body, also once unpacked."
     )
     read_token: SecretStr = Field(
-        SecretStr(""), description="Bearer token of all figures of the collector; empty: none."
+        SecretStr(""), description="Bearer token for all figures of the collector; empty: none."
     )
     write_keys: SecretStr = Field(
-        SecretStr(""),
-        description="key=app,… of who may send events, of which app; empty: all.",
+        SecretStr(""), description="Who may send events, as key=app,…; empty: everybody."
     )
     watched_workers: str = Field(
-        "", description="name=URL,… of workers on the dashboard; empty: the count workers."
+        "", description="Workers on the dashboard, as name=URL,…; empty: the count workers."
     )
 
     @field_validator("origins")
