@@ -6,6 +6,7 @@ import faust
 from mode import Service
 
 import web.http.health
+import web.http.openapi
 import web.ingest.register
 import web.pages.register
 import web.query.forward
@@ -47,6 +48,7 @@ def build(settings: Settings) -> faust.App:
             await ends.close()
 
     web.http.health.register(app, collector.check_ready)
+    web.http.openapi.register(app)
     web.ingest.register.register(app, collector, settings)
     web.stats.rates.register(app, rates)
     return app

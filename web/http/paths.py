@@ -125,6 +125,8 @@ DASHBOARD = Call("GET", "/", Kind.PAGE, "The dashboard.")
 GENERATOR = Call("GET", "/generator", Kind.PAGE, "The load generator.")
 STATIC = Call("GET", "/static/{name}", Kind.PAGE, "A file of the pages.")
 
+OPENAPI = Call("GET", "/openapi.json", Kind.PAGE, "This API as OpenAPI 3.1.")
+
 HEALTH = Call("GET", "/health", Kind.PROBE, "200 while the process answers at all.")
 READY = Call("GET", "/ready", Kind.PROBE, "200 once the worker can do its work, else 503.")
 METRICS = Call("GET", "/metrics", Kind.PROBE, "Metrics as Prometheus text.")

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp.web import Request, Response
 
 from app import metrics
-from app.errors import BadRequestError, RejectedError
+from app.errors import BadRequestError, InvalidFieldError, RejectedError
 from app.events.decoding import decode
 from app.events.event import MESSAGE_ID_MAX_BYTES
 from app.events.packing import Record, pack
@@ -164,7 +164,7 @@ def record_of(
     ours.
     """
     try:
-        event = decode(body if dialect is None else encode_json(dialect(body)), received_ms)
+        event = decode(body if dialect is None else _translated(body, dialect), received_ms)
         if app_name is not None and event.app_name is None:
             event.app_name = app_name
         if message_id and event.message_id is None:
@@ -173,6 +173,14 @@ def record_of(
     except RejectedError as exc:
         metrics.events_rejected.labels(exc.code).inc()
         raise
+
+
+def _translated(body: bytes, dialect: ToFields) -> bytes:
+    """Return an event of another client as JSON of ours."""
+    try:
+        return encode_json(dialect(body))
+    except UnicodeEncodeError as exc:  # headers may hold any bytes
+        raise InvalidFieldError("a field is not UTF-8") from exc
 
 
 def records_of(

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from aiohttp.hdrs import USER_AGENT
+from aiohttp.web import Request
 
 from app.errors import MalformedJsonError, NotAnObjectError, TooLargeError
+from app.events.event import USER_AGENT_MAX_BYTES
 
 Fields = dict[str, Any]
 ToFields = Callable[[bytes], Fields]  # raises RejectedError
@@ -54,3 +57,9 @@ def first(*values: Any) -> Any:
 def without_nothing(fields: Fields) -> Fields:
     """Return the fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def user_agent_of(request: Request) -> str | None:
+    """Return who sends, as far as it fits an event; bytes that are no text are left out."""
+    given = request.headers.get(USER_AGENT, "").encode("utf-8", "ignore")
+    return given[:USER_AGENT_MAX_BYTES].decode("utf-8", "ignore").replace("\0", "") or None

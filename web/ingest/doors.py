@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from aiohttp.web import Request
+
 from app.errors import RejectedError
 from app.events.packing import Record
 from app.ingest.collector import Collector
 from web.ingest.bodies import pieces
-from web.ingest.collect import SENT_AT_ONCE, now_ms, record_of
+from web.ingest.collect import SENT_AT_ONCE, idempotency_key, now_ms, record_of
 from web.ingest.dialects import ToFields
 
 Fault = tuple[int, RejectedError]  # which item of the request
@@ -42,6 +44,9 @@ async def take(
     return faults
 
 
-async def take_one(item: bytes, to_fields: ToFields, collector: Collector) -> None:
+async def take_one(
+    request: Request, item: bytes, to_fields: ToFields, collector: Collector
+) -> None:
     """Send an event; raise the RejectedError it deserves."""
-    await collector.send_record(record_of(item, now_ms(), dialect=to_fields))
+    key = idempotency_key(request)
+    await collector.send_record(record_of(item, now_ms(), dialect=to_fields, message_id=key))

@@ -39,7 +39,8 @@ class WriteKeys:
             if key in self._apps:
                 return self._apps[key] or None
         if keys:
-            raise WriteKeyError(f"the write key {keys[0][:SHOWN]}… is unknown")
+            shown = keys[0][:SHOWN].encode("ascii", "replace").decode()
+            raise WriteKeyError(f"the write key {shown}… is unknown")
         raise WriteKeyError("no write key was sent")
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from aiohttp.hdrs import USER_AGENT
 from aiohttp.web import Request, Response
 
 from app import metrics
@@ -17,7 +16,7 @@ from app.errors import CounterError, InvalidFieldError, RejectedError, WriteKeyE
 from app.ingest.collector import Collector
 from web.http import paths
 from web.http.views import ApiView, json_response, page, read_body
-from web.ingest.dialects import Fields, first, object_of, part, without_nothing
+from web.ingest.dialects import Fields, first, object_of, part, user_agent_of, without_nothing
 from web.ingest.doors import take_one
 from web.ingest.keys import WriteKeys
 
@@ -37,7 +36,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
         async def post(self, request: Request) -> Response:
             body = await read_body(request)
             try:
-                await take_one(body, partial(_of_request, keys, request), collector)
+                await take_one(request, body, partial(_of_request, keys, request), collector)
             except WriteKeyError as exc:  # as Plausible does with a domain that it does not know
                 metrics.events_rejected.labels(exc.code).inc()
                 return Response(status=ACCEPTED, text=OK, headers=DROPPED)
@@ -47,7 +46,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
 
 
 def _of_request(keys: WriteKeys, request: Request, body: bytes) -> Fields:
-    fields = fields_of(request.headers.get(USER_AGENT), body)
+    fields = fields_of(user_agent_of(request), body)
     if keys.is_open:
         return fields
     return without_nothing({**fields, "app_name": keys.app_of(request, fields.get("app_name"))})

@@ -78,7 +78,7 @@ async def _one(request: Request, kind: str, keys: WriteKeys, collector: Collecto
         app_name = keys.app_of(request, *given)
         return {**to_fields(item), **({"app_name": app_name} if app_name else {})}
 
-    await take_one(body, mapping, collector)
+    await take_one(request, body, mapping, collector)
     return answer([])
 
 

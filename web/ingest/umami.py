@@ -10,7 +10,6 @@ import uuid
 from functools import partial
 from typing import Any
 
-from aiohttp.hdrs import USER_AGENT
 from aiohttp.web import Request, Response
 
 from app.errors import CounterError, InvalidFieldError, WriteKeyError
@@ -18,7 +17,7 @@ from app.ingest.collector import Collector
 from web.http import paths
 from web.http.views import ApiView, json_response, page, read_body
 from web.ingest.bodies import split_body
-from web.ingest.dialects import Fields, first, object_of, without_nothing
+from web.ingest.dialects import Fields, first, object_of, user_agent_of, without_nothing
 from web.ingest.doors import take, take_one
 from web.ingest.keys import WriteKeys
 
@@ -40,7 +39,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
             body = await read_body(request)
             session = session_of(request)
             try:
-                await take_one(body, partial(_of_request, keys, request), collector)
+                await take_one(request, body, partial(_of_request, keys, request), collector)
             except CounterError as exc:
                 if exc.retry_after_s is not None:
                     raise
@@ -62,7 +61,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
 
 
 def _of_request(keys: WriteKeys, request: Request, item: bytes) -> Fields:
-    fields = fields_of(request.headers.get(USER_AGENT), session_of(request), item)
+    fields = fields_of(user_agent_of(request), session_of(request), item)
     if keys.is_open:
         return fields
     return without_nothing({**fields, "app_name": keys.app_of(request, fields.get("app_name"))})
@@ -94,7 +93,7 @@ def fields_of(user_agent: str | None, session: str | None, item: bytes) -> Field
     """Return our fields of an event."""
     event = object_of(item)
     kind, payload = event.get("type"), event.get("payload")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InvalidFieldError(f"type is none of {', '.join(sorted(KINDS))}")
     if not isinstance(payload, dict):
         raise InvalidFieldError("payload is not an object")

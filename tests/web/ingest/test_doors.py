@@ -72,10 +72,19 @@ async def test_a_body_that_is_none_gets_the_error_of_its_client(
     http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in ("/v1/batch", "/v1/track", "/api/event", "/api/send", "/api/batch"):
-        for body in (b"nonsense", b"", b"[" * 10_000, b'{"a":' * 10_000, b"\xff"):
+        for body in (
+            b"nonsense",
+            b"",
+            b"[" * 10_000,
+            b'{"a":' * 10_000,
+            b"\xff",
+        ):
             got = await http.post(path, body)
             assert got.status == 400, (path, body[:10], got)
             assert {type(got.json["code"]), type(got.json["message"])} == {str}
+    strange = b'{"type":{},"payload":{},"event":{},"name":{}}'
+    for path in ("/v1/track", "/api/event", "/api/send"):
+        assert (await http.post(path, strange)).json["code"] == "invalid_field"
     got = await http.post("/api/event", b'{"name":"a","props":[1]}')
     assert got.json["errors"]["event"] == [got.json["message"]]
     got = await http.post("/api/send", b'{"type":"other"}')
@@ -85,6 +94,48 @@ async def test_a_body_that_is_none_gets_the_error_of_its_client(
     monkeypatch.setattr(segment, "BODY_MAX_BYTES", 100)
     large = b'{"batch":[' + b" " * 100 + b"]}"
     assert (await http.post("/v1/batch", large)).json["code"] == "body_too_large"
+
+
+async def test_an_idempotency_key_names_an_event_that_has_no_name(
+    http: Http, kafka: KafkaClient, topics: Names
+) -> None:
+    calls = {
+        "/v1/track": b'{"event":"a"}',
+        "/api/event": b'{"n":"a","u":"/","d":"s"}',
+        "/api/send": b'{"type":"event","payload":{"url":"/"}}',
+    }
+    for path, body in calls.items():
+        assert (await http.post(path, body, Idempotency_Key=path)).status in {200, 202}
+    await http.post("/v1/track", b'{"event":"a","messageId":"own"}', Idempotency_Key="other")
+    ids = {event["message_id"] for event in await stored(kafka, topics.events[:-6])}
+    assert ids == {*calls, "own"}
+
+
+async def test_headers_that_are_no_text_are_no_fault_of_ours(
+    http: Http, kafka: KafkaClient, topics: Names
+) -> None:
+    bad = b"\xff\xfe" + b"x" * 3000
+    host = http.url.removeprefix("http://").encode()
+    calls = (
+        (b"/api/event", b"User-Agent: " + bad, b'{"n":"a","u":"/","d":"s"}', b"202"),
+        (b"/api/send", b"User-Agent: " + bad, b'{"type":"event","payload":{"url":"/"}}', b"200"),
+        (
+            b"/events",
+            b"ce-specversion: 1.0\r\nce-id: \xff\r\nce-source: /\r\nce-type: a",
+            b"{}",
+            b"200",
+        ),
+    )
+    for path, header, body, status in calls:
+        length = str(len(body)).encode()
+        head = (
+            b"POST %b HTTP/1.1\r\nHost: %b\r\n%b\r\nConnection: close\r\nContent-Length: %b\r\n\r\n"
+        )
+        answer = await http.raw(head % (path, host, header, length) + body)
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+    assert b'"code":"invalid_field"' in answer
+    agents = [event["user_agent"] for event in await stored(kafka, topics.events[:-6])]
+    assert agents == ["x" * 2048] * 2
 
 
 async def test_the_cache_of_an_umami_answer_names_the_session_of_the_next(

@@ -1,0 +1,68 @@
+"""GET /openapi.json: valid, complete, and what the running server does."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from app.settings import Settings
+from tests.conftest import StartWorker
+from web.http.openapi import document
+from web.http.openapi_calls import DETAILS
+from web.http.paths import CALLS, Call, Kind
+
+ASKED = [call for call in CALLS if call.kind is not Kind.INTERNAL]
+EXAMPLES = 8  # of each call: a minute for all of them
+# Left out: a stream has no end.
+OPTIONS = (
+    *("--exclude-path", "/stream", "--max-examples", str(EXAMPLES), "--seed", "7"),
+    *("--phases", "examples,coverage,fuzzing", "--warnings", "off", "--no-shrink"),
+    *("--suppress-health-check", "all", "--generation-database", "none", "--no-color"),
+    *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
+    *("--checks", "response_schema_conformance", "--continue-on-failure"),
+)
+
+
+def test_it_is_valid() -> None:
+    validate(document(), cls=OpenAPIV31SpecValidator)
+
+
+def test_every_call_is_in_it_and_says_what_it_answers() -> None:
+    found = document()["paths"]
+    declared = {(call.path, call.method.lower()) for call in ASKED}
+    assert {(path, method) for path, calls in found.items() for method in calls} == declared
+    names = [operation["operationId"] for calls in found.values() for operation in calls.values()]
+    assert len(set(names)) == len(names)
+    assert [call.path for call in ASKED if call not in DETAILS] == []
+
+
+def test_a_call_that_is_only_declared_is_in_it_too() -> None:
+    call = Call("GET", "/a/{b}/c", Kind.FIGURES, "A new one.")
+    made = document([call])
+    validate(made, cls=OpenAPIV31SpecValidator)
+    (parameter,) = made["paths"]["/a/{b}/c"]["get"]["parameters"]
+    assert (parameter["name"], parameter["in"]) == ("b", "path")
+
+
+@pytest.mark.timeout(600)
+async def test_the_running_server_does_what_it_says(
+    settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    await start_worker(settings, "count")
+    collector = await start_worker(settings, "collect")
+    async with aiohttp.ClientSession() as http, http.get(f"{collector.url}/openapi.json") as answer:
+        assert await answer.json() == document()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{collector.url}/openapi.json"),
+        *OPTIONS,
+        cwd=tmp_path,  # it leaves files behind
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()

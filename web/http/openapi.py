@@ -1,0 +1,104 @@
+"""GET /openapi.json: OpenAPI 3.1, made from web.http.paths, the one declaration of all calls.
+
+A call is in it as soon as it is declared; web.http.openapi_calls says what it takes and answers,
+beyond what follows from its declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from aiohttp.web import Request, Response
+
+from web.http import paths
+from web.http.openapi_calls import DETAILS
+from web.http.openapi_schemas import COMPONENTS, Json, ref
+from web.http.paths import CALLS, Call, Kind
+from web.http.views import ApiView, json_response, page
+
+VERSION = "3.1.0"
+PACKAGE = "faust-event-counter"
+TITLE = "faust-event-counter"
+TEXT = (
+    "Takes events, counts them, and answers questions about the counts. Every path is served with "
+    "and without its final slash. Errors are an object with a stable `code` and a `message`."
+)
+TAGS = {
+    Kind.EVENTS: ("events", "Takes events."),
+    Kind.FIGURES: ("figures", "Answers with figures; asks for the read token where one is set."),
+    Kind.PAGE: ("pages", "Pages, and files for browsers and tools."),
+    Kind.PROBE: ("probes", "How a worker is."),
+}
+ERROR = {
+    "description": "An error. 429 and 503 pass: they have a Retry-After.",
+    "content": {"application/json": {"schema": ref("Error")}},
+}
+SECURITY: dict[Kind, list[Json]] = {
+    Kind.EVENTS: [{}, {"write_key": []}, {"write_key_as_user": []}],
+    Kind.FIGURES: [{}, {"read_token": []}],
+}
+
+
+def register(app: Any) -> None:
+    """Add the view to the app of a collector."""
+    made = document()
+
+    @page(app, paths.OPENAPI)
+    class OpenApi(ApiView):
+        """GET -> this API as OpenAPI 3.1."""
+
+        async def get(self, _request: Request) -> Response:
+            return json_response(made)
+
+
+def document(calls: Iterable[Call] = CALLS) -> Json:
+    """Return the document; calls between workers are left out."""
+    found: dict[str, Json] = {}
+    for call in calls:
+        if call.kind is not Kind.INTERNAL:
+            found.setdefault(call.path, {})[call.method.lower()] = operation(call)
+    return {
+        "openapi": VERSION,
+        "info": {"title": TITLE, "version": version(PACKAGE), "description": TEXT},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.values()],
+        "paths": found,
+        "components": COMPONENTS,
+    }
+
+
+def operation(call: Call) -> Json:
+    """Return what the document says of a call."""
+    details = DETAILS.get(call)
+    varying = [part[1:-1] for part in call.parts if part.startswith("{")]
+    made: Json = {
+        "operationId": _name(call),
+        "summary": call.summary.removesuffix("."),
+        "tags": [TAGS[call.kind][0]],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in varying
+        ],
+        "responses": {"200": {"description": "Done."}, "default": ERROR},
+    }
+    if call.kind in SECURITY:
+        made["security"] = SECURITY[call.kind]
+    if details is None:
+        return made
+    made["parameters"] += details.parameters
+    if details.body:
+        made["requestBody"] = {"required": True, "content": details.body}
+    answers = {
+        status: {"description": "Done." if status < "300" else "Refused.", "content": content}
+        for status, content in details.answers.items()
+    }
+    made["responses"] = {**answers, "default": ERROR}
+    return made
+
+
+def _name(call: Call) -> str:
+    words = [part.strip("{}") for part in call.parts if part]
+    text = "_".join([call.method.lower(), *words])
+    return "".join(letter if letter.isalnum() else "_" for letter in text)

@@ -1,0 +1,229 @@
+"""What each call takes and answers, for web.http.openapi."""
+
+from __future__ import annotations
+
+from web.http import paths
+from web.http.openapi_schemas import (
+    BOOLEAN,
+    COUNTS,
+    HTML,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TIME,
+    WHOLE,
+    Details,
+    an,
+    array,
+    figures,
+    given,
+    json,
+    or_null,
+    ref,
+    text,
+)
+from web.http.paths import Call
+
+WINDOW = given("window", {"type": "integer", "minimum": 1}, "Seconds, at most 31 days.")
+AT = given("at", TIME, "The moment to ask about; now without it.")
+LIMIT = given("limit", {"type": "integer", "minimum": 1}, "How many at most.")
+MONTH = given("month", {"type": "string", "pattern": r"^\d{4}-\d{2}$"}, "As 2026-11; UTC.")
+FROM = given("from", TIME, "The first moment.")
+TO = given("to", TIME, "The end; it is not included.")
+KEY = given("key", STRING, "The counted key, for example a url.")
+BY = given("by", {"enum": ["1h", "1d"]}, "Hours or days instead of the counter's windows.")
+ZONE = given("tz", STRING, "Time zone of hours and days, as Europe/Berlin.")
+FORMAT = given("format", {"enum": ["json", "csv"]}, "json without it.")
+
+SUCCESS = an(
+    {"success": BOOLEAN, "rejected": WHOLE, "errors": array(ref("Fault"))}, "rejected", "errors"
+)
+AD = {"month": STRING, "impressions": WHOLE, "visitors": WHOLE, "final": BOOLEAN}
+PAGES = array(an({"page": STRING, "views": WHOLE}))
+EVENT_TYPES = array(an({"type": STRING, "count": WHOLE}))
+ANY_JSON = json(OBJECT)
+
+DETAILS: dict[Call, Details] = {
+    paths.EVENT_GENERATE: Details({"200": text()}, body=json(ref("AnyEvent"))),
+    paths.TRACK: Details(
+        {
+            "200": json(an({"detail": STRING})),
+            "400": json({"anyOf": [an({"detail": STRING}), ref("Error")]}),
+        },
+        [{"name": "X-Token", "in": "header", "schema": STRING, "description": "The token."}],
+        json(ref("AnyEvent")),
+    ),
+    paths.ADS: Details({"200": text()}, body=json(ref("AnyEvent"))),
+    paths.EVENTS: Details(
+        {"200": json(an({"accepted": WHOLE, "rejected": WHOLE, "errors": array(ref("Fault"))}))},
+        body={
+            **json({"anyOf": [ref("AnyEvent"), array(ref("AnyEvent"))]}),
+            **text("application/x-ndjson"),
+            "application/cloudevents+json": {"schema": ref("CloudEvent")},
+            "application/cloudevents-batch+json": {"schema": array(ref("CloudEvent"))},
+        },
+    ),
+    paths.SEGMENT_BATCH: Details(
+        {"200": json(SUCCESS)},
+        body=json(an({"batch": array(OBJECT), "writeKey": STRING}, "writeKey")),
+    ),
+    paths.SEGMENT: Details({"200": json(SUCCESS)}, body=ANY_JSON),
+    paths.SEGMENT_SETTINGS: figures(an({"integrations": OBJECT})),
+    paths.PLAUSIBLE: Details(
+        {"202": text()},
+        body=json(an({"name": STRING, "url": STRING, "domain": STRING, "props": OBJECT}, "props")),
+    ),
+    paths.UMAMI: Details(
+        {"200": json(an({"cache": STRING, "sessionId": STRING, "visitId": STRING}))},
+        body=json(an({"type": {"enum": ["event", "identify"]}, "payload": OBJECT})),
+    ),
+    paths.UMAMI_BATCH: Details(
+        {
+            "200": json(
+                an(
+                    {
+                        "size": WHOLE,
+                        "processed": WHOLE,
+                        "errors": WHOLE,
+                        "details": array(ref("Fault")),
+                    }
+                )
+            )
+        },
+        body=json(array(OBJECT)),
+    ),
+    paths.EVENT_TRACK: Details(
+        {"200": json(an({"url": STRING, "events": EVENT_TYPES}))}, body=json(an({"url": STRING}))
+    ),
+    paths.EVENT_REPORT: Details(
+        {
+            "200": json(
+                an(
+                    {
+                        "url": STRING,
+                        "date": STRING,
+                        "dateHourEventCounts": array(
+                            an({"datehour": WHOLE, "eventCounts": EVENT_TYPES})
+                        ),
+                    }
+                )
+            )
+        },
+        body=json(
+            an(
+                {
+                    "url": STRING,
+                    "date": {"type": "string", "format": "date"},
+                    "tz": or_null(STRING),
+                },
+                "tz",
+            )
+        ),
+    ),
+    paths.COUNTS: Details(
+        {
+            "200": {
+                **json(
+                    an(
+                        {
+                            "counter": STRING,
+                            "key": STRING,
+                            "windows": array(an({"start": TIME, "counts": COUNTS})),
+                            "total": COUNTS,
+                        }
+                    )
+                ),
+                **text("text/csv"),
+            }
+        },
+        [KEY, FROM, TO, BY, ZONE, FORMAT],
+    ),
+    paths.COUNTERS: figures(
+        array(
+            an(
+                {
+                    "name": STRING,
+                    "window": or_null(WHOLE),
+                    "retention": or_null(WHOLE),
+                    "key": STRING,
+                    "label": STRING,
+                    "description": STRING,
+                }
+            )
+        )
+    ),
+    paths.TOP_PAGES: figures(an({"window_s": WHOLE, "pages": PAGES}), LIMIT, WINDOW, AT),
+    paths.BOTS: figures(
+        an(
+            {
+                "window_s": WHOLE,
+                "dropped": WHOLE,
+                "users": array(an({"user_id": STRING, "dropped": WHOLE})),
+            }
+        ),
+        LIMIT,
+        WINDOW,
+        AT,
+    ),
+    paths.PAGE_VIEWS: figures(
+        an({"website": STRING, "views": WHOLE, "pages": PAGES}),
+        given("website", STRING, "As google.com.", required=True),
+        LIMIT,
+        AT,
+    ),
+    paths.SESSIONS: figures(
+        an(
+            {
+                "user_id": STRING,
+                "active_sessions": WHOLE,
+                "sessions": array(
+                    an(
+                        {
+                            "session_id": STRING,
+                            "first_seen": TIME,
+                            "last_seen": TIME,
+                            "events": WHOLE,
+                        }
+                    )
+                ),
+            }
+        ),
+        WINDOW,
+        AT,
+    ),
+    paths.ACTIVE_USERS: figures(
+        an({"window_s": WHOLE, "active_users": WHOLE, "error": NUMBER}), WINDOW, AT
+    ),
+    paths.ALL_ADS: figures(an(AD), MONTH, AT),
+    paths.ONE_AD: figures(
+        an(
+            {
+                **AD,
+                "ad_id": STRING,
+                "clicks": WHOLE,
+                "counted_clicks": array(an({"website": STRING, "count": WHOLE})),
+            }
+        ),
+        MONTH,
+        AT,
+    ),
+    paths.RATES: figures(
+        an(
+            {
+                "window_s": WHOLE,
+                **dict.fromkeys(("received", "counted", "stored", "rejected"), or_null(NUMBER)),
+                "lag": OBJECT,
+            }
+        )
+    ),
+    paths.REJECTED: figures(an({"rejected": array(OBJECT)}), LIMIT),
+    paths.ALERTS: figures(an({"alerts": array(OBJECT)}), LIMIT),
+    paths.STREAM: Details({"200": text("text/event-stream")}),
+    paths.DASHBOARD: Details({"200": text(HTML)}),
+    paths.GENERATOR: Details({"200": text(HTML)}),
+    paths.STATIC: Details({"200": {"*/*": {}}}),
+    paths.OPENAPI: figures(OBJECT),
+    paths.HEALTH: figures(an({"status": STRING})),
+    paths.READY: figures(an({"status": STRING})),
+    paths.METRICS: Details({"200": text()}),
+}

@@ -1,0 +1,110 @@
+"""The words that web.http.openapi_calls is written in, and the schemas that calls share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from app.events.event import Event
+
+Json = dict[str, Any]
+Content = dict[str, Json]  # by content type
+
+JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
+STRING: Json = {"type": "string"}
+WHOLE: Json = {"type": "integer"}
+NUMBER: Json = {"type": "number"}
+BOOLEAN: Json = {"type": "boolean"}
+OBJECT: Json = {"type": "object"}
+TIME: Json = {"type": "string", "format": "date-time"}
+COUNTS: Json = {"type": "object", "additionalProperties": WHOLE}
+
+
+@dataclass(frozen=True)
+class Details:
+    """Of a call; answers: by status, then content type."""
+
+    answers: dict[str, Content]
+    parameters: list[Json] = field(default_factory=list)
+    body: Content = field(default_factory=dict)
+
+
+def ref(name: str) -> Json:
+    """Return a reference to a schema of COMPONENTS."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def an(properties: dict[str, Json], *optional: str) -> Json:
+    """Return an object that has all properties but the optional ones, and perhaps others."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def array(items: Json) -> Json:
+    """Return an array."""
+    return {"type": "array", "items": items}
+
+
+def or_null(schema: Json) -> Json:
+    """Return what may be null, too."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def json(schema: Json) -> Content:
+    """Return JSON of a schema."""
+    return {JSON: {"schema": schema}}
+
+
+def text(kind: str = TEXT) -> Content:
+    """Return a body of text."""
+    return {kind: {"schema": STRING}}
+
+
+def given(name: str, schema: Json, about: str, *, required: bool = False) -> Json:
+    """Return a parameter of the query string."""
+    return {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "schema": schema,
+        "description": about,
+    }
+
+
+def figures(answer: Json, *parameters: Json) -> Details:
+    """Return the details of a question that is answered in JSON."""
+    return Details({"200": json(answer)}, list(parameters))
+
+
+_MADE, _PARTS = msgspec.json.schema_components([Event], ref_template="#/components/schemas/{name}")
+OTHER_SHAPES: Json = {
+    "type": "object",
+    "description": "An event of the shapes clickstream, ads, analytics or app.",
+}
+COMPONENTS: Json = {
+    "schemas": {
+        **_PARTS,
+        "AnyEvent": {"anyOf": [ref("Event"), OTHER_SHAPES]},
+        "CloudEvent": an(
+            {
+                "specversion": {"const": "1.0"},
+                "id": STRING,
+                "source": STRING,
+                "type": STRING,
+                "time": TIME,
+                "subject": STRING,
+                "data": {},
+            },
+            *("time", "subject", "data"),
+        ),
+        "Error": an({"code": STRING, "message": STRING}),
+        "Fault": an({"index": WHOLE, "code": STRING, "message": STRING}),
+    },
+    "securitySchemes": {
+        "read_token": {"type": "http", "scheme": "bearer"},
+        "write_key": {"type": "http", "scheme": "bearer"},
+        "write_key_as_user": {"type": "http", "scheme": "basic"},
+    },
+}
