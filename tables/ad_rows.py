@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from app.counting.counters import Counters
 from app.counting.stats_window import Month
-from app.counting.uniques import AD_VISITORS, Row, month_row
+from app.counting.uniques import AD_VISITORS, Row
 from app.stores.ad_months import AdRow
 from app.transport.ownership import Ownership
-from tables.row_sources import in_chunks
+from tables.row_sources import ChangeLog, in_chunks
 from tables.totals import Totals
 from tables.uniques import Uniques
 
@@ -20,8 +20,10 @@ COUNTER, LABEL = "ad_events_by_ad_daily", "impressions"
 class AdImpressions:
     """Impressions per ad and month, from the totals."""
 
-    def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
-        self._totals, self.owned = totals, owned
+    def __init__(
+        self, totals: Totals, owned: Ownership, counters: Counters, log: ChangeLog
+    ) -> None:
+        self._totals, self.owned, self._log = totals, owned, log
         self._spec = counters[COUNTER]
         self._changes = totals.watch(self._spec.number)
 
@@ -30,10 +32,9 @@ class AdImpressions:
         rows, position = self._changes.take(partition)
         return in_chunks(self._made(sorted(rows))), position
 
-    def put_back(self, partition: int, rows: Sequence[AdRow]) -> None:
-        """Keep rows that could not be written for the next take."""
-        keys = (self._spec.row(ad, self._spec.place(m.begin)[0], LABEL) for m, ad, _ in rows)
-        self._changes.put_back(partition, keys)
+    async def note_between(self, partition: int, begin: int, end: int) -> bool:
+        """As RowSource."""
+        return await self._log.note(self._changes, partition, begin, end)
 
     def every(self, partition: int) -> Iterator[list[AdRow]]:
         """Iterate over all rows, in chunks."""
@@ -59,8 +60,8 @@ class AdImpressions:
 class AdVisitors:
     """Distinct visitors per ad and month, from the sketches."""
 
-    def __init__(self, uniques: Uniques, owned: Ownership) -> None:
-        self._uniques, self.owned = uniques, owned
+    def __init__(self, uniques: Uniques, owned: Ownership, log: ChangeLog) -> None:
+        self._uniques, self.owned, self._log = uniques, owned, log
         self._changes = uniques.watch(AD_VISITORS)
 
     def take(self, partition: int) -> tuple[Iterator[list[AdRow]], int]:
@@ -68,9 +69,9 @@ class AdVisitors:
         rows, position = self._changes.take(partition)
         return in_chunks(self._made(partition, map(Row.unpack, rows))), position
 
-    def put_back(self, partition: int, rows: Sequence[AdRow]) -> None:
-        """Keep rows that could not be written for the next take."""
-        self._changes.put_back(partition, (month_row(month, ad_id) for month, ad_id, _ in rows))
+    async def note_between(self, partition: int, begin: int, end: int) -> bool:
+        """As RowSource."""
+        return await self._log.note(self._changes, partition, begin, end)
 
     def every(self, partition: int) -> Iterator[list[AdRow]]:
         """Iterate over all rows, in chunks."""
@@ -80,3 +81,8 @@ class AdVisitors:
         for row in rows:
             found = self._uniques.users_of(partition, row.pack())
             yield Month.of(row.start), row.key, found.users
+
+
+def row_in_uniques(key: bytes) -> Iterable[bytes]:
+    """Return the rows that a record of `uniques` changes and ad_month shows."""
+    return (key,) if key[0] == AD_VISITORS else ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from time import thread_time
 from typing import TypeVar
@@ -11,8 +12,9 @@ from typing import TypeVar
 from app.counting.counters import Counters
 from app.counting.spec import FOREVER
 from app.events.event import at_ms
+from app.kafka.log import KafkaLog
 from app.transport.ownership import Ownership
-from tables.totals import Totals
+from tables.totals import Changes, Totals
 
 CHUNK = 2000  # rows handed over at a time
 CHUNK_S = 0.02  # of reading them, then they are handed over, however few
@@ -39,11 +41,52 @@ def in_chunks(rows: Iterable[Row | None]) -> Iterator[list[Row]]:
         yield chunk
 
 
+class ChangeLog:
+    """The topic that a table is made from, read again where a sink is behind its table."""
+
+    def __init__(self, log: KafkaLog, topic: str, rows: Callable[[bytes], Iterable[bytes]]) -> None:
+        """rows: key of a record -> the rows that it changes."""
+        self._log, self._topic, self._rows = log, topic, rows
+
+    async def note(self, changes: Changes, partition: int, begin: int, end: int) -> bool:
+        """Note the rows of the offsets [begin, end); False: some were deleted meanwhile.
+
+        Compaction leaves the last record of each key, so no row is missed. Raises
+        UnavailableError.
+        """
+        async with aclosing(self._log.read(self._topic, partition, begin, end)) as batches:
+            async for batch, deleted in batches:
+                if deleted:
+                    return False
+                for some in batched(batch):
+                    keys = (record.key for record in some if record.key)
+                    changes.note(partition, (row for key in keys for row in self._rows(key) if row))
+                    await asyncio.sleep(0)
+        return True
+
+
+def batched(records: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield records by the CHUNK."""
+    return (records[begin : begin + CHUNK] for begin in range(0, len(records), CHUNK))
+
+
+def row_in_counts(key: bytes) -> Iterable[bytes]:
+    """Return the row of a key in `counts`."""
+    return (key[:-2],)
+
+
+def summary_rows(url: str, label: str, windows: Mapping[int, int]) -> list[SummaryRow]:
+    """Return a row of the table as those of event_summary; windows: by start, s since 1970."""
+    return [(url, at_ms(start * 1000), label, count) for start, count in windows.items()]
+
+
 class SummaryRows:
     """Rows of events_by_url_hourly, as event_summary holds them."""
 
-    def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
-        self._totals, self.owned = totals, owned
+    def __init__(
+        self, totals: Totals, owned: Ownership, counters: Counters, log: ChangeLog
+    ) -> None:
+        self._totals, self.owned, self._log = totals, owned, log
         self._spec = counters["events_by_url_hourly"]
         self._changes = totals.watch(self._spec.number)
 
@@ -52,51 +95,48 @@ class SummaryRows:
         rows, position = self._changes.take(partition)
         return in_chunks(made for row in rows for made in self._rows(partition, row)), position
 
-    def put_back(self, partition: int, rows: Sequence[SummaryRow]) -> None:
-        """Keep rows that could not be written for the next take."""
-        keys = set()
-        for url, hour, label, _ in rows:
-            start, _slot = self._spec.place(int(hour.timestamp()))
-            keys.add(self._spec.row(url, start, label))
-        self._changes.put_back(partition, keys)
+    async def note_between(self, partition: int, begin: int, end: int) -> bool:
+        """As RowSource."""
+        return await self._log.note(self._changes, partition, begin, end)
 
     def every(self, partition: int) -> Iterator[list[SummaryRow]]:
         """Iterate over all rows, in chunks."""
-        rows = self._totals.rows_of(self._spec.number, partition)
-        return in_chunks(made for row in rows for made in self._rows(partition, row))
+        rows = self._totals.rows_after(self._spec.number, partition, b"")
+        return in_chunks(
+            made for _, url, label, windows in rows for made in summary_rows(url, label, windows)
+        )
 
     def _rows(self, partition: int, row: bytes) -> list[SummaryRow]:
-        url, label, windows = self._totals.row_counts(partition, row)
-        return [(url, at_ms(start * 1000), label, count) for start, count in windows.items()]
+        return summary_rows(*self._totals.row_counts(partition, row))
 
 
 class LiveRows:
     """All-time counts by url, as Redis holds them."""
 
-    def __init__(self, totals: Totals, owned: Ownership, counters: Counters) -> None:
-        self._totals, self.owned = totals, owned
+    def __init__(
+        self, totals: Totals, owned: Ownership, counters: Counters, log: ChangeLog
+    ) -> None:
+        self._totals, self.owned, self._log = totals, owned, log
         self._name = "events_by_url"
         self._spec = counters.stored(self._name)
         self._changes = totals.watch(self._spec.number)
-        self._again: defaultdict[int, set[str]] = defaultdict(set)
 
     def take(self, partition: int) -> tuple[Iterator[list[LiveRow]], int]:
         """Return the urls that changed since the last take, in chunks, and the position."""
         rows, position = self._changes.take(partition)
-        return in_chunks(self._changed(partition, rows)), position
+        return in_chunks(self._changed(rows)), position
 
-    def put_back(self, partition: int, rows: Sequence[LiveRow]) -> None:
-        """Keep rows that could not be written for the next take."""
-        self._again[partition].update(url for url, _ in rows)
+    async def note_between(self, partition: int, begin: int, end: int) -> bool:
+        """As RowSource."""
+        return await self._log.note(self._changes, partition, begin, end)
 
     def every(self, partition: int) -> Iterator[list[LiveRow]]:
         """Iterate over all urls, in chunks."""
         return in_chunks(self._rows(self._totals.keys_of(self._name, partition)))
 
-    def _changed(self, partition: int, rows: Iterable[bytes]) -> Iterator[LiveRow | None]:
-        """Yield the urls that rows belong to, and those that wait, each once."""
-        seen = self._again.pop(partition, set())
-        yield from self._rows(list(seen))
+    def _changed(self, rows: Iterable[bytes]) -> Iterator[LiveRow | None]:
+        """Yield the urls that rows belong to, each once."""
+        seen = set[str]()
         for row in rows:
             if (url := self._spec.parse(row)[0]) in seen:
                 yield None

@@ -194,7 +194,10 @@ class Totals(BatchTable):
         """Return (key, label, {window start: count}) of a row."""
         spec = self._counters.by_number[row[0]]
         key, start, label = spec.parse(row)
-        cells = self._load(partition, (row,))[row]
+        cells = self._cache[partition].get(row)  # what is only read does not fill the cache
+        if cells is None:
+            value = self.db(partition).get(row)
+            cells = {} if value is None else _decode(value)
         return key, label, windows_of(spec.window or 0, start, cells)
 
     def rows_of(self, number: int, partition: int) -> Iterator[bytes]:
@@ -282,10 +285,6 @@ class Changes:
     def take(self, partition: int) -> tuple[set[bytes], int]:
         """Return the rows, and the position that they include; -1 if nothing was merged yet."""
         return self._rows.pop(partition, set()), self._position.get(partition, -1)
-
-    def put_back(self, partition: int, rows: Iterable[bytes]) -> None:
-        """Undo a take() whose rows could not be written."""
-        self._rows[partition].update(rows)
 
     def forget(self) -> None:
         """A rebalance: what is read again will be noted again."""

@@ -11,6 +11,7 @@ import asyncpg
 from app import metrics
 from app.counting.stats_window import Clock, Month
 from app.kafka.tables_version import FIRST, position_key
+from app.stores.positions import Positions
 from app.stores.postgres import Postgres
 from app.stores.sql import load_queries
 
@@ -65,6 +66,7 @@ class AdFigures:
 
     def __init__(self, table: AdMonths, figure: Figure) -> None:
         self._table, self._figure = table, figure
+        self._positions = Positions("ad_month", figure)
 
     async def position(self, partition: int) -> int | None:
         """Return the offset of the figure's topic that the table includes; None: not known.
@@ -72,27 +74,29 @@ class AdFigures:
         Raises UnavailableError when Postgres is away.
         """
         async with self._table.transaction() as connection:
-            query = self._table.query("position")
             key = position_key(self._table.version, partition)
-            found: int | None = await connection.fetchval(query, self._figure, key)
-            return found
+            return await self._positions.read(connection, key)
 
     async def write(self, partition: int, rows: Sequence[AdRow], position: int | None) -> bool:
-        """Write absolute figures, and with the last ones the position they include; return True.
+        """Write absolute figures, and with the last ones the position they include.
 
-        position: None while more rows of the same refresh follow. Raises UnavailableError.
+        position: None while more rows of the same refresh follow. Returns False, with nothing
+        written, where the table was emptied. Raises UnavailableError.
         """
         table, figure = self._table, self._figure
+        key = position_key(table.version, partition)
         fitting = [row for row in rows if len(row[1].encode()) <= AD_ID_MAX_BYTES]
         with metrics.sink_seconds.labels(SINK).time():
             async with table.transaction() as connection:
+                if not await self._positions.hold(connection, key):
+                    return False
                 if fitting:
                     months, ads, figures = zip(*fitting, strict=True)
                     columns = list(map(str, months)), ads, figures
                     await connection.execute(table.query(figure), *columns, table.current)
                 if position is not None:
-                    key = position_key(table.version, partition)
-                    await connection.execute(table.query("move"), figure, key, position)
+                    await self._positions.move(connection, key, position)
+        self._positions.held(key)
         metrics.sink_rows.labels(SINK).inc(len(fitting))
         return True
 

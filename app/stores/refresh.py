@@ -22,6 +22,7 @@ REST_FACTOR = 4  # at most a fifth of the time goes into one sink
 REST_MAX_S = 60.0
 
 Row = TypeVar("Row")
+Row_co = TypeVar("Row_co", covariant=True)
 Row_contra = TypeVar("Row_contra", contravariant=True)
 
 
@@ -34,25 +35,32 @@ class Owned(Protocol):
     def started_at(self, partition: int) -> int:
         """Return the offset that this worker began to read from since it got the partition."""
 
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever partitions begin to move."""
 
-class RowSource(Protocol[Row]):
+
+class RowSource(Protocol[Row_co]):
     """A table's rows by partition of its topic, as absolute values."""
 
     @property
     def owned(self) -> Owned:
         """The partitions that it has rows of."""
 
-    def take(self, partition: int) -> tuple[Iterator[Sequence[Row]], int]:
+    def take(self, partition: int) -> tuple[Iterator[Sequence[Row_co]], int]:
         """Return the rows merged since the last take, in chunks, and the position they include.
 
         Also rows whose value is the same as before: they may be missing in the sink. A chunk is
         made when it is asked for, so that the worker does not stand still for all of them.
         """
 
-    def put_back(self, partition: int, rows: Sequence[Row]) -> None:
-        """Let the next take return rows again that could not be written."""
+    async def note_between(self, partition: int, begin: int, end: int) -> bool:
+        """Have the next take return what the topic says of the offsets [begin, end), too.
 
-    def every(self, partition: int) -> Iterator[Sequence[Row]]:
+        Return False where it does not say all of it any more; raise UnavailableError.
+        """
+
+    def every(self, partition: int) -> Iterator[Sequence[Row_co]]:
         """Yield all rows of a partition in chunks, while it is read on."""
 
 
@@ -72,18 +80,39 @@ class Sink(Protocol[Row_contra]):
         """Disconnect."""
 
 
+class _Work(Generic[Row]):
+    """Rows on their way to a sink, a chunk at a time; what cannot be written waits here.
+
+    included: the position that the sink has with the last of them; None: that of all rows, which
+    have none, as what changes meanwhile follows.
+    """
+
+    def __init__(
+        self, generation: int, chunks: Iterator[Sequence[Row]], included: int | None, *, first: bool
+    ) -> None:
+        """first: the sink has no position yet, and that is right."""
+        self.generation, self.included, self.first = generation, included, first
+        self._chunks = chunks
+        self.chunk = next(chunks, None)
+        self.following = next(chunks, None)
+
+    def next(self) -> None:
+        """Go on to the next chunk."""
+        self.chunk, self.following = self.following, next(self._chunks, None)
+
+
 class Refresher(Generic[Row]):
     """Brings a sink up to date, again and again; what cannot be written waits for the next time."""
 
     def __init__(self, name: str, sink: Sink[Row], source: RowSource[Row]) -> None:
         self._name, self._sink, self._source = name, sink, source
         self._outage = Outage(name)
-        self._written: dict[int, int] = {}
+        self._written: dict[int, tuple[int, int]] = {}  # by partition: generation, position
+        self._works: dict[int, _Work[Row]] = {}
 
     async def cycle(self) -> bool:
         """Bring all partitions up to date; return whether the sink took everything."""
         partitions = list(self._source.owned.partitions())
-        self._written = {p: at for p, at in self._written.items() if p in partitions}
         complete = True
         try:
             for partition in partitions:
@@ -99,46 +128,82 @@ class Refresher(Generic[Row]):
         """Disconnect from the sink."""
         await self._sink.close()
 
+    def _is_ours(self, partition: int, generation: int) -> bool:
+        """Whether it is, and has been all the while since a generation; else all begins anew.
+
+        A rebalance that gives it back forgets what changed before.
+        """
+        owned = self._source.owned
+        return owned.generation == generation and partition in owned.partitions()
+
     async def _refresh(self, partition: int) -> bool:
-        source, sink = self._source, self._sink
-        needed = max(source.owned.started_at(partition), self._written.get(partition, 0))
-        position = await sink.position(partition)
-        if position is None or position < needed:
+        generation = self._source.owned.generation
+        position = await self._sink.position(partition)
+        if not self._is_ours(partition, generation):
+            return False
+        work = self._works.pop(partition, None)
+        if work and (work.generation != generation or (position is None and not work.first)):
+            work = None
+        if work is None and position is not None:
+            known = await self._catch_up(partition, generation, position)
+            if known is None:
+                return False
+            position = position if known else None
+        if work is None and position is None:
             log.info("%s: writing all of partition %d", self._name, partition)
-            for chunk in source.every(partition):
-                if not await sink.write(partition, chunk, None):
-                    return False
-                if partition not in source.owned.partitions():
-                    return True  # its new owner goes on
-        chunks, included = source.take(partition)
-        # Nothing merged yet: the recovered table includes what was read before the start.
-        included = max(included, needed)
-        first = next(chunks, None)
-        if first is None and included == position:
+            every = self._source.every(partition)
+            work = _Work(generation, every, None, first=True)
+        first = work is not None and work.first
+        if work and not await self._write(partition, work):
+            return False
+        if work and work.included is not None:
+            return True  # what changed meanwhile is for the next cycle
+        return await self._write_changes(partition, generation, position, first=first)
+
+    async def _catch_up(self, partition: int, generation: int, position: int) -> bool | None:
+        """Note what the sink lacks besides the changes; False: it is not known, None: not ours."""
+        source = self._source
+        needed = source.owned.started_at(partition)
+        before, written = self._written.get(partition, (-1, 0))
+        if before == generation:
+            needed = max(needed, written)
+        if position >= needed:
             return True
-        return await self._write_changes(partition, first or (), chunks, included)
+        log.info("%s: partition %d from %d to %d again", self._name, partition, position, needed)
+        known = await source.note_between(partition, position, needed)
+        return known if self._is_ours(partition, generation) else None
 
     async def _write_changes(
-        self, partition: int, chunk: Sequence[Row], chunks: Iterator[Sequence[Row]], included: int
+        self, partition: int, generation: int, position: int | None, *, first: bool
     ) -> bool:
-        """Write a chunk and those that follow; what fails is put back."""
-        source, following, done = self._source, None, False
-        try:
-            # A chunk is read from the table only while the table is ours.
-            while not done and partition in source.owned.partitions():
-                following = next(chunks, None)
-                position = included if following is None else None
-                if not await self._sink.write(partition, chunk, position):
-                    break
-                done = following is None
-                chunk = following or ()
-        finally:
-            if done:
-                self._written[partition] = included
-            elif partition in source.owned.partitions():
-                for unwritten in (chunk, following or (), *chunks):
-                    source.put_back(partition, unwritten)
-        return done
+        chunks, included = self._source.take(partition)
+        # Nothing merged yet: the recovered table includes what was read before the start.
+        before, written = self._written.get(partition, (-1, 0))
+        needed = max(included, self._source.owned.started_at(partition))
+        included = max(needed, written) if before == generation else needed
+        work = _Work(generation, chunks, included, first=first)
+        if work.chunk is None and included == position:
+            return True
+        return await self._write(partition, work)
+
+    async def _write(self, partition: int, work: _Work[Row]) -> bool:
+        """Write what is left of it; what fails waits for the next cycle."""
+        self._works[partition] = work
+        while work.chunk is not None or work.included is not None:
+            position = work.included if work.following is None else None
+            if not await self._sink.write(partition, work.chunk or (), position):
+                del self._works[partition]  # the sink lost what was written before
+                return False
+            if not self._is_ours(partition, work.generation):
+                del self._works[partition]
+                return work.following is None and work.included is not None
+            if work.following is None:
+                break
+            work.next()
+        del self._works[partition]
+        if work.included is not None:
+            self._written[partition] = work.generation, work.included
+        return True
 
 
 def rest_s(interval_s: float, took_s: float) -> float:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app import metrics
 from app.kafka.tables_version import FIRST, position_key
+from app.stores.positions import Positions
 from app.stores.postgres import Postgres
 from app.stores.sql import load_queries
 
@@ -23,6 +24,7 @@ class SummaryWriter:
         self._postgres = Postgres(dsn, "event-counter summary")
         self._sql = load_queries()
         self._version = version
+        self._positions = Positions(SINK)
 
     async def position(self, partition: int) -> int | None:
         """Return the offset of `counts` that the table includes; None: not known.
@@ -30,24 +32,26 @@ class SummaryWriter:
         Raises UnavailableError when Postgres is away.
         """
         async with self._postgres.sink_transaction() as connection:
-            key = position_key(self._version, partition)
-            found: int | None = await connection.fetchval(self._sql["summary.position"], key)
-            return found
+            return await self._positions.read(connection, position_key(self._version, partition))
 
     async def write(self, partition: int, rows: Sequence[SummaryRow], position: int | None) -> bool:
-        """Write absolute counts, and with the last ones the position they include; return True.
+        """Write absolute counts, and with the last ones the position they include.
 
-        position: None while more rows of the same refresh follow. Raises UnavailableError.
+        position: None while more rows of the same refresh follow. Returns False, with nothing
+        written, where the table was emptied. Raises UnavailableError.
         """
+        key = position_key(self._version, partition)
         with metrics.sink_seconds.labels(SINK).time():
             async with self._postgres.sink_transaction() as connection:
+                if not await self._positions.hold(connection, key):
+                    return False
                 if rows:
                     # In one order: two workers that write the same rows do not wait for each other.
                     columns = [list(column) for column in zip(*sorted(rows), strict=True)]
                     await connection.execute(self._sql["summary.upsert"], *columns)
                 if position is not None:
-                    key = position_key(self._version, partition)
-                    await connection.execute(self._sql["summary.move"], key, position)
+                    await self._positions.move(connection, key, position)
+        self._positions.held(key)
         metrics.sink_rows.labels(SINK).inc(len(rows))
         return True
 

@@ -21,11 +21,16 @@ import web.stats.ranked
 import web.stats.report
 import web.stats.sessions
 from app.counting.counters import Counters
+from app.kafka.clients import KafkaClients
+from app.kafka.log import KafkaLog
+from app.names import Names
 from app.settings import Settings
 from app.stores.ad_months import AdMonths
 from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
-from tables.ad_rows import AdImpressions, AdVisitors
+from app.wiring.sinks import counts_log
+from tables.ad_rows import AdImpressions, AdVisitors, row_in_uniques
+from tables.row_sources import ChangeLog
 from tables.statistics import Statistics
 from tables.totals import Totals
 from tables.uniques import Uniques
@@ -91,10 +96,12 @@ def refresh_ads(
 ) -> None:
     """Keep ad_month up to date, where Postgres has an address; owned: partitions of `counts`."""
     if dsn := settings.postgres.get_secret_value():
+        version = app.conf.version
+        log, names = KafkaLog(KafkaClients.of(settings)), Names(settings.namespace, version)
         agents.refresh_ads.register(
             app,
-            AdImpressions(totals, owned, counters),
-            AdVisitors(users.table, users.owned),
-            AdMonths(dsn, time, app.conf.version),
+            AdImpressions(totals, owned, counters, counts_log(settings, version)),
+            AdVisitors(users.table, users.owned, ChangeLog(log, names.uniques, row_in_uniques)),
+            AdMonths(dsn, time, version),
             settings.summary_interval_s,
         )

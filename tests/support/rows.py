@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -14,6 +14,9 @@ class MemoryRows:
         self.started = started_at
         self.merged_to = -1
         self.reads = 0
+        self.generation = 1
+        self.log_is_whole = True
+        self.log: list[tuple[int, int, Any]] = []  # position, partition, key
         self._chunk = chunk
         self._rows: dict[int, dict[Any, Any]] = {}
         self._changed: dict[int, set[Any]] = {}
@@ -23,12 +26,20 @@ class MemoryRows:
         self._rows.setdefault(partition, {})[key] = row
         self._changed.setdefault(partition, set()).add(key)
         self.merged_to = position
+        self.log.append((position, partition, key))
 
     def recover(self, started_at: int) -> MemoryRows:
         """Return the table as the next owner recovers it."""
         new = MemoryRows(*self.owned_partitions, started_at=started_at, chunk=self._chunk)
         new._rows = {partition: dict(rows) for partition, rows in self._rows.items()}
+        new.log = list(self.log)
         return new
+
+    def rebalance(self, started_at: int) -> None:
+        """Lose all partitions and get them back: what changed is forgotten."""
+        self._changed.clear()
+        self.started, self.merged_to = started_at, -1
+        self.generation += 1
 
     @property
     def owned(self) -> MemoryRows:
@@ -49,10 +60,11 @@ class MemoryRows:
         taken = [rows[key] for key in self._changed.pop(partition, set())]
         return self._chunks(taken), self.merged_to
 
-    def put_back(self, partition: int, rows: Sequence[Any]) -> None:
+    async def note_between(self, partition: int, begin: int, end: int) -> bool:
         """As RowSource."""
-        keys = {key for key, row in self._rows.get(partition, {}).items() if row in rows}
+        keys = {key for at, p, key in self.log if p == partition and begin <= at <= end}
         self._changed.setdefault(partition, set()).update(keys)
+        return self.log_is_whole
 
     def every(self, partition: int) -> Iterator[list[Any]]:
         """As RowSource; counts how often all rows were asked for."""

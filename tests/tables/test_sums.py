@@ -21,6 +21,7 @@ from tables.totals import Totals
 from tests.tables.test_totals import NOW, partial
 
 MakeTotals = Callable[[], Totals]
+NO_LOG: Any = None  # nothing is read again
 URLS = ("/a", "/ab", "/b")
 
 
@@ -145,7 +146,7 @@ async def test_redis_gets_each_url_once_and_whole(
     make_totals: MakeTotals, counters: Counters
 ) -> None:
     totals = make_totals()
-    live = LiveRows(totals, Ownership(None, "counts", "totals", 4), counters)
+    live = LiveRows(totals, Ownership(None, "counts", "totals", 4), counters, NO_LOG)
     for days in range(30):
         await merge(totals, [partial(counters, 0, 1, "/a", days=days)])
         await merge(totals, [partial(counters, 1, 2, "/b", days=days)])
@@ -159,7 +160,7 @@ async def test_many_days_are_taken_into_a_sum_some_at_a_time(
     make_totals: MakeTotals, counters: Counters
 ) -> None:
     totals = make_totals()
-    live = LiveRows(totals, Ownership(None, "counts", "totals", 4), counters)
+    live = LiveRows(totals, Ownership(None, "counts", "totals", 4), counters, NO_LOG)
     partition = totals.partition_of("/a")
     for days in range(1000):
         await totals.merge(partition, [partial(counters, 0, 2, days=days)], 1)
