@@ -275,7 +275,8 @@ class Partials(BatchTable):
         return dropped
 
     async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
-        """As BatchTable, and in `counts`."""
+        """As BatchTable, and in `counts`; what waits for a flush stays until a rebalance."""
+        rows = [row for row in rows if row not in self._dirty[partition]]
         for row in rows:
             self._cache[partition].pop(row, None)
         source = SOURCE.pack(partition)

@@ -10,13 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+import tables.batch_table
 from app.counting.counters import Counters
 from app.counting.spec import Rows
 from app.errors import SettingsError
 from app.events.event import Event
 from app.settings import Settings
+from tables.batch_table import EXPIRE_CHUNK, BatchTable
 from tables.counters import declare
 from tables.partials import LAYOUT, MARK, SOURCE, FoldRange, Partials
+from tables.scans import scan_keys
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
 
@@ -256,3 +259,37 @@ async def test_rows_past_their_retention_go_here_and_in_counts(
     }
     assert counted(partials, counters) == expected(6)
     assert await partials.expire([0]) == 0
+
+
+async def test_a_row_that_waits_for_a_flush_is_not_taken_away_by_its_expiry(
+    make_partials: Callable[[], Partials], counters: Counters
+) -> None:
+    partials, spec = make_partials(), counters["events_by_type_minutely"]
+    absorb(partials, counters, 0, 6)
+    row = spec.row("", spec.place(int(NOW.timestamp()))[0], "VIEW")
+    await partials.delete(0, [row])
+    await partials.flush()
+    assert partials.db(0).get(row) is not None
+
+
+async def test_expiry_does_not_look_through_its_own_tombstones(
+    make_partials: Callable[[], Partials], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partials, looked_from = make_partials(), list[bytes]()
+    rows = [b"\x0c%08d" % n for n in range(EXPIRE_CHUNK * 2 + 7)]
+    await partials.write(0, [(row, b"v") for row in rows])
+
+    def scan(db: Any, begin: bytes) -> Any:
+        looked_from.append(begin)
+        return scan_keys(db, begin)
+
+    monkeypatch.setattr(tables.batch_table, "scan_keys", scan)
+    assert await BatchTable.delete_range(partials, 0, (b"\x0c", b"\x0d")) == len(rows)
+    assert looked_from[1:] == [
+        row + b"\0" for row in (rows[EXPIRE_CHUNK - 1], rows[2 * EXPIRE_CHUNK - 1], rows[-1])
+    ]
+    assert await BatchTable.delete_range(partials, 0, (b"\x0c", b"\x0e")) == 0
+    assert looked_from[-1] == b"\x0d"
+    partials.forget()
+    assert await BatchTable.delete_range(partials, 0, (b"\x0c", b"\x0e")) == 0
+    assert looked_from[-1] == b"\x0c", "a recovery may have brought some back"
