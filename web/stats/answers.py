@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from io import StringIO
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -149,8 +150,9 @@ def range_of(
             f"{spec.name} is kept for {spec.retention} s, since {rfc3339(oldest)}"
         )
     # A window that has begun may hold events up to a day ahead of the clock.
-    last = int(end.timestamp()) if end else int(now) + 2 * DAY
-    if end and begin and last < begin.timestamp():
+    # Up to the fraction of a second: the window that begins in that second lies before it.
+    last = ceil(end.timestamp()) if end else int(now) + 2 * DAY
+    if end and begin and end < begin:
         raise BadRequestError("to is before from")
     return first, last
 

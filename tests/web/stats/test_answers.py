@@ -172,3 +172,14 @@ def test_a_report_in_a_zone_says_when_each_hour_begins() -> None:
         "start": "2026-10-25T02:00:00+01:00",
         "eventCounts": [{"type": "CLICK", "count": 0}, {"type": "VIEW", "count": 3}],
     }
+
+
+def test_a_window_that_begins_in_the_last_second_before_to_is_in_the_range() -> None:
+    spec = COUNTERS["page_views_by_page_secondly"]
+    now = datetime.now(UTC).replace(microsecond=0)
+    half = now.replace(microsecond=500_000)
+    _, last = range_of(spec, None, half, now.timestamp() + 10)
+    assert last == int(now.timestamp()) + 1
+    assert range_of(spec, now, now, now.timestamp() + 10)[1] == int(now.timestamp())
+    quarter = now.replace(microsecond=250_000)
+    assert range_of(spec, quarter, half, now.timestamp() + 10) == (last - 1, last)
