@@ -13,6 +13,7 @@ LOCK = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 TWO := -n 2
 WHOLE := $(TWO) --dist loadscope --no-loadscope-reorder
 PAGES := web/pages
+TRACKER := web/tracker/tracker.js
 CHARTS := $(PAGES)/node_modules
 # Packages that send events, of other makers, which the tests run.
 CLIENTS := $(VENV)/clients
@@ -58,7 +59,7 @@ lock: $(VENV)/lock/bin/uv ## write requirements/ anew: the hashes of all package
 	@$(LOCK) --extra test -o requirements/test.txt
 	@$(subst 3.11,3.11.5,$(LOCK)) --extra docs -o requirements/docs.txt # pymdown-extensions asks for it
 
-charts: $(VENV)/installed ## install the chart library of the pages (run and test do it, too)
+charts: $(VENV)/installed ## install the charts of the pages, and tracker.js (run and test do it, too)
 	@$(BIN)/python -m web.pages.install && touch $(CHARTS)/installed
 
 clean: ## remove what was installed and measured; keeps .data
@@ -108,10 +109,10 @@ kafka: $(VENV)/installed-test
 	@$(BIN)/python -c "from app.stack.jars import kafka_jars; kafka_jars(lambda _: None)" || true
 
 # Without a network the pages go without charts; the next start tries again.
-$(CHARTS)/installed: $(PAGES)/package-lock.json | $(VENV)/installed
+$(CHARTS)/installed: $(PAGES)/package-lock.json $(TRACKER) | $(VENV)/installed
 	@if $(BIN)/python -m web.pages.install; then touch $@; fi
 
-$(CHARTS)/installed-test: $(PAGES)/package-lock.json | $(VENV)/installed-test
+$(CHARTS)/installed-test: $(PAGES)/package-lock.json $(TRACKER) | $(VENV)/installed-test
 	@$(BIN)/python -m web.pages.install --test
 	@touch $@ $(CHARTS)/installed
 

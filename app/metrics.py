@@ -31,6 +31,13 @@ waiting_bytes = Gauge(
 )
 kafka_outages = Counter("event_counter_kafka_outages_total", "Times that the collector lost Kafka.")
 
+# All roles.
+loop_stall = Histogram(
+    "event_counter_loop_stall_seconds",
+    "How late the event loop ran a timer: what else had the worker, or its core, so long.",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+
 # Role count.
 events_counted = Counter("event_counter_events_counted_total", "Events folded into the counts.")
 bot_views = Counter(

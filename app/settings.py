@@ -59,6 +59,19 @@ class Settings(BaseModel):
         description="Addresses or networks of proxies, by commas, whose X-Forwarded-For or "
         "Forwarded is believed.",
     )
+    base_path: str = Field(
+        "",
+        pattern=r"^(/[\w.~-]+)*$",
+        description="Path of a proxy below which all is served too, as /counter; empty: none.",
+    )
+    client_ip: Literal["none", "anonymous", "full"] = Field(
+        "none",
+        description="What events without an ip get: nothing, the sender's network (/24, /48), or "
+        "its address.",
+    )
+    url_rules: str = Field(
+        "", description="TOML file of rules that make one page one url; empty: urls as sent."
+    )
     data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
     kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local Kafka.")
     kafka_security: KafkaSecurity = Field(

@@ -11,6 +11,7 @@ import click
 
 from app.cli.running import with_servers
 from app.errors import KafkaUnavailableError, StartError
+from app.events.url_rules import load
 from app.ingest.importer import (
     PARSERS,
     BackgroundCollector,
@@ -49,9 +50,10 @@ def command(files: tuple[Path, ...], line_format: str) -> None:
     """
     logging.basicConfig(level=logging.ERROR)
     settings = with_servers(Settings.from_env(os.environ), "kafka")
+    rules = load(settings.url_rules)
     with BackgroundCollector(settings) as collector:
         telling = Rejects()
-        importer = Importer(collector.send, PARSERS[line_format], telling.say)
+        importer = Importer(collector.send, PARSERS[line_format], telling.say, rules)
         try:
             try:
                 read_files(importer, files)

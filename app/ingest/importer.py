@@ -25,6 +25,7 @@ from app.events.access_log import line_uuid, parse_line
 from app.events.decoding import decode
 from app.events.event import EVENT_MAX_BYTES, Event
 from app.events.packing import Record, pack
+from app.events.url_rules import UrlRules
 from app.ingest.collector import Collector
 from app.settings import Settings
 
@@ -45,6 +46,7 @@ class Importer:
     """Sends the lines of files; counts what Kafka has acknowledged and what was rejected.
 
     send: hands records to Kafka, done when acknowledged. say: takes a line about each bad line.
+    rules: for the urls of the events.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Importer:
         send: Callable[[list[Record]], Future[None]],
         parse: ParseLine,
         say: Callable[[str], None],
+        rules: UrlRules | None = None,
     ) -> None:
         self.imported = 0
         self.rejected = 0
         self.samples: list[bytes] = []
         self._send = send
         self._parse = parse
+        self._rules = rules
         self._say = say
         self._on_way: deque[tuple[Future[None], int]] = deque()
 
@@ -93,6 +97,8 @@ class Importer:
             raise TooLargeError(f"the line has more than {LINE_MAX_BYTES} bytes")
         now_ms = time.time_ns() // 1_000_000
         event = self._parse(line, now_ms)
+        if self._rules is not None:
+            self._rules.apply(event)
         event.uuid = event.uuid or line_uuid(name, number, line)
         return pack(event, now_ms)
 

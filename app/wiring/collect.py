@@ -16,7 +16,7 @@ from app.ingest.collector import Collector
 from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
-from app.wiring.faust_app import faust_app, tune_collection
+from app.wiring.faust_app import collect_garbage, faust_app, tune_collection
 from web.http.guard import Guard
 
 
@@ -36,6 +36,7 @@ def build(settings: Settings) -> faust.App:
         """Starts and stops the collector with the app."""
 
         async def on_start(self) -> None:
+            self.add_future(collect_garbage())
             await collector.start()
             rates.start()
             pages.start()

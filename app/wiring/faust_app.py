@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import shutil
 from typing import Any
 
 import faust
 from faust.tables.manager import TableManager
+from mode import Service
 
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import FIRST
+from app.monitor.loop_watch import watch_loop
 from app.settings import Settings
 from app.transport import BatchTransport, batch_scheduler
 from web.http.server import Server
 
+GARBAGE_S = 60.0  # takes 5 ms of a collector, whose memory is frozen but for requests
 BATCH_QUEUE = 4  # fetched batches that wait for an agent, per stream
 # A store whose Postgres is away for longer would leave its group, and aiokafka joins again only
 # after a fetch, which waits for the group: the worker would idle for good.
@@ -68,7 +72,17 @@ def faust_app(settings: Settings, group: str, port: int, host: str, **options: A
         **options,
     )
     app.web = Server(app, settings)
+    _watch(app)
     return app
+
+
+def _watch(app: faust.App) -> None:
+    @app.service
+    class Watching(Service):
+        """Measures how long the event loop stands still."""
+
+        async def on_start(self) -> None:
+            self.add_future(watch_loop())
 
 
 def batch_app(
@@ -109,6 +123,13 @@ def tune_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
+
+
+async def collect_garbage() -> None:
+    """Look for cycles now and then: by number alone a quiet collector would keep them for hours."""
+    while True:
+        await asyncio.sleep(GARBAGE_S)
+        gc.collect()
 
 
 def batch_topic(app: faust.App, name: str, partitions: int) -> Any:

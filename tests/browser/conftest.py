@@ -55,6 +55,7 @@ async def copy(
         "postgres": postgres_part.address.removesuffix(DATABASE) + name,
         "redis": f"{redis_part.address.rpartition('/')[0]}/999",
         "namespace": f"{name}.",
+        "origins": f"http://127.0.0.1:{free_port()}",  # a website's, see test_tracker.py
     }
     with running_copy(**given) as running:
         await running.ready()

@@ -126,7 +126,7 @@ async def unpack(packed: bytes, window_bits: int, holding: Holding, most: int) -
             if size > FREE_BYTES:
                 holding.grow(len(part))
             parts.append(part)
-            if not member.eof:
+            if not member.is_last:
                 await asyncio.sleep(0)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -154,6 +154,11 @@ class _Members:
     def eof(self) -> bool:
         """Whether the member is complete."""
         return self._unpacker.eof
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is left."""
+        return self.eof and self._at >= len(self._packed)
 
     def step(self) -> bytes:
         """Return the next bytes of the member; raise BadRequestError where there are none."""

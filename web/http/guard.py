@@ -12,7 +12,6 @@ import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp.hdrs import (
@@ -32,6 +31,7 @@ from aiohttp.web import Request
 from app.errors import HostNotAllowedError, OriginNotAllowedError, UnauthorizedError
 from app.settings import Settings, listed
 from web.http.paths import Call, Kind
+from web.http.quick import MoreHead
 
 ANY = "*"
 LOOPBACK = "localhost"
@@ -45,18 +45,6 @@ SHOWN_MAX = 60  # characters of a name in a message
 FOR_ALL = {Kind.PAGE, Kind.PROBE}  # no figures of events in them
 
 
-class Cors(NamedTuple):
-    """What an answer to a browser carries; text: the same as lines of its head."""
-
-    headers: Mapping[str, str]
-    text: bytes
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str]) -> Cors:
-        """Return it for these headers."""
-        return cls(headers, "".join(f"\r\n{k}: {v}" for k, v in headers.items()).encode())
-
-
 class Guard:
     """The rules of a server. Undeclared paths are judged as figures: what is new asks, too."""
 
@@ -66,11 +54,11 @@ class Guard:
         self._own_names = {name_of(host) for host in listed(settings.hosts)}
         origins = listed(settings.origins)
         self._takes_origins = bool(origins)
-        self._varying = Cors.of({VARY: ORIGIN})
+        self._varying = MoreHead.of({VARY: ORIGIN})
         self._cors = {origin: _cors(origin) for origin in origins}
         self._token = read_token.encode()
 
-    def check(self, request: Request, call: Call | None) -> Cors | None:
+    def check(self, request: Request, call: Call | None) -> MoreHead | None:
         """Return what the answer carries for a browser.
 
         Raises HostNotAllowedError, OriginNotAllowedError, UnauthorizedError.
@@ -101,7 +89,7 @@ class Guard:
             ACCESS_CONTROL_MAX_AGE: str(MAX_AGE_S),
         }
 
-    def _check_sender(self, request: Request, origin: str | None) -> Cors:
+    def _check_sender(self, request: Request, origin: str | None) -> MoreHead:
         if origin is None:
             return self._varying
         if found := self._cors.get(origin) or self._cors.get(ANY):
@@ -172,8 +160,8 @@ def wanted_method(request: Request) -> str:
     return request.headers.get(ACCESS_CONTROL_REQUEST_METHOD, "")
 
 
-def _cors(origin: str) -> Cors:
-    return Cors.of(
+def _cors(origin: str) -> MoreHead:
+    return MoreHead.of(
         {
             ACCESS_CONTROL_ALLOW_ORIGIN: origin,
             ACCESS_CONTROL_EXPOSE_HEADERS: READ_HEADERS,

@@ -79,6 +79,7 @@ EVENT_GENERATE = Call("PUT", "/event_generate/", Kind.EVENTS, "Take one event; a
 TRACK = Call("POST", "/track", Kind.EVENTS, "Take one app event; asks for X-Token.")
 ADS = Call("POST", "/", Kind.EVENTS, "Take one ads event; answers endedSuccessfully.")
 EVENTS = Call("POST", "/events", Kind.EVENTS, "Take one event, a JSON array, or NDJSON.")
+PIXEL = Call("GET", "/pixel.gif", Kind.EVENTS, "Take one event from the address of an image.")
 
 SEGMENT_BATCH = Call("POST", "/v1/batch", Kind.EVENTS, "Take a batch of Segment's clients.")
 SEGMENT = Call("POST", "/v1/{call}", Kind.EVENTS, "Take a call of Segment's clients.")
@@ -123,6 +124,7 @@ STREAM = Call("GET", "/stream", Kind.FIGURES, "What the pages show, as server-se
 
 DASHBOARD = Call("GET", "/", Kind.PAGE, "The dashboard.")
 GENERATOR = Call("GET", "/generator", Kind.PAGE, "The load generator.")
+TRACKER = Call("GET", "/tracker.js", Kind.PAGE, "The script that counts a website's page views.")
 STATIC = Call("GET", "/static/{name}", Kind.PAGE, "A file of the pages.")
 
 OPENAPI = Call("GET", "/openapi.json", Kind.PAGE, "This API as OpenAPI 3.1.")
@@ -136,6 +138,13 @@ QUERIES = Call("POST", "/queries", Kind.INTERNAL, "Many queries in one MessagePa
 QUERIES_LINK = Call("GET", "/queries/link", Kind.INTERNAL, "A WebSocket of queries and answers.")
 
 CALLS = tuple(entry for entry in list(globals().values()) if isinstance(entry, Call))
+
+
+def without_base(path: str, base_path: str) -> str:
+    """Return the path of a call, as declared, of one below the path of a proxy."""
+    if base_path and (path == base_path or path.startswith(f"{base_path}/")):
+        return path.removeprefix(base_path) or "/"
+    return path
 
 
 class CallFinder:

@@ -7,7 +7,9 @@ answers are 200 with a type and a length on a connection that stays open, and no
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
+from typing import NamedTuple
 
 from aiohttp import HttpVersion11
 from aiohttp.abc import AbstractStreamWriter
@@ -35,6 +37,18 @@ _clock = _Clock()
 _OK = "HTTP/1.1 200 OK\r\nContent-Type: "
 
 
+class MoreHead(NamedTuple):
+    """Headers beside those that each answer has; text: the same as lines of a head."""
+
+    headers: Mapping[str, str]
+    text: bytes
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> MoreHead:
+        """Return it for these headers."""
+        return cls(headers, "".join(f"\r\n{k}: {v}" for k, v in headers.items()).encode())
+
+
 class QuickResponse(Response):
     """200 with a body; aiohttp's where the head needs more: for HEAD, HTTP/1.0, a last answer.
 
@@ -44,12 +58,12 @@ class QuickResponse(Response):
     def __init__(self, body: bytes, content_type: str) -> None:
         super().__init__(body=body, headers={"Content-Type": content_type})
         self._quick_body, self._quick_type = body, content_type
-        self._more_head = b""
+        self._more: MoreHead | None = None
         self._is_sent = False
 
-    def add_head(self, lines: bytes) -> None:
-        """Have further lines in the head, each with a line break before it."""
-        self._more_head += lines
+    def add_head(self, more: MoreHead) -> None:
+        """Have further headers in the head."""
+        self._more = more
 
     @property
     def keep_alive(self) -> bool | None:
@@ -59,11 +73,13 @@ class QuickResponse(Response):
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
         """Send all of it, or what aiohttp sends."""
         if request.version != HttpVersion11 or not request.keep_alive or request.method == "HEAD":
+            if self._more is not None:
+                self.headers.update(self._more.headers)
             return await super().prepare(request)
         body = self._quick_body
         head = f"{_OK}{self._quick_type}\r\nContent-Length: {len(body)}".encode()
-        if self._more_head:
-            head += self._more_head
+        if self._more is not None:
+            head += self._more.text
         self._is_sent = True
         await request.writer.write(b"%b%b%b" % (head, _clock.tail(), body))
         return None

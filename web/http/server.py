@@ -27,9 +27,9 @@ from app.errors import (
 from app.settings import Settings
 from web.http.bodies import Bodies
 from web.http.connections import Limits, Runner
-from web.http.guard import Cors, Guard, wanted_method
-from web.http.paths import Call, CallFinder
-from web.http.quick import QuickResponse
+from web.http.guard import Guard, wanted_method
+from web.http.paths import Call, CallFinder, without_base
+from web.http.quick import MoreHead, QuickResponse
 from web.http.views import ApiView, error_response
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Server(Web):
             Bodies(settings.body_max_bytes, BODIES_IN_MEMORY * settings.body_max_bytes)
         )
         self.guard = Guard(settings)
+        self._base_path = settings.base_path
         self._find = CallFinder().find
         self._direct: dict[tuple[str, str], tuple[Handler, Call | None]] = {}
         self._runner = Runner(self.web_app, self.limits, self._answering)
@@ -66,11 +67,15 @@ class Server(Web):
             super().route(pattern, handler, cors_options)
             return
         has_parts = "{" in pattern
+        spellings = {pattern, self._base_path + pattern}
+        if pattern == "/" and self._base_path:
+            spellings.add(self._base_path)
         for method in sorted(handler.get_methods()):
             answer = handler.handler(method.lower(), has_parts=has_parts)
-            self.web_app.router.add_route(method, pattern, answer)
-            if not has_parts:
-                self._direct[method, pattern] = answer, self._find(method, pattern)
+            for path in sorted(spellings):
+                self.web_app.router.add_route(method, path, answer)
+                if not has_parts:
+                    self._direct[method, path] = answer, self._find(method, pattern)
 
     def _answering(self, routed: Handler) -> Callable[[Any], Awaitable[web.StreamResponse]]:
         """Return what answers each request; routed: aiohttp's way to a view, which takes 13 us.
@@ -84,7 +89,8 @@ class Server(Web):
         async def answer(request: Any) -> web.StreamResponse:
             found = direct((request.method, request.raw_path))
             if found is None:
-                return await self._serve(request, routed, self._find(request.method, request.path))
+                path = without_base(request.path, self._base_path)
+                return await self._serve(request, routed, self._find(request.method, path))
             handler, call = found
             if EXPECT in request.headers:
                 handler = routed
@@ -94,7 +100,7 @@ class Server(Web):
 
     async def _serve(self, request: Any, handler: Handler, call: Call | None) -> web.StreamResponse:
         """Answer a request, whatever it is and whatever goes wrong."""
-        cors: Cors | None = None
+        cors: MoreHead | None = None
         try:
             if request.method == METH_OPTIONS and (headers := self._preflight(request)):
                 return web.Response(status=NO_CONTENT, headers=headers)
@@ -114,12 +120,14 @@ class Server(Web):
                 holding.release()
         if cors is not None:
             if isinstance(response, QuickResponse):
-                response.add_head(cors.text)
-            response.headers.update(cors.headers)
+                response.add_head(cors)
+            else:
+                response.headers.update(cors.headers)
         return response
 
     def _preflight(self, request: Any) -> Any:
-        asked = self._find(wanted_method(request), request.path)
+        path = without_base(request.path, self._base_path)
+        asked = self._find(wanted_method(request), path)
         return self.guard.preflight(request, asked)
 
 

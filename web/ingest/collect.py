@@ -27,13 +27,16 @@ from web.ingest import cloudevents
 from web.ingest.bodies import pieces, split_body
 from web.ingest.dialects import ToFields
 from web.ingest.keys import WriteKeys
+from web.ingest.senders import Sender, Senders
 
 SENT_AT_ONCE = 1000  # events of a request that wait for Kafka together
 
 TEXT = "text/plain; charset=utf-8"
 
 
-def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys) -> None:
+def register(
+    app: Any, collector: Collector, settings: Settings, keys: WriteKeys, senders: Senders
+) -> None:
     """Add the views to the app of a collector."""
     token = settings.token.get_secret_value().encode()
 
@@ -42,8 +45,8 @@ def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys
         """PUT a counter event -> OK."""
 
         async def put(self, request: Request) -> Response:
-            app_name = keys.app_of(request)
-            await collector.send_record(await _single(request, app_name))
+            sender = senders.of(request, keys.app_of(request))
+            await collector.send_record(await _single(request, sender))
             return QuickResponse(b"OK", TEXT)
 
     @page(app, paths.TRACK)
@@ -55,7 +58,7 @@ def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys
             # An empty setting must not let an empty header in.
             if not token or not hmac.compare_digest(given, token):
                 return json_response({"detail": "Invalid X-Token header"}, 400)
-            await collector.send_record(await _single(request))
+            await collector.send_record(await _single(request, senders.of(request)))
             return json_response({"detail": "Event created"})
 
     @page(app, paths.ADS)
@@ -63,14 +66,14 @@ def register(app: Any, collector: Collector, settings: Settings, keys: WriteKeys
         """POST an ads event -> endedSuccessfully."""
 
         async def post(self, request: Request) -> Response:
-            app_name = keys.app_of(request)
-            await collector.send_record(await _single(request, app_name))
+            sender = senders.of(request, keys.app_of(request))
+            await collector.send_record(await _single(request, sender))
             return QuickResponse(b"endedSuccessfully", TEXT)
 
-    _register_events(app, collector, keys)
+    _register_events(app, collector, keys, senders)
 
 
-def _register_events(app: Any, collector: Collector, keys: WriteKeys) -> None:
+def _register_events(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
     """Add the view that takes many events at once."""
 
     @page(app, paths.EVENTS)
@@ -78,26 +81,26 @@ def _register_events(app: Any, collector: Collector, keys: WriteKeys) -> None:
         """POST one event, an array, NDJSON, CloudEvents -> {"accepted", "rejected", "errors"}."""
 
         async def post(self, request: Request) -> Response:
-            app_name = keys.app_of(request)
+            sender = senders.of(request, keys.app_of(request))
             dialect = cloudevents.dialect_of(request.headers)
             body = await read_body(request)
             one = dialect is not None and not cloudevents.is_batch(request.headers)
             items = [body] if one else await split_body(body)
             key = idempotency_key(request, f":{len(items) - 1}")
-            return json_bytes(await _take(items, collector, Given(app_name, dialect, key)))
+            return json_bytes(await _take(items, collector, Given(sender, dialect, key)))
 
 
-async def _single(request: Request, app_name: str | None = None) -> Record:
+async def _single(request: Request, sender: Sender | None) -> Record:
     """Return the record of the event that is the body; raise the RejectedError it deserves."""
     key = idempotency_key(request)
-    return record_of(await read_body(request), now_ms(), app_name, message_id=key)
+    return record_of(await read_body(request), now_ms(), sender, message_id=key)
 
 
 @dataclass(frozen=True)
 class Given:
     """What a request says of all its events: see record_of(); key: its Idempotency-Key."""
 
-    app_name: str | None
+    sender: Sender | None
     dialect: ToFields | None
     key: str
 
@@ -154,19 +157,19 @@ def idempotency_key(request: Request, longest_place: str = "") -> str:
 def record_of(
     body: bytes,
     received_ms: int,
-    app_name: str | None = None,
+    sender: Sender | None = None,
     dialect: ToFields | None = None,
     message_id: str = "",
 ) -> Record:
     """Return the record of one event of any shape; raise the RejectedError it deserves.
 
-    app_name, message_id: of an event that has none. dialect: what it is written in, where not in
-    ours.
+    sender: completes the event. message_id: of one that has none. dialect: what it is written in,
+    where not in ours.
     """
     try:
         event = decode(body if dialect is None else _translated(body, dialect), received_ms)
-        if app_name is not None and event.app_name is None:
-            event.app_name = app_name
+        if sender is not None:
+            sender.complete(event)
         if message_id and event.message_id is None:
             event.message_id = message_id
         return pack(event, received_ms)
@@ -191,11 +194,11 @@ def records_of(
     first: the index of the first item in the request.
     """
     records, errors = [], []
-    app_name, dialect = given.app_name, given.dialect
+    sender, dialect = given.sender, given.dialect
     for index, item in enumerate(items, first):
         try:
             message_id = given.message_id(index)
-            records.append(record_of(item, received_ms, app_name, dialect, message_id))
+            records.append(record_of(item, received_ms, sender, dialect, message_id))
         except RejectedError as exc:
             errors.append(encode_json({"index": index, **exc.as_dict()}))
     return records, errors

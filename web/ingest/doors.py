@@ -12,16 +12,17 @@ from app.ingest.collector import Collector
 from web.ingest.bodies import pieces
 from web.ingest.collect import SENT_AT_ONCE, idempotency_key, now_ms, record_of
 from web.ingest.dialects import ToFields
+from web.ingest.senders import Sender
 
 Fault = tuple[int, RejectedError]  # which item of the request
 
 
 async def take(
-    items: list[bytes], to_fields: ToFields, collector: Collector, app_name: str | None = None
+    items: list[bytes], to_fields: ToFields, collector: Collector, sender: Sender | None
 ) -> list[Fault]:
     """Send the good items; return the faults of the others once Kafka has them.
 
-    app_name: of events that name none.
+    sender: completes the events.
     """
     records: list[Record] = []
     faults: list[Fault] = []
@@ -30,7 +31,7 @@ async def take(
         received_ms = now_ms()
         for index, item in enumerate(piece, judged):
             try:
-                records.append(record_of(item, received_ms, app_name, to_fields))
+                records.append(record_of(item, received_ms, sender, to_fields))
             except RejectedError as exc:
                 faults.append((index, exc))
         judged += len(piece)
@@ -45,8 +46,8 @@ async def take(
 
 
 async def take_one(
-    request: Request, item: bytes, to_fields: ToFields, collector: Collector
+    request: Request, item: bytes, to_fields: ToFields, collector: Collector, sender: Sender | None
 ) -> None:
-    """Send an event; raise the RejectedError it deserves."""
+    """Send an event; raise the RejectedError it deserves. sender: completes the event."""
     key = idempotency_key(request)
-    await collector.send_record(record_of(item, now_ms(), dialect=to_fields, message_id=key))
+    await collector.send_record(record_of(item, now_ms(), sender, to_fields, message_id=key))

@@ -19,6 +19,7 @@ from web.http.views import ApiView, json_response, page, read_body
 from web.ingest.dialects import Fields, first, object_of, part, user_agent_of, without_nothing
 from web.ingest.doors import take_one
 from web.ingest.keys import WriteKeys
+from web.ingest.senders import Senders
 
 ACCEPTED = 202
 OK = "ok"
@@ -26,7 +27,7 @@ DROPPED = {"x-plausible-dropped": "1"}
 PAGE_VIEW, THEIR_PAGE_VIEW = "page_view", "pageview"
 
 
-def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
+def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
     """Add the view to the app of a collector."""
 
     @page(app, paths.PLAUSIBLE)
@@ -36,7 +37,13 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
         async def post(self, request: Request) -> Response:
             body = await read_body(request)
             try:
-                await take_one(request, body, partial(_of_request, keys, request), collector)
+                await take_one(
+                    request,
+                    body,
+                    partial(_of_request, keys, request),
+                    collector,
+                    senders.of(request),
+                )
             except WriteKeyError as exc:  # as Plausible does with a domain that it does not know
                 metrics.events_rejected.labels(exc.code).inc()
                 return Response(status=ACCEPTED, text=OK, headers=DROPPED)

@@ -20,11 +20,12 @@ from web.ingest.collect import now_ms
 from web.ingest.dialects import Fields, object_of
 from web.ingest.doors import Fault, take, take_one
 from web.ingest.keys import WriteKeys
+from web.ingest.senders import Senders
 
 FAULTS_SHOWN = 100
 
 
-def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
+def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
     """Add the views to the app of a collector."""
 
     @page(app, paths.SEGMENT_BATCH)
@@ -32,7 +33,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
         """POST {"batch": [...], "sentAt", "writeKey", "context"} -> {"success": true}."""
 
         async def post(self, request: Request) -> Response:
-            return await _batch(request, keys, collector)
+            return await _batch(request, keys, collector, senders)
 
     @page(app, paths.SEGMENT)
     class Segment(ApiView):
@@ -40,14 +41,14 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
 
         async def post(self, request: Request, call: str) -> Response:
             if call == segment.BATCH:
-                return await _batch(request, keys, collector)
+                return await _batch(request, keys, collector, senders)
             if call == segment.METRICS:
                 await read_body(request)
                 return answer([])
             kind = segment.SHORT.get(call, call)
             if kind not in segment.KINDS:
                 raise NotFoundError(f"nothing is served at {request.path}")
-            return await _one(request, kind, keys, collector)
+            return await _one(request, kind, keys, collector, senders)
 
     @page(app, paths.SEGMENT_SETTINGS)
     class SegmentSettings(ApiView):
@@ -61,15 +62,19 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
             return json_response(segment.settings_of(key, host, "https" if is_https else "http"))
 
 
-async def _batch(request: Request, keys: WriteKeys, collector: Collector) -> Response:
+async def _batch(
+    request: Request, keys: WriteKeys, collector: Collector, senders: Senders
+) -> Response:
     found = segment.envelope_of(await read_body(request))
     app_name = keys.app_of(request, found.write_key)
     items = await split_body(bytes(found.batch))
     mapping = segment.dialect(now_ms(), "", found.sent_at, found.context)
-    return answer(await take(items, mapping, collector, app_name))
+    return answer(await take(items, mapping, collector, senders.of(request, app_name)))
 
 
-async def _one(request: Request, kind: str, keys: WriteKeys, collector: Collector) -> Response:
+async def _one(
+    request: Request, kind: str, keys: WriteKeys, collector: Collector, senders: Senders
+) -> Response:
     body = await read_body(request)
     to_fields = segment.dialect(now_ms(), kind)
 
@@ -78,7 +83,7 @@ async def _one(request: Request, kind: str, keys: WriteKeys, collector: Collecto
         app_name = keys.app_of(request, *given)
         return {**to_fields(item), **({"app_name": app_name} if app_name else {})}
 
-    await take_one(request, body, mapping, collector)
+    await take_one(request, body, mapping, collector, senders.of(request))
     return answer([])
 
 

@@ -20,6 +20,7 @@ from web.ingest.bodies import split_body
 from web.ingest.dialects import Fields, first, object_of, user_agent_of, without_nothing
 from web.ingest.doors import take, take_one
 from web.ingest.keys import WriteKeys
+from web.ingest.senders import Senders
 
 CACHE = "x-umami-cache"
 PAGE_VIEW, EVENT, IDENTIFY = "page_view", "event", "identify"
@@ -28,7 +29,7 @@ KEPT = ("title", "language", "screen", "tag")  # among the properties
 DETAILS_SHOWN = 100
 
 
-def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
+def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
     """Add the views to the app of a collector."""
 
     @page(app, paths.UMAMI)
@@ -39,7 +40,13 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
             body = await read_body(request)
             session = session_of(request)
             try:
-                await take_one(request, body, partial(_of_request, keys, request), collector)
+                await take_one(
+                    request,
+                    body,
+                    partial(_of_request, keys, request),
+                    collector,
+                    senders.of(request),
+                )
             except CounterError as exc:
                 if exc.retry_after_s is not None:
                     raise
@@ -53,7 +60,8 @@ def register(app: Any, collector: Collector, keys: WriteKeys) -> None:
 
         async def post(self, request: Request) -> Response:
             items = await split_body(await read_body(request))
-            faults = await take(items, partial(_of_batch, keys, request), collector)
+            mapping = partial(_of_batch, keys, request)
+            faults = await take(items, mapping, collector, senders.of(request))
             details = [{"index": index, **exc.as_dict()} for index, exc in faults[:DETAILS_SHOWN]]
             processed = len(items) - len(faults)
             found = {"size": len(items), "processed": processed, "errors": len(faults)}

@@ -28,8 +28,16 @@ class File(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> File:
         """Return the file at a path."""
-        body = path.read_bytes()
-        return cls(body, TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:16])
+        return cls.of(path.read_bytes(), TYPES[path.suffix])
+
+    @classmethod
+    def of(cls, body: bytes, content_type: str) -> File:
+        """Return a file of this content."""
+        return cls(body, content_type, hashlib.sha256(body).hexdigest()[:16])
+
+    def with_text(self, old: bytes, new: bytes) -> File:
+        """Return the file with a text in place of another."""
+        return self.of(self.body.replace(old, new, 1), self.content_type)
 
 
 def has_charts() -> bool:

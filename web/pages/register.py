@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import web.pages.stream
+import web.pages.tracker
 import web.pages.views
 from app.errors import UnavailableError
 from app.kafka.ends import TopicEnds
@@ -64,6 +65,7 @@ def register(
         Panel("rejected", newest_rejected),
         Panel("health", health.ask),
     ]
-    web.pages.views.register(app)
+    web.pages.views.register(app, settings.base_path)
+    web.pages.tracker.register(app)
     web.pages.stream.register(app, feed, Clients(settings))
     return Sampler(feed, point, *panels)

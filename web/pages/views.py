@@ -20,6 +20,7 @@ from web.pages.install import AGAIN
 log = logging.getLogger(__name__)
 
 NOT_MODIFIED = 304
+PAGES = ("dashboard.html", "generator.html")
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -27,7 +28,7 @@ POLICY = {
     "img-src": "'self'",
     "connect-src": "'self'",
     "worker-src": "'self'",
-    "base-uri": "'none'",
+    "base-uri": "'self'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
@@ -40,9 +41,11 @@ HEADERS = {
 }
 
 
-def register(app: Any) -> None:
-    """Add the pages to the app of a collector."""
+def register(app: Any, base_path: str = "") -> None:
+    """Add the pages to the app of a collector; base_path: below which people see them."""
     files = load()
+    base = f'<head>\n<base href="{base_path}/">'.encode()
+    pages = {name: files[name].with_text(b"<head>", base) for name in PAGES}
     if missing := [name for name in CHART_FILES if name not in files]:
         log.warning("the pages show no charts: %s not installed; run: %s", missing, AGAIN)
 
@@ -51,14 +54,14 @@ def register(app: Any) -> None:
         """GET -> the dashboard."""
 
         async def get(self, request: Request) -> Response:
-            return answer(request, files["dashboard.html"])
+            return answer(request, pages["dashboard.html"])
 
     @page(app, paths.GENERATOR)
     class GeneratorPage(ApiView):
         """GET -> the load generator."""
 
         async def get(self, request: Request) -> Response:
-            return answer(request, files["generator.html"])
+            return answer(request, pages["generator.html"])
 
     @page(app, paths.STATIC)
     class Static(ApiView):

@@ -11,7 +11,7 @@ from aiohttp.web import Request, Response
 
 from app.errors import UnavailableError
 from app.settings import Settings
-from web.http.paths import CALLS
+from web.http.paths import CALLS, without_base
 from web.http.views import ApiView, page, read_body
 from web.http.worker_secret import WorkerSecret
 from web.query.link import QueryLink
@@ -71,7 +71,8 @@ def register(app: Any, settings: Settings) -> CountWorkers:
     app.web.web_app.on_cleanup.append(workers.close)
 
     async def ask(_view: ApiView, request: Request, **_parts: str) -> Response:
-        query = Query(request.method, request.raw_path, await read_body(request, QUERY_MAX_BYTES))
+        path = without_base(request.raw_path, settings.base_path)
+        query = Query(request.method, path, await read_body(request, QUERY_MAX_BYTES))
         return (await workers.ask(query)).response()
 
     for call in CALLS:

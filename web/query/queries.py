@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import aiohttp
 import msgspec
@@ -27,6 +26,7 @@ from app.errors import (
 )
 from app.transport.ownership import Ownership
 from web.http import paths
+from web.http.args import SHOWN_MAX, args_of
 from web.http.paths import Call, Kind
 from web.http.quick import QuickResponse
 from web.http.views import JSON, OK, ApiView, page, read_body
@@ -34,7 +34,6 @@ from web.http.worker_secret import WorkerSecret
 
 log = logging.getLogger(__name__)
 
-SHOWN_MAX = 60  # characters of what is wrong, in its message
 # A fault of ours is answered, too: else the link with all that wait on it would be given up.
 FAILED = "%s %s failed"
 OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
@@ -89,22 +88,6 @@ class Answer(msgspec.Struct, array_like=True):
         if self.status == OK and self.headers == JSON:
             return QuickResponse(self.body, JSON["Content-Type"])
         return Response(status=self.status, body=self.body, headers=self.headers)
-
-
-def args_of(query_string: str) -> dict[str, str]:
-    """Return {name: value}; raise BadRequestError where it is not UTF-8 or says one thing twice.
-
-    Else the answer would be to another question: U+FFFD, for example, is a key as any other.
-    """
-    try:
-        pairs = parse_qsl(query_string, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError as exc:
-        raise BadRequestError("the query string is not UTF-8") from exc
-    args = dict(pairs)
-    if len(args) < len(pairs):
-        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise BadRequestError(f"{name[:SHOWN_MAX]}= is there more than once")
-    return args
 
 
 Handler = Callable[[Query], Answer | Awaitable[Answer]]

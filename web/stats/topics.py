@@ -15,8 +15,8 @@ from app.kafka.ends import TopicEnds
 from app.names import Names
 from app.settings import Settings
 from web.http import paths
+from web.http.args import args_of
 from web.http.views import ApiView, json_response, page
-from web.query.queries import args_of
 
 LIMIT, LIMIT_MAX = 50, 1000
 

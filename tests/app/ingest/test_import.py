@@ -9,12 +9,16 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.ingest.importer import read_lines
+from app.events.decoding import decode
+from app.events.packing import Record
+from app.events.url_rules import UrlRules
+from app.ingest.importer import Importer, read_lines
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
@@ -211,6 +215,23 @@ async def test_an_import_survives_the_death_of_its_kafka(tmp_path: Path) -> None
     async with KafkaClient(broker.address) as kafka:
         assert sum((await kafka.ends("t.events")).values()) == 120_000
     await broker.stop()
+
+
+def test_the_urls_of_a_log_are_cleaned_by_the_rules() -> None:
+    sent: list[Record] = []
+
+    def send(records: list[Record]) -> Future[None]:
+        sent.extend(records)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    importer = Importer(send, decode, print, UrlRules(slash="drop"))
+    importer.read("a.ndjson", iter([b'{"type":"A","url":"/a/"}', b'{"type":"A","url":"/b"}']))
+    importer.finish()
+    found = [json.loads(value) for _, value, _ in sent]
+    assert [event["url"] for event in found] == ["/a", "/b"]
+    assert [event.get("properties") for event in found] == [{"url_sent": "/a/"}, None]
 
 
 @pytest.mark.parametrize("name", ["a.ndjson", "a.ndjson.gz"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Coroutine
 from random import Random
-from typing import Any
 
 import pytest
 
 from app.errors import BodyTooLargeError, MalformedJsonError
+from tests.support.turns import turns_of
 from web.ingest import bodies
 from web.ingest.bodies import split_body
 
@@ -122,14 +120,3 @@ def test_a_piece_is_small_in_items_and_bytes(item: bytes) -> None:
     assert list(itertools.chain(*found)) == items
     assert max(map(len, found)) <= bodies.PIECE_ITEMS
     assert max(sum(map(len, piece)) for piece in found) <= max(bodies.PIECE_BYTES, len(item))
-
-
-async def turns_of(work: Coroutine[Any, Any, Any]) -> int:
-    """Return how often others had their turn while something went on."""
-    task = asyncio.create_task(work)
-    turns = 0
-    while not task.done():
-        turns += 1
-        await asyncio.sleep(0)
-    await task
-    return turns

@@ -61,8 +61,8 @@ function urlPanel() {
   const asker = new Asker(async () => {
     const day = date.value || utcDay();
     const [track, report] = await Promise.all([
-      ask("/event_track/", { url }),
-      ask("/event_report/", { url, date: day }),
+      ask("event_track/", { url }),
+      ask("event_report/", { url, date: day }),
     ]);
     const failed = [track, report].find(({ status }) => status !== 200);
     return () => panel.take(failed ?? { status: 200, body: { track: track.body, report: report.body } });
@@ -132,7 +132,7 @@ function sessionsPanel() {
   const panel = new Panel("sessions", showSessions, "Type a user id.");
   let user = "";
   const asker = new Asker(async () => {
-    const reply = await ask(`/stats/users/${encodeURIComponent(user)}/sessions?window=1800`);
+    const reply = await ask(`stats/users/${encodeURIComponent(user)}/sessions?window=1800`);
     return () => panel.take(reply);
   }, 3000);
   byId("sessions-form").addEventListener("submit", (event) => {
@@ -167,14 +167,14 @@ function adsPanel() {
   const ad = typed("ads-id", HTMLInputElement);
   const panel = new Panel("ads", showAds);
   month.value = utcDay().slice(0, 7);
-  let question = `/stats/ads?month=${month.value}`;
+  let question = `stats/ads?month=${month.value}`;
   const asker = new Asker(async () => {
     const reply = await ask(question);
     return () => panel.take(reply);
   }, 5000);
   byId("ads-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const path = ad.value ? `/stats/ads/${encodeURIComponent(ad.value)}` : "/stats/ads";
+    const path = ad.value ? `stats/ads/${encodeURIComponent(ad.value)}` : "stats/ads";
     question = `${path}?month=${month.value}`;
     panel.asked();
     asker.again();

@@ -15,10 +15,10 @@ const FONT = '12px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 /** @returns {Promise<any>} the library, null where it is not installed */
 async function library() {
   try {
-    const found = (await import(/** @type {any} */ ("/static/uPlot.esm.js"))).default;
+    const found = (await import(/** @type {any} */ ("./uPlot.esm.js"))).default;
     const style = document.createElement("link");
     style.rel = "stylesheet";
-    style.href = "/static/uPlot.min.css";
+    style.href = "static/uPlot.min.css";
     const loaded = new Promise((resolve) => style.addEventListener("load", resolve));
     document.head.prepend(style); // ours come later and win
     await loaded;

@@ -14,7 +14,7 @@ const WINDOW_S = 5; // the rate is the mean of
 const KEPT_SHARE = 0.9; // of the wanted rate; an answer may be slow for a moment and make up for it
 
 startTheme();
-const sender = new Worker("/static/sender.js", { type: "module" });
+const sender = new Worker("static/sender.js", { type: "module" });
 /** @type {Batch[]} */
 let batches = [];
 /** @type {Tally} */

@@ -58,7 +58,7 @@ function showTotals({ total }) {
   const all = rows.reduce((sum, [, n]) => sum + n, 0);
   setText(byId("totals-all"), rows.length ? `${events(all)} of all time` : "");
   fillShares("totals-rows", withRest(rows), all);
-  return rows.length ? "" : `No events yet. Send one: curl -X PUT ${location.origin}/event_generate/ -d '{"type":"VIEW","url":"/hello"}'`;
+  return rows.length ? "" : `No events yet. Send one: curl -X PUT ${document.baseURI}event_generate/ -d '{"type":"VIEW","url":"/hello"}'`;
 }
 
 /**

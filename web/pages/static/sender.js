@@ -75,7 +75,7 @@ async function send(body, events) {
   tally.onWay += events;
   onWay += 1;
   try {
-    const answer = await fetch("/events", { method: "POST", body, signal: AbortSignal.timeout(ANSWER_MS) });
+    const answer = await fetch("../events", { method: "POST", body, signal: AbortSignal.timeout(ANSWER_MS) });
     const found = await answer.json();
     if (answer.ok) {
       batch.acknowledged = found.accepted;

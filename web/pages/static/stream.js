@@ -45,7 +45,7 @@ export class Stream {
       /** @type {Record<string, string>} */
       const headers = { Accept: "text/event-stream", ...authorization() };
       if (this.#lastId) headers["Last-Event-ID"] = this.#lastId;
-      const answer = await fetch("/stream", { headers, signal: line.signal, cache: "no-store" });
+      const answer = await fetch("stream", { headers, signal: line.signal, cache: "no-store" });
       if (answer.status === 401) {
         if (line === this.#line) this.#lock();
         return;
