@@ -14,7 +14,7 @@ from aiohttp.web import Request, Response
 
 from web.http import paths
 from web.http.openapi_calls import DETAILS
-from web.http.openapi_schemas import COMPONENTS, Json, ref
+from web.http.openapi_schemas import COMPONENTS, JsonSchema, ref
 from web.http.paths import CALLS, Call, Kind
 from web.http.views import ApiView, json_response, page
 
@@ -35,7 +35,7 @@ ERROR = {
     "description": "An error. 429 and 503 pass: they have a Retry-After.",
     "content": {"application/json": {"schema": ref("Error")}},
 }
-SECURITY: dict[Kind, list[Json]] = {
+SECURITY: dict[Kind, list[JsonSchema]] = {
     Kind.EVENTS: [{}, {"write_key": []}, {"write_key_as_user": []}],
     Kind.FIGURES: [{}, {"read_token": []}],
 }
@@ -53,9 +53,9 @@ def register(app: Any) -> None:
             return json_response(made)
 
 
-def document(calls: Iterable[Call] = CALLS) -> Json:
+def document(calls: Iterable[Call] = CALLS) -> JsonSchema:
     """Return the document; calls between workers are left out."""
-    found: dict[str, Json] = {}
+    found: dict[str, JsonSchema] = {}
     for call in calls:
         if call.kind is not Kind.INTERNAL:
             found.setdefault(call.path, {})[call.method.lower()] = operation(call)
@@ -69,11 +69,11 @@ def document(calls: Iterable[Call] = CALLS) -> Json:
     }
 
 
-def operation(call: Call) -> Json:
+def operation(call: Call) -> JsonSchema:
     """Return what the document says of a call."""
     details = DETAILS.get(call)
     varying = [part[1:-1] for part in call.parts if part.startswith("{")]
-    made: Json = {
+    made: JsonSchema = {
         "operationId": _name(call),
         "summary": call.summary.removesuffix("."),
         "tags": [TAGS[call.kind][0]],

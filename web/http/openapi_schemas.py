@@ -9,17 +9,17 @@ import msgspec
 
 from app.events.event import Event
 
-Json = dict[str, Any]
-Content = dict[str, Json]  # by content type
+JsonSchema = dict[str, Any]
+Content = dict[str, JsonSchema]  # by content type
 
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
-STRING: Json = {"type": "string"}
-WHOLE: Json = {"type": "integer"}
-NUMBER: Json = {"type": "number"}
-BOOLEAN: Json = {"type": "boolean"}
-OBJECT: Json = {"type": "object"}
-TIME: Json = {"type": "string", "format": "date-time"}
-COUNTS: Json = {"type": "object", "additionalProperties": WHOLE}
+STRING: JsonSchema = {"type": "string"}
+WHOLE: JsonSchema = {"type": "integer"}
+NUMBER: JsonSchema = {"type": "number"}
+BOOLEAN: JsonSchema = {"type": "boolean"}
+OBJECT: JsonSchema = {"type": "object"}
+TIME: JsonSchema = {"type": "string", "format": "date-time"}
+COUNTS: JsonSchema = {"type": "object", "additionalProperties": WHOLE}
 
 
 @dataclass(frozen=True)
@@ -27,32 +27,32 @@ class Details:
     """Of a call; answers: by status, then content type."""
 
     answers: dict[str, Content]
-    parameters: list[Json] = field(default_factory=list)
+    parameters: list[JsonSchema] = field(default_factory=list)
     body: Content = field(default_factory=dict)
 
 
-def ref(name: str) -> Json:
+def ref(name: str) -> JsonSchema:
     """Return a reference to a schema of COMPONENTS."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def an(properties: dict[str, Json], *optional: str) -> Json:
+def an(properties: dict[str, JsonSchema], *optional: str) -> JsonSchema:
     """Return an object that has all properties but the optional ones, and perhaps others."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
 
 
-def array(items: Json) -> Json:
+def array(items: JsonSchema) -> JsonSchema:
     """Return an array."""
     return {"type": "array", "items": items}
 
 
-def or_null(schema: Json) -> Json:
+def or_null(schema: JsonSchema) -> JsonSchema:
     """Return what may be null, too."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def json(schema: Json) -> Content:
+def json(schema: JsonSchema) -> Content:
     """Return JSON of a schema."""
     return {JSON: {"schema": schema}}
 
@@ -62,7 +62,7 @@ def text(kind: str = TEXT) -> Content:
     return {kind: {"schema": STRING}}
 
 
-def given(name: str, schema: Json, about: str, *, required: bool = False) -> Json:
+def given(name: str, schema: JsonSchema, about: str, *, required: bool = False) -> JsonSchema:
     """Return a parameter of the query string."""
     return {
         "name": name,
@@ -73,17 +73,17 @@ def given(name: str, schema: Json, about: str, *, required: bool = False) -> Jso
     }
 
 
-def figures(answer: Json, *parameters: Json) -> Details:
+def figures(answer: JsonSchema, *parameters: JsonSchema) -> Details:
     """Return the details of a question that is answered in JSON."""
     return Details({"200": json(answer)}, list(parameters))
 
 
 _MADE, _PARTS = msgspec.json.schema_components([Event], ref_template="#/components/schemas/{name}")
-OTHER_SHAPES: Json = {
+OTHER_SHAPES: JsonSchema = {
     "type": "object",
     "description": "An event of the shapes clickstream, ads, analytics or app.",
 }
-COMPONENTS: Json = {
+COMPONENTS: JsonSchema = {
     "schemas": {
         **_PARTS,
         "AnyEvent": {"anyOf": [ref("Event"), OTHER_SHAPES]},
