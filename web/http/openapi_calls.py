@@ -63,6 +63,13 @@ DETAILS: dict[Call, Details] = {
             "application/cloudevents-batch+json": {"schema": array(ref("CloudEvent"))},
         },
     ),
+    paths.PIXEL: Details(
+        {"200": {"image/gif": {}}},
+        [
+            given("type", STRING, "The type of the event.", required=True),
+            given("url", STRING, "Its url; other fields, and properties.NAME, alike."),
+        ],
+    ),
     paths.SEGMENT_BATCH: Details(
         {"200": json(SUCCESS)},
         body=json(an({"batch": array(OBJECT), "writeKey": STRING}, "writeKey")),
@@ -221,6 +228,7 @@ DETAILS: dict[Call, Details] = {
     paths.STREAM: Details({"200": text("text/event-stream")}),
     paths.DASHBOARD: Details({"200": text(HTML)}),
     paths.GENERATOR: Details({"200": text(HTML)}),
+    paths.TRACKER: Details({"200": text("text/javascript")}),
     paths.STATIC: Details({"200": {"*/*": {}}}),
     paths.OPENAPI: figures(OBJECT),
     paths.HEALTH: figures(an({"status": STRING})),
