@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from time import time
 from typing import Any
 
 from app.archive.buffer import ArchiveBuffer
 from app.archive.rows import app_rows
+from app.settings import Settings
 
 TICK_S = 0.1  # well below what the transport waits for running batches before a release
 
 
-def register(app: Any, topic: Any, buffer: ArchiveBuffer, interval_s: float) -> None:
-    """Add the agent and its task to the app; interval_s: seconds between new files."""
+def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) -> None:
+    """Add the agent and its task to the app."""
+    interval_s = settings.archive_interval_s
 
     @app.agent(topic, name="archive_events")
     async def archive_events(stream: Any) -> AsyncIterator[int]:
@@ -22,11 +25,17 @@ def register(app: Any, topic: Any, buffer: ArchiveBuffer, interval_s: float) -> 
         stream = stream.noack()
         async for event in stream.events():
             message = event.message
-            rows = app_rows(event.value)
+            batch = event.value
+            seen = await buffer.seen(message.partition, batch.gate)
+            rows = app_rows(batch, seen, by_uuid=settings.dedupe_uuid)
+            runs = []
+            if seen is not None:
+                runs = list(seen.take_fresh())
+                seen.expire(min(batch[-1].timestamp, int(time() * 1000)))
             message.value = None  # it waits for the flush, its records need not
             acknowledge = partial(message.ack, app.consumer)
-            if rows:
-                buffer.add(message.partition, rows, acknowledge)
+            if rows or runs:
+                buffer.add(message.partition, rows, acknowledge, runs)
             else:
                 acknowledge()
             if buffer.is_full():

@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.archive.files import Folders, Part, cluster_name, exchange, publish, sync
+from app.archive.messages import MessageFiles, Runs
 from app.archive.rows import DAY_US, Row, day_of
+from app.counting.duplicates import Seen
 from app.errors import ArchiveBusyError
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ SCHEMA = pa.schema(
 )
 COMPRESSION = "zstd"
 BUSY_WAIT_S = 30.0  # for the lock; a flush takes milliseconds, so its holder hangs
+NO_RUNS: Runs = {}
 SMALL_BYTES = 8_000_000  # below, a file is merged with its neighbours
 SMALL_FILES = 16  # of a date and partition; so many, and they are merged
 
@@ -44,14 +47,30 @@ _source = attrgetter("cluster", "topic", "partition")
 class Archive:
     """The files of one topic."""
 
-    def __init__(self, folders: Folders, topic: str, cluster: str) -> None:
-        """cluster: id of the Kafka cluster that the offsets belong to."""
+    def __init__(self, folders: Folders, topic: str, cluster: str, hours: int = 0) -> None:
+        """cluster: id of the Kafka cluster that the offsets belong to.
+
+        hours: how long a message_id is remembered, 0: nothing is a duplicate.
+        """
         self._folders = folders
         self._topic = topic
         self._cluster = cluster_name(cluster)
+        self._messages = MessageFiles(folders, topic, self._cluster, hours) if hours else None
 
-    def write(self, rows: Mapping[int, Mapping[int, Row]]) -> int:
+    def seen(self, partition: int) -> Seen | None:
+        """Return the message_ids of a partition; None where nothing is a duplicate.
+
+        Raises ArchiveBusyError.
+        """
+        if self._messages is None:
+            return None
+        with self._folders.writing(BUSY_WAIT_S):  # another worker may remove old ones
+            return self._messages.read(partition)
+
+    def write(self, rows: Mapping[int, Mapping[int, Row]], runs: Runs = NO_RUNS) -> int:
         """Archive rows by partition and offset; return how many were not archived before.
+
+        runs: what is new of message_ids.
 
         After a crash anywhere in here, the same rows, cut into other batches or mixed with later
         ones, complete what is missing and double nothing. Raises ArchiveBusyError.
@@ -60,6 +79,8 @@ class Archive:
         with self._folders.writing(BUSY_WAIT_S):
             shutil.rmtree(self._folders.new, ignore_errors=True)  # of a writer that was killed
             self._folders.new.mkdir()
+            if self._messages:
+                self._messages.write(runs)
             for partition, by_offset in sorted(rows.items()):
                 days: dict[int, list[int]] = {}
                 for offset in sorted(by_offset):

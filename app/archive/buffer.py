@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Protocol
 
 from app import metrics
+from app.archive.messages import Runs
 from app.archive.rows import Row, text_size
+from app.counting.duplicates import MessageRun, Seen
 
 ROWS_MAX = 50_000  # that wait; about 30 MB
 TEXT_MAX = 32_000_000  # characters in them: one event may have 32,768
@@ -20,8 +22,12 @@ Rows = dict[int, dict[int, Row]]  # by partition and offset
 class Writer(Protocol):
     """What Archive is here."""
 
-    def write(self, rows: Mapping[int, Mapping[int, Row]]) -> int:
-        """Write rows, in a thread; return how many were new."""
+    def seen(self, partition: int) -> Seen | None:
+        """Return the message_ids of a partition, in a thread."""
+        ...
+
+    def write(self, rows: Mapping[int, Mapping[int, Row]], runs: Runs) -> int:
+        """Write rows, and what is new of message_ids, in a thread; return how many were new."""
         ...
 
 
@@ -38,22 +44,45 @@ class ArchiveBuffer:
         self._archive: Writer | None = None
         self._clock = clock
         self._rows: Rows = defaultdict(dict)
+        self._runs: dict[int, list[MessageRun]] = defaultdict(list)
+        self._seen: dict[int, tuple[int, Seen | None]] = {}  # by partition: generation
         self._done: list[Callable[[], object]] = []
         self._since = 0.0
         self._text = 0  # characters
         self._lock = asyncio.Lock()
 
-    def add(self, partition: int, rows: dict[int, Row], done: Callable[[], object]) -> None:
-        """Take the rows of a batch; done: called after the flush that holds them."""
-        if not self._rows:
+    async def seen(self, partition: int, gate: int) -> Seen | None:
+        """Return the message_ids that lie before a batch; gate: its generation."""
+        known = self._seen.get(partition)
+        if known is None or known[0] != gate:  # somebody else may have had it meanwhile
+            self._archive = self._archive or await self._open()
+            known = gate, await asyncio.to_thread(self._archive.seen, partition)
+            self._seen[partition] = known
+        return known[1]
+
+    def add(
+        self,
+        partition: int,
+        rows: dict[int, Row],
+        done: Callable[[], object],
+        runs: Iterable[MessageRun] = (),
+    ) -> None:
+        """Take what a batch adds; done: called after the flush that holds it.
+
+        runs: what is new of message_ids.
+        """
+        if not self._done:
             self._since = self._clock()
-        self._rows[partition].update(rows)
+        if found := list(runs):
+            self._runs[partition] += found
+        if rows:
+            self._rows[partition].update(rows)
         self._text += sum(map(text_size, rows.values()))
         self._done.append(done)
 
     def age_s(self) -> float:
         """Return how long the oldest row has waited; 0 when none waits."""
-        return self._clock() - self._since if self._rows else 0.0
+        return self._clock() - self._since if self._done else 0.0
 
     def is_full(self) -> bool:
         """Whether to flush before taking more."""
@@ -62,11 +91,12 @@ class ArchiveBuffer:
     async def flush(self) -> None:
         """Write what waits; whatever goes wrong, nothing of it is acknowledged."""
         async with self._lock:
-            rows, done = self._rows, self._done
-            self._rows, self._done, self._text = defaultdict(dict), [], 0
-            if rows:
+            rows, runs, done = self._rows, self._runs, self._done
+            self._rows, self._runs = defaultdict(dict), defaultdict(list)
+            self._done, self._text = [], 0
+            if rows or runs:
                 self._archive = self._archive or await self._open()
-                written = await asyncio.to_thread(self._archive.write, rows)
+                written = await asyncio.to_thread(self._archive.write, rows, runs)
                 metrics.events_archived.inc(written)
             for call in done:
                 call()

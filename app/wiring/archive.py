@@ -29,10 +29,11 @@ def build(settings: Settings) -> faust.App:
     kafka_log = KafkaLog(KafkaClients.of(settings))
 
     async def open_archive() -> Archive:
-        return Archive(Folders.of(settings), names.events, await kafka_log.cluster())
+        cluster = await kafka_log.cluster()
+        return Archive(Folders.of(settings), names.events, cluster, settings.dedupe_hours)
 
     buffer = ArchiveBuffer(open_archive)
-    agents.archive_events.register(app, events, buffer, settings.archive_interval_s)
+    agents.archive_events.register(app, events, buffer, settings)
     agents.enrich_archive.register(app, settings)
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.archive_group))
     return app

@@ -35,16 +35,22 @@ async def settings(make_settings: MakeSettings) -> Settings:
     return await make_settings(archive_interval_s=0.3, enrich_interval_s=1e9)
 
 
-async def send(kafka: KafkaClient, topic: str, numbers: range, *days: int) -> None:
-    """Spread app events over partitions and dates; days: of September 2026."""
+async def send(
+    kafka: KafkaClient, topic: str, numbers: range, *days: int, named: bool = False
+) -> None:
+    """Spread app events over partitions and dates; days: of September 2026.
+
+    named: each with its number as its message_id.
+    """
     for partition in range(PARTITIONS):
         mine = [n for n in numbers if n % PARTITIONS == partition]
-        await kafka.send(topic, [app_event(n, days or (22,)) for n in mine], partition)
+        await kafka.send(topic, [app_event(n, days or (22,), named=named) for n in mine], partition)
 
 
-def app_event(number: int, days: tuple[int, ...]) -> bytes:
+def app_event(number: int, days: tuple[int, ...], *, named: bool) -> bytes:
     day = days[number // PARTITIONS % len(days)]
-    return app_events([number], timestamp=f"2026-09-{day}T23:59:59Z")[0]
+    names = {"message_id": str(number)} if named else {}
+    return app_events([number], timestamp=f"2026-09-{day}T23:59:59Z", **names)[0]
 
 
 def users(settings: Settings) -> list[int]:
@@ -178,7 +184,7 @@ async def test_kill_9_at_any_step_and_at_random_moments_archives_every_event_onc
     print(f"KILL_SEED={seed}")  # noqa: T201 - shown with a failure
     rng, sent = random.Random(seed), 0
     worker = make_archiver(settings)
-    steps = [("write", 6), ("publish", 12), ("publish", 12), ("written", 3), ("commit", 3)]
+    steps = [("write", 6), ("publish", 12), ("messages", 6), ("written", 3), ("commit", 3)]
     steps += [("exchange", 2), ("", 0), ("", 0)]  # the last ones: killed from outside
     worker.fates = tuple(
         f"{step} {rng.randrange(most)}" if step else "" for step, most in rng.sample(steps, 8)
@@ -188,8 +194,9 @@ async def test_kill_9_at_any_step_and_at_random_moments_archives_every_event_onc
         worker.start()
         kill_at = asyncio.get_running_loop().time() + 3 + 2 * rng.random()
         while worker.child.alive():
-            await send(kafka, topics.events, range(sent, sent + 400), 20, 21, 22)
-            sent += 400
+            for _ in range(3):  # as a client that retries
+                await send(kafka, topics.events, range(sent, sent + 130), 20, 21, 22, named=True)
+            sent += 130
             await asyncio.sleep(0.1 * rng.random())
             if outside and asyncio.get_running_loop().time() > kill_at:
                 worker.child.kill()

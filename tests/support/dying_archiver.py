@@ -1,9 +1,9 @@
 """An archive worker that kills itself among its files: `python -m tests.support.dying_archiver`.
 
 Environment ARCHIVER_DIES: `STEP COUNT`. STEP: `write` (a scratch file is there), `publish` (a file
-has its name, perhaps not all of its flush), `exchange` (merged files have taken their place),
-`written` (a flush is done, nothing acknowledged), `commit` (offsets committed). COUNT: how many
-of them go well before.
+has its name, perhaps not all of its flush), `messages` (a file of message_ids has), `exchange`
+(merged files have taken their place), `written` (a flush is done, nothing acknowledged), `commit`
+(offsets committed). COUNT: how many of them go well before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import mode.loop
 mode.loop.use("uvloop")
 
 from app import cli  # noqa: E402 - the loop comes before Faust
-from app.archive import archive  # noqa: E402
+from app.archive import archive, messages  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 
 
@@ -57,6 +57,8 @@ if __name__ == "__main__":
         step, after = text.split()
         if step == "commit":
             die_after_commit(int(after))
+        elif step == "messages":
+            die_after(messages, "publish", int(after))
         elif step == "written":
             die_after(archive.Archive, "write", int(after))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from app.archive.buffer import ROWS_MAX, ArchiveBuffer
+from app.archive.messages import Runs
 from app.archive.rows import Row
 from tests.support.archive import numbered, row
 
@@ -18,7 +19,11 @@ class Notes:
         self.written: list[dict[int, list[int]]] = []
         self.full = False
 
-    def write(self, rows: Mapping[int, Mapping[int, Row]]) -> int:
+    def seen(self, partition: int) -> None:
+        assert partition >= 0
+
+    def write(self, rows: Mapping[int, Mapping[int, Row]], runs: Runs) -> int:
+        assert not runs
         if self.full:
             raise OSError(28, "No space left on device")
         self.written.append({partition: sorted(found) for partition, found in rows.items()})
