@@ -20,7 +20,7 @@ import asyncpg
 from app.errors import StartError, reason
 from app.events.event import EPOCH
 from app.kafka.watermarks import Offsets
-from app.stores.connect import connect_postgres
+from app.stores.connect import connect_session
 from app.stores.postgres import PASSING
 from app.stores.sql import load_queries, migrate_over
 
@@ -50,7 +50,7 @@ class Comparison:
             raise StartError("EVENT_COUNTER_POSTGRES is empty, and no copy runs here")
         connection = None
         try:
-            connection = await connect_postgres(dsn, "event-counter compare", **SETTINGS)
+            connection = await connect_session(dsn, "event-counter compare", **SETTINGS)
             await migrate_over(connection)
             found = cls(connection, topic)
             await connection.execute(found.sql["compare.prepare"])

@@ -15,7 +15,7 @@ import msgspec
 
 from app.events.batches import Decoded, Named, Slice
 from app.events.event import Event, to_ms
-from app.stores.connect import connect_postgres
+from app.stores.connect import connect_session
 from app.stores.sql import load_queries
 from app.transport.batch import Batch
 
@@ -75,7 +75,7 @@ class PastReader:
     async def open(self) -> None:
         """Begin anew, with what is stored by now; raise OSError or asyncpg.PostgresError."""
         await self.close()
-        self._connection = await connect_postgres(
+        self._connection = await connect_session(
             self._dsn, "event-counter rebuild", work_mem="64MB"
         )
         found = await self._connection.fetch(self._sql["past.stored"], self.topic)

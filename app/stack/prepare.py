@@ -6,14 +6,18 @@ import asyncio
 import logging
 
 import asyncpg
+from redis.exceptions import RedisError
 
 from app.errors import KafkaUnavailableError, StartError, reason
 from app.kafka.tables_version import current_version
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from app.stores import sql
+from app.stores.connect import redis_client
+from app.stores.refusals import refused_by_postgres, refused_by_redis
 
 RETRY_S = 1.0
+REDIS_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +28,8 @@ async def prepare_worker(settings: Settings) -> None:
     Raises StartError when Kafka is away: whoever supervises the worker starts it again.
     """
     await prepare_topics(settings)
+    if settings.role == "count":
+        await check_redis(settings)
     said = False
     while settings.role == "store":
         try:
@@ -55,8 +61,34 @@ async def prepare_topics(settings: Settings) -> list[str]:
 async def prepare_database(settings: Settings) -> None:
     """Bring the schema up to date, and the view human_event to the settings.
 
-    Raises OSError or asyncpg.PostgresError.
+    Raises StartError where Postgres will not do, else OSError or asyncpg.PostgresError.
     """
     dsn = settings.postgres.get_secret_value()
-    await sql.migrate(dsn)
-    await sql.keep_bot_limit(dsn, settings.bot_limit if settings.statistics else None)
+    try:
+        await sql.check_encoding(dsn)
+        await sql.migrate(dsn)
+        await sql.keep_bot_limit(dsn, settings.bot_limit if settings.statistics else None)
+    except (OSError, asyncpg.PostgresError) as exc:
+        if text := refused_by_postgres(exc):
+            raise StartError(text) from exc
+        raise
+
+
+async def check_redis(settings: Settings) -> None:
+    """Raise StartError where Redis will not do; nothing waits for one that is away."""
+    if not (url := settings.redis.get_secret_value()):
+        return
+    client = redis_client(url, REDIS_S)
+    try:
+        found = await client.info("cluster")
+    except (RedisError, OSError) as exc:
+        if text := refused_by_redis(exc):
+            raise StartError(text) from exc
+        return
+    finally:
+        await client.aclose()
+    if found.get("cluster_enabled"):
+        raise StartError(
+            "EVENT_COUNTER_REDIS leads to a Redis Cluster: all counts are written together, so "
+            "give a Redis that is no cluster"
+        )

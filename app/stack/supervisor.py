@@ -20,7 +20,7 @@ from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
 from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.postgres import Postgres
-from app.stack.prepare import prepare_database, prepare_topics
+from app.stack.prepare import check_redis, prepare_database, prepare_topics
 from app.stack.redis import Redis
 from app.stack.watch import Watch
 from app.stack.workers import Worker, reached_at, worker_settings
@@ -161,6 +161,7 @@ class Supervisor:
             self._console.step(f"made the topics {', '.join(made)}")
         try:
             await prepare_database(self.settings)
+            await check_redis(self.settings)
         except OSError as exc:
             raise StartError(
                 f"Cannot reach Postgres: {reason(exc)}. Check EVENT_COUNTER_POSTGRES"

