@@ -100,12 +100,12 @@ class Rankings:
             self._parts.pop(partition, None)
         return part.names, sums
 
-    async def _block(self, partition: int, part: _Part, head: bytes, *, detail: bool) -> _Kept:
+    async def _block(self, partition: int, part: _Part, head: bytes, *, detail: bool) -> _KeptBlock:
         """Return a block that knows all that is merged."""
         kept = part.blocks.get(head)
         try:
             if kept is None or (detail and not kept.block.detail):
-                kept = part.blocks[head] = _Kept(Block(detail=detail))  # notes from here on
+                kept = part.blocks[head] = _KeptBlock(Block(detail=detail))  # notes from here on
                 rows = self._totals.scan(partition, head)
                 async for some in in_turns(rows, lambda: self._check(partition, part)):
                     kept.block.add(part.numbered(some))
@@ -123,7 +123,7 @@ class Rankings:
         if self._parts.get(partition) is not part:
             raise RecoveringError("partitions moved to another worker")
 
-    def _make_room(self, newest: _Kept) -> None:
+    def _make_room(self, newest: _KeptBlock) -> None:
         """Drop the blocks that were used longest ago, while there are more than CELLS_MAX."""
         kept = [
             (block.used, head, part)
@@ -140,7 +140,7 @@ class Rankings:
             size -= len(part.blocks.pop(head).block)
 
 
-class _Kept:
+class _KeptBlock:
     """A block, and the rows of it that were merged since it was last brought up to date."""
 
     def __init__(self, block: Block) -> None:
@@ -159,7 +159,7 @@ class _Part:
 
     def __init__(self) -> None:
         self.names = Names()
-        self.blocks: dict[bytes, _Kept] = {}
+        self.blocks: dict[bytes, _KeptBlock] = {}
 
     def numbered(self, rows: Iterable[tuple[bytes, Cells]]) -> dict[int, Cells]:
         """Return the cells of rows by the number of their keys."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
 from time import thread_time
 from typing import TypeVar
 
@@ -13,14 +12,14 @@ from app.counting.counters import Counters
 from app.counting.spec import FOREVER
 from app.events.event import at_ms
 from app.kafka.log import KafkaLog
+from app.stores.live import LiveRow
+from app.stores.summary import SummaryRow
 from app.transport.ownership import Ownership
 from tables.totals import Changes, Totals
 
 CHUNK = 2000  # rows handed over at a time
 CHUNK_S = 0.02  # of reading them, then they are handed over, however few
 
-SummaryRow = tuple[str, datetime, str, int]  # url, hour, type, count
-LiveRow = tuple[str, dict[str, int]]  # url, {type: count}
 Row = TypeVar("Row")
 
 

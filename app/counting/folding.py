@@ -62,7 +62,7 @@ class Fold:
             part: Slice = getattr(judged, of)
             if not part.events:
                 continue
-            columns = _Columns(part)
+            columns = _BatchColumns(part)
             for group in groups:
                 if group.types and not part.has_any(group.types):
                     continue
@@ -72,14 +72,14 @@ class Fold:
                     _spread_all(group, seen, fine, now, rows)
         return rows
 
-    def _seen(self, group: Group, columns: _Columns) -> Seen:
+    def _seen(self, group: Group, columns: _BatchColumns) -> Seen:
         """Return the counts of a group by key, label and window."""
         if group.follows_from_url_and_type and (group.of, group.unit) in self._shared:
             return _derived(group, columns.pages(group.unit))
         return _counted(group, columns)
 
 
-class _Columns:
+class _BatchColumns:
     """The columns that groups share, each made when it is first asked for."""
 
     def __init__(self, part: Slice) -> None:
@@ -104,7 +104,7 @@ class _Columns:
         return found
 
 
-def _counted(group: Group, columns: _Columns) -> Seen:
+def _counted(group: Group, columns: _BatchColumns) -> Seen:
     """Return the counts of a group, from its events."""
     part = columns.part
     events: Sequence[Event] = part.events
@@ -120,7 +120,7 @@ def _counted(group: Group, columns: _Columns) -> Seen:
     return Counter[Place](zip(keys, labels, units, strict=False))
 
 
-def _fine(group: Group, columns: _Columns, now: float) -> Found | None:
+def _fine(group: Group, columns: _BatchColumns, now: float) -> Found | None:
     """Return the rows of the smallest window of a group that is counted by the second.
 
     Nearly each event is a count of its own then: sorting numbers is faster than a dict of places.

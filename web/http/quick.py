@@ -17,7 +17,7 @@ from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.web import BaseRequest, Response
 
 
-class _Clock:
+class _DateHeader:
     """The end of a head, with the time; made once a second."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class _Clock:
         return self._tail
 
 
-_clock = _Clock()
+_date_header = _DateHeader()
 _OK = "HTTP/1.1 200 OK\r\nContent-Type: "
 
 
@@ -81,7 +81,7 @@ class QuickResponse(Response):
         if self._more is not None:
             head += self._more.text
         self._is_sent = True
-        await request.writer.write(b"%b%b%b" % (head, _clock.tail(), body))
+        await request.writer.write(b"%b%b%b" % (head, _date_header.tail(), body))
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
