@@ -133,7 +133,7 @@ def test_each_counter_counts_what_the_rules_made_of_events() -> None:
         assert {spec.of for spec in map(counters.by_number.get, (r[0] for r in rows)) if spec} == {
             of
         }
-    assert counted == {"human", "bot", "counted_click"}
+    assert counted == {"human", "bot", "counted_click", "duplicate"}
 
 
 def test_a_part_of_judged_events() -> None:
