@@ -32,7 +32,9 @@ def _let_pass(user: int, folder: Path) -> str:
     if mode & stat.S_IXOTH:
         return ""
     entries = _entries(folder, mode)
-    if any(tag == USER and named == user and may & PASS for tag, may, named in entries):
+    named = [may for tag, may, one in entries if (tag, one) == (USER, user)]
+    masks = [may for tag, may, _ in entries if tag == MASK]  # chmod() of a folder clears it
+    if named and all(may & PASS for may in named + masks):
         return ""
     try:
         os.setxattr(folder, ACL, _packed(_with_user(entries, user)))

@@ -60,6 +60,7 @@ async def test_a_read_token_is_asked_for(copy: RunningCopy, tab: Tab, tmp_path: 
             **{name: copy.settings[name] for name in ("kafka", "namespace")},
             "data_dir": tmp_path,
             "read_token": "let me see",
+            "worker_secret": run["worker_secret"],
         }
     )
     plan = worker_settings(settings, "collect", "locked", free_port(), run["count_urls"])

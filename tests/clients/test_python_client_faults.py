@@ -55,7 +55,8 @@ async def test_events_wait_for_a_server_that_comes_late(
     await serve(settings)
     client.send("CLICK", "/late")
     assert await client.aflush(SOON_S)
-    assert [event["url"] for event in await stored(kafka, topics)] == ["/early", "/late"]
+    # Each on a partition of its own.
+    assert {event["url"] for event in await stored(kafka, topics)} == {"/early", "/late"}
     assert (client.stats().problem, client.stats().accepted) == ("", 2)
 
 

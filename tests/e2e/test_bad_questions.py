@@ -81,7 +81,8 @@ def posted(path: str, *bodies: tuple[object, str]) -> Iterator[Asked]:
 
 
 DAY = "2021-12-03"
-BAD_URLS: list[object] = [1, None, {}, "x" * 2049, "x" * 100_000]
+BAD_URLS: list[object] = [1, None, {}, "x" * 2049, "x" * 60_000]
+TOO_LARGE = "body_too_large"
 QUESTIONS = [
     *each(WINDOWED, "window", WINDOWS, BAD),
     *each(WINDOWED, "window", ["1", LONGEST]),
@@ -131,7 +132,9 @@ QUESTIONS = [
     *(Asked(path, NOWHERE) for path in ("/stats", "/stats/users/u", "/stats/users//sessions")),
     *posted(
         "/event_track/",
-        *((raw, BAD) for raw in (b"", b"[]", b"null", b"\xff", b"[" * 100_000)),
+        *((raw, BAD) for raw in (b"", b"[]", b"null", b"\xff", b"[" * 60_000)),
+        (b"[" * 100_000, TOO_LARGE),
+        ({"url": "x" * 100_000}, TOO_LARGE),
         *(({"url": url}, BAD) for url in BAD_URLS),
         *(({"url": url}, "") for url in ("", "\0", "nobody", "x" * 2048, "\N{SNOWMAN}" * 2048)),
         (b'{"url":"\\ud800"}', BAD),
@@ -143,7 +146,8 @@ QUESTIONS = [
         *(({"url": "a", "date": date}, BAD) for date in ("0001-01-01", "1969-12-31")),
         *(({"url": "a", "date": date}, BAD) for date in ("2106-01-01", "9999-12-31")),
         *(({"url": "a", "date": date}, "") for date in ("1970-01-01", "2105-12-31", DAY)),
-        *(({"url": url, "date": DAY}, BAD) for url in (1, "x" * 100_000)),
+        *(({"url": url, "date": DAY}, BAD) for url in (1, "x" * 60_000)),
+        ({"url": "x" * 100_000, "date": DAY}, TOO_LARGE),
         ({"url": "a"}, BAD),
         *(
             ({"url": "a", "date": DAY, "tz": zone}, BAD)

@@ -143,7 +143,7 @@ def test_the_ready_block_says_how_to_add_missing_charts(monkeypatch: Any, tmp_pa
 
 def test_make_shell_has_the_commands_on_its_path() -> None:
     done = subprocess.run(
-        ["make", "-o", ".venv/installed", "shell", "SHELL=/bin/sh"],
+        ["make", "--no-print-directory", "-o", ".venv/installed", "shell", "SHELL=/bin/sh"],
         input="command -v event-counter\n",
         capture_output=True,
         text=True,

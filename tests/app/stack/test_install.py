@@ -119,7 +119,7 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.18"\nexit 1\n', "ascii")
     old.chmod(0o755)
     done = subprocess.run(
-        ["make", "run", f"VENV={tmp_path}/venv", f"PYTHON={old}"],
+        ["make", "--no-print-directory", "run", f"VENV={tmp_path}/venv", f"PYTHON={old}"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -147,6 +147,10 @@ def test_one_account_passes_a_closed_folder_and_others_do_not(tmp_path: Path) ->
     assert read_as(2001, folder / "open")
     assert not read_as(2002, folder / "open")
     assert not read_as(2001, folder), "not to list"
+    folder.chmod(0o700)  # takes the right from everybody on the list
+    assert not read_as(2001, folder / "open")
+    assert let_pass(2001, [folder])
+    assert read_as(2001, folder / "open")
 
 
 def read_as(user: int, path: Path) -> bool:
