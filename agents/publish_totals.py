@@ -43,11 +43,11 @@ def register(
         partition = totals.partition_of("")
         if not ownership.owns(partition):
             return
-        counts = dict(await publisher.counts(lambda: ownership.check(partition)))
+        counts, changes = await publisher.counts(lambda: ownership.check(partition))
         # What is not in the changelog yet could be lost with this worker, and the next one would
         # publish less.
         await totals.drain()
-        await publisher.publish(counts, await tail.read(), tail.headers)
+        await publisher.publish(counts, changes, await tail.read(), tail.headers)
 
     @app.task
     async def publish_totals() -> None:
@@ -72,18 +72,25 @@ class Publisher:
         self._seen: object = None  # what was no news
         self._sent: dict[str, int] = {}
 
-    async def counts(self, check: Callable[[], None]) -> Mapping[str, int]:
-        """Return the totals by type; see TypeTotals.read()."""
-        return await self._by_type.read(check)
+    async def counts(self, check: Callable[[], None]) -> tuple[dict[str, int], int]:
+        """Return the totals by type as they are now, and TypeTotals.changes of this moment.
+
+        Later changes belong to the next message. check: see TypeTotals.read().
+        """
+        return dict(await self._by_type.read(check)), self._by_type.changes
 
     async def publish(
-        self, counts: Mapping[str, int], last: bytes | None, headers: Mapping[str, bytes]
+        self,
+        counts: Mapping[str, int],
+        changes: int,
+        last: bytes | None,
+        headers: Mapping[str, bytes],
     ) -> None:
         """Send a message where the totals are not those of the last one.
 
-        last, headers: of the topic's last record.
+        counts, changes: of counts(). last, headers: of the topic's last record.
         """
-        seen = self._by_type.changes, last
+        seen = changes, last
         if seen == self._seen:
             return
         published = self._sent

@@ -44,11 +44,21 @@ class Sent:
         return [published_in(message) or {} for message in self.messages]
 
 
-def publisher(sent: Sent, version: bytes = b"1") -> tuple[Publisher, SimpleNamespace]:
-    """Return a publisher, and what counts the changes of its totals."""
-    by_type: Any = SimpleNamespace(changes=0)
+class Counted:
+    """Totals by type as they are merged."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, int] = {}
+        self.changes = 0
+
+    async def read(self, _check: object) -> dict[str, int]:
+        return self.totals
+
+
+def publisher(sent: Sent, version: bytes = b"1", counted: Counted | None = None) -> Publisher:
     app = SimpleNamespace(producer=SimpleNamespace(_producer=sent))
-    return Publisher(app, by_type, "t", version), by_type
+    by_type: Any = counted or Counted()
+    return Publisher(app, by_type, "t", version)
 
 
 @pytest.mark.parametrize(
@@ -70,38 +80,48 @@ async def test_only_totals_that_grew_are_published(
 ) -> None:
     sent = Sent()
     last = None if published is None else total_message(published, LATER)
-    await publisher(sent)[0].publish(counts, last, {VERSION: b"1"} if published else {})
+    await publisher(sent).publish(counts, 0, last, {VERSION: b"1"} if published else {})
     assert sent.totals() == ([] if news is None else [news])
 
 
 @pytest.mark.parametrize("junk", [b"junk", b"[1]", b'{"CLICK":"x","receiveAt":"2"}', b"", b"{}"])
 async def test_a_record_of_somebody_else_stops_nothing_and_raises_nothing(junk: bytes) -> None:
     sent = Sent()
-    totals, by_type = publisher(sent)
-    await totals.publish({"CLICK": 5}, junk, {})
-    by_type.changes += 1
-    await totals.publish({"CLICK": 6}, b'{"CLICK":99,"receiveAt":"2020-02-27T00:06:38UTC"}', {})
+    totals = publisher(sent)
+    await totals.publish({"CLICK": 5}, 0, junk, {})
+    await totals.publish({"CLICK": 6}, 1, b'{"CLICK":99,"receiveAt":"2020-02-27T00:06:38UTC"}', {})
     assert sent.totals() == [{"CLICK": 5}, {"CLICK": 6}]
+
+
+async def test_what_is_merged_while_the_topic_is_read_is_in_the_next_message() -> None:
+    sent, counted = Sent(), Counted()
+    totals = publisher(sent, counted=counted)
+    counted.totals = {"CLICK": 1}
+    await totals.publish(*await totals.counts(lambda: None), None, {})
+    looked = await totals.counts(lambda: None)
+    counted.totals, counted.changes = {"CLICK": 2}, 1  # meanwhile
+    for seen in (looked, await totals.counts(lambda: None)):
+        await totals.publish(*seen, sent.messages[-1], sent.headers)
+    assert sent.totals() == [{"CLICK": 1}, {"CLICK": 2}]
 
 
 async def test_after_a_rebuild_that_lowers_a_total_all_are_published_again() -> None:
     sent = Sent()
     last = total_message({"CLICK": 900, "VIEW": 3}, LATER)
-    await publisher(sent, version=b"2")[0].publish({"CLICK": 7}, last, {VERSION: b"1"})
+    await publisher(sent, version=b"2").publish({"CLICK": 7}, 0, last, {VERSION: b"1"})
     assert sent.totals() == [{"CLICK": 7}]
 
 
 async def test_more_types_than_a_message_holds_are_published_only_where_they_changed() -> None:
     sent = Sent()
-    totals, by_type = publisher(sent)
+    totals = publisher(sent)
     counts = {f"type_{number:06}": 1 + number % 50 for number in range(20_000)}
-    await totals.publish(counts, None, {})
-    for _ in range(3):
-        await totals.publish(counts, sent.messages[-1], sent.headers)
-        by_type.changes += 1
+    await totals.publish(counts, 0, None, {})
+    for changes in range(3):
+        await totals.publish(counts, changes, sent.messages[-1], sent.headers)
     assert len(sent.messages) == 1
     counts["type_000001"] = 900
-    await totals.publish(counts, sent.messages[-1], sent.headers)
+    await totals.publish(counts, 9, sent.messages[-1], sent.headers)
     assert len(sent.messages) == 2
     assert sent.totals()[-1]["type_000001"] == 900
 
