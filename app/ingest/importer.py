@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import zlib
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -30,7 +31,6 @@ from app.ingest.collector import Collector
 from app.settings import Settings
 
 LINE_MAX_BYTES = EVENT_MAX_BYTES
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors and exports begin a file with it
 CHUNK_LINES = 2000
 CHUNK_BYTES = 1_000_000
 SAMPLES = 20  # rejected lines that are kept, to guess from
@@ -196,7 +196,7 @@ def read_lines(path: Path, progress: Callable[[int], None]) -> Iterator[bytes]:
             stream: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             told = 0
             for count, line in enumerate(_lines(stream)):
-                yield line if count else line.removeprefix(BYTE_ORDER_MARK)
+                yield line if count else line.removeprefix(BOM_UTF8)
                 if count % CHUNK_LINES == 0 and raw.seekable():
                     progress(raw.tell() - told)
                     told = raw.tell()

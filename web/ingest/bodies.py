@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 
 import msgspec
@@ -24,7 +25,6 @@ ONE_VALUE_MAX_BYTES = 1_048_576  # what is longer is no event; to find that out 
 PIECE_ITEMS, PIECE_BYTES = 500, 65_536
 CUTS_TRIED = 8  # a window may end in nested objects
 SLOW_MAX = 1024  # items taken one by one until a window is tried again
-BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
@@ -45,7 +45,7 @@ async def split_body(body: bytes) -> list[bytes]:
     Raises MalformedJsonError: an array that is cut or followed by something, a body that is no
     JSON at all, or an empty one. Raises BodyTooLargeError over ITEMS_MAX.
     """
-    body = body.removeprefix(BOM)
+    body = body.removeprefix(BOM_UTF8)
     text = body.lstrip(SPACE)
     if not text:
         raise MalformedJsonError("the body is empty")

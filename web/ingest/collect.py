@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,15 +112,30 @@ class Given:
 
 async def _take(items: list[bytes], collector: Collector, given: Given) -> bytes:
     """Send the good items; return {"accepted", "rejected", "errors"} once Kafka has them."""
-    records: list[Record] = []
     errors: list[bytes] = []  # as JSON: a hundred thousand are 15 MB, encoded at once 0.1 s
-    judged = 0
-    was_sent = False
+
+    def judge(piece: list[bytes], first: int) -> list[Record]:
+        found, faults = records_of(piece, first, now_ms(), given)
+        errors.extend(faults)
+        return found
+
+    await send_all(items, collector, judge)
+    counts = (len(items) - len(errors), len(errors), b",".join(errors))
+    return b'{"accepted":%d,"rejected":%d,"errors":[%b]}' % counts
+
+
+async def send_all(
+    items: list[bytes], collector: Collector, judge: Callable[[list[bytes], int], list[Record]]
+) -> None:
+    """Send what judge() makes of the items, in turns; return once Kafka has it.
+
+    judge: some items and the place of the first of them -> the records of the good ones.
+    """
+    records: list[Record] = []
+    judged, was_sent = 0, False
     for piece in pieces(items):
-        found, faults = records_of(piece, judged, now_ms(), given)
+        records += judge(piece, judged)
         judged += len(piece)
-        records += found
-        errors += faults
         if len(records) >= SENT_AT_ONCE:
             await collector.send_records(records, admitted=was_sent)
             records, was_sent = [], True
@@ -127,8 +143,6 @@ async def _take(items: list[bytes], collector: Collector, given: Given) -> bytes
             await asyncio.sleep(0)
     if records or not was_sent:
         await collector.send_records(records, admitted=was_sent)
-    counts = (judged - len(errors), len(errors), b",".join(errors))
-    return b'{"accepted":%d,"rejected":%d,"errors":[%b]}' % counts
 
 
 def now_ms() -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp.web import Request
 
 from app.errors import RejectedError
 from app.events.packing import Record
 from app.ingest.collector import Collector
-from web.ingest.bodies import pieces
-from web.ingest.collect import SENT_AT_ONCE, idempotency_key, now_ms, record_of
+from web.ingest.collect import idempotency_key, now_ms, record_of, send_all
 from web.ingest.dialects import ToFields
 from web.ingest.senders import Sender
 
@@ -24,24 +21,19 @@ async def take(
 
     sender: completes the events.
     """
-    records: list[Record] = []
     faults: list[Fault] = []
-    judged, was_sent = 0, False
-    for piece in pieces(items):
+
+    def judge(piece: list[bytes], first: int) -> list[Record]:
         received_ms = now_ms()
-        for index, item in enumerate(piece, judged):
+        records = []
+        for index, item in enumerate(piece, first):
             try:
                 records.append(record_of(item, received_ms, sender, to_fields))
             except RejectedError as exc:
                 faults.append((index, exc))
-        judged += len(piece)
-        if len(records) >= SENT_AT_ONCE:
-            await collector.send_records(records, admitted=was_sent)
-            records, was_sent = [], True
-        else:
-            await asyncio.sleep(0)
-    if records or not was_sent:
-        await collector.send_records(records, admitted=was_sent)
+        return records
+
+    await send_all(items, collector, judge)
     return faults
 
 

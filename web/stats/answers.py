@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from io import StringIO
 from math import ceil
 from typing import Any
@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.counting.calendar import UTC as UTC_ZONE
-from app.counting.calendar import Buckets, local_text
+from app.counting.calendar import UTC, Buckets, day_begin, local_text
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, HOUR, CounterSpec
 from app.counting.stats_window import time_of
@@ -49,7 +48,7 @@ def report_json(url: str, day: date, windows: Windows) -> bytes:
     what they show is made once.
     """
     types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
-    begin = day_start(day)
+    begin = day_begin(day, UTC)
     hours = [_encode([{"type": name, "count": 0} for name in types])] * HOURS
     for start, counts in windows.items():
         if 0 <= (hour := (start - begin) // HOUR) < HOURS:
@@ -59,7 +58,7 @@ def report_json(url: str, day: date, windows: Windows) -> bytes:
 
 
 def counts_answer(
-    counter: str, key: str, windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC_ZONE
+    counter: str, key: str, windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC
 ) -> dict[str, Any]:
     """Return {"counter", "key", "windows": [{"start", "counts"}], "total"}.
 
@@ -75,7 +74,7 @@ def counts_answer(
     return {"counter": counter, "key": key, "windows": listed, "total": dict(sorted(total.items()))}
 
 
-def counts_csv(windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC_ZONE) -> bytes:
+def counts_csv(windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC) -> bytes:
     """Return the same as CSV of RFC 4180: a line per window and label below start,label,count.
 
     An all-time counter has no start.
@@ -181,8 +180,3 @@ def bucket_range(
         first = buckets.after(first) if first < oldest else first
     buckets.check(spec.window, first, last)
     return max(first, 0), last
-
-
-def day_start(day: date) -> int:
-    """Return the seconds since 1970 of a UTC day's begin."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
