@@ -13,13 +13,13 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 JUMPS_MAX = 0.02  # of a layout shift score; 0.1 is called good, web.dev/articles/cls
 # Before anything of the page runs: what moves without being asked to, what is said aloud.
 NOTES = """
-window.noted = {jumps: [], said: []};
+window.noted = {jumps: [], said: [], pictures: []};
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
     if (entry.hadRecentInput) continue;
     const around = ({node}) => (node?.parentElement ?? node)?.outerHTML?.slice(0, 80);
     const nodes = entry.sources.map(around);
-    window.noted.jumps.push([entry.value, nodes]);
+    window.noted.jumps.push([entry.value, nodes, entry.startTime]);
   }
 }).observe({type: "layout-shift", buffered: true});
 document.addEventListener("DOMContentLoaded", () => {
@@ -28,6 +28,10 @@ document.addEventListener("DOMContentLoaded", () => {
       .observe(node, {childList: true, characterData: true, subtree: true});
 });
 """
+# A picture of the whole page makes the window as high as the page, and low again.
+JUMPS = """(window.noted?.jumps ?? []).filter(([,, at]) =>
+  !window.noted.pictures.some(([from, to]) => from <= at && at <= to))"""
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @dataclass
@@ -61,8 +65,8 @@ class Tab:
         """Fail on any error, on another host, on a layout that jumped."""
         assert [fault for fault in self.faults if not re.search(self.passing, fault)] == []
         assert self.hosts <= {urlsplit(self.page.url).netloc}
-        jumps = await self.page.evaluate("window.noted?.jumps ?? []")
-        assert sum(value for value, _ in jumps) <= JUMPS_MAX, jumps
+        jumps = await self.page.evaluate(JUMPS)
+        assert sum(value for value, *_ in jumps) <= JUMPS_MAX, jumps
 
     async def said(self) -> list[str]:
         """Return what a screen reader was told without being asked."""
@@ -78,4 +82,8 @@ class Tab:
         """Keep a picture of the whole page."""
         SCREENSHOTS.mkdir(exist_ok=True)
         await self.page.evaluate("scrollTo(0, 0)")  # the bar at the top stays there
+        begun = await self.page.evaluate("performance.now()")
         await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        await self.page.evaluate(DRAWN)
+        ended = await self.page.evaluate("performance.now()")
+        await self.page.evaluate("(span) => window.noted.pictures.push(span)", [begun, ended])
