@@ -34,9 +34,9 @@ test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
 	@$(MAKE) --no-print-directory -j4 lint docs browser promtool servers kafka $(CLIENTS)/installed
 	@$(BIN)/python -m pytest $(WHOLE) --durations=15
 
-soak: $(VENV)/installed-test ## the kill tests ten times in a row
+soak: $(VENV)/installed-test ## the kill tests, in full, ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
-		$(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
+		SOAK=1 $(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
 
 flaky: $(VENV)/installed-test $(CHARTS)/installed-test ## all tests N=3 times, beside BUSY=0 loops; or only TESTS
 	@.ci/flaky $(BIN)/python $(or $(N),3) $(or $(BUSY),0) $(WHOLE) $(TESTS)

@@ -63,6 +63,12 @@ def seed() -> int:
 
 
 @pytest.fixture
+def soaking() -> bool:
+    """Return whether loops run in full: in `make soak`; else each run takes other parts of them."""
+    return bool(os.environ.get("SOAK"))
+
+
+@pytest.fixture
 def tally(request: pytest.FixtureRequest, seed: int) -> Iterator[Tally]:
     """Yield the tally of this test; the summary shows it."""
     made = Tally(request.node.name.removeprefix("test_"), seed)

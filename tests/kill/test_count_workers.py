@@ -17,7 +17,9 @@ from tests.support.ledger import Fact, Ledger
 pytestmark = pytest.mark.kill
 
 
-async def test_a_count_worker_killed_at_random_moments(make_scene: MakeScene, seed: int) -> None:
+async def test_a_count_worker_killed_at_random_moments(
+    make_scene: MakeScene, seed: int, soaking: bool
+) -> None:
     scene = await make_scene(hourly_retention_days=seed % 2 * 2)
     crew, rng, tally = scene.crew, scene.rng, scene.tally
     worker, collector = crew.hire("count"), crew.hire("collect")
@@ -25,7 +27,7 @@ async def test_a_count_worker_killed_at_random_moments(make_scene: MakeScene, se
     collector.join()
     await crew.ready()
     async with scene.load(http=True) as load:
-        for pause in moments(rng, 7, 3.0):
+        for pause in moments(rng, 7 if soaking else 4, 3.0):
             await load.sent(rng.randrange(50, 600))
             await asyncio.sleep(pause)
             disk = rng.choice(["kept", "kept", "wiped", "lost"])
@@ -79,15 +81,22 @@ def fates(rng: random.Random) -> list[Fate]:
     ]
 
 
+FATES = 9  # of them in a run that does not soak
+
+
 def dying(member: Member, ends: list[Fate]) -> None:
     """Let the next processes of a member end so."""
     assert isinstance(member.worker, DyingWorker)
     member.worker.fates = [end.to_json() for end in ends]
 
 
-async def test_a_count_worker_killed_in_every_part_of_a_flush(make_scene: MakeScene) -> None:
+async def test_a_count_worker_killed_in_every_part_of_a_flush(
+    make_scene: MakeScene, soaking: bool
+) -> None:
     scene = await make_scene()
     worker, ends = scene.crew.hire("count", dying=True), fates(scene.rng)
+    if not soaking:
+        del ends[FATES:]
     dying(worker, ends)
     async with scene.load(rate=200) as load:
         worker.join()

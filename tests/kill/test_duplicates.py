@@ -49,7 +49,7 @@ def doomed(scene: Scene) -> list[Member]:
 
 
 async def test_what_clients_send_again_and_again_counts_once(
-    make_scene: MakeScene, kafka_part: Kafka, postgres_part: Postgres
+    make_scene: MakeScene, kafka_part: Kafka, postgres_part: Postgres, soaking: bool
 ) -> None:
     scene = await make_scene()
     crew, rng, tally = scene.crew, scene.rng, scene.tally
@@ -58,7 +58,7 @@ async def test_what_clients_send_again_and_again_counts_once(
     for member in crew.members:
         member.join()
     async with scene.load(http=True, straight=False, again=(3, 4, 5), lost=0.2, rate=120) as load:
-        for pause in moments(rng, 4, 2.0):
+        for pause in moments(rng, 4 if soaking else 2, 2.0):
             await load.sent(rng.randrange(50, 200))
             await asyncio.sleep(pause)
             rng.choice(others).kill()

@@ -127,7 +127,7 @@ def doubles(instances: Iterable[Instance]) -> tuple[int, list[tuple[Delivered, s
 
 
 async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
-    kafka: KafkaClient, kafka_part: Kafka, tally: Tally, tmp_path: Path
+    kafka: KafkaClient, kafka_part: Kafka, tally: Tally, tmp_path: Path, soaking: bool
 ) -> None:
     rng, topic = random.Random(tally.seed), f"rebalance-{tally.seed}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_part.address)
@@ -138,7 +138,7 @@ async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
     sending = asyncio.create_task(send_for_ever(kafka, topic, random.Random(tally.seed)))
     try:
         group.join()
-        for _ in range(12):
+        for _ in range(12 if soaking else 6):
             if group.present:  # so that each disturbs a group at work
                 least = group.finished() + rng.randrange(400)
                 await wait_until(group.finished, lambda now: now > least, deadline_s=60)  # noqa: B023

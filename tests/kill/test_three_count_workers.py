@@ -14,7 +14,7 @@ FREEZE_S = 8.0  # longer than the session timeout: the partitions move, and a zo
 
 
 async def test_three_count_workers_through_rebalances_kills_and_freezes(
-    make_scene: MakeScene,
+    make_scene: MakeScene, soaking: bool
 ) -> None:
     scene = await make_scene()
     crew, rng, tally = scene.crew, scene.rng, scene.tally
@@ -25,7 +25,7 @@ async def test_three_count_workers_through_rebalances_kills_and_freezes(
         await crew.ready()
         workers[2].join()
         whats = ["kill", "kill", "wipe", "leave", "leave for long", "freeze"]
-        for what in rng.sample(whats, len(whats)):
+        for what in rng.sample(whats, len(whats) if soaking else 4):
             await load.sent(rng.randrange(30, 500))
             worker = rng.choice(workers)
             if what in ("kill", "wipe"):
