@@ -88,7 +88,7 @@ class Alerts(BatchTable):
         spec = self._counters.by_number[row[0]]
         key, start, label = spec.parse(row)
         rules = [rule for rule in self._rules[spec.number] if rule.label == label]
-        windows = windows_of(spec.window or 0, start, cells)
+        windows = windows_of(spec, start, cells)
         for due in due_windows(rules, key, windows, now):
             self._due[partition][due.place] = due
         return silent_until(rules, key, windows)

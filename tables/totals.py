@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.counting.counters import Counters
-from app.counting.spec import DAY, FOREVER, Cells, counts_partition
+from app.counting.spec import DAY, FOREVER, Cells, CounterSpec, counts_partition
 from tables.batch_table import BatchTable
 from tables.partial_values import decode_published
 from tables.partials import MARK
@@ -158,7 +158,8 @@ class Totals(BatchTable):
     def read(self, name: str, key: str, begin: int, end: int) -> dict[int, dict[str, int]]:
         """Return {window start: {label: count}} of the windows that begin in [begin, end).
 
-        All-time counters have one window, which starts at 0. Times: seconds since 1970.
+        All-time counters have one window, which starts at 0. Times: seconds since 1970. Counts of
+        a sum are millionths: measure.shown() of the counter makes a number of each.
         The caller has checked that this worker owns the key.
         """
         spec = self._counters.stored(name)
@@ -170,7 +171,7 @@ class Totals(BatchTable):
         for prefix in _prefixes(spec, key, begin, end):
             for row, value in scan_prefix(db, prefix):
                 _, start, label = spec.parse(row)
-                for window, count in windows_of(spec.window or 0, start, _decode(value)).items():
+                for window, count in windows_of(spec, start, _decode(value)).items():
                     if begin <= window < end:
                         labels = windows.setdefault(window, {})
                         labels[label] = labels.get(label, 0) + count
@@ -198,7 +199,7 @@ class Totals(BatchTable):
         if cells is None:
             value = self.db(partition).get(row)
             cells = {} if value is None else _decode(value)
-        return key, label, windows_of(spec.window or 0, start, cells)
+        return key, label, windows_of(spec, start, cells)
 
     def rows_of(self, number: int, partition: int) -> Iterator[bytes]:
         """Iterate over the rows of a counter."""
@@ -224,7 +225,7 @@ class Totals(BatchTable):
         for row, value in scan_after(self.db(partition), bytes((number,)), after):
             key, start, label = spec.parse(row)
             cells = cache.get(row) or _decode(value)
-            yield row, key, label, windows_of(spec.window or 0, start, cells)
+            yield row, key, label, windows_of(spec, start, cells)
 
     def merged_to(self, partition: int) -> dict[int, int]:
         """Return {source partition: position of `events` up to which all is merged here}."""
@@ -245,9 +246,11 @@ def _prefixes(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
         yield spec.key_prefix(key, start)
 
 
-def windows_of(window: int, start: int, cells: Cells) -> dict[int, int]:
-    """Return {window start: count} of a row, added up over the source partitions."""
-    counts: dict[int, int] = {}
+def windows_of(spec: CounterSpec, start: int, cells: Cells) -> dict[int, int]:
+    """Return {window start: value} of a row, added up over the source partitions."""
+    if spec.measure.signs > 1:
+        return spec.signed(start, ((cell & SLOT_MASK, count) for cell, count in cells.items()))
+    window, counts = spec.window or 0, dict[int, int]()
     for cell, count in cells.items():
         begin = start + (cell & SLOT_MASK) * window
         counts[begin] = counts.get(begin, 0) + count

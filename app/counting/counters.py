@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from app.counting.folding import Fold
+from app.counting.groups import KeptKeys, LeftOut
 from app.counting.spec import ROW_WINDOWS, CounterSpec, Rows
 from app.events.batches import Judged
+
+NO_LIMITS: KeptKeys = {}
 
 
 class Counters(Mapping[str, CounterSpec]):
@@ -17,7 +20,11 @@ class Counters(Mapping[str, CounterSpec]):
         self.by_number = {spec.number: spec for spec in self._specs.values()}
         if len(self.by_number) != len(self._specs):
             raise ValueError("two counters share a number")
-        self._fold = Fold(spec for spec in self._specs.values() if not spec.sum_of)
+        self._fold = Fold(
+            spec
+            for spec in self._specs.values()
+            if not spec.sum_of and spec.measure.kind != "distinct"
+        )
 
     def __getitem__(self, name: str) -> CounterSpec:
         return self._specs[name]
@@ -35,7 +42,7 @@ class Counters(Mapping[str, CounterSpec]):
             + (spec.window or 0) * 2
             + (spec.retention is None)
             for number, spec in self.by_number.items()
-            if not spec.sum_of
+            if not spec.sum_of and not spec.declared
         }
 
     def stored(self, name: str) -> CounterSpec:
@@ -43,9 +50,16 @@ class Counters(Mapping[str, CounterSpec]):
         spec = self._specs[name]
         return self._specs[spec.sum_of] if spec.sum_of else spec
 
-    def fold(self, judged: Judged, now: float) -> Rows:
+    def fold(
+        self,
+        judged: Judged,
+        now: float,
+        kept: KeptKeys = NO_LIMITS,
+        left_out: LeftOut | None = None,
+    ) -> Rows:
         """Return the rows that these events add up to.
 
-        now: seconds since 1970, for what is too old for a counter.
+        now: seconds since 1970, for what is too old for a counter. kept: the keys of counters with
+        most_keys. left_out: gets how many events could not be added, by counter and code.
         """
-        return self._fold.rows(judged, now)
+        return self._fold.rows(judged, now, kept, left_out)

@@ -7,17 +7,20 @@ smaller ones (docs/internals/decisions/rows.md).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 from zlib import crc32
 
+from app.counting.measures import COUNT, Measure
 from app.events.derived import ad_kind, page_name, website
 from app.events.event import Event
 
 ROW_WINDOWS = 24  # a day of hours
 ROW_WINDOWS_MAX = 256  # a slot has eight bits in the totals
+FIRST_DECLARED, LAST_DECLARED = 61, 250  # numbers of counters.toml
+OTHER_KEY = "__other__"  # of all keys above most_keys
 MINUTE = 60
 HOUR = 3600
 DAY = 86_400
@@ -64,13 +67,31 @@ EVERYTHING = Dimension("", lambda _event: "", lambda _url, _type: "")
 
 
 @dataclass(frozen=True)
+class Condition:
+    """That an event has one of some values; get: event -> its value, None for none."""
+
+    name: str
+    get: Callable[[Event], object]
+    values: frozenset[tuple[bool, object]]  # whether it is a truth value, which equals a number
+
+    def holds(self, event: Event) -> bool:
+        """Whether it does."""
+        value = self.get(event)
+        try:
+            return (isinstance(value, bool), value) in self.values
+        except TypeError:  # a list or an object
+            return False
+
+
+@dataclass(frozen=True)
 class CounterSpec:
     """A declared counter.
 
-    number: 1-90, its tag in table keys, never used twice. window, retention: seconds; None: all
-    time, for good. sum_of: the windowed counter whose rows add up to this all-time one.
-    of: which events, by what the rules made of them. types: only these; none: all.
-    row_windows: consecutive windows in a row.
+    number: its tag in table keys, never used twice: 1-60 of ours, 61-250 of a counters.toml.
+    window, retention: seconds; None: all time, for good. sum_of: the windowed counter whose rows
+    add up to this all-time one. of: which events, by what the rules made of them. types: only
+    these; none: all. row_windows: consecutive windows in a row. where: all of them must hold.
+    measure: what is added up. most_keys: further keys are OTHER_KEY; 0: no limit.
     """
 
     number: int
@@ -84,10 +105,33 @@ class CounterSpec:
     of: Of = "human"
     types: frozenset[str] = frozenset()
     row_windows: int = ROW_WINDOWS
+    where: tuple[Condition, ...] = ()
+    measure: Measure = COUNT
+    most_keys: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.row_windows <= ROW_WINDOWS_MAX:
+        if not 0 < self.row_windows * self.measure.signs <= ROW_WINDOWS_MAX:
             raise ValueError(f"{self.name}: {self.row_windows} windows in a row")
+
+    @property
+    def declared(self) -> bool:
+        """Whether it is one of a counters.toml."""
+        return self.number >= FIRST_DECLARED
+
+    def matches(self, event: Event) -> bool:
+        """Whether all conditions hold."""
+        return all(condition.holds(event) for condition in self.where)
+
+    def signed(self, start: int, slots: Iterable[tuple[int, int]]) -> dict[int, int]:
+        """Return {window start: sum in millionths} of a row; slots: (slot, millionths).
+
+        A window has a slot of what was added, and behind it one of what was taken away.
+        """
+        window, values = self.window or 0, dict[int, int]()
+        for slot, micros in slots:
+            begin = start + (slot >> 1) * window
+            values[begin] = values.get(begin, 0) + (-micros if slot & 1 else micros)
+        return values
 
     @property
     def row_span(self) -> int:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 FAILED = "%s %s failed"
 OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
-_encode_json = msgspec.json.Encoder().encode
+_encode_json = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Query(msgspec.Struct, array_like=True):

@@ -1,0 +1,142 @@
+"""What the fold counts together: groups of counters, and what of a batch they look at. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import compress, repeat
+
+from app.counting.measures import NoAmountError, micros_of
+from app.counting.spec import OTHER_KEY, Cells, Condition, CounterSpec
+from app.events.batches import Slice
+from app.events.event import Event
+
+ALL_TIME_UNIT = 86_400  # s; counters without windows are counted by the day, and no finer
+
+Place = tuple[str | None, str | None, int]  # key, label, windows since 1970
+Seen = Mapping[Place, int]
+Found = dict[Place, Cells]  # by key, label, row start
+KeptKeys = Mapping[int, Container[str]]  # by number of the counter; others are OTHER_KEY
+LeftOut = Counter[tuple[str, str]]  # by name of the counter, and code
+
+
+class Group:
+    """Counters of the same events by the same key and label, smallest window first."""
+
+    def __init__(self, spec: CounterSpec) -> None:
+        self.of, self.types, self.key, self.label = spec.of, spec.types, spec.key, spec.label
+        self.where, self.measure = spec.where, spec.measure
+        self.limited = spec.number if spec.most_keys else 0
+        self.unit = spec.window or ALL_TIME_UNIT
+        self.specs: list[CounterSpec] = []
+
+    @classmethod
+    def same(cls, spec: CounterSpec) -> tuple[object, ...]:
+        """Return what the counters of a group have in common."""
+        limited = spec.number if spec.most_keys else 0
+        return spec.of, spec.types, spec.where, spec.key, spec.label, spec.measure, limited
+
+    @property
+    def follows_from_url_and_type(self) -> bool:
+        """Whether a count by url and type tells all; what needs no url is counted faster alone."""
+        of_page = bool(self.key.name and self.key.of_page and self.label.of_page)
+        return of_page and not self.where and self.measure.kind == "count"
+
+
+class BatchColumns:
+    """The columns that groups share, each made when it is first asked for."""
+
+    def __init__(self, part: Slice) -> None:
+        self.part = part
+        self._units: dict[int, list[int]] = {}
+        self._pages: dict[int, Seen] = {}
+        self._chosen: dict[object, list[bool]] = {}
+
+    def chosen(self, types: frozenset[str], where: tuple[Condition, ...]) -> list[bool]:
+        """Return for each event whether it has one of some types, if any, and meets conditions."""
+        if not where:
+            return self.part.of_types(types)
+        found = self._chosen.get((types, where))
+        if found is None:
+            of_type: Iterable[bool] = self.part.of_types(types) if types else repeat(True)  # noqa: FBT003
+            found = self._chosen[types, where] = [
+                fits and all(condition.holds(event) for condition in where)
+                for event, fits in zip(self.part.events, of_type, strict=False)
+            ]
+        return found
+
+    def units(self, unit: int) -> list[int]:
+        """Return the windows since 1970 of so many seconds that the events lie in."""
+        found = self._units.get(unit)
+        if found is None:
+            found = self._units[unit] = (self.part.seconds // unit).tolist()
+        return found
+
+    def pages(self, unit: int) -> Seen:
+        """Return the counts by url, type and window."""
+        found = self._pages.get(unit)
+        if found is None:
+            urls = [event.url for event in self.part.events]
+            places = zip(urls, self.part.types, self.units(unit), strict=True)
+            found = self._pages[unit] = Counter[Place](places)
+        return found
+
+
+def derived(group: Group, pages: Seen) -> Seen:
+    """Return the counts of a group, from those by url and type."""
+    key_of, label_of, types = group.key.of_page, group.label.of_page, group.types
+    found: dict[Place, int] = {}
+    for (url, name, at), count in pages.items():
+        if url is None or (types and name not in types):
+            continue
+        place = key_of(url, name), label_of(url, name), at  # type: ignore[misc, arg-type]
+        found[place] = found.get(place, 0) + count
+    return found
+
+
+def chosen(
+    group: Group, columns: BatchColumns
+) -> tuple[Iterable[str | None], Iterable[str | None], list[int], Sequence[Event]]:
+    """Return keys, labels, windows since 1970, and the events of a group that these are of."""
+    part = columns.part
+    events: Sequence[Event] = part.events
+    types, units = part.types, columns.units(group.unit)
+    if group.types or group.where:
+        chosen = columns.chosen(group.types, group.where)
+        events, types = list(compress(events, chosen)), list(compress(types, chosen))
+        units = list(compress(units, chosen))
+    keys = map(group.key.get, events) if group.key.name else repeat("")
+    labels: Iterable[str | None] = repeat("")
+    if group.label.name:
+        labels = types if group.label.name == "type" else map(group.label.get, events)
+    return keys, labels, units, events
+
+
+def added(group: Group, columns: BatchColumns, left_out: LeftOut) -> tuple[Seen, Seen]:
+    """Return millionths by key, label and window: what is added, and what is taken away."""
+    get, found = group.measure.get, (dict[Place, int](), dict[Place, int]())
+    assert get is not None  # noqa: S101 - a sum is one of a field
+    keys, labels, units, events = chosen(group, columns)
+    for key, label, unit, event in zip(keys, labels, units, events, strict=False):
+        if key is None or label is None:
+            continue
+        try:
+            micros = micros_of(get(event))
+        except NoAmountError as exc:
+            left_out.update((spec.name, str(exc)) for spec in group.specs)
+            continue
+        if micros is not None:
+            seen, place = found[micros < 0], (key, label, unit)
+            seen[place] = seen.get(place, 0) + abs(micros)
+    return found
+
+
+def bounded(group: Group, seen: Seen, kept: KeptKeys) -> Seen:
+    """Return the same with OTHER_KEY in place of keys that are not kept."""
+    if not group.limited:
+        return seen
+    keys, found = kept.get(group.limited, ()), dict[Place, int]()
+    for (key, label, at), count in seen.items():
+        place = key if key is None or key in keys else OTHER_KEY, label, at
+        found[place] = found.get(place, 0) + count
+    return found

@@ -1,0 +1,102 @@
+"""What a counter adds up: events, a number of theirs, or how many different values. Pure.
+
+Sums are whole millionths: no float ever adds up. A window has two cells of them, of what was added
+and of what was taken away, so that both only grow and merge as counts do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+from app.events.event import Event
+
+PLACES = 6
+MICROS = 1_000_000
+SUM_MAX = (1 << 63) - 1  # millionths that a cell holds
+DIGITS_MAX = 13  # before the point; those of SUM_MAX
+FAST_MAX = 1e8  # below, a float and its product with MICROS are right to 0.02 millionths
+FAST_ERROR = 0.02
+NUMBER = re.compile(r"[+-]?\d{1,64}(\.\d{1,64})?([eE][+-]?\d{1,3})?", re.ASCII)
+
+NOT_A_NUMBER, SUM_OVERFLOW = "not_a_number", "sum_overflow"
+
+Value = int | Decimal
+
+
+class NoAmountError(ValueError):
+    """A value that cannot be added; the message is its code."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a counter adds up.
+
+    get: event -> the value of the field; None: it has none. Of a count there is no field.
+    """
+
+    kind: Literal["count", "sum", "distinct"] = "count"
+    field: str = ""
+    get: Callable[[Event], object] | None = None
+
+    @property
+    def name(self) -> str:
+        """As it is written in counters.toml."""
+        return f"{self.kind}:{self.field}" if self.field else self.kind
+
+    @property
+    def signs(self) -> int:
+        """Cells of a window."""
+        return 2 if self.kind == "sum" else 1
+
+    def shown(self, value: int) -> Value:
+        """Return what a person is shown of a value that was added up: a number."""
+        return decimal_of(value) if self.kind == "sum" else value
+
+
+COUNT = Measure()
+
+
+def decimal_of(micros: int) -> Value:
+    """Return millionths as a number with at most 6 decimals; whole ones as int."""
+    whole, rest = divmod(abs(micros), MICROS)
+    if not rest:
+        return micros // MICROS
+    sign = "-" if micros < 0 else ""
+    return Decimal(f"{sign}{whole}.{rest:06d}".rstrip("0"))
+
+
+def micros_of(value: object) -> int | None:
+    """Return a number in millionths, rounded half to even behind the sixth decimal.
+
+    None: there is no value. A text counts as the number that it says. Raises NoAmountError.
+    """
+    if isinstance(value, float):
+        near = round(product := value * MICROS) if abs(value) < FAST_MAX else None
+        if near is not None and abs(product - near) < FAST_ERROR:
+            return near
+        return _exact(repr(value))
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > SUM_MAX // MICROS:
+            raise NoAmountError(SUM_OVERFLOW)
+        return value * MICROS
+    if isinstance(value, str):
+        return _exact(value.strip())
+    raise NoAmountError(NOT_A_NUMBER)
+
+
+def _exact(text: str) -> int:
+    if not NUMBER.fullmatch(text):
+        raise NoAmountError(NOT_A_NUMBER)
+    number = Decimal(text)
+    if number and number.adjusted() >= DIGITS_MAX:  # before 1e999 becomes an int of 1,000 digits
+        raise NoAmountError(SUM_OVERFLOW)
+    micros = int(number.scaleb(PLACES).to_integral_value(ROUND_HALF_EVEN))
+    if abs(micros) > SUM_MAX:
+        raise NoAmountError(SUM_OVERFLOW)
+    return micros

@@ -1,0 +1,134 @@
+"""Sums without floats, conditions, and keys above a limit, in the fold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from operator import attrgetter
+
+import msgspec
+import pytest
+
+from app.counting.counters import Counters
+from app.counting.measures import Measure, NoAmountError, decimal_of, micros_of
+from app.counting.spec import DAY, TYPE, URL, Condition, CounterSpec
+from app.events.batches import Judged
+from app.events.event import Event, at_ms
+from tests.support.batches import slice_of
+
+MORNING_S = 1_790_000_000
+OF_VALUE = Measure("sum", "value", attrgetter("value"))
+
+
+@pytest.mark.parametrize(
+    ("value", "micros"),
+    [
+        (None, None),
+        (0, 0),
+        (12, 12_000_000),
+        (0.1 + 0.2, 300_000),
+        (19.99, 19_990_000),
+        (-0.000001, -1),
+        (123456789.123456, 123_456_789_123_456),
+        (9_999_999_999.25, 9_999_999_999_250_000),
+        ("12.50", 12_500_000),
+        ("1e3", 1_000_000_000),
+        ("0.0000005", 0),  # half to even
+        ("0.0000015", 2),
+        (9_223_372_036_854, 9_223_372_036_854_000_000),
+    ],
+)
+def test_a_number_is_exact_to_six_decimals(value: object, micros: int | None) -> None:
+    assert micros_of(value) == micros
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("many", "not_a_number"),
+        ("", "not_a_number"),
+        ("1_000", "not_a_number"),
+        ("Infinity", "not_a_number"),
+        (True, "not_a_number"),
+        ([1], "not_a_number"),
+        (1e300, "sum_overflow"),
+        ("1e999", "sum_overflow"),
+        (9_223_372_036_855, "sum_overflow"),
+        ("-9223372036854.775808", "sum_overflow"),
+    ],
+)
+def test_what_cannot_be_added_says_why(value: object, code: str) -> None:
+    with pytest.raises(NoAmountError, match=code):
+        micros_of(value)
+
+
+@pytest.mark.parametrize("micros", [0, 1, -1, 1_500_000, -2_000_000, 10**19 + 1])
+def test_a_shown_sum_is_a_json_number_of_that_value(micros: int) -> None:
+    shown = msgspec.json.Encoder(decimal_format="number").encode(decimal_of(micros)).decode()
+    assert Decimal(shown) * 1_000_000 == micros
+    assert len(shown.partition(".")[2]) <= 6
+
+
+def _event(url: str, value: object, **more: object) -> Event:
+    return Event("buy", url, at_ms(MORNING_S * 1000), value=value, **more)  # type: ignore[arg-type]
+
+
+def _counter(**changes: object) -> Counters:
+    given = {"window": DAY, "retention": None, "key": URL, "label": TYPE, "measure": OF_VALUE}
+    return Counters([CounterSpec(61, "revenue", "", **{**given, **changes})])  # type: ignore[arg-type]
+
+
+def _values(counters: Counters, events: list[Event], **more: object) -> dict[str, object]:
+    rows = counters.fold(Judged(slice_of(events)), MORNING_S, **more)  # type: ignore[arg-type]
+    spec, found = counters["revenue"], dict[str, object]()
+    for row, cells in rows.items():
+        key, start, _label = spec.parse(row)
+        if spec.measure.kind == "sum":
+            found[key] = sum(spec.signed(start, cells.items()).values())
+        else:
+            found[key] = sum(cells.values())
+    return found
+
+
+def test_added_and_taken_away_lie_in_cells_that_only_grow() -> None:
+    events = [_event("/a", 0.1), _event("/a", 0.2), _event("/a", -0.05), _event("/b", -3.0)]
+    counters = _counter()
+    rows = counters.fold(Judged(slice_of(events)), MORNING_S)
+    assert all(micros >= 0 for cells in rows.values() for micros in cells.values())
+    assert _values(counters, events) == {"/a": 250_000, "/b": -3_000_000}
+
+
+def test_a_value_that_cannot_be_added_leaves_only_its_event_out() -> None:
+    left_out: Counter[tuple[str, str]] = Counter()
+    events = [_event("/a", 1.5), _event("/a", 1e300), _event("/a", None), _event("/a", 2.5)]
+    assert _values(_counter(), events, left_out=left_out) == {"/a": 4_000_000}
+    assert left_out == {("revenue", "sum_overflow"): 1}
+
+
+def test_all_conditions_must_hold_and_true_is_not_1() -> None:
+    def tested(event: Event) -> object:
+        return (event.properties or {}).get("test")
+
+    where = (
+        Condition("properties.test", tested, frozenset({(False, 1), (True, False)})),
+        Condition("type", attrgetter("type"), frozenset({(False, "buy")})),
+    )
+    events = [
+        _event("/false", 1.0, properties={"test": False}),
+        _event("/true", 1.0, properties={"test": True}),
+        _event("/1", 1.0, properties={"test": 1}),
+        _event("/0", 1.0, properties={"test": 0}),
+        _event("/list", 1.0, properties={"test": [False]}),
+        _event("/none", 1.0),
+        Event("sell", "/type", at_ms(MORNING_S * 1000), value=1.0, properties={"test": False}),
+    ]
+    assert _values(_counter(where=where), events) == {"/false": 1_000_000, "/1": 1_000_000}
+
+
+@pytest.mark.parametrize("measure", [OF_VALUE, Measure()])
+def test_keys_that_are_not_kept_are_one_key(measure: Measure) -> None:
+    events = [_event(f"/{n % 5}", 1.0) for n in range(50)]
+    counters = _counter(measure=measure, most_keys=2)
+    found = _values(counters, events, kept={61: {"/0", "/3"}})
+    one = measure.shown(1) and (1_000_000 if measure.kind == "sum" else 1)
+    assert found == {"/0": 10 * one, "/3": 10 * one, "__other__": 30 * one}
