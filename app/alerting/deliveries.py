@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
@@ -19,6 +19,7 @@ from app.stores.outages import Outage
 
 GIVE_UP_S = 24 * 3600.0  # after an alert was raised
 IDLE_S = 3600.0
+REMEMBERED = 1000  # alerts of a partition that were delivered; one that is repeated follows soon
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ class Deliveries(ConsumerRebalanceListener):
         """consumer: of the group; its listener is this object."""
         self._consumer, self._webhook, self._clock = consumer, webhook, clock
         self._lines: dict[TopicPartition, _Line] = {}
+        self._done: defaultdict[TopicPartition, deque[bytes]] = defaultdict(
+            lambda: deque(maxlen=REMEMBERED)
+        )
         self._outage = Outage("webhook")
 
     def add(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
@@ -64,12 +68,15 @@ class Deliveries(ConsumerRebalanceListener):
         """Deliver from the head of a line until one fails."""
         while line.records and self._lines.get(part) is line:
             record = line.records[0]
-            outcome = await self._deliver(record)
+            done = self._done[part]
+            outcome = None if record.key in done else await self._deliver(record)
             if outcome is not None and not outcome.taken and not outcome.refused:
                 line.failures += 1
                 line.due = self._clock() + pause_s(line.failures, outcome.retry_after_s)
                 return
             line.records.popleft()
+            if record.key:
+                done.append(record.key)
             line.failures, line.due = 0, 0.0
             await self._commit(part, record.offset + 1)
         if self._lines.pop(part, None) is line and part in self._consumer.assignment():
@@ -104,6 +111,7 @@ class Deliveries(ConsumerRebalanceListener):
         """Forget what waits there: the next owner reads it again."""
         for part in revoked:
             self._lines.pop(part, None)
+            self._done.pop(part, None)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Nothing: a partition is read from its committed offset on."""

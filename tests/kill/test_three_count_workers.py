@@ -38,6 +38,7 @@ async def test_three_count_workers_through_rebalances_kills_and_freezes(
                 worker.join()
         found = await scene.compare_with(load)
     await crew.ready()
+    found.frozen = tally.freezes > 0
     await found.counted()
     await found.summed()
     await found.live()

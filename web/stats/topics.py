@@ -56,8 +56,18 @@ async def rejected(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
 
 async def alerts(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
     """Return the answer of /alerts; raise UnavailableError."""
-    records = await ends.newest(names.alerts, limit)
+    records = first_of_each(await ends.newest(names.alerts, limit))
     return {"alerts": [body for _, body in bodies(records)]}
+
+
+def first_of_each(records: Iterable[Any]) -> list[Any]:
+    """Return alerts, the newest first, without those that say again what an older one said.
+
+    A worker that was frozen at the wrong moment repeats one, see
+    docs/internals/decisions/alerts.md. What somebody else wrote may have no key.
+    """
+    oldest = {record.key or id(record): record for record in records}
+    return list(oldest.values())
 
 
 def limit_of(request: Request) -> int:
