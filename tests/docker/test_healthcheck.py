@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.names import Names
 from app.settings import PREFIX, Role, Settings
 from app.stack.ports import free_port
 from tests.conftest import StartWorker
@@ -27,10 +26,10 @@ def is_healthy(**settings: object) -> bool:
 
 
 @pytest.mark.parametrize("role", ["collect", "store"])
+@pytest.mark.usefixtures("topics")
 async def test_a_worker_is_healthy_until_it_ends(
-    role: Role, settings: Settings, topics: Names, start_worker: StartWorker
+    role: Role, settings: Settings, start_worker: StartWorker
 ) -> None:
-    assert topics.events
     worker = await start_worker(settings, role)
     port, nobody = urlsplit(worker.url).port, free_port()
     given: dict[str, object] = {"http_port": nobody, "worker_port": nobody}

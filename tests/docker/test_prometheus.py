@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 import yaml
 
-from app.names import Names
 from app.settings import Role, Settings
 from tests.conftest import StartWorker
 from tests.docs.pages import table
@@ -84,10 +83,10 @@ def test_each_alert_says_what_to_do() -> None:
     assert told == [rule["alert"] for rule in rules()]
 
 
+@pytest.mark.usefixtures("topics")
 async def test_each_metric_is_shown_by_a_real_worker(
-    settings: Settings, topics: Names, start_worker: StartWorker
+    settings: Settings, start_worker: StartWorker
 ) -> None:
-    assert topics.events
     shown: set[str] = set()
     roles: list[Role] = ["collect", "count", "store", "archive"]
     async with aiohttp.ClientSession() as http:

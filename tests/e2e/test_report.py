@@ -52,12 +52,12 @@ async def total(http: aiohttp.ClientSession, base: str) -> int:
     return sum(json.loads(text)["total"].values()) if status == 200 else 0
 
 
+@pytest.mark.usefixtures("topics")
 async def test_one_put_is_counted_stored_and_reported(
-    settings: Settings, topics: Names, start_worker: StartWorker, http: aiohttp.ClientSession
+    settings: Settings, start_worker: StartWorker, http: aiohttp.ClientSession
 ) -> None:
     await start_worker(settings, "count")
     collect = await start_worker(settings, "collect")
-    assert topics.events
     async with http.put(f"{collect.url}/event_generate/", data=EXAMPLE) as answer:
         assert (answer.status, await answer.read()) == (200, b"OK")
     now = datetime.now(UTC)

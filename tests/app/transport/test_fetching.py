@@ -107,5 +107,8 @@ def test_a_fetch_is_unpacked_into_records() -> None:
 
 
 def test_what_is_no_fetch_is_left_alone() -> None:
-    for nothing in (None, SimpleNamespace(), SimpleNamespace(_partition_records=None)):
+    make_light(None)
+    for nothing in (SimpleNamespace(), SimpleNamespace(_partition_records=None)):
+        before = dict(vars(nothing))
         make_light(nothing)
+        assert vars(nothing) == before
