@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import random
@@ -15,6 +16,9 @@ import aiohttp
 TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 ID, TIMESTAMP = "X-Event-Counter-Id", "X-Event-Counter-Timestamp"
 SIGNATURE = "X-Event-Counter-Signature"
+# What libraries of many languages verify: standardwebhooks.com, version 1 of its signatures.
+STANDARD_ID, STANDARD_TIMESTAMP = "webhook-id", "webhook-timestamp"
+STANDARD_SIGNATURE, STANDARD_SECRET = "webhook-signature", "whsec_"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 LATEST_RETRY_S = 3600.0  # however late Retry-After asks to come again
 # Answers that another attempt may change; all from 500 on may.
@@ -50,6 +54,18 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return f"sha256={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
+def standard_signature(secret: str, identity: str, timestamp: str, body: bytes) -> str:
+    """Return the header webhook-signature: "v1," and the HMAC in base64.
+
+    secret: whsec_ and the key in base64, else the key itself.
+    """
+    key = secret.encode()
+    if secret.startswith(STANDARD_SECRET):
+        key = base64.b64decode(secret.removeprefix(STANDARD_SECRET) + "==")
+    signed = f"{identity}.{timestamp}.".encode() + body
+    return f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}"
+
+
 def pause_s(failures: int, asked_s: float, dice: Callable[[], float] = random.random) -> float:
     """Return the seconds to wait after so many failures in a row.
 
@@ -70,14 +86,17 @@ class Webhook:
 
     async def call(self, key: bytes, body: bytes) -> Outcome:
         """POST an alert; body: its JSON."""
-        timestamp = str(int(time()))
+        identity, timestamp = delivery_id(key), str(int(time()))
         headers = {
             "Content-Type": "application/json",
-            ID: delivery_id(key),
+            ID: identity,
             TIMESTAMP: timestamp,
+            STANDARD_ID: identity,
+            STANDARD_TIMESTAMP: timestamp,
         }
-        if self._secret:
-            headers[SIGNATURE] = signature(self._secret, timestamp, body)
+        if secret := self._secret:
+            headers[SIGNATURE] = signature(secret, timestamp, body)
+            headers[STANDARD_SIGNATURE] = standard_signature(secret, identity, timestamp, body)
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT)
         try:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from standardwebhooks.webhooks import Webhook as StandardWebhook
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from agents.deliver_alerts import deliver
 from app.alerting.webhook import LONGEST_PAUSE_S, Webhook, delivery_id, pause_s, signature
@@ -151,6 +153,18 @@ def test_pauses_grow_to_a_limit_and_differ(
     dice: Callable[[Any], Callable[[], float]] = lambda value: lambda: value  # noqa: E731
     assert pause_s(failures, asked_s, dice(0.0)) == most
     assert pause_s(failures, asked_s, dice(1.0)) == least
+
+
+async def test_a_library_of_standard_webhooks_verifies_a_call(receiver: Receiver) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    for given, known in ((secret, secret), ("k", b"k")):
+        webhook = Webhook(receiver.url, given)
+        assert (await webhook.call(b"place", b'{"key":"/a"}')).taken
+        await webhook.close()
+        headers, body = receiver.calls[-1]
+        assert StandardWebhook(known).verify(body, dict(headers)) == {"key": "/a"}
+        with pytest.raises(WebhookVerificationError):
+            StandardWebhook(known).verify(body + b" ", dict(headers))
 
 
 def test_a_signature_is_the_documented_one() -> None:

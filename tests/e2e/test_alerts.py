@@ -45,14 +45,14 @@ class Site:
     """Sends events of this hour's beginning to all partitions."""
 
     def __init__(self, kafka: KafkaClient, names: Names) -> None:
-        self._kafka, self._names = kafka, names
+        self._kafka, self.names = kafka, names
         self.hour = f"{datetime.now(UTC):%Y-%m-%dT%H:00:00Z}"
 
     async def send(self, label: str, url: str, count: int, time: str = "") -> None:
         """Send events of one type and url, spread over the partitions."""
         for number in range(count):
             event = {"type": label, "url": url, "timestamp": time or self.hour}
-            await self._kafka.send(self._names.events, [json.dumps(event).encode()], number % 4)
+            await self._kafka.send(self.names.events, [json.dumps(event).encode()], number % 4)
 
     async def begin(self) -> None:
         """Send what makes two alerts and nearly two more, and wait until it is counted."""
@@ -66,11 +66,11 @@ class Site:
 
     async def caught_up(self) -> None:
         """Wait until everything is counted and committed; alerts come before that."""
-        group = self._names.count_group
+        group = self.names.count_group
 
         async def behind() -> list[str]:
             found = []
-            for topic in (self._names.events, self._names.counts):
+            for topic in (self.names.events, self.names.counts):
                 done = await self._kafka.committed(group, topic)
                 ends = await self._kafka.ends(topic)
                 found += [f"{topic}-{p}" for p, end in ends.items() if done.get(p, 0) < end]
@@ -80,7 +80,7 @@ class Site:
 
     async def alerts(self) -> Counter[tuple[str, str]]:
         """Return (rule, key) of all alerts in the topic, which are of this hour."""
-        values = map(json.loads, await self._kafka.values(self._names.alerts))
+        values = map(json.loads, await self._kafka.values(self.names.alerts))
         return Counter((v["rule"], v["key"]) for v in values if v["window_start"] == self.hour)
 
 
@@ -121,31 +121,26 @@ async def test_one_alert_per_rule_key_and_window_wherever_it_goes(
             await site.send("VIEW", url, count)
         await site.caught_up()
         assert await site.alerts() == both
-        assert len(await kafka.values(site._names.alerts)) == 4, "no alert of 2015"
+        assert len(await kafka.values(site.names.alerts)) == 4, "no alert of 2015"
         await wait_until(lambda: len(set(receiver.ids)), 4, deadline_s=30)
-        calls = len(receiver.calls)
         assert all(signed_as_documented(*call) for call in receiver.calls)
         assert Counter(receiver.keys).keys() == {"/a", "/b", "/c"}
-        await repeated(kafka, site._names.alerts)
-        await site.send("CLICK", "/b", 3)
-        await wait_until(lambda: len(set(receiver.ids)), 5, deadline_s=30)
-        names = Names(settings.namespace)
-        ends = {p: end for p, end in (await kafka.ends(names.alerts)).items() if end}
-        await wait_until(lambda: kafka.committed(names.webhook_group, names.alerts), ends)
-        assert set(receiver.ids[calls:]).isdisjoint(receiver.ids[:calls])
+        await repeated_alerts_are_told_once(kafka, site, receiver)
         await told_everywhere(settings, tmp_path)
 
 
-async def repeated(kafka: KafkaClient, topic: str) -> None:
+async def repeated_alerts_are_told_once(kafka: KafkaClient, site: Site, receiver: Receiver) -> None:
     """Write each alert again, as a worker may that was frozen before it sent."""
-    for record in await kafka.read(topic):
-        await kafka.send(
-            topic,
-            [record.value],
-            record.partition,
-            key=record.key,
-            timestamp_ms=record.timestamp + 1,
-        )
+    names, calls = site.names, len(receiver.calls)
+    for record in await kafka.read(names.alerts):
+        later = record.timestamp + 1
+        value, place = [record.value], record.partition
+        await kafka.send(names.alerts, value, place, key=record.key, timestamp_ms=later)
+    await site.send("CLICK", "/b", 3)
+    await wait_until(lambda: len(set(receiver.ids)), 5, deadline_s=30)
+    ends = {p: end for p, end in (await kafka.ends(names.alerts)).items() if end}
+    await wait_until(lambda: kafka.committed(names.webhook_group, names.alerts), ends)
+    assert set(receiver.ids[calls:]).isdisjoint(receiver.ids[:calls])
 
 
 async def told_everywhere(settings: Settings, folder: Any) -> None:

@@ -49,8 +49,7 @@ def differences(found: Mapping[Any, int], expected: Mapping[Any, int]) -> list[s
 class Exactness:
     """Compares the stores of one namespace with the truth of its log.
 
-    urls: of count workers; each answers for any key, and all are asked in turn. frozen: a worker
-    was, and may have repeated alerts (docs/internals/decisions/alerts.md).
+    urls: of count workers, which are asked in turn. frozen: one was, and may have repeated alerts.
     """
 
     def __init__(
@@ -204,10 +203,8 @@ class Exactness:
     async def _alert_differences(self, http: aiohttp.ClientSession) -> list[str]:
         """The topic alerts: one for each window at its threshold, and no other."""
         found = alerts_in(await self._kafka.values(self._names.alerts))
-        if self.frozen:
-            found = Counter(found.keys())
-        ask = partial(self._counts, http)
-        return differences(found, await alerts_of(self._settings, self.truth.urls, ask))
+        due = await alerts_of(self._settings, self.truth.urls, partial(self._counts, http))
+        return differences(Counter(found.keys()) if self.frozen else found, due)
 
     # -- Kafka ----------------------------------------------------------------------------
 
