@@ -33,7 +33,9 @@ SIDES = ("kafka", "postgres", "redis", "count_urls")
 @click.option("--to", "end", type=Moment(), help="Event time up to which hours are compared.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def command(begin: datetime | None, end: datetime | None, *, as_json: bool) -> None:
-    """Compare tables, event, event_summary and Redis hour by hour; exit 1 when they differ.
+    """Compare tables, event, event_summary and Redis, hour by hour.
+
+    Exits with 1 where they differ.
 
     It waits until all of them have seen what is in Kafka now. With --from or --to only hours are
     compared: Redis and the counts by type are of all time.

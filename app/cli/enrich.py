@@ -21,7 +21,7 @@ OTHER_S = 3600.0  # longer than an enrich takes; its lock is free again however 
 @click.command(name="enrich")
 @click.option("--at", type=Moment(), help="Look back from T, RFC 3339; default: now.")
 def command(at: datetime | None) -> None:
-    """Renew DATA_DIR/enriched/: the archive with u_count and u_mp_ea.
+    """Write the archive with figures of each user to enriched/.
 
     u_count: events of the user in the last 3 hours before T. u_mp_ea: the user's most frequent
     event_action.

@@ -18,7 +18,10 @@ from app.settings import Settings
 @click.option("--csv", "show", flag_value="csv", help="Comma-separated values, with a heading.")
 @click.option("--json", "show", flag_value="json", help="An array with an object per row.")
 def command(sql: str, show: str | None) -> None:
-    """Run SQL, one SELECT, over the views archive and enriched; DuckDB's dialect, UTC."""
+    """Run SQL over the views archive and enriched.
+
+    One SELECT, in DuckDB's dialect; times are UTC.
+    """
     settings = Settings.from_env(os.environ)
     folders = Folders.of(settings)
     tell_archive(folders)

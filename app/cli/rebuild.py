@@ -45,11 +45,11 @@ ALL_OF_IT = {
 @click.option("--from", "begin", type=Moment(), help="First hour of event time; RFC 3339.")
 @click.option("--to", "end", type=Moment(), help="Event time up to which hours are rebuilt.")
 def command(what: str, begin: datetime | None, end: datetime | None) -> None:
-    """Count event again, and set right what redis, summary (event_summary) or tables say.
+    """Count event again, to repair redis, summary or tables.
 
-    The result is what they show when nothing was ever lost. --from and --to are for summary:
-    Redis holds counts of all time, which an hour cannot be taken out of. Tables are counted into
-    new ones; the count workers change over at the end, and are back in seconds.
+    redis and summary (event_summary) are corrected where they are, up and down. tables are counted
+    into new ones while the old ones answer; at the end the count workers switch to them, and are
+    back within seconds. --from and --to are for summary alone: Redis holds counts of all time.
     """
     if what in ALL_OF_IT and (begin or end):
         raise click.UsageError(ALL_OF_IT[what])

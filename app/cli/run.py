@@ -44,7 +44,10 @@ AUTHORIZATION = ' -H "Authorization: Bearer $EVENT_COUNTER_READ_TOKEN"'
 
 @click.command(name="run")
 def command() -> None:
-    """Start what is not configured (Kafka, Postgres, Redis) and the workers.
+    """Start the workers, and the servers that have no address.
+
+    Servers are Kafka, Postgres and Redis; all of it runs on this machine. Ctrl-C stops everything,
+    the state stays in the data directory.
 
     Settings are environment variables: event-counter settings lists them.
     """

@@ -26,7 +26,7 @@ UNKNOWN, MISSING, RIGHT, WRONG = "not looked at", "missing", "ok", "wrong"
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.option("--create", is_flag=True, help="Make those that are missing.")
 def command(*, as_json: bool, create: bool) -> None:
-    """Show every topic with its partitions and settings, and what is wrong with those there are.
+    """Show every topic: partitions, settings, and what is wrong.
 
     For whoever runs the cluster: without EVENT_COUNTER_KAFKA it shows what to make. Exits with 1
     where a topic is missing or wrong.

@@ -22,7 +22,9 @@ ROLES = [role for role in get_args(Role) if role]
 @click.command(name="worker")
 @click.option("--role", required=True, type=click.Choice(ROLES), help="What this worker does.")
 def command(role: str) -> None:
-    """Run one worker: the same as EVENT_COUNTER_ROLE=R faust -A app.main worker.
+    """Run one worker: collect, count, store or archive.
+
+    The same as EVENT_COUNTER_ROLE=R faust -A app.main worker.
 
     Settings are environment variables: event-counter settings lists them.
     """
