@@ -48,16 +48,16 @@ class Names:
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
-        self._numbers: dict[bytes, int] = {}
+        self.numbers: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def number(self, key: bytes) -> int:
         """Return the number of a key."""
-        found = self._numbers.get(key)
+        found = self.numbers.get(key)
         if found is None:
-            found = self._numbers[key] = len(self.keys)
+            found = self.numbers[key] = len(self.keys)
             self.keys.append(key)
         return found
 

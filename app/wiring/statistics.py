@@ -16,6 +16,7 @@ import web.query.table_rows
 import web.stats.active
 import web.stats.ads
 import web.stats.counts
+import web.stats.keys
 import web.stats.pages
 import web.stats.ranked
 import web.stats.report
@@ -71,11 +72,13 @@ def answer_queries(
     queries = Queries(app, owned, WorkerSecret(secret.get_secret_value()))
     web.stats.report.register(queries, totals, counters)
     web.stats.counts.register(queries, totals, counters)
+    gathering = Gathering(app, queries, owned)
+    web.stats.keys.register(gathering, totals, counters)
     if users:
         web.stats.active.register(queries, users.table, users.owned)
         web.stats.ads.register(queries, totals, users.table, users.owned)
         web.stats.pages.register(queries, totals, owned, counters)
-        web.stats.ranked.register(Gathering(app, queries, owned), totals, counters)
+        web.stats.ranked.register(gathering, totals, counters)
     web.query.table_rows.register(queries, totals, counters)
     web.query.queries.register(app, queries)
     web.query.link.register(app, queries)

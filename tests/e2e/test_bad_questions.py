@@ -42,10 +42,15 @@ MONTHS = ["", "2026-13", "2026-00", "1969-12", "2106-01", "2026-1", "2026-11-01"
 TWICE = ("{name}=1&{name}=2", "{name}=%ff")
 
 WINDOWED = ("/stats/active_users", "/stats/top_pages", "/stats/bots", "/stats/users/u/sessions")
-LIMITED = ("/stats/top_pages", "/stats/bots", "/stats/page_views?website=a", "/alerts", "/rejected")
+LIMITED = (
+    *("/stats/top_pages", "/stats/bots", "/stats/page_views?website=a", "/alerts", "/rejected"),
+    *("/counts/events_by_url/top", "/counts/events_by_type/keys"),
+)
+TOPS = ("/counts/events_by_type_minutely/top", "/counts/events_by_url_hourly/top")
 MONTHLY = ("/stats/ads", "/stats/ads/34")
 OF_MINUTES = "/counts/events_by_type_minutely"
 RANGED = (OF_MINUTES, "/counts/events_by_url_hourly?key=a", "/counts/ad_events_daily")
+CALLS = ("top", "keys")
 FAR, LONG_AGO = "2100-01-01T00:00:00Z", "2015-01-01T00:00:00Z"
 
 
@@ -101,6 +106,29 @@ QUESTIONS = [
     *each(RANGED[1:], "from", ["0", "0&to=9999-12-31T00:00:00Z"]),
     *each([OF_MINUTES], "from", ["0", LONG_AGO], GONE),
     *each([OF_MINUTES], "to", ["0", LONG_AGO], GONE),
+    *each(TOPS, "from", MOMENTS, TIME),
+    *each(TOPS, "to", MOMENTS, TIME),
+    *each(TOPS, "at", MOMENTS, TIME),
+    *each(TOPS, "at", [FAR], BAD),
+    *each(TOPS[:1], "at", ["0", LONG_AGO], GONE),
+    *each(TOPS[1:], "at", ["0", LONG_AGO]),
+    *each(TOPS, "to", [FAR, "9999-12-31T23:59:59Z"]),
+    *each(TOPS[:1], "from", ["0", LONG_AGO], GONE),
+    *each(TOPS[:1], "to", ["0", LONG_AGO], GONE),
+    *each(TOPS[1:], "from", ["0", "2024-01-02T00:00:00Z&at=2024-01-03T00:00:00Z", FAR]),
+    *each(TOPS[1:], "from", ["2024-01-02T00:00:00Z&to=2024-01-01T00:00:00Z"], BAD),
+    *each(TOPS[1:], "from", ["2024-01-02T00:00:00Z&at=2024-01-01T00:00:00Z"], BAD),
+    *each(TOPS, "at", [f"1700000000&to={FAR}"], BAD),
+    *each(TOPS, "label", ["", "%00", "nobody", "%zz", HUGE]),
+    *each([*TOPS, "/counts/events_by_type/keys"], "format", ["xml", "", "CSV"], BAD),
+    *each([*TOPS, "/counts/events_by_type/keys"], "format", ["csv", "json"]),
+    *each(["/counts/events_by_url/top"], "from", ["0"], BAD),
+    *each(["/counts/events_by_url/top"], "at", ["1700000000"], BAD),
+    *each(["/counts/events_by_url/keys"], "prefix", ["", "%00", "%zz", "nobody", HUGE]),
+    *each(["/counts/events_by_url/keys"], "after", ["", "%00", "%zz", "nobody", HUGE]),
+    *twice(["/counts/events_by_url/keys"], "after"),
+    *(Asked(f"/counts/{name}/{call}", NOWHERE) for name in ("nothing", "%00") for call in CALLS),
+    *(Asked(f"/counts/{name}", NOWHERE) for name in ("events_by_url/what", "events_by_url/top/x")),
     *twice(WINDOWED, "window"),
     *twice(LIMITED, "limit"),
     *twice([*WINDOWED, *MONTHLY, "/stats/page_views?website=a"], "at"),

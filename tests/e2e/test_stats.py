@@ -22,11 +22,11 @@ from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.workers import Worker, worker_settings
+from tests.support.analytics import Event, analytics
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-Event = dict[str, str]
 AT = datetime.now(UTC).replace(microsecond=0)  # all was sent before
 SENT = 1000
 BOTS = {"bot_1": 37, "bot_2": 11}  # page views of one moment each
@@ -51,34 +51,6 @@ class Scene:
             return await answer.json()
 
 
-def analytics(rng: random.Random) -> list[Event]:
-    """Return events of the last two hours: forty users, a few pages, and two bots."""
-    pages = [
-        f"https://shop.example/products/{name}"
-        for name in ("electronics", "books", "toys", "garden", "food")
-    ]
-    events = []
-    for number in range(SENT - sum(BOTS.values())):
-        user = f"usr_{rng.randrange(40)}"
-        at = AT - timedelta(seconds=rng.randrange(2 * 3600), microseconds=number)
-        event = {
-            "timestamp": at.isoformat(),
-            "user_id": user,
-            "event_type": "page_view" if rng.random() < 0.8 else "add_to_cart",
-            "page_url": rng.choice([*pages, "shop.example"])
-            if rng.random() < 0.5
-            else f"/p/{number % 200}é",
-            "session_id": f"{user}-{rng.randrange(3)}",
-        }
-        events.append(event)
-    for bot, count in BOTS.items():
-        moment = (AT - timedelta(seconds=rng.randrange(60, 3000))).isoformat()
-        page = {"event_type": "page_view", "page_url": rng.choice(pages), "session_id": bot}
-        events += [{"timestamp": moment, "user_id": bot, **page}] * count
-    rng.shuffle(events)
-    return events
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(
     kafka_part: Kafka, tmp_path_factory: pytest.TempPathFactory
@@ -101,7 +73,7 @@ async def scene(
             one.start()
         for one in (*counting, collector):
             await one.ready()
-        events = analytics(random.Random(1))
+        events = analytics(random.Random(1), AT, SENT, BOTS)
         made = Scene(http, counting, collector, events)
         body = gzip.compress("\n".join(map(json.dumps, events)).encode())
         packed = {"Content-Encoding": "gzip"}
@@ -138,6 +110,11 @@ def within(events: list[Event], window_s: int, ago_s: int = 0) -> tuple[list[Eve
         else:
             counted.append(event)
     return counted, dropped
+
+
+def time_of(event: Event) -> datetime:
+    """Return when it happened."""
+    return datetime.fromisoformat(event["timestamp"])
 
 
 def views(events: list[Event], window_s: int, ago_s: int = 0) -> list[Event]:
@@ -231,6 +208,41 @@ async def test_page_views_equal_a_count_by_hand(
     path = f"/stats/page_views?{query(website=website, limit=limit, at=at.isoformat())}"
     for one in (*scene.workers, scene.collector):
         assert await scene.ask(path, one.url) == expected
+
+
+@pytest.mark.parametrize("ago", AGO_S)
+async def test_top_keys_of_counters_equal_a_count_by_hand(scene: Scene, ago: int) -> None:
+    at = AT - timedelta(seconds=ago)
+    end = at.replace(minute=0, second=0) + timedelta(hours=1)
+    hours = [e for e in within(scene.events, 86_400)[0] if time_of(e) < end]
+    asked = (
+        ("events_by_url_hourly", "page_url", None),
+        ("events_by_url_hourly", "page_url", "add_to_cart"),
+        ("page_views_by_page_hourly", "page_url", "page_view"),
+    )
+    for counter, key, label in asked:
+        chosen = (event for event in hours if label in (None, event["event_type"]))
+        seen = Counter(event[key] for event in chosen)
+        ranked = sorted(seen.items(), key=lambda one: (-one[1], one[0]))[:3]
+        expected = {"counter": counter, "keys": [{"key": k, "value": n} for k, n in ranked]}
+        args = {"limit": 3} | ({"label": label} if label == "add_to_cart" else {})
+        path = f"/counts/{counter}/top?{query(ago, **args)}"
+        for one in (*scene.workers, scene.collector):
+            assert await scene.ask(path, one.url) == expected
+
+
+async def test_pages_of_keys_together_are_all_keys(scene: Scene) -> None:
+    for counter in ("events_by_url", "page_views_by_page_hourly"):
+        pages, after = list[str](), ""
+        while True:
+            answer = await scene.ask(f"/counts/{counter}/keys?limit=2&prefix=https:{after}")
+            pages += answer["keys"]
+            if answer["next"] is None:
+                break
+            after = f"&after={quote(answer['next'], safe='')}"
+        counted, _ = within(scene.events, 86_400)
+        wanted = {event["page_url"] for event in counted if event["page_url"].startswith("https:")}
+        assert pages == sorted(wanted)
 
 
 async def test_what_nobody_did_is_nothing(scene: Scene) -> None:

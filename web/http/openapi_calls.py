@@ -33,6 +33,9 @@ TO = given("to", TIME, "The end; it is not included.")
 KEY = given("key", STRING, "The counted key, for example a url.")
 BY = given("by", {"enum": ["1h", "1d"]}, "Hours or days instead of the counter's windows.")
 ZONE = given("tz", STRING, "Time zone of hours and days, as Europe/Berlin.")
+LABEL = given("label", STRING, "Only what this label counts, for example a type.")
+PREFIX = given("prefix", STRING, "What the keys begin with.")
+AFTER = given("after", STRING, "Only keys behind this one: the next of the page before.")
 FORMAT = given("format", {"enum": ["json", "csv"]}, "json without it.")
 
 SUCCESS = an(
@@ -144,6 +147,26 @@ DETAILS: dict[Call, Details] = {
             }
         },
         [KEY, FROM, TO, BY, ZONE, FORMAT],
+    ),
+    paths.TOP_KEYS: Details(
+        {
+            "200": {
+                **json(
+                    an({"counter": STRING, "keys": array(an({"key": STRING, "value": NUMBER}))})
+                ),
+                **text("text/csv"),
+            }
+        },
+        [LIMIT, FROM, TO, AT, LABEL, FORMAT],
+    ),
+    paths.KEYS: Details(
+        {
+            "200": {
+                **json(an({"counter": STRING, "keys": array(STRING), "next": or_null(STRING)})),
+                **text("text/csv"),
+            }
+        },
+        [PREFIX, LIMIT, AFTER, FORMAT],
     ),
     paths.COUNTERS: figures(
         array(

@@ -99,6 +99,16 @@ EVENT_REPORT = Call(
 COUNTS = Call(
     "GET", "/counts/{counter}", Kind.FIGURES, "Counts of a key of a counter.", by_count=True
 )
+TOP_KEYS = Call(
+    "GET", "/counts/{counter}/top", Kind.FIGURES, "The keys with the most.", by_count=True
+)
+KEYS = Call(
+    "GET",
+    "/counts/{counter}/keys",
+    Kind.FIGURES,
+    "The keys of a counter, by the page.",
+    by_count=True,
+)
 COUNTERS = Call("GET", "/counters", Kind.FIGURES, "The declared counters.", by_count=True)
 TOP_PAGES = Call(
     "GET", "/stats/top_pages", Kind.FIGURES, "The pages with the most views.", by_count=True

@@ -42,7 +42,7 @@ class GatheredQuery(Generic[AskT, PartT]):
         raise NotImplementedError
 
     def merge(self, ask: AskT, parts: list[PartT]) -> object:
-        """Return the answer as JSON; the parts together cover all partitions once."""
+        """Return what the answer is as JSON, or an Answer; the parts cover all partitions once."""
         raise NotImplementedError
 
 
@@ -100,7 +100,8 @@ class Gathering:
             for url, partitions in owners.items()
         )
         parts = await asyncio.gather(*asked)
-        return Answer.json(kind.merge(ask, list(parts)))
+        merged = kind.merge(ask, list(parts))
+        return merged if isinstance(merged, Answer) else Answer.json(merged)
 
     async def _own_part(
         self, kind: GatheredQuery[Any, Any], ask: object, partitions: list[int]

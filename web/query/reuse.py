@@ -22,14 +22,15 @@ class Reuse(Generic[T]):
     Who gives up waiting does not stop the making: the next who asks finds it done.
     """
 
-    def __init__(self, most_s: float) -> None:
-        self._most_s = most_s
+    def __init__(self, most_s: float, at_once: int = AT_ONCE) -> None:
+        """at_once: questions that may be on their way."""
+        self._most_s, self._at_once = most_s, at_once
         self._made: dict[Hashable, _Made[T]] = {}
 
     async def get(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         """Return the answer to a question, made now or lately.
 
-        Raises UnavailableError where AT_ONCE other questions are being answered.
+        Raises UnavailableError where as many other questions are being answered.
         """
         made = self._made.get(question)
         if made is None or made.fresh_until < monotonic():
@@ -38,8 +39,8 @@ class Reuse(Generic[T]):
         return await asyncio.shield(made.task)
 
     def _make_room(self) -> None:
-        if sum(not made.task.done() for made in self._made.values()) >= AT_ONCE:
-            raise UnavailableError(f"{AT_ONCE} other questions are being answered")
+        if sum(not made.task.done() for made in self._made.values()) >= self._at_once:
+            raise UnavailableError(f"{self._at_once} other questions are being answered")
         if len(self._made) >= KEPT:
             now = monotonic()
             self._made = {q: made for q, made in self._made.items() if made.fresh_until >= now}
