@@ -54,12 +54,13 @@ NAMES = {
     "referrer": ("referrer",),
     "user_agent": ("user_agent",),
 }
-MAX_BYTES = {
-    "url": URL_MAX_BYTES,
-    "message_id": MESSAGE_ID_MAX_BYTES,
-    "referrer": REFERRER_MAX_BYTES,
-    "user_agent": USER_AGENT_MAX_BYTES,
-}
+READ = frozenset(  # every name that from_json() looks at
+    {"Meta", "properties", "timestamp", "date", "received_at", "value", "event_value"}
+).union(TYPE_NAMES, *NAMES.values())
+OUT_OF_RANGE = "out of range"  # as msgspec says of 1e400
+MAX_BYTES = {"url": URL_MAX_BYTES, "message_id": MESSAGE_ID_MAX_BYTES}
+# Cut, not rejected: a browser says them, and who sends the event cannot help how long they are.
+CUT_BYTES = {"referrer": REFERRER_MAX_BYTES, "user_agent": USER_AGENT_MAX_BYTES}
 SHOWN_MAX = 60  # characters of a bad value in its error message
 DEPTH_MAX = 100  # levels; what Python can take depends on who calls, and must not decide
 MILLISECONDS_FROM = 100_000_000_000  # as seconds: the year 5138; as milliseconds: 1973
@@ -75,11 +76,24 @@ def parse(value: bytes, record_ms: int) -> Event:
         raise TooLargeError(f"the event has {len(value)} bytes")
     if may_be_deep(value) and _depth(value) > DEPTH_MAX:
         raise InvalidFieldError(f"the event is nested deeper than {DEPTH_MAX} levels")
+    return from_json(_decoded(value), record_ms)
+
+
+def _decoded(value: bytes) -> object:
+    """Return JSON as Python has it; where it has a number that Python has not, what we read of it.
+
+    Nobody reads other names, so such a number must not depend on whether the fast path met it.
+    """
     try:
-        data = msgspec.json.decode(value)
+        return msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        if OUT_OF_RANGE not in str(exc) or not is_utf8(value):
+            raise MalformedJsonError(f"not JSON: {exc}") from exc
+    try:
+        parts = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+        return {name: msgspec.json.decode(parts[name]) for name in parts.keys() & READ}
+    except msgspec.MsgspecError as exc:
         raise MalformedJsonError(f"not JSON: {exc}") from exc
-    return from_json(data, record_ms)
 
 
 def is_utf8(value: bytes) -> bool:
@@ -116,6 +130,9 @@ def from_json(data: object, record_ms: int) -> Event:
     for field, limit in MAX_BYTES.items():
         if len((fields[field] or "").encode()) > limit:
             raise InvalidFieldError(f"{field} is longer than {limit} bytes")
+    for field, limit in CUT_BYTES.items():
+        if text := fields[field]:
+            fields[field] = text.encode()[:limit].decode("utf-8", "ignore")
     fields["message_id"] = fields["message_id"] or None  # an empty one names no event
     return Event(
         type=_type(data),
