@@ -16,6 +16,8 @@ class Names:
         self.counts = f"{prefix}counts{ending}"
         self.uniques = f"{prefix}uniques{ending}"
         self.rejected = prefix + "events-rejected"
+        self.replayed = prefix + "events-replayed"
+        self.places = prefix + "import-places"
         self.totals = prefix + "unique-event-topic"
         self.alerts = prefix + "alerts"
         self.count_app = prefix + "event-counter-count"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,6 +16,7 @@ import click
 from app.cli.running import with_servers
 from app.errors import KafkaUnavailableError, StartError
 from app.events.url_rules import load
+from app.ingest.following import Follower, LogPlaces
 from app.ingest.importer import (
     PARSERS,
     BackgroundCollector,
@@ -25,6 +30,7 @@ from app.text import printable
 GZIP = b"\x1f\x8b"  # RFC 1952
 SAID_MAX = 20  # rejected lines that are printed
 CLEAR_LINE = "\r\x1b[K"
+FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)
 
 
 @click.command(name="import")
@@ -33,7 +39,7 @@ CLEAR_LINE = "\r\x1b[K"
     nargs=-1,
     required=True,
     metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path),
+    type=click.Path(dir_okay=False, readable=True, allow_dash=True, path_type=Path),
 )
 @click.option(
     "--format",
@@ -43,30 +49,57 @@ CLEAR_LINE = "\r\x1b[K"
     show_default=True,
     help="combined: access log, common format too. ndjson: an event of any shape a line.",
 )
-def command(files: tuple[Path, ...], line_format: str) -> None:
-    """Count the lines of FILEs (.gz: unpacked, -: stdin). Each import of a file counts it again.
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Count lines that were imported before, too, and events with a known message_id.",
+)
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Go on as the FILEs grow and are rotated, from where the last one that followed them "
+    "ended. Ctrl-C or SIGTERM ends it.",
+)
+@click.option(
+    "--log-name",
+    default="",
+    metavar="NAME",
+    help="Tells apart logs that begin with the same line, of two hosts for example.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    line_format: str,
+    log_name: str,
+    *,
+    again: bool,
+    follow: bool,
+) -> None:
+    """Count the lines of access logs or NDJSON, each once.
 
-    A page view each for GET and HEAD, else an event of the method's name, at the log's time.
+    FILE may be packed (.gz), or - for stdin. A line is a page view for GET and HEAD, else an event
+    of the method's name, at the log's time. Imported again within the dedupe hours it does not
+    count again.
     """
     logging.basicConfig(level=logging.ERROR)
+    if follow:
+        check_followed(files, again=again)
+    else:
+        for path in files:  # one that is followed may be missing for a moment
+            FILE.convert(str(path), ctx.command.params[0], ctx)
     settings = with_servers(Settings.from_env(os.environ), "kafka")
-    rules = load(settings.url_rules)
-    with BackgroundCollector(settings) as collector:
-        telling = Rejects()
-        importer = Importer(collector.send, PARSERS[line_format], telling.say, rules)
-        try:
-            try:
-                read_files(importer, files)
-            finally:
-                importer.finish()
-        except KafkaUnavailableError as exc:
-            raise StartError(
-                f"Kafka stopped taking events ({exc}); the first {importer.imported} good lines "
-                "are stored, of the next ones any may be"
-            ) from exc
-        finally:
-            telling.end()
-            click.echo(f"imported {importer.imported}, rejected {importer.rejected}")
+    with BackgroundCollector(settings) as collector, told_at_the_end() as telling:
+        importer = Importer(
+            *(collector.send, PARSERS[line_format], telling.say, load(settings.url_rules)),
+            log_name=log_name,
+            again=again,
+        )
+        telling.importer = importer
+        if follow:
+            follow_files(settings, importer, collector, name_logs(files, log_name))
+            return
+        read_files(importer, files, what_next(settings, again=again))
     if importer.rejected and not importer.imported:
         raise StartError(f"No line is in the format {line_format}{_advice(importer.samples)}")
     if importer.rejected > importer.imported and (found := looks_like(importer.samples)):
@@ -76,20 +109,83 @@ def command(files: tuple[Path, ...], line_format: str) -> None:
 import_command = command
 
 
-def read_files(importer: Importer, files: tuple[Path, ...]) -> None:
-    """Read all files, with a bar on stderr where that is a terminal."""
+def read_files(importer: Importer, files: tuple[Path, ...], advice: str) -> None:
+    """Read all files, with a bar on stderr where that is a terminal; raise StartError."""
     size = sum(path.stat().st_size for path in files if str(path) != "-")
     hidden = not (size and sys.stderr.isatty())
     with click.progressbar(length=size, label="import", hidden=hidden, file=sys.stderr) as bar:
-        for path in files:
-            importer.read(path.name.removesuffix(".gz"), read_lines(path, bar.update))
+        try:
+            try:
+                for path in files:
+                    importer.read(path.name.removesuffix(".gz"), read_lines(path, bar.update))
+            finally:
+                importer.finish()
+        except KafkaUnavailableError as exc:
+            raise StartError(
+                f"Kafka stopped taking events ({exc}); the first {importer.imported} good lines "
+                f"are stored, of the next ones any may be. {advice}"
+            ) from exc
         bar.update(size - bar.pos)
+
+
+def check_followed(files: tuple[Path, ...], *, again: bool) -> None:
+    """Raise UsageError for what cannot be followed."""
+    if again:
+        raise click.UsageError("--follow goes on where it ended: it cannot count --again")
+    for path in files:
+        if str(path) == "-" or path.suffix == ".gz":
+            raise click.UsageError(f"--follow needs the file that the server writes to, not {path}")
+        if not path.parent.is_dir():
+            raise click.UsageError(f"--follow: there is no folder {path.parent}")
+
+
+def name_logs(files: tuple[Path, ...], log_name: str) -> dict[Path, str]:
+    """Return under which name the places of each followed log are kept."""
+    host = log_name or socket.gethostname()
+    return {path: f"{host}:{path.absolute()}" for path in files}
+
+
+def follow_files(
+    settings: Settings, importer: Importer, collector: BackgroundCollector, names: dict[Path, str]
+) -> None:
+    """Follow until SIGINT or SIGTERM, then say how far it got."""
+    if not settings.dedupe_hours:
+        click.echo("EVENT_COUNTER_DEDUPE_HOURS is 0: a kill may count some lines twice", err=True)
+    with LogPlaces(settings, collector.run) as places:
+        follower = Follower(importer, places, names, lambda text: click.echo(text, err=True))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: follower.stopped.set())
+        click.echo(f"following {', '.join(map(printable, names))}", err=True)
+        follower.run()
+    for log in follower.logs:
+        if log.at is not None:
+            click.echo(f"{printable(log.path)}: read to byte {log.at.offset}, line {log.at.lines}")
+
+
+def what_next(settings: Settings, *, again: bool) -> str:
+    """Return what to do about lines that may be stored."""
+    if again or not settings.dedupe_hours:
+        return "To import the same files again counts those twice"
+    return "Import the same files again: what is stored counts once"
+
+
+@contextlib.contextmanager
+def told_at_the_end() -> Iterator[Rejects]:
+    """Give what tells rejected lines; say at the end, whatever it is, what was imported."""
+    telling = Rejects()
+    try:
+        yield telling
+    finally:
+        telling.end()
+        if (done := telling.importer) is not None:
+            click.echo(f"imported {done.imported}, rejected {done.rejected}")
 
 
 class Rejects:
     """Prints why lines were rejected, the first ones; a wrong format would print a whole file."""
 
     def __init__(self) -> None:
+        self.importer: Importer | None = None
         self._more = 0
         self._said = 0
 

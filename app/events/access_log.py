@@ -18,6 +18,7 @@ from app.events.event import Event
 from app.events.shapes import from_json
 
 CLIENT_PARTS = ("client", "identity", "user")
+LINE_ID_HEX = 32  # 128 bits
 SHOWN_MAX = 60  # characters of what is wrong, in its message
 VIEW_METHODS = ("GET", "HEAD")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -166,3 +167,20 @@ def line_uuid(file_name: str, number: int, line: bytes) -> str:
     """Return the same UUID for the same line of the same file, and for that line only."""
     digest = hashlib.sha256(f"{file_name}\n{number}\n".encode() + line).digest()
     return str(UUID(bytes=digest[:16], version=5))
+
+
+class LogLines:
+    """Names the lines of one log: the same wherever the log lies, packed, renamed or grown.
+
+    first: the log's first line, which tells it from others. name: tells apart logs that begin with
+    the same line.
+    """
+
+    def __init__(self, first: bytes, name: str = "") -> None:
+        self._begun = hashlib.sha256(f"{name}\n".encode() + first + b"\n")
+
+    def message_id(self, number: int, line: bytes) -> str:
+        """Return the message_id of a line by its number, from 1, and its text."""
+        digest = self._begun.copy()
+        digest.update(b"%d\n" % number + line)
+        return f"log:{digest.hexdigest()[:LINE_ID_HEX]}"

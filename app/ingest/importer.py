@@ -15,14 +15,16 @@ import time
 import zlib
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from uuid import uuid4
 
 from app.errors import KafkaUnavailableError, RejectedError, StartError, TooLargeError
-from app.events.access_log import line_uuid, parse_line
+from app.events.access_log import LogLines, line_uuid, parse_line
 from app.events.decoding import decode
 from app.events.event import EVENT_MAX_BYTES, Event
 from app.events.packing import Record, pack
@@ -46,7 +48,8 @@ class Importer:
     """Sends the lines of files; counts what Kafka has acknowledged and what was rejected.
 
     send: hands records to Kafka, done when acknowledged. say: takes a line about each bad line.
-    rules: for the urls of the events.
+    rules: for the urls of the events. log_name: see LogLines; again: count lines that were sent
+    before, and events whose message_id was.
     """
 
     def __init__(
@@ -55,6 +58,9 @@ class Importer:
         parse: ParseLine,
         say: Callable[[str], None],
         rules: UrlRules | None = None,
+        *,
+        log_name: str = "",
+        again: bool = False,
     ) -> None:
         self.imported = 0
         self.rejected = 0
@@ -63,6 +69,8 @@ class Importer:
         self._parse = parse
         self._rules = rules
         self._say = say
+        self._again = again
+        self._log_name = f"{log_name}\n{uuid4()}" if again else log_name
         self._on_way: deque[tuple[Future[None], int]] = deque()
 
     def read(self, name: str, lines: Iterator[bytes]) -> None:
@@ -70,12 +78,22 @@ class Importer:
 
         Raises KafkaUnavailableError; imported then tells what is surely stored.
         """
+        first = next(lines, None)
+        if first is not None:
+            self.read_on(name, self.log_of(first), enumerate(chain([first], lines), 1))
+
+    def log_of(self, first: bytes) -> LogLines:
+        """Return what names the lines of a log, by its first."""
+        return LogLines(first, self._log_name)
+
+    def read_on(self, name: str, log: LogLines, lines: Iterable[tuple[int, bytes]]) -> None:
+        """As read(), for some (number, line) of a log."""
         records: list[Record] = []
         size = 0
-        for number, line in enumerate(lines, 1):
+        for number, line in lines:
             if line.strip():
                 try:
-                    records.append(self._record(name, number, line))
+                    records.append(self._record(name, log, number, line))
                     size += len(line)
                 except RejectedError as exc:
                     self.rejected += 1
@@ -92,7 +110,7 @@ class Importer:
         while self._on_way:
             self._land()
 
-    def _record(self, name: str, number: int, line: bytes) -> Record:
+    def _record(self, name: str, log: LogLines, number: int, line: bytes) -> Record:
         if len(line) > LINE_MAX_BYTES:
             raise TooLargeError(f"the line has more than {LINE_MAX_BYTES} bytes")
         now_ms = time.time_ns() // 1_000_000
@@ -100,6 +118,8 @@ class Importer:
         if self._rules is not None:
             self._rules.apply(event)
         event.uuid = event.uuid or line_uuid(name, number, line)
+        if self._again or event.message_id is None:
+            event.message_id = log.message_id(number, line)
         return pack(event, now_ms)
 
     def _hand_over(self, records: list[Record]) -> None:
@@ -146,7 +166,7 @@ class BackgroundCollector:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._run(self._start())
+        self.run(self._start())
         return self
 
     def __exit__(
@@ -155,7 +175,7 @@ class BackgroundCollector:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._run(self._collector.stop())
+        self.run(self._collector.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -166,8 +186,9 @@ class BackgroundCollector:
             self._collector.send_records(records, admitted=True), self._loop
         )
 
-    def _run(self, job: Any) -> None:
-        asyncio.run_coroutine_threadsafe(job, self._loop).result()
+    def run(self, job: Any) -> Any:
+        """Run a coroutine in its loop, and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(job, self._loop).result()
 
     async def _start(self) -> None:
         self._collector = Collector(self._settings)

@@ -60,6 +60,8 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
         TopicSpec(names.counts, merged, COMPACT, by_counts),
         TopicSpec(names.tables_version, 1, COMPACT),
         TopicSpec(names.rejected, 1, keep, keep=False),
+        TopicSpec(names.replayed, 1, COMPACT),
+        TopicSpec(names.places, 1, COMPACT),
         TopicSpec(names.totals, 1, keep, keep=False),
         TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
         TopicSpec(names.partials_changelog, sources, COMPACT, by_events),

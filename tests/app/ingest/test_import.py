@@ -95,6 +95,52 @@ async def test_a_line_keeps_its_uuid_packed_or_not(
     assert set(uuids.values()) == {2}
 
 
+async def test_a_line_keeps_its_message_id_wherever_the_log_lies(
+    import_files: Import, tmp_path: Path, kafka: KafkaClient, topics: Names
+) -> None:
+    (tmp_path / "a.log").write_bytes(log_of(50))
+    (tmp_path / "b.log.1").write_bytes(log_of(50).replace(b"\n", b"\r\n"))
+    (tmp_path / "c.log.2.gz").write_bytes(gzip.compress(log_of(40)))
+    (tmp_path / "other.log").write_bytes(log_of(51).partition(b"\n")[2])
+    assert import_files("a.log", "b.log.1", "c.log.2.gz").stdout == b"imported 140, rejected 0\n"
+    ids = Counter(event["message_id"] for event in await events(kafka, topics))
+    assert Counter(ids.values()) == {3: 40, 2: 10}
+    assert import_files("other.log").stdout == b"imported 50, rejected 0\n"
+    assert import_files("--log-name", "www2", "a.log").stdout == b"imported 50, rejected 0\n"
+    assert import_files("--again", "a.log").stdout == b"imported 50, rejected 0\n"
+    ids = Counter(event["message_id"] for event in await events(kafka, topics))
+    assert Counter(ids.values()) == {3: 40, 2: 10, 1: 150}
+
+
+async def test_a_line_goes_to_the_same_partition_each_time(
+    import_files: Import, tmp_path: Path, kafka: KafkaClient, topics: Names
+) -> None:
+    nobody = GOOD.replace("192.0.2.{}", "-").format(5, "a").encode()
+    (tmp_path / "a.log").write_bytes(log_of(50) + b"\n".join([nobody] * 20) + b"\n")
+    for _ in range(2):
+        assert import_files("a.log").stdout == b"imported 70, rejected 0\n"
+    places = {
+        (json.loads(record.value)["message_id"], record.partition)
+        for record in await kafka.read(topics.events)
+    }
+    assert len(places) == 70
+    assert len({partition for _, partition in places}) > 1
+
+
+async def test_a_message_id_of_an_event_stays_but_for_again(
+    import_files: Import, kafka: KafkaClient, topics: Names
+) -> None:
+    lines = b'{"type":"A","message_id":"mine"}\n{"type":"B"}\n'
+    for options in ((), ("--again",)):
+        import_files("--format", "ndjson", *options, "-", stdin=lines)
+    first: list[str] = []
+    second: list[str] = []
+    for event in await events(kafka, topics):
+        (first if event["type"] == "A" else second).append(event["message_id"])
+    assert first.count("mine") == 1
+    assert len({*first, *second}) == 4
+
+
 async def test_a_large_file_goes_in_chunks_and_arrives_whole(
     import_files: Import, kafka: KafkaClient, topics: Names
 ) -> None:

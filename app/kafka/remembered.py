@@ -1,0 +1,62 @@
+"""A small compacted topic of one partition as what it is: text by key, the last of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from app.errors import KafkaUnavailableError, reason
+from app.kafka.clients import KafkaClients
+from app.kafka.log import KafkaLog
+from app.kafka.watermarks import Watermarks
+
+
+class Remembered:
+    """What a topic holds. Use as an async context manager; raises KafkaUnavailableError."""
+
+    def __init__(self, kafka: KafkaClients, topic: str) -> None:
+        self._kafka, self._topic = kafka, topic
+        self._producer: AIOKafkaProducer = kafka.producer(acks="all", enable_idempotence=True)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._kafka.knock()
+            await self._producer.start()
+        except (KafkaError, OSError) as exc:
+            await self._producer.stop()
+            raise KafkaUnavailableError(f"Kafka at {self._kafka}: {reason(exc)}") from exc
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+    async def read(self, prefix: str = "") -> dict[str, bytes]:
+        """Return the values of the keys that begin so, by what is left of the key."""
+        async with Watermarks(self._kafka) as kafka:
+            end = (await kafka.ends(self._topic))[0]
+        found: dict[str, bytes] = {}
+        async for records, _ in KafkaLog(self._kafka).read(self._topic, 0, 0, end):
+            for record in records:
+                key = (record.key or b"").decode("utf-8", "replace")
+                if not key.startswith(prefix):
+                    continue
+                if record.value is None:
+                    found.pop(key.removeprefix(prefix), None)
+                else:
+                    found[key.removeprefix(prefix)] = record.value
+        return found
+
+    async def write(self, values: Mapping[str, bytes | None], prefix: str = "") -> None:
+        """Set values, in this order; None: forget the key. Done when Kafka has acknowledged all."""
+        try:
+            waiting = [
+                await self._producer.send(self._topic, value, key=f"{prefix}{key}".encode())
+                for key, value in values.items()
+            ]
+            for sent in waiting:
+                await sent
+        except (KafkaError, OSError) as exc:
+            raise KafkaUnavailableError(f"{self._topic} was not written: {reason(exc)}") from exc
