@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,10 @@ from app import metrics
 from app.counting.flush_pace import FlushPace
 from app.counting.outcomes import offsets_between, outcomes
 from app.counting.spec import Rows
+from app.errors import KafkaUnavailableError
 from app.events.batches import Decoded, Judged, decode_batch
-from app.events.rejects import reject_record
+from app.events.rejects import reject_record, rejected_headers
+from app.kafka.rejections import Rejections
 from app.settings import Settings
 from app.transport import Batch, kafka_producer
 from tables.messages import Messages
@@ -22,6 +25,9 @@ from tables.partials import OUTCOMES_ROW, Partials
 from tables.statistics import Statistics
 from tables.turns import Steps
 
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0  # after Kafka did not say what was rejected
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
 MESSAGES_A_ROW = 10  # a message_id takes 40 bytes until it is flushed, a row 400
 
@@ -74,10 +80,10 @@ def register(
     partials: Partials,
     settings: Settings,
     judges: Judges,
-    rejected: str,
+    rejections: Rejections | None,
 ) -> None:
-    """Add agent and timer. rejected: topic of rejections, empty: nowhere."""
-    pace, count = FlushPace(), Counting(app, partials, judges, rejected)
+    """Add agent and timer. rejections: None: they go nowhere."""
+    pace, count = FlushPace(), Counting(app, partials, judges, rejections)
     for rider in judges.riders():
         partials.carry(rider)
 
@@ -108,10 +114,12 @@ def register(
 class Counting:
     """Counts batches in steps, so that queries get their turn in between."""
 
-    def __init__(self, app: Any, partials: Partials, judges: Judges, rejected: str) -> None:
-        """rejected: topic of rejections; empty: nowhere."""
+    def __init__(
+        self, app: Any, partials: Partials, judges: Judges, rejections: Rejections | None
+    ) -> None:
+        """rejections: None: they go nowhere."""
         self._app, self._partials, self._judges = app, partials, judges
-        self._rejected = rejected
+        self._rejections = rejections
         self._steps, self._gate = Steps(), 0
 
     async def whole(self, batch: Batch) -> bool:
@@ -121,6 +129,8 @@ class Counting:
         """
         if batch.gate != self._gate:  # replays come first, and cost more
             self._steps, self._gate = Steps(), batch.gate
+            if self._rejections is not None:
+                self._rejections.forget()
         for part in self._steps.cut(batch):
             await self._judges.load(batch[0].partition)
             if batch.gate != self._app.consumer.gate:
@@ -134,14 +144,32 @@ class Counting:
         return bool(batch.gate == self._app.consumer.gate)
 
     async def _reject(self, decoded: Decoded) -> None:
-        """Send what cannot be counted to `events-rejected`."""
+        """Send what cannot be counted to `events-rejected`, where it is not there already."""
         for record, error in decoded.rejected:
             metrics.events_rejected.labels(error.code).inc()
-            if not self._rejected:
+            if self._rejections is None or await self._is_rejected(self._rejections, record):
                 continue
             key, value = reject_record(record, error)
-            sent = await kafka_producer(self._app).send(self._rejected, value, key=key)
+            sent = await kafka_producer(self._app).send(
+                self._rejections.topic, value, key=key, headers=rejected_headers(record)
+            )
             self._partials.await_before_commit(record.partition, sent)
+
+    async def _is_rejected(self, rejections: Rejections, record: Any) -> bool:
+        """Whether a record was rejected before, or whoever has its partition by now does it.
+
+        Waits while Kafka is away.
+        """
+        consumer, place = self._app.consumer, (record.partition, record.offset)
+        while self._gate == consumer.gate:
+            try:
+                found = await rejections.has(*place, record.timestamp, consumer.started_at)
+            except KafkaUnavailableError as exc:
+                log.warning("%s cannot be read, trying again: %s", rejections.topic, exc)
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return found or self._gate != consumer.gate
+        return True
 
 
 def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: Decoded) -> None:

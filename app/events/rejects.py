@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
 
 from app.errors import RejectedError
 from app.events.event import EVENT_MAX_BYTES
+from app.events.shapes import is_utf8
+
+TIMESTAMP = "timestamp"  # header
+PLACE_PARTS = 2  # partition and offset
 
 _encode = msgspec.json.Encoder().encode
 
 
 def reject_record(record: Any, error: RejectedError) -> tuple[bytes, bytes]:
-    """Return (key, value); the key is the same when a record is rejected again in a replay.
+    """Return (key, value); the key says which record it was.
 
-    value: {"code", "message", "topic", "partition", "offset", "payload"}; bytes of the payload
-    that are not UTF-8 appear as backslash escapes, and at most 32 KB of it.
+    value: {"code", "message", "topic", "partition", "offset", "payload"}, at most 32 KB of the
+    payload. Bytes of it that are not UTF-8 appear as backslash escapes; all of it is in
+    "payload_base64" then.
     """
-    payload = (record.value or b"")[:EVENT_MAX_BYTES].decode("utf-8", "backslashreplace")
+    value = record.value or b""
+    payload = value[:EVENT_MAX_BYTES].decode("utf-8", "backslashreplace")
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    key = "{topic}-{partition}-{offset}".format(**place)
-    return key.encode(), _encode({**error.as_dict(), **place, "payload": payload})
+    message = {**error.as_dict(), **place, "payload": payload}
+    if len(value) <= EVENT_MAX_BYTES and not is_utf8(value):
+        message["payload_base64"] = base64.b64encode(value).decode()
+    return rejected_key(record.topic, record.partition, record.offset), _encode(message)
+
+
+def rejected_key(topic: str, partition: int, offset: int) -> bytes:
+    """Return the key of a rejected record."""
+    return f"{topic}-{partition}-{offset}".encode()
+
+
+def place_in(key: bytes | None) -> tuple[int, int] | None:
+    """Return (partition, offset) of a rejected record from its key; None: it is none of ours."""
+    _, *place = (key or b"").rsplit(b"-", 2)
+    if len(place) != PLACE_PARTS or not all(part.isdigit() for part in place):
+        return None
+    return int(place[0]), int(place[1])
+
+
+def rejected_headers(record: Any) -> list[tuple[str, bytes]]:
+    """Return the headers of a rejected record: its Kafka timestamp, ms since 1970."""
+    return [(TIMESTAMP, b"%d" % record.timestamp)]

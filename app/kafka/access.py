@@ -42,7 +42,7 @@ def needs(settings: Settings, version: int) -> tuple[Rights, list[str]]:
         groups.append(names.archive_group)
     if role in ("", "count"):
         topics[names.events] |= {READ}
-        topics[names.rejected] |= {WRITE}
+        topics[names.rejected] |= {READ, WRITE}
         groups.append(names.count_group)
         own = [names.counts, names.totals, names.partials_changelog, names.totals_changelog]
         if settings.statistics:

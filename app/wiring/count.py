@@ -12,6 +12,7 @@ import agents.watch_tables
 import web.http.health
 from agents.count_events import Judges
 from agents.expire_rows import Expiring
+from app.kafka.rejections import Rejections
 from app.kafka.tables_version import TablesVersion
 from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
 from app.names import Names
@@ -45,8 +46,8 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     events = batch_topic(app, names.events, settings.events_partitions)
     counts = batch_topic(app, names.counts, settings.counts_partitions)
     judges = Judges(statistics, Messages.create_for(app, settings, sources))
-    rejected = "" if past else names.rejected
-    agents.count_events.register(app, events, partials, settings, judges, rejected)
+    rejections = None if past else Rejections(settings)
+    agents.count_events.register(app, events, partials, settings, judges, rejections)
     alerts = None if past else add_alerts(app, settings, counters, totals)
     agents.merge_counts.register(app, counts, totals, alerts)
     expiring: list[OwnedTable] = [(part, sources) for part in (partials, *judges.riders())]

@@ -220,11 +220,10 @@ class Exactness:
         return differences(last, self.truth.by_type)
 
     async def _rejected_differences(self) -> list[str]:
-        """Each bad record, with its code; a replay may repeat it."""
-        found = {}
-        for value in await self._kafka.values(self._names.rejected):
-            message = json.loads(value)
-            found[message["partition"], message["offset"]] = message["code"]
+        """Each bad record once, with its code."""
+        messages = [json.loads(v) for v in await self._kafka.values(self._names.rejected)]
+        found = {(message["partition"], message["offset"]): message["code"] for message in messages}
+        assert len(found) == len(messages), "a record is in events-rejected twice"
         wrong = [f"{p} {found.get(p)} not {c}" for p, c in self.truth.rejected.items()]
         return [] if found == self.truth.rejected else [f"{len(found)} rejected", *wrong[:SHOWN]]
 

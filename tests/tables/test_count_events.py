@@ -25,7 +25,7 @@ def batch(first: int = 0, gate: int = GATE) -> Batch:
 def counting(partials: Partials) -> tuple[Counting, SimpleNamespace]:
     """Return the agent's work, and the consumer whose gate it looks at."""
     consumer = SimpleNamespace(gate=GATE)
-    return Counting(SimpleNamespace(consumer=consumer), partials, Judges(), ""), consumer
+    return Counting(SimpleNamespace(consumer=consumer), partials, Judges(), None), consumer
 
 
 def counted(partials: Partials, counters: Counters) -> int:
