@@ -18,6 +18,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "worker": "app.cli.worker",
     "status": "app.cli.status",
     "import": "app.cli.import_",
+    "replay": "app.cli.replay",
     "generate": "app.cli.generate",
     "enrich": "app.cli.enrich",
     "query": "app.cli.query",
