@@ -60,11 +60,13 @@ class Stores:
         return stores
 
     async def send(self, events: int) -> None:
-        """Send random events of all shapes to all partitions, and some that are rejected."""
+        """Send random events of all shapes to all partitions, some twice, and some bad ones."""
         for partition in range(self.settings.events_partitions):
-            values = [self._maker.make()[1] for _ in range(events // 4)]
+            repeated = events // 40
+            values = [self._maker.make()[1] for _ in range(events // 4 - repeated)]
             faults = [self._maker.fault()[0] for _ in range(events // 100)]
-            await self.kafka.send(self.events, values + faults, partition)
+            again = [value for value in values if b"message" in value][:repeated]
+            await self.kafka.send(self.events, values + faults + again, partition)
 
     async def send_bots(self, user: str, views: int) -> None:
         """Send page views of a user with one timestamp."""
