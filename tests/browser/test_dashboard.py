@@ -77,10 +77,10 @@ async def test_a_top_page_leads_to_its_hours_and_the_address_keeps_it(
     page = tab.page
     await page.goto(copy.url)
     await page.locator("#top-rows a", has_text=url).click()
-    await expect(page.locator("#url-counts")).to_contain_text("3,000 VIEW")
+    await expect(page.locator("#total")).to_have_text("3,000")
     await page.reload()
-    await expect(page.locator("#url-text")).to_have_value(url)
-    await expect(page.locator("#url-counts")).to_contain_text("3,000 VIEW")
+    await expect(page.locator("#key")).to_have_value(url)
+    await expect(page.locator("#total")).to_have_text("3,000")
 
 
 async def test_a_session_is_shown_in_utc_and_in_local_time(copy: RunningCopy, tab: Tab) -> None:

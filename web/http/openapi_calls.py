@@ -250,6 +250,7 @@ DETAILS: dict[Call, Details] = {
     paths.ALERTS: figures(an({"alerts": array(OBJECT)}), LIMIT),
     paths.STREAM: Details({"200": text("text/event-stream")}),
     paths.DASHBOARD: Details({"200": text(HTML)}),
+    paths.EXPLORE: Details({"200": text(HTML)}),
     paths.GENERATOR: Details({"200": text(HTML)}),
     paths.TRACKER: Details({"200": text("text/javascript")}),
     paths.STATIC: Details({"200": {"*/*": {}}}),

@@ -133,6 +133,7 @@ ALERTS = Call("GET", "/alerts", Kind.FIGURES, "The newest alerts.")
 STREAM = Call("GET", "/stream", Kind.FIGURES, "What the pages show, as server-sent events.")
 
 DASHBOARD = Call("GET", "/", Kind.PAGE, "The dashboard.")
+EXPLORE = Call("GET", "/explore", Kind.PAGE, "One counter over a range of time.")
 GENERATOR = Call("GET", "/generator", Kind.PAGE, "The load generator.")
 TRACKER = Call("GET", "/tracker.js", Kind.PAGE, "The script that counts a website's page views.")
 STATIC = Call("GET", "/static/{name}", Kind.PAGE, "A file of the pages.")

@@ -1,4 +1,4 @@
-"""GET / and /generator: the pages; GET /static/{name}: what they are made of.
+"""GET /, /explore and /generator: the pages; GET /static/{name}: what they are made of.
 
 The policy lets a page load and ask nothing but this server, and run no script or style that
 stands in its markup: what people send as urls, types or names can never become code.
@@ -20,7 +20,7 @@ from web.pages.install import AGAIN
 log = logging.getLogger(__name__)
 
 NOT_MODIFIED = 304
-PAGES = ("dashboard.html", "generator.html")
+PAGES = ("dashboard.html", "explore.html", "generator.html")
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -55,6 +55,13 @@ def register(app: Any, base_path: str = "") -> None:
 
         async def get(self, request: Request) -> Response:
             return answer(request, pages["dashboard.html"])
+
+    @page(app, paths.EXPLORE)
+    class Explore(ApiView):
+        """GET -> the page of one counter."""
+
+        async def get(self, request: Request) -> Response:
+            return answer(request, pages["explore.html"])
 
     @page(app, paths.GENERATOR)
     class GeneratorPage(ApiView):

@@ -23,7 +23,7 @@ async def alone(serve: Serve, make_settings: MakeSettings) -> Http:
     return await serve(await make_settings(count_urls="http://127.0.0.1:1"))
 
 
-@pytest.mark.parametrize("path", ["/", "/generator", "/generator/"])
+@pytest.mark.parametrize("path", ["/", "/explore", "/explore/", "/generator", "/generator/"])
 async def test_a_page_may_run_nothing_but_our_files(alone: Http, path: str) -> None:
     answer = await alone.get(path)
     assert answer.status == 200

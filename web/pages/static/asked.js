@@ -50,7 +50,7 @@ export function askedPanels() {
 }
 
 /** @param {string} url @returns {string} the address, within the page, of what is known of it */
-export const urlHash = (url) => `#${new URLSearchParams({ url })}`;
+const urlHash = (url) => `#${new URLSearchParams({ url })}`;
 
 function urlPanel() {
   const text = typed("url-text", HTMLInputElement);

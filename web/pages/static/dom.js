@@ -96,6 +96,7 @@ function fillCell(node, cell) {
     if (meter.value !== cell.meter) meter.value = cell.meter;
     meter.ariaLabel = text;
   } else if (cell.href !== undefined) {
+    if (node.firstElementChild?.tagName !== "A") node.replaceChildren(el("a"));
     const link = /** @type {HTMLAnchorElement} */ (node.firstElementChild);
     if (link.getAttribute("href") !== cell.href) link.setAttribute("href", cell.href);
     setText(link, text);

@@ -1,10 +1,10 @@
 // The panels that every page shows alike, fed by the stream.
 
-import { urlHash } from "./asked.js";
 import { byId, el, fillRows, say, setText } from "./dom.js";
 import { bothZones, count, events, moment, windowName } from "./format.js";
 import { showHealth } from "./health.js";
 import { Panel } from "./panel.js";
+import { query } from "./span.js";
 import { changes } from "./theme.js";
 
 /** @typedef {import("./net.js").Reply} Reply */
@@ -57,7 +57,7 @@ function showTotals({ total }) {
   const rows = Object.entries(total).sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
   const all = rows.reduce((sum, [, n]) => sum + n, 0);
   setText(byId("totals-all"), rows.length ? `${events(all)} of all time` : "");
-  fillShares("totals-rows", withRest(rows), all);
+  fillShares("totals-rows", withRest(rows), all, typeMinutes);
   return rows.length ? "" : `No events yet. Send one: curl -X PUT ${document.baseURI}event_generate/ -d '{"type":"VIEW","url":"/hello"}'`;
 }
 
@@ -72,10 +72,16 @@ function withRest(rows) {
   return [...rows.slice(0, TYPES - 1), [`${rest.length} other types`, rest.reduce((sum, [, n]) => sum + n, 0)]];
 }
 
+/** @param {string} url */
+const pageHours = (url) => `explore?${query({ counter: "events_by_url_hourly", key: url })}`;
+
+/** @param {string} type */
+const typeMinutes = (type) => (/^\d+ other types$/.test(type) ? undefined : `explore?${query({ counter: "events_by_type_minutely", label: type })}`);
+
 /** @param {{window_s: number, pages: {page: string, views: number}[]}} body */
 function showTopPages({ window_s, pages }) {
   setText(byId("top-window"), windowName(window_s));
-  fillShares("top-rows", pages.map(({ page, views }) => [page, views]), pages[0]?.views ?? 0, urlHash);
+  fillShares("top-rows", pages.map(({ page, views }) => [page, views]), pages[0]?.views ?? 0, pageHours);
   const known = byId("url-known");
   if (known.childElementCount !== pages.length) known.replaceChildren(...pages.map(() => el("option")));
   pages.forEach(({ page }, place) => {
@@ -89,7 +95,7 @@ function showTopPages({ window_s, pages }) {
  * @param {string} id of the table body
  * @param {[string, number][]} rows
  * @param {number} whole what a full bar is
- * @param {(name: string) => string} [href] where the name leads to
+ * @param {(name: string) => string | undefined} [href] where the name leads to
  */
 function fillShares(id, rows, whole, href) {
   fillRows(
@@ -108,7 +114,7 @@ function showBots({ window_s, dropped, users }) {
   fillRows(
     byId("bots-rows"),
     users.slice(0, 5).map(({ user_id, dropped: n }) => [
-      { text: user_id, title: user_id, head: true, className: "cut" },
+      { text: user_id, title: user_id, head: true, className: "cut", href: `explore?${query({ counter: "bot_views_by_user_hourly", key: user_id })}` },
       { text: count(n), className: "number" },
     ]),
   );

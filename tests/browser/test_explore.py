@@ -1,0 +1,108 @@
+"""The page of one counter: the same figures as Postgres, and an address that holds the choice."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import asyncpg
+import pytest
+from playwright.async_api import Page, ViewportSize, expect
+
+from tests.browser.support import post
+from tests.browser.tab import Tab
+from tests.browser.test_people import AXE, FAULTS
+from tests.support.running_copy import RunningCopy
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+PREFIX = "/explored/"
+TYPE = "explored"
+WIDTHS = (360, 768, 1280)
+
+
+async def in_postgres(copy: RunningCopy, begin: datetime, end: datetime) -> dict[str, int]:
+    """Return {url: events} of [begin, end)."""
+    connection = await asyncpg.connect(copy.settings["postgres"])
+    rows = await connection.fetch(
+        "select url, count(*) n from human_event where url like $1 || '%' "
+        "and datetime >= $2 and datetime < $3 group by url",
+        PREFIX,
+        begin,
+        end,
+    )
+    await connection.close()
+    return {row["url"]: row["n"] for row in rows}
+
+
+async def explore(copy: RunningCopy, page: Page, **choice: str) -> None:
+    """Open the page with a choice in its address."""
+    await page.goto(f"{copy.url}/explore?{urlencode(choice)}")
+
+
+async def test_a_range_and_the_one_before_are_those_of_postgres(
+    copy: RunningCopy, tab: Tab
+) -> None:
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    pages = {"a": (600, 400), "b": (500, 200)}  # today, yesterday
+    for name, counts in pages.items():
+        for ago, count in enumerate(counts):
+            at = (midnight - timedelta(days=ago)).isoformat()
+            event = {"type": TYPE, "url": PREFIX + name, "timestamp": at}
+            await post(copy, *[event] * count)
+    page = tab.page
+    day = f"{now:%Y-%m-%d}"
+    await wait_until(
+        lambda: in_postgres(copy, midnight - timedelta(days=1), now + timedelta(days=1)),
+        {f"{PREFIX}a": 1000, f"{PREFIX}b": 700},
+    )
+    await explore(copy, page, key=f"{PREFIX}a", **{"from": day, "to": day}, label=TYPE)
+    await expect(page.locator("#total")).to_have_text("600")
+    await expect(page.locator("#total-before")).to_have_text("400")
+    await expect(page.locator("#difference")).to_have_text("+50 %")
+    await expect(page.locator("#chart canvas")).to_be_visible()
+    top = page.locator("#top-rows tr")
+    await expect(top.nth(0)).to_contain_text(f"{PREFIX}a")
+    await expect(top.nth(0)).to_contain_text("600")
+    await page.locator("#top-rows a", has_text=f"{PREFIX}b").click()
+    await expect(page.locator("#total")).to_have_text("500")
+    await page.reload()
+    await expect(page.locator("#key")).to_have_value(f"{PREFIX}b")
+    await expect(page.locator("#total")).to_have_text("500")
+    assert (
+        await page.request.get(f"{copy.url}/{await page.locator('#csv').get_attribute('href')}")
+    ).ok
+
+
+async def test_keys_are_found_by_their_beginning_and_the_keyboard_is_enough(
+    copy: RunningCopy, tab: Tab
+) -> None:
+    page = tab.page
+    await explore(copy, page, counter="events_by_url")
+    await expect(page.locator("#from")).to_be_disabled()
+    await page.focus("#key")
+    await page.keyboard.type(PREFIX)
+    await expect(page.locator("#keys option").first).to_have_attribute("value", f"{PREFIX}a")
+    await page.keyboard.type("a")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#total")).to_have_text("1,000")
+    assert "key=%2Fexplored%2Fa" in page.url
+    await expect(page.locator("#said")).to_have_text(re.compile("shown"))
+
+
+async def test_it_fits_each_screen_and_axe_finds_nothing(copy: RunningCopy, tab: Tab) -> None:
+    page = tab.page
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+        for width in WIDTHS:
+            await page.set_viewport_size(ViewportSize(width=width, height=900))
+            await explore(copy, page, key=f"{PREFIX}a")
+            await expect(page.locator("#total")).to_have_text("1,000")
+            await expect(page.locator("#chart canvas")).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            await tab.shoot(f"explore-{scheme}-{width}")
+        await page.evaluate(AXE.read_text("utf-8"))
+        assert await page.evaluate(FAULTS) == []
