@@ -13,6 +13,8 @@ from app.errors import StartError
 from app.ingest.log_file import UNREADABLE, LogFile, Piece, Place, digest
 
 COPY_S = 60.0  # a file that changed within it may still be growing: copytruncate, or a server
+# What was rotated away since may be what an earlier start, killed before it began, was to read.
+RECENT_S = 3600.0
 PACKING_S = 2.0  # as long since a .gz changed, it is whole
 NOT_LOGS = {".bz2", ".xz", ".zst", ".lz4", ".lzma", ".zip", ".tmp", ".swp"}
 
@@ -33,7 +35,7 @@ class GrowingLog:
         self._told: set[Path] = set()
 
     def pass_older(self) -> dict[str, Place]:
-        """Begin for the first time: return the places at the ends of what was rotated before."""
+        """Begin for the first time: return the places at the ends of what was rotated long ago."""
         own = None
         if self.path.exists():
             with closing(LogFile(self.path)) as file:
@@ -42,6 +44,8 @@ class GrowingLog:
         found = {uuid4().hex: Place("")}
         for path, file in self._rotated():
             try:
+                if time.time() - file.stat.st_mtime < RECENT_S:
+                    continue
                 if (first := file.first_line()) is not None and first != own:
                     found[uuid4().hex] = file.whole(first)
             except UNREADABLE as exc:
