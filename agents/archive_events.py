@@ -8,10 +8,13 @@ from functools import partial
 from time import time
 from typing import Any
 
+from app import metrics
 from app.archive.buffer import ArchiveBuffer
 from app.archive.rows import app_rows
+from app.events.filler import losses_of
 from app.settings import Settings
 
+ROLE = "archive"
 TICK_S = 0.1  # well below what the transport waits for running batches before a release
 
 
@@ -23,9 +26,12 @@ def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) ->
     async def archive_events(stream: Any) -> AsyncIterator[int]:
         """Gather the app events of each batch; they are acknowledged once they are on disk."""
         stream = stream.noack()
+        void: dict[int, int] = {}
         async for event in stream.events():
-            message = event.message
-            batch = event.value
+            message, batch = event.message, event.value
+            found = losses_of(batch, -1, void.get(message.partition, 0))
+            void[message.partition] = found.void
+            metrics.events_lost.labels(ROLE).inc(found.lost)
             seen = await buffer.seen(message.partition, batch.gate)
             rows = app_rows(batch, seen, by_uuid=settings.dedupe_uuid)
             runs = []

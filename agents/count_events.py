@@ -21,13 +21,15 @@ from app.kafka.rejections import Rejections
 from app.settings import Settings
 from app.transport import Batch, kafka_producer
 from tables.messages import Messages
-from tables.partials import OUTCOMES_ROW, Partials
+from tables.outcome_row import OUTCOMES_ROW
+from tables.partials import Partials
 from tables.statistics import Statistics
 from tables.turns import Steps
 
 log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0  # after Kafka did not say what was rejected
+ROLE = "count"
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
 MESSAGES_A_ROW = 10  # a message_id takes 40 bytes until it is flushed, a row 400
 
@@ -131,6 +133,8 @@ class Counting:
             self._steps, self._gate = Steps(), batch.gate
             if self._rejections is not None:
                 self._rejections.forget()
+        if batch.lost and batch.gate == self._app.consumer.gate:
+            self._partials.lose(batch[0].partition, batch.before - batch.lost, batch.before)
         for part in self._steps.cut(batch):
             await self._judges.load(batch[0].partition)
             if batch.gate != self._app.consumer.gate:
@@ -178,17 +182,27 @@ def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: De
     first, last = batch[0].offset, batch[-1].offset
     judged = judges.judge(batch, decoded, now)
     received = [record.offset for record in batch]
+    if decoded.fillers:
+        none = {record.offset for record in decoded.fillers}
+        received = [offset for offset in received if offset not in none]
+    seen = partials.last(partition)
     rejected = [record.offset for record, _ in decoded.rejected]
 
     def fold(begin: int, end: int) -> Rows:
         part = judged if (begin, end) == (first - 1, last) else judged.between(begin, end)
         rows = partials.counters.fold(part, now)
         rows[OUTCOMES_ROW] = outcomes(
-            offsets_between(received, begin, end), part, offsets_between(rejected, begin, end)
+            offsets_between(received, begin, end),
+            part,
+            offsets_between(rejected, begin, end),
         )
         return rows
 
     partials.absorb(partition, first, last, fold)
+    if decoded.fillers or partials.void(partition):
+        metrics.events_lost.labels(ROLE).inc(partials.account(partition, batch, seen))
+        if decoded.fillers:
+            partials.send_again(partition)
     metrics.events_counted.inc(len(judged.human.events))
     metrics.bot_views.inc(len(judged.bot.events))
     metrics.duplicates.inc(len(judged.duplicate.events))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from app.kafka.refilling import has_fillers
 from app.transport import Batch
 from tables.alerts import Alerts
 from tables.totals import Totals
 from tables.turns import Steps
 
+AskAgain = Callable[[], Awaitable[None]]
 
-def register(app: Any, topic: Any, totals: Totals, alerts: Alerts | None) -> None:
-    """Add the agent to the app; alerts: watches the totals."""
-    merge = Merging(app, totals, alerts)
+
+def register(
+    app: Any, topic: Any, totals: Totals, alerts: Alerts | None, ask_again: AskAgain
+) -> None:
+    """Add the agent to the app.
+
+    alerts: watches the totals. ask_again: called where Kafka has lost records of `counts`.
+    """
+    merge = Merging(app, totals, alerts, ask_again)
 
     @app.agent(topic, name="merge_counts")
     async def merge_counts(stream: Any) -> AsyncIterator[int]:
@@ -29,13 +37,18 @@ def register(app: Any, topic: Any, totals: Totals, alerts: Alerts | None) -> Non
 class Merging:
     """Merges batches in steps, so that queries get their turn in between."""
 
-    def __init__(self, app: Any, totals: Totals, alerts: Alerts | None) -> None:
+    def __init__(
+        self, app: Any, totals: Totals, alerts: Alerts | None, ask_again: AskAgain
+    ) -> None:
+        self._ask_again = ask_again
         self._app, self._totals, self._alerts = app, totals, alerts
         self._steps = Steps()
 
     async def whole(self, batch: Batch) -> bool:
         """Merge a batch and raise its alerts; return whether it may be committed."""
         partition = batch[0].partition
+        if has_fillers(batch):
+            await self._ask_again()
         for part in self._steps.cut(batch):
             if batch.gate != self._app.consumer.gate:
                 return False  # it is read again

@@ -76,7 +76,9 @@ sink_away_seconds = Counter(
     "event_counter_sink_away_seconds_total", "Time that a sink was away.", ["sink"]
 )
 events_lost = Counter(
-    "event_counter_events_lost_total", "Offsets that Kafka deleted before they were stored."
+    "event_counter_events_lost_total",
+    "Offsets of `events` that Kafka lost or deleted before the role had read them.",
+    ["role"],
 )
 
 # Every role that reads topics.

@@ -39,6 +39,8 @@ _encode = msgspec.json.Encoder().encode
 class Alerts(BatchTable):
     """(window start, rule, key): the alert as JSON, as in the topic `alerts`."""
 
+    keeps_all = False  # it has readers of its own: no alert comes twice
+
     def __init__(
         self,
         app: Any,

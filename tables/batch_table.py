@@ -19,10 +19,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import rocksdict
-from faust.tables.table import Table
 from faust.types import TP
 
 from app.transport import kafka_producer
+from tables.healing import HealingTable, Rows
 from tables.record_batches import RecordBatches
 from tables.scans import scan_keys
 from tables.table_store import TableStore
@@ -38,7 +38,7 @@ EXPIRE_CHUNK = 4000  # rows deleted at a time, so that nothing waits long
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
 
-class BatchTable(Table):
+class BatchTable(HealingTable):
     """Base of the tables; keys and values are bytes, values merge by merge_values()."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,10 +77,6 @@ class BatchTable(Table):
             self.app.conf.store, self.app, self, table_name=self.name, options=self.options
         )
 
-    def db(self, partition: int) -> Any:
-        """Return the RocksDB of a partition."""
-        return self.data._db_for_partition(partition)
-
     def row_estimates(self) -> dict[int, int]:
         """Return {partition: rows}, as RocksDB estimates them."""
         name = "rocksdb.estimate-num-keys"
@@ -93,10 +89,7 @@ class BatchTable(Table):
     # -- writing --------------------------------------------------------------------------
 
     async def write(
-        self,
-        partition: int,
-        rows: Sequence[tuple[bytes, bytes | None]],
-        beside: Iterable[tuple[bytes, bytes]] = (),
+        self, partition: int, rows: Rows, beside: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
         """Write rows to RocksDB and the changelog; before_commit() awaits the latter.
 
@@ -169,11 +162,20 @@ class BatchTable(Table):
         last = before = -1 if before is None else before
         for sent, count, own in pending:
             metadata = await asyncio.shield(sent)  # a cancel of ours is not a failure of Kafka's
+            if own and 0 <= metadata.offset <= before:
+                self.note_cut(changelog)
             # Another writer's record in between (a zombie's): the next recovery reads from there.
             if own and metadata.offset == last + 1:
                 last += count
         if last > before and partition in self.data._dbs:
             self.data.set_persisted_offset(changelog, last)
+
+    async def send_rows(self, partition: int, rows: Rows) -> None:
+        """Send rows as they are in RocksDB to the changelog."""
+        records = self.record_batches()
+        records.extend(rows)
+        changelog = self.changelog_topic.get_topic_name()
+        await self.send(partition, changelog, partition, records, own=True)
 
     # -- rebalance and recovery -----------------------------------------------------------
 
@@ -189,7 +191,7 @@ class BatchTable(Table):
         self._pending.clear()
         self._deleted_to.clear()
 
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+    def recover(self, batch: Iterable[Any]) -> None:
         """Merge changelog records into RocksDB; each message carries a fetch of them."""
         newest: defaultdict[int, dict[bytes, bytes | None]] = defaultdict(dict)
         offsets: dict[Any, int] = {}

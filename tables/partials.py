@@ -20,14 +20,13 @@ from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
 from tables.batch_table import BatchTable
 from tables.layout import DUPLICATES, check
+from tables.outcome_row import OutcomeRow
 from tables.partial_values import Partial, decode_partial
 from tables.turns import in_buckets
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
 LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
-# Key of what became of all records; only in the table, too. Behind LAYOUT, before all counters.
-OUTCOMES_ROW = b"\0outcomes"
 ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 3000  # rows, 0.03 s of work
@@ -59,7 +58,7 @@ class Rider(Protocol):
         """Drop what was not sent: the events are read again."""
 
 
-class Partials(BatchTable):
+class Partials(BatchTable, OutcomeRow):
     """(counter, key, row start, label) of a source partition: (last offset, {slot: count})."""
 
     def __init__(
@@ -84,6 +83,7 @@ class Partials(BatchTable):
         self._checked: set[int] = set()
         self._lock = asyncio.Lock()
         self._riders: list[Rider] = []
+        self._again: set[int] = set()
 
     def carry(self, rider: Rider) -> None:
         """Let something else come along with each flush."""
@@ -133,16 +133,9 @@ class Partials(BatchTable):
         self._read_to[partition] = position
         self._done[partition].append(done)
 
-    def outcomes(self, partition: int) -> tuple[int, Cells]:
-        """Return a position of a source partition, and what became of the records below it.
-
-        By slot, see app.counting.outcomes. What waits for a flush is in it.
-        """
-        partial = self._cache[partition].get(OUTCOMES_ROW)
-        if partial is None:
-            stored = self.db(partition).get(OUTCOMES_ROW)
-            partial = Partial(-1, {}) if stored is None else decode_partial(stored)
-        return partial.last + 1, partial.cells
+    def send_again(self, partition: int) -> None:
+        """Send all rows of a source partition with the next flush: Kafka may have lost some."""
+        self._again.add(partition)
 
     @property
     def dirty_rows(self) -> int:
@@ -168,6 +161,9 @@ class Partials(BatchTable):
         for partition in positions:
             for rider in self._riders:
                 await rider.flush(partition)
+        for partition in self._again & positions.keys():
+            await self.send_all(partition)
+            self._again.discard(partition)
         for call in done:
             call()
         for partition in positions:
@@ -246,6 +242,12 @@ class Partials(BatchTable):
                 cache[row] = Partial(-1, NO_CELLS) if value is None else decode_partial(value)
         return cache
 
+    async def send_rows(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """As BatchTable, and to `counts`."""
+        source = SOURCE.pack(partition)
+        await self._publish([(row + source, value) for row, value in rows], {})
+        await super().send_rows(partition, rows)
+
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The value that has read further: a zombie's late write lowers nothing."""
         return new if decode_partial(new).last > decode_partial(old).last else old
@@ -258,8 +260,10 @@ class Partials(BatchTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._cache, self._dirty, self._read_to, self._done, self._checked):
+        for state in (self._cache, self._dirty, self._read_to, self._done):
             state.clear()
+        for partitions in (self._checked, self._again):
+            partitions.clear()
         for rider in self._riders:
             rider.forget()
 

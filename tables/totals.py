@@ -22,6 +22,7 @@ from tables.scans import scan_after, scan_prefix
 from tables.sums import AllTimeSums
 from tables.unreadable import UNREADABLE, leave_out
 
+POSITION = b"\0at"  # key of how far `counts` is merged; counters' numbers begin at 1
 SLOT_BITS = 8
 SLOT_MASK = (1 << SLOT_BITS) - 1
 CACHE_MAX = 200_000  # rows of a partition
@@ -71,7 +72,8 @@ class Totals(BatchTable):
                 grown[row] = grown.get(row, 0) + more
         late = self._sums.late(partition, self.db(partition), grown) if grown else ()
         # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.
-        await self.write(partition, [(row, _encode(rows[row])) for row in sorted(rows)], late)
+        written = [(POSITION, {0: after}), *((row, rows[row]) for row in sorted(rows))]
+        await self.write(partition, [(row, _encode(cells)) for row, cells in written], late)
         for changes in self._watchers:
             changes.note(partition, rows, after)
         if len(cache) > CACHE_MAX:
@@ -95,6 +97,10 @@ class Totals(BatchTable):
                 strange.append((record, exc))
         leave_out(strange)
         return found
+
+    def position(self, partition: int) -> int | None:
+        """Return the position of `counts` that is merged; None: nothing is."""
+        return _decode(value)[0] if (value := self.db(partition).get(POSITION)) else None
 
     def _load(self, partition: int, rows: Iterable[bytes]) -> dict[bytes, Cells]:
         cache = self._cache[partition]

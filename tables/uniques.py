@@ -65,10 +65,12 @@ class Uniques(BatchTable):
         strange: list[tuple[Any, BaseException]] = []
         now = time()
         for record in batch:
+            if record.value is None:
+                continue  # it fills a place, see app.kafka.mending
             try:
                 Row.unpack(record.key).check()
                 sketch, rows = decode_sketch(record.value), buckets_of(record.key, now)
-            except (*UNREADABLE, TypeError) as exc:  # TypeError: no key, or no value
+            except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
                 strange.append((record, exc))
                 continue
             for row in rows:

@@ -20,7 +20,8 @@ from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
 from app.names import Names
-from app.reconcile.audit import Audit, Difference
+from app.reconcile.audit import Audit
+from app.reconcile.differences import Difference
 from app.settings import Settings
 from app.text import printable
 from web.query.table_rows import table_rows
@@ -119,6 +120,8 @@ class Printer:
         )
         offsets = ", ".join(f"{part} {offset}" for part, offset in found["offsets"].items())
         self._write(f"up to {found['compared_to']}: {offsets}\n")
+        for part, count in found["lost"].items():
+            self._write(f"{part}: Kafka lost {count} offsets before they were stored\n")
 
 
 class JsonPrinter(Printer):

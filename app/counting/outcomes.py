@@ -1,8 +1,8 @@
 """What became of the records of a partition of `events`: the sum that must always come out.
 
-A row of the partials, beside those of the counters, holds all four numbers and the offset that they
-reach to. So whoever reads it, whenever, reads numbers of one position: received = counted + bots +
-duplicates + rejected.
+A row of the partials, beside those of the counters, holds all numbers and the offset they reach
+to. So whoever reads it, whenever, reads numbers of one position: received = counted + bots +
+duplicates + rejected. Beside them stand the offsets that Kafka lost before they were counted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from app.counting.spec import Cells
 from app.events.batches import Judged
 
 # By slot; never in another order.
-OUTCOMES = ("received", "counted", "bots", "rejected", "duplicates")
+OUTCOMES = ("received", "counted", "bots", "rejected", "duplicates", "lost")
 
 
 def outcomes(received: Sequence[int], judged: Judged, rejected: Sequence[int]) -> Cells:
     """Return {slot: records}; each number is found on its own.
 
-    received, rejected: offsets of all records, and of those that are no events.
+    received, rejected: offsets of all records, and of those that are no events. What is lost comes
+    beside, see tables.outcome_row.
     """
     human, bots, _, duplicates = (len(part.events) for part in judged)
     return dict(enumerate((len(received), human, bots, len(rejected), duplicates)))

@@ -14,6 +14,7 @@ import numpy as np
 from app.errors import RejectedError
 from app.events.decoding import decode
 from app.events.event import Event
+from app.events.filler import is_filler
 
 KNOWN_USERS_MAX = 20_000
 # Not sys.intern(): Python 3.12.0 to 3.12.5 keep what it is given for ever (cpython issue 113993).
@@ -124,11 +125,15 @@ class Named(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """valid: the events. rejected: (record, why). named: of the valid ones."""
+    """valid: the events. rejected: (record, why). named: of the valid ones.
+
+    fillers: see app.events.filler.
+    """
 
     valid: Slice
     rejected: list[tuple[Any, RejectedError]]
     named: Named = Named()
+    fillers: Sequence[Any] = ()
 
 
 def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
@@ -142,12 +147,16 @@ def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
     ids: list[str] = []
     id_offsets: list[int] = []
     id_times: list[int] = []
+    fillers: list[Any] = []
     for record in batch:
         recorded_ms = record.timestamp
         try:
             event = decode(record.value or b"", recorded_ms)
         except RejectedError as exc:
-            rejected.append((record, exc))
+            if is_filler(record.value):
+                fillers.append(record)
+            else:
+                rejected.append((record, exc))
             continue
         events.append(event)
         offsets.append(record.offset)
@@ -160,4 +169,4 @@ def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
         received.append(recorded_ms / 1000 if at is None else at.timestamp())
     times = [event.timestamp.timestamp() for event in events]  # type: ignore[union-attr]
     named = Named(ids, id_offsets, id_times)
-    return Decoded(Slice(events, offsets, times, received), rejected, named)
+    return Decoded(Slice(events, offsets, times, received), rejected, named, fillers)

@@ -18,7 +18,7 @@ from app.events.event import Event
 from app.events.murmur2 import partition_of
 from app.events.packing import Record, pack
 from app.kafka.clients import KafkaClients
-from app.kafka.link import KafkaLink
+from app.kafka.link import KafkaLink, Mend
 from app.kafka.session import KafkaSession, RecordBatch
 from app.names import Names
 from app.settings import Settings
@@ -98,11 +98,14 @@ class _Lane:
 class Collector:
     """Sends events; may be started before Kafka is there, and goes on when Kafka comes back."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, mend: Mend | None = None) -> None:
+        """mend: see KafkaLink."""
         self._topic = Names(settings.namespace).events
         self._timeout_s = settings.send_timeout_s
         self._max_bytes = settings.waiting_max_bytes
-        self._link = KafkaLink(KafkaClients.of(settings), self._topic, settings.send_timeout_s)
+        self._link = KafkaLink(
+            KafkaClients.of(settings), self._topic, settings.send_timeout_s, mend
+        )
         self._session: KafkaSession | None = None  # the one that the lanes belong to
         self._lanes: list[_Lane] = []  # by partition; partitions of one leader share a lane
         self._flights: set[asyncio.Task[None]] = set()

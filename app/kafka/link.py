@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka.errors import KafkaError
 
 from app import metrics
-from app.errors import KafkaAccessError, reason
+from app.errors import CounterError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession
 
 log = logging.getLogger(__name__)
+
+Mend = Callable[[Mapping[int, int]], Awaitable[object]]
 
 RETRY_S = 0.5  # between attempts to connect
 CONNECT_S = 10.0  # for one attempt: connections, metadata, producer id
@@ -42,12 +45,17 @@ AIOKAFKA_LOGS = ("aiokafka", "aiokafka.cluster", "aiokafka.conn")
 class KafkaLink:
     """session is None while there is none; problem says why."""
 
-    def __init__(self, kafka: KafkaClients, topic: str, timeout_s: float) -> None:
+    def __init__(
+        self, kafka: KafkaClients, topic: str, timeout_s: float, mend: Mend | None = None
+    ) -> None:
+        """mend: called before each session with the ends that Kafka has acknowledged so far."""
         self.session: KafkaSession | None = None
         self.problem = "not connected yet"
         self._kafka = kafka
         self._topic = topic
         self._timeout_s = timeout_s
+        self._mend = mend
+        self._ends: dict[int, int] = {}
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -82,6 +90,7 @@ class KafkaLink:
                 await self._lost.wait()
             finally:
                 self.session = None
+                self._ends |= session.ends
                 self._lost.clear()
                 await session.close()
 
@@ -91,8 +100,11 @@ class KafkaLink:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     await self._kafka.knock()  # aiokafka would log an error at each attempt
+                if self._mend is not None:  # millions of lost offsets may take longer
+                    await self._mend(self._ends)
+                async with asyncio.timeout(CONNECT_S):
                     return await KafkaSession.open(self._kafka, self._topic, self._timeout_s)
-            except (KafkaError, OSError, KafkaAccessError) as exc:
+            except (KafkaError, OSError, CounterError) as exc:
                 problem = reason(exc)
                 if problem != self.problem:
                     log.warning("Kafka %s cannot be used: %s; trying on", self._kafka, problem)

@@ -75,12 +75,14 @@ class RecordBatch:
 class KafkaSession:
     """A producer id and its sequence numbers, until the first batch that fails.
 
-    partitions: of the topic. A partition's batches must be sent one after the other.
+    partitions: of the topic. ends: by partition the offset behind the last acknowledged record. A
+    partition's batches must be sent one after the other.
     """
 
     def __init__(self, kafka: KafkaClients, topic: str, timeout_s: float) -> None:
         """timeout_s: for one request."""
         self.partitions = 0
+        self.ends: dict[int, int] = {}
         self._topic = topic
         self._timeout_ms = int(timeout_s * 1000)
         self._producer_id = self._epoch = NOBODY
@@ -164,11 +166,13 @@ class KafkaSession:
             except KafkaError as exc:
                 error = exc
                 continue
-            for partition, code, *_ in response.topics[0][1]:
+            for partition, code, first, *_ in response.topics[0][1]:
                 failure = for_code(code)
                 if failure is NoError or failure is DuplicateSequenceNumber:
                     batch = left.pop(partition)
                     batch.acknowledged = True
+                    end = first + batch.count  # first: -1 for one that is there twice
+                    self.ends[partition] = max(end, self.ends.get(partition, 0))
                     following = self._sequences[partition] + batch.count
                     self._sequences[partition] = following % SEQUENCES
                 else:

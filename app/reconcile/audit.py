@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from time import time
@@ -19,12 +19,14 @@ import msgspec
 from app.counting.spec import FOREVER, HOUR
 from app.errors import StartError
 from app.events.event import EPOCH, at_ms
+from app.events.filler import is_filler
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.tables_version import FIRST, positions_of
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
-from app.reconcile.comparison import ALWAYS, Comparison, by_partition, whole_hours
+from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
+from app.reconcile.differences import Differences, Report, Runs
 from app.reconcile.live_scan import LiveScan
 from app.settings import Settings
 
@@ -37,9 +39,6 @@ TYPES = {
     "duplicates_by_type": "duplicates",
 }
 HOUR_MS = 3_600_000
-
-Difference = dict[str, Any]
-Report = Callable[[Difference], None]
 
 
 class Tables(Protocol):
@@ -98,6 +97,7 @@ class Audit:
                 self._say("counting event")
                 await sides.count(first, last, cut)
                 sizes = await sides.connection.fetchrow(sides.sql["compare.sizes"])
+                lost = await sides.lost()
                 await found.hours(kept.hours_from)
                 if whole:
                     await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)
@@ -111,6 +111,7 @@ class Audit:
             "urls": sizes["urls"],
             "hours": sizes["hours"],
             "events": sizes["events"],
+            "lost": lost,
             "whole": whole,
             "differing": found.count,
         }
@@ -194,11 +195,17 @@ class Audit:
         log = KafkaLog(KafkaClients.of(self._settings))
 
         async def records(partition: int) -> int:
-            """Offsets may be transaction markers: they are counted where it matters."""
-            count = 0
+            """Offsets may be transaction markers: they are counted where it matters.
+
+            What Kafka lost after somebody had it counts, too: there are fillers in its place.
+            """
+            count, fillers = 0, Runs()
             async for batch, _ in log.read(topic, partition, begins[partition], cut[partition]):
-                count += len(batch)
-            return count
+                lost = [record.offset for record in batch if is_filler(record.value)]
+                count += len(batch) - len(lost)
+                fillers.add(lost)
+            args = partition, fillers.begins, fillers.ends
+            return count + int(await found.kept(*args) if fillers.begins else 0)
 
         await found.stored(topic, begins, cut, records)
 
@@ -218,79 +225,3 @@ class Kept:
             # An hour that is about to expire may be gone when the tables are read.
             oldest = int(time()) - retention + 2 * HOUR
             self.hours_from = max(first, EPOCH + timedelta(seconds=oldest - oldest % HOUR))
-
-
-class Differences:
-    """Asks for what differs, and reports it; count: how many."""
-
-    def __init__(self, sides: Comparison, report: Report) -> None:
-        self.count = 0
-        self._sides, self._report = sides, report
-
-    async def hours(self, kept_from: datetime) -> None:
-        """Tables and event_summary, by url, hour and type."""
-        async for row in self._sides.differences("compare.hours", kept_from):
-            self._tell(
-                {
-                    "what": "hour",
-                    "url": row["url"],
-                    "hour": f"{row['hour']:%Y-%m-%dT%H:%M:%SZ}",
-                    "type": row["type"],
-                    "event": _span(row),
-                    "tables": row["tables"],
-                    "event_summary": row["summary"],
-                }
-            )
-
-    async def all_time(self, *, redis: bool, own_rows: bool) -> None:
-        """Redis, and the tables where they count all time by itself, by url and type."""
-        async for row in self._sides.differences("compare.all_time", redis, own_rows):
-            number = row["redis"]
-            self._tell(
-                {
-                    "what": "all_time",
-                    "url": row["url"],
-                    "type": row["type"],
-                    "event": _span(row),
-                    **({"tables": row["tables"]} if own_rows else {}),
-                    **({"redis": int(number) if number.isdigit() else number} if redis else {}),
-                }
-            )
-
-    async def types(self, cut: Offsets) -> None:
-        """What is counted and what is left out as bots or duplicates, by type."""
-        async for row in self._sides.differences("compare.types", by_partition(cut)):
-            self._tell(
-                {
-                    "what": row["what"],
-                    "type": row["type"],
-                    "event": _span(row),
-                    "tables": row["tables"],
-                }
-            )
-
-    async def stored(self, topic: str, begins: Offsets, cut: Offsets, records: Any) -> None:
-        """Rows of event by partition; received = stored + rejected."""
-        ranges = by_partition(begins), by_partition(cut)
-        rows = [row async for row in self._sides.differences("compare.stored", topic, *ranges)]
-        for row in rows:
-            partition = row["partition"]
-            name = f"{topic}-{partition}"
-            if row["stored"] != row["rows"]:
-                counts = {"event": row["rows"], "sink_offsets": row["stored"]}
-                self._tell({"what": "stored", "partition": name, **counts})
-            seen = row["ranged"] + row["rejected"]
-            if partition not in cut or seen == cut[partition] - begins[partition]:
-                continue
-            if (received := await records(partition)) != seen:
-                counts = {"event": row["ranged"], "rejected": row["rejected"]}
-                self._tell({"what": "received", "partition": name, "received": received, **counts})
-
-    def _tell(self, difference: Difference) -> None:
-        self.count += 1
-        self._report(difference)
-
-
-def _span(row: Any) -> int | list[int]:
-    """What event says: a number, or from and to, where events came in meanwhile."""
-    return row["low"] if row["low"] == row["high"] else [row["low"], row["high"]]

@@ -68,6 +68,14 @@ class Comparison:
         )
         return dict(rows)
 
+    async def lost(self) -> dict[str, int]:
+        """Return {topic-partition: offsets that Kafka lost before they were stored}, if any."""
+        rows = await self.connection.fetch(
+            "select partition, lost from sink_offsets where topic = $1 and lost > 0 order by 1",
+            self._topic,
+        )
+        return {f"{self._topic}-{partition}": count for partition, count in rows}
+
     async def summary_positions(self) -> Offsets:
         """Return the offsets of `counts` that event_summary includes."""
         rows = await self.connection.fetch("select partition, position from summary_positions")

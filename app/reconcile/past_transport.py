@@ -61,6 +61,9 @@ class PastConsumer(BatchConsumer):
 
     skip_deleted = False
 
+    async def look_at_edges(self, idle: Any) -> None:
+        """Postgres has what Kafka has deleted."""
+
     def _new_consumer_thread(self) -> PastThread:
         return PastThread(self, loop=self.loop, beacon=self.beacon)
 

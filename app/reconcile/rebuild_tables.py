@@ -18,7 +18,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.errors import StartError
+from app.errors import StartError, UnavailableError
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import current_version, switch_version
 from app.kafka.topics import ensure_topics
@@ -71,18 +71,28 @@ class TablesRebuild:
         async with Comparison.open(dsn, self._events) as sides:
             if not await sides.connection.fetchval(sides.sql["rebuild.lock"]):
                 raise StartError(LOCKED)
-            await self._check(sides, await counted.retentions(), declared)
+            live = await self._answered(counted)
+            await self._check(sides, declared if live is None else live, declared)
             old = await current_version(self._settings)
             new = await self._topics.unused(old)  # no number twice: topics go slowly
             await self._topics.delete(set(await self._topics.by_version()) - {old})
             await ensure_topics(self._settings, new)
             done = await self._count(new)
-            await self._wait_for_live(old, done)
+            if live is not None:
+                await self._wait_for_live(old, done)
             # The lock is gone where this connection is, and another run may have begun.
             await sides.connection.execute("select 1")
             await switch_version(self._settings, new)
         staying = await self._end_old(old)
         return Rebuilt(sum(done.values()), new, staying)
+
+    async def _answered(self, counted: Counted) -> Mapping[str, int | None] | None:
+        """Return what is counted; None where no count worker runs, which this may heal."""
+        try:
+            return await counted.retentions()
+        except UnavailableError as exc:
+            self._say(f"no count worker answers, going on with the settings of this command: {exc}")
+            return None
 
     async def _check(
         self,
@@ -171,13 +181,16 @@ class TablesRebuild:
         names = Names(self._settings.namespace, version)
 
         async def at(topic: str, goal: Offsets) -> None:
-            await wait_for(
-                "the count workers",
-                lambda: self._topics.committed(version, topic),
-                goal,
-                LIVE_S,
-                self._say,
-            )
+            async def position() -> Offsets:
+                return await self._topics.committed(version, topic)
+
+            before = await position()
+            try:
+                await wait_for("the count workers", position, goal, LIVE_S, self._say)
+            except StartError:
+                if await position() != before:
+                    raise  # they come along, but slowly
+                self._say("the count workers stand still: going on without them")
 
         await at(self._events, done)
         await at(names.counts, await self._kafka.ends(names.counts))

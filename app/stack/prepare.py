@@ -9,9 +9,11 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from app.errors import KafkaUnavailableError, StartError, reason
+from app.kafka.mending import Mended
 from app.kafka.tables_version import current_version
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
+from app.stack.log_mending import events_mender
 from app.stores import sql
 from app.stores.connect import redis_client
 from app.stores.refusals import refused_by_postgres, refused_by_redis
@@ -41,6 +43,18 @@ async def prepare_worker(settings: Settings) -> None:
             await asyncio.sleep(RETRY_S)
         else:
             break
+    await prepare_logs(settings)
+
+
+async def prepare_logs(settings: Settings) -> list[Mended]:
+    """Fill up `events` where it is shorter than what somebody has read; return what was.
+
+    Raises StartError where Kafka is another one, with records of its own, or is away.
+    """
+    try:
+        return await (await events_mender(settings)).mend()
+    except KafkaUnavailableError as exc:
+        raise StartError(f"{exc}. Check EVENT_COUNTER_KAFKA") from exc
 
 
 async def prepare_topics(settings: Settings) -> list[str]:

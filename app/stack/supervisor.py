@@ -20,7 +20,7 @@ from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
 from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.postgres import Postgres
-from app.stack.prepare import check_redis, prepare_database, prepare_topics
+from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
 from app.stack.redis import Redis
 from app.stack.watch import Watch
 from app.stack.workers import Worker, reached_at, worker_settings
@@ -167,6 +167,11 @@ class Supervisor:
                 f"Cannot reach Postgres: {reason(exc)}. Check EVENT_COUNTER_POSTGRES"
             ) from exc
         self._console.step("the database is ready")
+        for found in await prepare_logs(self.settings):
+            self._console.step(
+                f"Kafka lost {found.until - found.end} events of partition {found.partition} that"
+                f" it had acknowledged ({found.who} has read them): see the page backup and loss"
+            )
 
     def _make_workers(self) -> None:
         """Decide on names, folders and ports; the same ones as last time where possible."""

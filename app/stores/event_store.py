@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from operator import attrgetter
@@ -15,6 +16,7 @@ import asyncpg
 from app import metrics
 from app.counting.duplicates import Seen
 from app.errors import HoleError, RowRefusedError, UnavailableError, reason
+from app.events.filler import Losses, losses_of
 from app.kafka.log import KafkaLog
 from app.stores.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
 from app.stores.outages import Outage
@@ -26,6 +28,7 @@ from app.transport.batch import Batch
 log = logging.getLogger(__name__)
 
 SINK = "event"
+ROLE = "store"
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 2.0  # so that it goes on soon after Postgres is back
 NOTHING_STORED = -1
@@ -62,6 +65,7 @@ class EventStore:
         self._outage = Outage(SINK)
         self._sql = load_queries()
         self._last: dict[tuple[str, int], tuple[int, int]] = {}
+        self._told: Counter[tuple[str, int]] = Counter()
 
     async def store(self, topic: str, partition: int, batch: Batch) -> int:
         """Store a batch, and wait for Postgres as long as it takes; return the rows written.
@@ -81,20 +85,19 @@ class EventStore:
                     raise
                 missing = self._kafka_log.read(topic, partition, max(hole.stored, 0), batch.before)
                 async with aclosing(missing):
-                    stored += await self._fill(topic, partition, missing, hole.stored)
+                    stored += await self._fill(topic, partition, missing)
             else:
                 self._outage.ends()
                 return stored
 
-    async def store_once(self, topic: str, partition: int, batch: Batch) -> int:
-        """As store(), but raise UnavailableError when Postgres is away, and HoleError always."""
+    async def store_once(self, topic: str, partition: int, batch: Batch, deleted: int = 0) -> int:
+        """As store(), but raise UnavailableError when Postgres is away, and HoleError always.
+
+        deleted: offsets of the batch that Kafka has no records of any more.
+        """
         try:
             with metrics.sink_seconds.labels(SINK).time():
-                stored = await self._transaction(topic, partition, batch)
-        except asyncpg.CheckViolationError:  # no partition of the table for a row
-            async with self._postgres.transaction(self._timeout_s) as connection:
-                await connection.execute(self._sql["event_partition.make"], times_of(batch))
-            stored = await self._transaction(topic, partition, batch)
+                stored, lost = await self._with_partitions(topic, partition, batch, deleted)
         except UnavailableError as exc:
             if isinstance(exc.__cause__, asyncpg.LockNotAvailableError):
                 await self._free(topic, partition)
@@ -106,18 +109,45 @@ class EventStore:
             ) from exc
         self._last[topic, partition] = batch.after, batch.gate
         metrics.events_stored.inc(stored)
+        if lost:
+            known = min(lost, self._told[topic, partition])
+            self._told[topic, partition] -= known
+            metrics.events_lost.labels(ROLE).inc(lost - known)
+            log.error(
+                "%s-%d: Kafka lost or deleted %d offsets below %d before they were stored",
+                *(topic, partition, lost, batch.after),
+            )
         return stored
+
+    def tell_lost(self, topic: str, partition: int, count: int) -> None:
+        """Show at once what the next batch will write down: offsets that Kafka deleted."""
+        self._told[topic, partition] += count
+        metrics.events_lost.labels(ROLE).inc(count)
 
     def close(self) -> None:
         """Disconnect; the next batch connects again."""
         self._postgres.close()
 
-    async def _transaction(self, topic: str, partition: int, batch: Batch) -> int:
+    async def _with_partitions(
+        self, topic: str, partition: int, batch: Batch, deleted: int
+    ) -> tuple[int, int]:
+        """As _transaction(); makes the partitions of the table that rows have no place in."""
+        try:
+            return await self._transaction(topic, partition, batch, deleted)
+        except asyncpg.CheckViolationError:
+            async with self._postgres.transaction(self._timeout_s) as connection:
+                await connection.execute(self._sql["event_partition.make"], times_of(batch))
+        return await self._transaction(topic, partition, batch, deleted)
+
+    async def _transaction(
+        self, topic: str, partition: int, batch: Batch, deleted: int
+    ) -> tuple[int, int]:
+        """Return how many rows were stored, and how many offsets are lost."""
         cluster = await self._kafka_log.cluster() if self._kafka_log else ""
         async with self._postgres.transaction(self._timeout_s) as connection:
-            done = await self._lock_offset(connection, topic, partition, cluster)
+            done, void = await self._lock_offset(connection, topic, partition, cluster)
             if done >= batch.after:
-                return 0
+                return 0, 0
             if self._is_hole(topic, partition, done, batch):
                 raise HoleError(
                     f"{topic}-{partition} is stored up to offset {done},"
@@ -126,15 +156,20 @@ class EventStore:
                 )
             place, messages = (topic, partition), self._messages
             seen = await messages.take(connection, place, done)
-            records = batch[bisect_left(batch, done, key=_offset) :]
-            stored = await self._copy(connection, records, seen)
-            if seen is not None and records:
-                await messages.keep(connection, place, seen, records[-1].timestamp)
+            new = batch[bisect_left(batch, done, key=_offset) :]
+            stored = await self._copy(connection, new, seen)
+            if seen is not None and new:
+                await messages.keep(connection, place, seen, new[-1].timestamp)
+            found = Losses(0, 0)
+            if stored < len(new) or void:
+                found = losses_of(new, done - 1, void)
+            lost = found.lost + min(deleted, batch.after - max(done, 0))
             await connection.execute(
-                self._sql["event_offset.move"], topic, partition, cluster, batch.after, stored
+                self._sql["event_offset.move"],
+                *(topic, partition, cluster, batch.after, stored, lost, found.void),
             )
         messages.committed(place, seen, batch.after)
-        return stored
+        return stored, lost
 
     def _is_hole(self, topic: str, partition: int, done: int, batch: Batch) -> bool:
         """Whether records may be missing between done and the batch."""
@@ -142,24 +177,20 @@ class EventStore:
             return False
         if done == NOTHING_STORED and self._kafka_log is None:
             return False  # begin where the consumer group does
+        if batch.lost:
+            return True  # to be counted
         # The batches of one generation join up: between them lie only transaction markers, and
         # records of aborted transactions.
         return self._last.get((topic, partition)) != (done, batch.gate)
 
     async def _fill(
-        self, topic: str, partition: int, missing: AsyncIterator[tuple[Batch, int]], done: int
+        self, topic: str, partition: int, missing: AsyncIterator[tuple[Batch, int]]
     ) -> int:
         """Store missing records as far as it goes: store() comes again for the rest."""
         stored = 0
         try:
             async for batch, deleted in missing:
-                if deleted and done != NOTHING_STORED:
-                    metrics.events_lost.inc(deleted)
-                    log.error(
-                        "%s-%d: Kafka deleted %d offsets from %d on before they were stored",
-                        *(topic, partition, deleted, batch.before),
-                    )
-                stored += await self.store_once(topic, partition, batch)
+                stored += await self.store_once(topic, partition, batch, deleted)
         except (UnavailableError, HoleError) as exc:
             self._outage.goes_on(exc)
             await asyncio.sleep(RETRY_MAX_S)
@@ -173,14 +204,19 @@ class EventStore:
             if await connection.fetch(self._sql["event_offset.free"], topic, partition):
                 log.warning("%s-%d: ended the transaction of a worker that hangs", topic, partition)
 
-    async def _lock_offset(self, connection: Any, topic: str, partition: int, cluster: str) -> int:
-        """Return the next offset to store, or NOTHING_STORED; it is ours until the end."""
+    async def _lock_offset(
+        self, connection: Any, topic: str, partition: int, cluster: str
+    ) -> tuple[int, int]:
+        """Return the next offset to store, or NOTHING_STORED, and the void fillers below it.
+
+        The row is ours until the end.
+        """
         lock = self._sql["event_offset.lock"]
-        found = await connection.fetchval(lock, topic, partition, cluster)
+        found = await connection.fetchrow(lock, topic, partition, cluster)
         if found is None:
             await connection.execute(self._sql["event_offset.add"], topic, partition)
-            found = await connection.fetchval(lock, topic, partition, cluster)
-        return int(found)
+            found = await connection.fetchrow(lock, topic, partition, cluster)
+        return found["next"], found["void"]
 
     async def _copy(self, connection: Any, records: Sequence[Any], seen: Seen | None) -> int:
         """Copy while decoding: Postgres takes the first rows in as the next ones are made."""

@@ -31,14 +31,20 @@ class Batch(list[Any]):
     before, after: the fetch position on either side; after may lie past deleted offsets and
     transaction markers that follow the last record. gate: the generation it was fetched in.
     behind: offsets that Kafka was known to have behind it when it was taken; more may have come.
+    lost: offsets right before it that Kafka deleted before they were read.
     """
 
-    __slots__ = ("after", "before", "behind", "gate")
+    __slots__ = ("after", "before", "behind", "gate", "lost")
 
     before: int
     after: int
     gate: int
     behind: int
+    lost: int
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.lost = 0
 
 
 class BatchRecord:

@@ -14,12 +14,13 @@ from faust.transport.consumer import ensure_TP
 from mode import Service
 
 from app.transport.batch import Batch, BatchRecord
-from app.transport.committed import CommittedConsumer
 from app.transport.fetching import FetchThread
+from app.transport.lengths import LengthConsumer
+from app.transport.patience import patiently
 from app.transport.progress import PositionError, Progress
 
 
-class BatchConsumer(CommittedConsumer):
+class BatchConsumer(LengthConsumer):
     """Delivers batches through a gate, and commits the acknowledged prefix.
 
     The gate opens with resume_flow() after the seek of this generation, and closes with the next
@@ -32,16 +33,17 @@ class BatchConsumer(CommittedConsumer):
         errors.TopicAuthorizationFailedError,
         errors.UnsupportedVersionError,
     )
-    max_misses = 3
     max_coordinator_errors = 10
-    commit_timeout_s = 30.0  # a broker that is killed is back in 10 s
-    skip_deleted = True  # records that retention deleted before they were read: go on, or stop
+    commit_slow_s = 20.0  # until it is looked at, and between looks; a killed broker takes 10 s
+    hopeless = 4  # looks at a Kafka that is well; slow machines need some time
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._open: dict[Any, Progress] | None = None
         self._seeked: dict[Any, Progress] | None = None
         self._origin: dict[Any, int] = {}
         self._failed: BaseException | None = None
+        self._well_for = 0
+        self.hanging = ""  # what does not end, for GET /ready
         super().__init__(*args, **kwargs)
         self._topics = self.scheduler.batch_topics
         self.finish_timeout = self.app.conf.broker_session_timeout / 2
@@ -76,9 +78,14 @@ class BatchConsumer(CommittedConsumer):
         committed, start = await self._thread.call_thread(
             self._thread.seek_batches, self._topics, self._origin
         )
+        settled = await self.settle({ensure_TP(tp): at for tp, at in committed.items()}, start)
+        if settled is None:
+            return committed  # the gate stays closed
+        for tp in [tp for tp, offset in settled.items() if offset != start[tp]]:
+            await self._thread.call_thread(self._thread.seek, tp, settled[tp])
         if gate == self.gate:
-            self._seeked = {tp: Progress(offset) for tp, offset in start.items()}
-            self.started_at = start
+            self._seeked = {tp: Progress(offset) for tp, offset in settled.items()}
+            self.started_at = settled
         return committed
 
     def resume_flow(self) -> None:
@@ -194,21 +201,6 @@ class BatchConsumer(CommittedConsumer):
         if put.done():
             put.result()
 
-    async def _misplaced(self, tp: Any, progress: Progress, batch: Batch) -> bool:
-        """Whether to go on with a batch that does not start where the last one ended."""
-        progress.misses += 1
-        first = (await self.earliest_offsets(tp))[tp]
-        deleted = progress.next < batch.before <= first
-        found = f"{tp}: fetched from {batch.before} instead of {progress.next}, log from {first}"
-        self.log.error(found)
-        if deleted and self.skip_deleted:
-            return True
-        if deleted or progress.misses > self.max_misses:
-            await self.fail(PositionError(found))
-        elif batch.gate == self.gate:
-            await self._thread.call_thread(self._thread.seek, tp, progress.next)
-        return False
-
     def on_buffer_full(self, tp: Any) -> None:
         """Leave batch partitions alone: put() blocks, and parking costs pauses of 1 s."""
         if tp.topic not in self._topics:
@@ -217,17 +209,28 @@ class BatchConsumer(CommittedConsumer):
     # -- commit -------------------------------------------------------------------------
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002
-        """Commit; stop the worker when that does not end.
+        """Commit, however long it takes: a slow Kafka is no fault of the worker's.
 
-        After a broker died a commit was seen to wait for ever, and all later ones with it.
+        Stop the worker where Kafka is well and a commit does not end all the same: after a broker
+        died, one was seen to wait for ever, and all later ones with it.
         """
+        work = super().commit(topics, start_new_transaction)
         try:
-            async with asyncio.timeout(self.commit_timeout_s):
-                return bool(await super().commit(topics, start_new_transaction))
-        except TimeoutError:
+            return bool(await patiently(work, self.commit_slow_s, self._gives_up))
+        except TimeoutError as exc:
             if not self.should_stop:
-                await self.fail(TimeoutError(f"a commit took over {self.commit_timeout_s} s"))
+                await self.fail(exc)
             return False
+        finally:
+            self.hanging, self._well_for = "", 0
+
+    async def _gives_up(self, waited_s: float) -> bool:
+        """Whether a new start would heal a commit that does not end."""
+        problem = await self.hooks.diagnose()
+        self.hanging = f"a commit has not ended in {waited_s:.0f} s: {problem or 'Kafka is well'}"
+        self.log.warning("%s", self.hanging)
+        self._well_for = 0 if problem else self._well_for + 1
+        return self._well_for >= self.hopeless
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[Any]:
         pending = super()._filter_tps_with_pending_acks(topics)

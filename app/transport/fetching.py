@@ -117,6 +117,12 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """Return whether the coordinator still knows this member, asked now; raise KafkaError."""
         return bool(await self._ensure_consumer()._coordinator._do_heartbeat())
 
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """As Faust's, which ends the worker where an offset is being reset."""
+        state = self._ensure_consumer()._subscription.subscription.assignment.state_value(tp)
+        if state is not None and state.has_valid_position:
+            super().verify_event_path(now, tp)
+
     def check_coordinator(self) -> None:
         """Raise the pending error of the group coordinator.
 

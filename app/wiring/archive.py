@@ -16,6 +16,7 @@ from app.monitor.worker_metrics import WorkerMetrics
 from app.names import Names
 from app.settings import Settings
 from app.wiring.faust_app import batch_app, batch_topic, ready
+from app.wiring.logs import keep_offsets
 
 ARCHIVE_PAUSE_S = 0.25  # between small fetches: nobody waits for a row that lands in a minute
 
@@ -33,6 +34,7 @@ def build(settings: Settings) -> faust.App:
         return Archive(Folders.of(settings), names.events, cluster, settings.dedupe_hours)
 
     buffer = ArchiveBuffer(open_archive)
+    keep_offsets(app, settings, agents.archive_events.ROLE)
     agents.archive_events.register(app, events, buffer, settings)
     agents.enrich_archive.register(app, settings)
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.archive_group))

@@ -16,6 +16,7 @@ from app.ingest.collector import Collector
 from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
+from app.stack.log_mending import mend_events
 from app.wiring.faust_app import collect_garbage, faust_app, tune_collection
 from web.http.guard import Guard
 
@@ -25,7 +26,7 @@ def build(settings: Settings) -> faust.App:
     names = Names(settings.namespace)
     app = faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
     app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
-    collector, rates = Collector(settings), RateSampler(settings)
+    collector, rates = Collector(settings, mend_events(settings)), RateSampler(settings)
     ends = web.stats.topics.register(app, settings)
     workers = web.query.forward.register(app, settings)
     pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)

@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.transport.ownership import Ownership
 from app.wiring.alerts import add_alerts
 from app.wiring.faust_app import batch_app, batch_topic, ready
+from app.wiring.logs import all_again
 from app.wiring.sinks import refresh_sinks
 from app.wiring.statistics import answer_queries, answer_sessions, count_users, refresh_ads
 from app.wiring.tables import count_tables
@@ -49,7 +50,7 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     rejections = None if past else Rejections(settings)
     agents.count_events.register(app, events, partials, settings, judges, rejections)
     alerts = None if past else add_alerts(app, settings, counters, totals)
-    agents.merge_counts.register(app, counts, totals, alerts)
+    agents.merge_counts.register(app, counts, totals, alerts, all_again(settings, names))
     expiring: list[OwnedTable] = [(part, sources) for part in (partials, *judges.riders())]
     users = None
     if statistics:

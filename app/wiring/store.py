@@ -12,9 +12,10 @@ from app.kafka.log import KafkaLog
 from app.monitor.worker_metrics import WorkerMetrics
 from app.names import Names
 from app.settings import Settings
-from app.stores.event_store import EventStore
+from app.stores.event_store import ROLE, EventStore
 from app.stores.stored_messages import StoredMessages
 from app.wiring.faust_app import batch_app, batch_topic, ready
+from app.wiring.logs import keep_offsets
 
 STORE_COMMIT_S = 0.25  # its commit is one request: nothing has to be flushed for it
 
@@ -29,6 +30,8 @@ def build(settings: Settings) -> faust.App:
         raise SettingsError("EVENT_COUNTER_POSTGRES is empty; role store needs one, or use run")
     messages = StoredMessages(settings.dedupe_hours, by_uuid=settings.dedupe_uuid)
     store = EventStore(dsn, KafkaLog(KafkaClients.of(settings)), messages=messages)
+    keep_offsets(app, settings, ROLE)
+    app.transport.hooks.on_lost = lambda tp, n: store.tell_lost(tp.topic, tp.partition, n)
     agents.store_events.register(app, events, store)
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.store_group))
     return app

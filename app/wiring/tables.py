@@ -7,6 +7,7 @@ from typing import Any
 from app.counting.counters import Counters
 from app.names import Names
 from app.settings import Settings
+from app.wiring.logs import keep_table_offsets
 from tables.partials import Partials
 from tables.totals import Totals
 
@@ -28,4 +29,5 @@ def count_tables(
     totals = Totals.create(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
     )
+    keep_table_offsets(app, settings, names, partials, totals)
     return partials, totals

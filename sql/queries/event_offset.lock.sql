@@ -3,6 +3,7 @@
 -- event_offset.free.
 -- $1 text topic, $2 int partition, $3 text cluster, empty if not known
 select
-    case when cluster = '' or $3 in ('', cluster) then next_offset else -1 end,
+    case when cluster = '' or $3 in ('', cluster) then next_offset else -1 end as next,
+    void,
     pg_advisory_xact_lock(hashtext($1), $2)
 from sink_offsets where topic = $1 and partition = $2 for update

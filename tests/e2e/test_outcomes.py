@@ -93,6 +93,7 @@ def outcomes_of(records: list[ConsumerRecord], truth: Truth, partition: int, pos
     rejected = sum((partition, offset) in truth.rejected for offset in below)
     again = sum((partition, offset) in truth.duplicates for offset in below)
     return {
+        "lost": 0,
         "received": len(below),
         "counted": len(below) - bots - rejected - again,
         "bots": bots,

@@ -182,3 +182,27 @@ async def test_a_long_query_does_not_hold_up_a_new_partition(
         async with asyncio.timeout(5):
             assert await store.store(TOPIC, 0, old) == 1
     await reader.close()
+
+
+async def test_a_late_event_of_a_month_that_was_detached_is_stored(
+    database: Database, open_store: OpenStore
+) -> None:
+    store = open_store()
+    await store.store(TOPIC, 0, batch_of(events(range(5))))
+    find = "select inhrelid::regclass::text from pg_inherits where inhparent = 'event'::regclass"
+    for number in range(2):  # and once more
+        [(month,)] = await database.fetch(find)
+        await database.fetch(f"alter table event detach partition {month}")
+        first = 5 + 3 * number
+        assert await store.store(TOPIC, 0, batch_of(events(range(first, first + 3)), first=first))
+        assert await database.uuids() == list(range(first, first + 3))
+    assert await database.offsets() == {0: (11, 11)}
+
+
+async def test_a_view_with_the_name_of_a_month_is_no_partition(
+    database: Database, open_store: OpenStore
+) -> None:
+    store = open_store()
+    await store.store(TOPIC, 0, batch_of(events([0]), timestamp_ms=RECORD_MS - 40 * 86_400_000))
+    await database.fetch("create view event_2026_09 as select 1 as one")
+    assert await store.store(TOPIC, 0, batch_of(events([1]), first=1)) == 1

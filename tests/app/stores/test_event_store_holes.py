@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client import REGISTRY
 
+from app.events.filler import filler
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.topics import ensure_topics
@@ -94,12 +95,13 @@ async def test_records_that_kafka_deleted_before_are_counted_as_lost(
     before = lost()
     assert await store.store(topic, 0, tail(99, gate=2)) == 60
     assert lost() - before == 30
+    assert (await database.fetch("select lost from sink_offsets"))[0][0] == 30
     assert await database.uuids() == [*range(10), *range(40, 100)]
 
 
 def lost() -> float:
     """Return how many offsets were lost so far."""
-    return REGISTRY.get_sample_value("event_counter_events_lost_total") or 0
+    return REGISTRY.get_sample_value("event_counter_events_lost_total", {"role": "store"}) or 0
 
 
 async def test_records_of_a_new_kafka_do_not_pass_for_stored(
@@ -138,3 +140,34 @@ async def test_a_kafka_that_is_away_makes_a_hole_wait(
     assert await asyncio.wait_for(storing, 30) == 9
     assert await database.uuids() == list(range(10))
     await part.stop()
+
+
+async def test_records_deleted_while_the_store_reads_on_are_counted_as_lost(
+    kafka: KafkaClient, topic: str, kafka_log: KafkaLog, database: Database, open_store: OpenStore
+) -> None:
+    await kafka.send(topic, events(range(100)), 0)
+    store = open_store(kafka_log=kafka_log)
+    await store.store(topic, 0, batch_of(events(range(10))))
+    await kafka.delete_before(topic, {0: 40})
+    before = lost()
+    store.tell_lost(topic, 0, 30)  # the transport saw it first
+    assert lost() - before == 30
+    batch = batch_of(events(range(40, 100)), first=40)  # of the same generation
+    batch.lost = 30
+    assert await store.store(topic, 0, batch) == 60
+    assert lost() - before == 30
+    assert (await database.fetch("select lost from sink_offsets"))[0][0] == 30
+
+
+async def test_fillers_are_no_rows_and_those_of_acknowledged_records_are_counted_as_lost(
+    database: Database, open_store: OpenStore
+) -> None:
+    store, before = open_store(), lost()
+    await store.store("events", 0, batch_of(events(range(5))))
+    batch = batch_of([*[filler(9)] * 7, *events([12])], first=3)  # 3 and 4 were stored before
+    assert await store.store("events", 0, batch) == 1
+    assert lost() - before == 4
+    assert await database.offsets() == {0: (11, 6)}
+    assert (await database.fetch("select lost from sink_offsets"))[0][0] == 4
+    assert await store.store("events", 0, batch) == 0
+    assert lost() - before == 4

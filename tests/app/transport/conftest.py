@@ -25,7 +25,7 @@ class ScriptedThread(Service):
         super().__init__()
         self.seeks: list[int] = []
         self.commits: list[int] = []
-        self.log_start = 0
+        self.log_start, self.log_end = 0, 1000
         self.before_seek: Callable[[], Any] | None = None
 
     async def call_thread(self, method: Callable[..., Any], *args: Any) -> Any:
@@ -46,6 +46,9 @@ class ScriptedThread(Service):
 
     async def earliest_offsets(self, *tps: TP) -> dict[Any, int]:
         return dict.fromkeys(tps, self.log_start)
+
+    async def highwaters(self, *tps: TP) -> dict[Any, int]:
+        return dict.fromkeys(tps, self.log_end)
 
     def highwater(self, _tp: TP) -> int:
         return 0

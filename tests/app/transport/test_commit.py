@@ -112,7 +112,16 @@ async def test_a_revocation_waits_for_the_running_batch_and_commits_it(delivery:
     assert not await delivery.consumer.commit()
 
 
-async def test_a_commit_that_does_not_end_stops_the_worker(delivery: Delivery) -> None:
+@pytest.mark.parametrize("problem", ["", "events-0 has no leader"])
+async def test_a_commit_that_does_not_end_stops_the_worker_only_where_kafka_is_well(
+    delivery: Delivery, problem: str
+) -> None:
+    looks = asyncio.Semaphore(0)
+
+    async def diagnose() -> str:
+        looks.release()
+        return problem
+
     class Silent:
         async def before_commit(self) -> None:
             await asyncio.Event().wait()
@@ -121,8 +130,19 @@ async def test_a_commit_that_does_not_end_stops_the_worker(delivery: Delivery) -
     await delivery.deliver(100, 110)
     delivery.acknowledge(0)
     delivery.consumer.app.tables.data["silent"] = Silent()
-    delivery.consumer.commit_timeout_s = 0.05
-    assert not await delivery.consumer.commit()
+    delivery.consumer.commit_slow_s = 0.01
+    delivery.consumer.hooks.diagnose = diagnose
+    committing = asyncio.create_task(delivery.consumer.commit())
+    for _ in range(2 * delivery.consumer.hopeless if problem else delivery.consumer.hopeless):
+        await looks.acquire()
+    if problem:
+        assert problem in delivery.consumer.hanging
+        assert not delivery.crashes
+        committing.cancel()
+        await asyncio.wait([committing])
+    else:
+        assert not await committing
+        assert isinstance(delivery.crashes[0], TimeoutError)
     del delivery.consumer.app.tables.data["silent"]
-    assert isinstance(delivery.crashes[0], TimeoutError)
+    assert delivery.consumer.hanging == ""
     assert not delivery.thread.commits

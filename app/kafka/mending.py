@@ -1,0 +1,222 @@
+"""Keeps a log at least as long as everything that remembers it: no offset is used twice.
+
+After a power cut, an unclean election, a restored volume, or on a new cluster, the log of a topic
+may end before what its readers have done. Whatever came next would get offsets that they take for
+read, and nobody would read it. So the partition is filled up first
+(docs/internals/decisions/lost-logs.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from aiokafka import TopicPartition
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import KafkaError
+
+from app.errors import KafkaUnavailableError, UnavailableError, reason
+from app.kafka.clients import KafkaClients
+from app.kafka.padding import pad
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 10.0  # for begins and ends; a topic that is not there yet never answers
+
+Offsets = Mapping[int, int]  # by partition
+Record = tuple[bytes | None, bytes | None]  # key and value
+
+
+class Memory(Protocol):
+    """Somebody who remembers how far the log was."""
+
+    name: str
+
+    async def positions(self) -> Offsets:
+        """Return the offset below which it has seen everything, by partition.
+
+        Raises UnavailableError.
+        """
+        ...
+
+
+class Log(NamedTuple):
+    """A partition as it is. begin, end: its first offset, and the one behind its last."""
+
+    begin: int
+    end: int
+
+
+class Mended(NamedTuple):
+    """Filled up from `end` to `until`; who: remembers the most."""
+
+    partition: int
+    end: int
+    until: int
+    who: str
+
+
+class Identity(Protocol):
+    """Somebody who knows which log the positions belong to."""
+
+    async def check(self, logs: Mapping[int, Log]) -> None:
+        """Raise StartError where the log is another one, and not new."""
+        ...
+
+    async def accept(self) -> None:
+        """Take the log, which is long enough by now, for the one to go on with."""
+        ...
+
+
+class Groups:
+    """Memory: what consumer groups have committed."""
+
+    def __init__(self, kafka: KafkaClients, topic: str, groups: Sequence[str]) -> None:
+        self.name = f"the groups {', '.join(groups)}"
+        self._kafka, self._topic, self._groups = kafka, topic, groups
+
+    async def positions(self) -> Offsets:
+        """Return the largest committed offset of each partition."""
+        found: dict[int, int] = {}
+        admin = self._kafka.admin()
+        try:
+            await admin.start()
+            for group in self._groups:
+                for part, at in (await admin.list_consumer_group_offsets(group)).items():
+                    if part.topic == self._topic:
+                        found[part.partition] = max(at.offset, found.get(part.partition, -1))
+        except (KafkaError, OSError) as exc:
+            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
+        finally:
+            await admin.close()
+        return found
+
+    async def begin_at(self, partition: int, offset: int) -> None:
+        """Let the groups go on from an offset; one that has members decides for itself."""
+        part = TopicPartition(self._topic, partition)
+        for group in self._groups:
+            consumer = self._kafka.consumer(group_id=group)
+            await consumer.start()
+            try:
+                consumer.assign([part])
+                await consumer.commit({part: offset})
+            except KafkaError as exc:
+                log.info("%s: offset %d is not committed: %s", group, offset, reason(exc))
+            finally:
+                await consumer.stop()
+
+
+class Mender:
+    """Fills up the partitions of one topic. beyond: offsets more than it must."""
+
+    beyond = 0
+
+    def __init__(
+        self,
+        kafka: KafkaClients,
+        parts: Sequence[TopicPartition],
+        filler: Callable[[int], Record],
+        groups: Groups,
+        memories: Sequence[Memory] = (),
+        identity: Identity | None = None,
+    ) -> None:
+        """parts: of one topic.
+
+        filler: offset up to which records were acknowledged once -> record for such a place.
+        groups: all that read the topic. memories: who else knows how far it was.
+        """
+        self._kafka, self._parts = kafka, list(parts)
+        self._topic = parts[0].topic
+        self._filler, self._groups, self._identity = filler, groups, identity
+        self._memories = [groups, *memories]
+
+    async def mend(self, known: Offsets | None = None) -> list[Mended]:
+        """Fill up what is too short; return what that was.
+
+        known: what the caller remembers by itself. Safe when several do it at once. Raises
+        KafkaUnavailableError; StartError where the log is another one.
+        """
+        remembered = [(memory.name, await self._ask(memory)) for memory in self._memories]
+        remembered.append(("this worker", known or {}))
+        try:
+            async with asyncio.timeout(LOOK_S):
+                logs = await self._logs()
+            if self._identity is not None:
+                await self._identity.check(logs)
+            short = find_short(logs, remembered)
+            for found in short:
+                await self._fill(found, logs[found.partition])
+        except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
+            raise KafkaUnavailableError(
+                f"Kafka does not say how long {self._topic} is: {reason(exc)}"
+            ) from exc
+        if self._identity is not None:
+            await self._identity.accept()
+        return short
+
+    async def _ask(self, memory: Memory) -> Offsets:
+        """Return what somebody remembers; who is away must not stop events from coming in."""
+        try:
+            return await memory.positions()
+        except KafkaUnavailableError:
+            raise
+        except UnavailableError as exc:
+            log.warning(
+                "whether %s had read more of %s than Kafka has is not known: %s",
+                *(memory.name, self._topic, exc),
+            )
+            return {}
+
+    async def _logs(self) -> dict[int, Log]:
+        consumer = self._kafka.consumer()  # not read_committed: an open transaction is no loss
+        await consumer.start()
+        try:
+            begins = await consumer.beginning_offsets(self._parts)
+            ends = await consumer.end_offsets(self._parts)
+        finally:
+            await consumer.stop()
+        return {part.partition: Log(begins[part], ends[part]) for part in self._parts}
+
+    async def _fill(self, found: Mended, was: Log) -> None:
+        log.error(
+            "%s-%d ends at offset %d, but %s had read it up to %d: Kafka lost records that it had"
+            " acknowledged. Filling up the %d offsets, so that none is used twice",
+            *(self._topic, found.partition, found.end, found.who, found.until),
+            found.until - found.end,
+        )
+        count = found.until - found.end + self.beyond
+        await pad(self._kafka, self._topic, found.partition, count, self._filler(found.until))
+        if was.begin == was.end == 0:
+            await self._skip(found)
+
+    async def _skip(self, found: Mended) -> None:
+        """Let nobody read what only fills up a log that is new."""
+        admin = self._kafka.admin()
+        await admin.start()
+        try:
+            part = TopicPartition(self._topic, found.partition)
+            await admin.delete_records({part: RecordsToDelete(found.until)})
+        except KafkaError as exc:  # a compacted topic: its readers step over them
+            log.info("%s-%d: fillers stay: %s", self._topic, found.partition, reason(exc))
+        finally:
+            await admin.close()
+        await self._groups.begin_at(found.partition, found.until)
+
+
+def find_short(logs: Mapping[int, Log], remembered: Iterable[tuple[str, Offsets]]) -> list[Mended]:
+    """Return the partitions that end before what somebody remembers. Pure.
+
+    remembered: (who, positions). Partitions that are not there are left out.
+    """
+    most: dict[int, tuple[int, str]] = {}
+    for who, positions in remembered:
+        for partition, position in positions.items():
+            if position > most.get(partition, (0, ""))[0]:
+                most[partition] = position, who
+    return [
+        Mended(partition, logs[partition].end, until, who)
+        for partition, (until, who) in sorted(most.items())
+        if partition in logs and logs[partition].end < until
+    ]

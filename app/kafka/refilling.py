@@ -1,0 +1,49 @@
+"""Topics of role count that became shorter: filled up, and what they lost sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.errors import KafkaUnavailableError, reason
+from app.events.filler import again
+from app.kafka.clients import KafkaClients
+from app.kafka.mending import Groups, Mended, Mender, Record
+from app.kafka.padding import pad
+
+FILLER: Record = (b"\0\0lost", None)  # of `counts` and `uniques`: compacted away, and no row
+
+
+class Refiller(Mender):
+    """Fills up a topic that role count makes, by one offset more, so that its reader sees it."""
+
+    beyond = 1
+
+    async def _skip(self, found: Mended) -> None:
+        """Leave the fillers: compaction takes them away."""
+
+
+def refiller(kafka: KafkaClients, topic: str, partitions: int, group: str) -> Refiller:
+    """Return what fills up a topic; group: of the count workers."""
+    parts = [TopicPartition(topic, number) for number in range(partitions)]
+    return Refiller(kafka, parts, lambda _: FILLER, Groups(kafka, topic, [group]))
+
+
+def has_fillers(batch: Iterable[Any]) -> bool:
+    """Return whether a batch of `counts` follows a loss."""
+    return any(record.value is None and record.key == FILLER[0] for record in batch)
+
+
+async def ask_again(kafka: KafkaClients, events: str, partitions: int) -> None:
+    """Let all count workers send their rows again, each when it gets there in `events`.
+
+    Raises KafkaUnavailableError.
+    """
+    try:
+        for partition in range(partitions):
+            await pad(kafka, events, partition, 1, (None, again()))
+    except (KafkaError, OSError) as exc:
+        raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc

@@ -1,0 +1,164 @@
+"""What a worker does where the log and its positions do not fit together any more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
+
+from aiokafka import errors
+from faust.transport.consumer import ensure_TP
+from mode import Service
+
+from app.transport.batch import Batch
+from app.transport.committed import CommittedConsumer
+from app.transport.progress import PositionError, Progress
+
+
+class LogHooks:
+    """What the application knows and does about its logs; a transport has one.
+
+    table_position: partition -> offset below which the table that is made from it has everything;
+    None: it has no row. Partitions without such a table are not asked for. fill_up: called where
+    the log of a partition ends before a position; the log is longer afterwards. on_lost: told how
+    many offsets were deleted before they were read. diagnose: returns why Kafka cannot take a
+    commit at the moment; "" where nothing is wrong with it.
+    """
+
+    def __init__(self) -> None:
+        self.table_position: dict[str, Callable[[int], int | None]] = {}  # by topic
+        self.fill_up: Callable[[Any, int], Awaitable[None]] | None = None
+        self.diagnose: Callable[[], Awaitable[str]] = _well
+        self.on_lost: Callable[[Any, int], object] = lambda _tp, _count: None
+
+
+async def _well() -> str:
+    return ""
+
+
+class LengthConsumer(CommittedConsumer):
+    """Base of the batch consumer: starts where table and log agree, and looks at both ends.
+
+    refused: why nothing can be delivered; empty: nothing is wrong.
+    """
+
+    max_misses = 3
+    look_s = 2.0  # between looks at partitions that are quiet
+    skip_deleted = True  # records that retention deleted before they were read: go on, or stop
+
+    _open: dict[Any, Progress] | None
+    _failed: BaseException | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.refused = ""
+        self._told: dict[Any, int] = {}
+        super().__init__(*args, **kwargs)
+
+    async def fail(self, exc: BaseException) -> None:
+        """Stop the worker."""
+        raise NotImplementedError
+
+    @property
+    def hooks(self) -> LogHooks:
+        """What the application does about its logs."""
+        return self.transport.hooks  # type: ignore[no-any-return]
+
+    async def settle(
+        self, committed: Mapping[Any, int | None], start: dict[Any, int]
+    ) -> dict[Any, int] | None:
+        """Return where each partition is read from, given where its group stands.
+
+        A table that is behind the commit, because its changelog is gone, is made from the log
+        again. None where the log does not reach back so far; `refused` says it then.
+        """
+        begins, ends = await self._edges(start)
+        settled = dict(start)
+        for tp, offset in start.items():
+            has = self._table_position(tp)
+            furthest = max(offset, has or 0)
+            if ends[tp] < furthest:
+                await self._fill_up(tp, furthest)
+            if has is False or committed.get(tp) in (None, -1) or (has or 0) >= offset:
+                continue
+            if has is None and begins[tp] > 0:
+                self.refused = (
+                    f"the rows of {tp.topic}-{tp.partition} are gone, which was read up to offset"
+                    f" {offset}, and Kafka has no record below {begins[tp]}. Count anew with:"
+                    " event-counter rebuild tables"
+                )
+                self.log.error("%s", self.refused)
+                return None
+            settled[tp] = max(has or 0, begins[tp])
+            if settled[tp] < offset:
+                self.log.warning("%s is read again from %d: its table ends there", tp, settled[tp])
+        return settled
+
+    def _table_position(self, tp: Any) -> Any:
+        """Return None where the table has no row, False where there is no table."""
+        ask = self.hooks.table_position.get(tp.topic)
+        return False if ask is None else ask(tp.partition)
+
+    async def _edges(self, tps: Collection[Any]) -> tuple[dict[Any, int], dict[Any, int]]:
+        if not tps:
+            return {}, {}
+        begins, ends = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        return (
+            {ensure_TP(tp): offset for tp, offset in begins.items()},
+            {ensure_TP(tp): offset for tp, offset in ends.items()},
+        )
+
+    async def _fill_up(self, tp: Any, position: int) -> None:
+        if self.hooks.fill_up is not None:
+            await self.hooks.fill_up(tp, position)
+
+    def tell_lost(self, tp: Any, begin: int, end: int) -> None:
+        """Count offsets that were deleted before they were read, each once."""
+        begin = max(begin, self._told.get(tp, 0))
+        if end > begin:
+            self._told[tp] = end
+            self.hooks.on_lost(tp, end - begin)
+            self.log.error("%s: Kafka deleted the offsets from %d to %d unread", tp, begin, end)
+
+    async def look_at_edges(self, idle: Mapping[Any, int]) -> None:
+        """Look whether partitions that are quiet are as they were left; idle: their positions."""
+        begins, ends = await self._edges(idle)
+        for tp, position in idle.items():
+            if ends[tp] < position:
+                await self._fill_up(tp, position)
+            elif begins[tp] > position:
+                self.tell_lost(tp, position, begins[tp])
+
+    async def _misplaced(self, tp: Any, progress: Progress, batch: Batch) -> bool:
+        """Whether to go on with a batch that does not start where the last one ended."""
+        progress.misses += 1
+        begins, ends = await self._edges([tp])
+        deleted = progress.next < batch.before <= begins[tp]
+        if deleted and self.skip_deleted:
+            self.tell_lost(tp, progress.next, batch.before)
+            batch.lost = batch.before - progress.next
+            return True
+        if ends[tp] < progress.next:  # so aiokafka began at the begin of the log
+            await self._fill_up(tp, progress.next)
+            progress.misses = 0
+        found = (
+            f"{tp}: fetched from {batch.before} instead of {progress.next}, log from {begins[tp]}"
+            f" to {ends[tp]}"
+        )
+        self.log.error(found)
+        if deleted or progress.misses > self.max_misses:
+            await self.fail(PositionError(found))
+        elif batch.gate == self.gate:
+            await self._thread.call_thread(self._thread.seek, tp, progress.next)
+        return False
+
+    @Service.task
+    async def _watch_edges(self) -> None:
+        """Where nothing is fetched any more, nobody else would notice."""
+        before: dict[Any, int] = {}
+        async for _ in self.itertimer(self.look_s, name="watch_edges"):
+            now = {tp: progress.next for tp, progress in (self._open or {}).items()}
+            idle = {tp: at for tp, at in now.items() if before.get(tp) == at and not self._failed}
+            before = now
+            try:
+                await self.look_at_edges(idle)
+            except errors.KafkaError as exc:
+                self.log.info("the ends of the logs are not known: %r", exc)

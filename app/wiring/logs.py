@@ -1,0 +1,57 @@
+"""Wires what a worker does where a log is shorter than what it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from app import metrics
+from app.kafka.clients import KafkaClients
+from app.kafka.diagnosis import diagnose
+from app.kafka.refilling import ask_again, refiller
+from app.names import Names
+from app.settings import Settings
+from app.stack.log_mending import events_mender
+from tables.partials import Partials
+from tables.totals import Totals
+
+
+def keep_offsets(app: Any, settings: Settings, role: str, version: int | None = None) -> None:
+    """Let the worker fill up logs that are too short; version: of the tables, for role count."""
+    names, kafka = Names(settings.namespace, version or 1), KafkaClients.of(settings)
+
+    async def fill_up(tp: Any, position: int) -> None:
+        if tp.topic == names.events:
+            mender = await events_mender(settings, version)
+        else:
+            mender = refiller(kafka, tp.topic, settings.counts_partitions, names.count_group)
+        await mender.mend({tp.partition: position})
+
+    def on_lost(tp: Any, count: int) -> None:
+        if tp.topic == names.events:
+            metrics.events_lost.labels(role).inc(count)
+
+    async def look() -> str:
+        topics = [*app.consumer.scheduler.batch_topics, *app.consumer.scheduler.batch_changelogs]
+        return await diagnose(kafka, topics, max(1, settings.replication - 1))
+
+    metrics.events_lost.labels(role)
+    app.transport.hooks.diagnose = look
+    app.transport.hooks.fill_up, app.transport.hooks.on_lost = fill_up, on_lost
+
+
+def keep_table_offsets(
+    app: Any, settings: Settings, names: Names, partials: Partials, totals: Totals
+) -> None:
+    """As keep_offsets(), for role count, which begins where its tables end."""
+    keep_offsets(app, settings, "count", app.conf.version)
+    app.transport.hooks.table_position.update(
+        {names.events: partials.position, names.counts: totals.position}
+    )
+
+
+def all_again(settings: Settings, names: Names) -> Callable[[], Awaitable[None]]:
+    """Return what lets all count workers send their rows again."""
+    kafka = KafkaClients.of(settings)
+    return partial(ask_again, kafka, names.events, settings.events_partitions)

@@ -1,0 +1,103 @@
+"""A table whose changelog lost records that RocksDB has: it sends its rows again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from faust.tables.table import Table
+
+Rows = Sequence[tuple[bytes, bytes | None]]
+
+CHUNK = 10_000  # rows read and sent at a time
+# Beside Faust's own key: all rows must be sent again, whatever has ended the last attempt.
+AGAIN_KEY = b"__faust\0again__"
+OWN_KEYS = (AGAIN_KEY, b"__faust\0offset__")
+
+
+class ChangelogCutError(RuntimeError):
+    """Kafka gives offsets a second time: it has lost the end of a changelog."""
+
+
+class HealingTable(Table):
+    """Base of BatchTable. keeps_all: whether the changelog holds nothing but the rows."""
+
+    keeps_all = True
+    _ending: asyncio.Future[None] | None = None
+
+    def db(self, partition: int) -> Any:
+        """Return the RocksDB of a partition."""
+        return self.data._db_for_partition(partition)
+
+    async def send_rows(self, partition: int, rows: Rows) -> None:
+        """Send rows as they are in RocksDB."""
+        raise NotImplementedError
+
+    async def drain(self) -> None:
+        """Wait until Kafka has acknowledged what was sent."""
+        raise NotImplementedError
+
+    def recover(self, batch: Iterable[Any]) -> None:
+        """Merge changelog records into RocksDB."""
+        raise NotImplementedError
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """As recover(); an error ends the worker: Faust logs it, and waits for ever."""
+        try:
+            self.recover(batch)
+        except Exception as exc:
+            self._ending = asyncio.ensure_future(self.app.consumer.fail(exc))
+            raise
+
+    async def send_all(self, partition: int) -> None:
+        """Send all rows of a partition again."""
+        count = 0
+        for rows in in_chunks(self.db(partition)):
+            await self.send_rows(partition, rows)
+            count += len(rows)
+            await asyncio.sleep(0)
+        self.log.warning("%s-%d: sent all %d rows again", self.name, partition, count)
+
+    async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:
+        """As Faust's; a changelog that ends before what RocksDB has of it gets all rows again."""
+        highwaters = self.app.tables.recovery.active_highwaters
+        for tp in active_tps:
+            await self._heal(tp, highwaters.get(tp))
+        await super().on_recovery_completed(active_tps, standby_tps)
+
+    async def _heal(self, tp: Any, last: int | None) -> None:
+        """last: offset of the changelog's last record, -1 where it is empty."""
+        persisted = self.data.persisted_offset(tp)
+        db = self.db(tp.partition)
+        if last is not None and persisted is not None and persisted > last:
+            self.log.error(
+                "%s ends at offset %d and was read up to %d: Kafka lost records that it had"
+                " acknowledged. The rows are here, and are sent again",
+                *(tp, last + 1, persisted + 1),
+            )
+            db.put(AGAIN_KEY, b"1")
+            self.data.set_persisted_offset(tp, last)
+        if db.get(AGAIN_KEY) is not None:
+            if self.keeps_all:
+                await self.send_all(tp.partition)
+                await self.drain()
+            db.delete(AGAIN_KEY)
+
+    def note_cut(self, tp: Any) -> None:
+        """Remember for the next start that the changelog has lost its end; raises."""
+        self.db(tp.partition).put(AGAIN_KEY, b"1")
+        raise ChangelogCutError(f"{tp} has lost its end; the next start sends all rows again")
+
+
+def in_chunks(db: Any) -> Iterator[list[tuple[bytes, bytes | None]]]:
+    """Yield all rows of a RocksDB that a table has put there, in their order."""
+    cursor = db.iter()
+    cursor.seek_to_first()
+    while cursor.valid():
+        rows: list[tuple[bytes, bytes | None]] = []
+        while cursor.valid() and len(rows) < CHUNK:
+            if (key := cursor.key()) not in OWN_KEYS:
+                rows.append((key, cursor.value()))
+            cursor.next()
+        yield rows

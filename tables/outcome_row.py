@@ -1,0 +1,73 @@
+"""The row of a source partition that says how far it was read, and what became of all records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.counting.outcomes import OUTCOMES
+from app.counting.spec import Cells
+from app.events.filler import losses_of
+from tables.partial_values import Partial, decode_partial
+
+# Only in the table, not in `counts`. Behind partials.LAYOUT, before all counters.
+OUTCOMES_ROW = b"\0outcomes"
+LOST = OUTCOMES.index("lost")
+VOID = LOST + 1  # see app.events.filler.Losses
+
+
+class OutcomeRow:
+    """The row OUTCOMES_ROW of Partials. _cache, _dirty: its rows in memory, by partition."""
+
+    _cache: Any
+    _dirty: Any
+
+    def db(self, partition: int) -> Any:
+        """Return the RocksDB of a partition."""
+        raise NotImplementedError
+
+    def outcomes(self, partition: int) -> tuple[int, Cells]:
+        """Return a position of a source partition, and what became of the records below it.
+
+        By slot, see app.counting.outcomes. What waits for a flush is in it.
+        """
+        partial = self._outcomes(partition)
+        return partial.last + 1, partial.cells
+
+    def last(self, partition: int) -> int:
+        """Return the last offset of a source partition that is counted, -1 for none."""
+        return self._outcomes(partition).last
+
+    def position(self, partition: int) -> int | None:
+        """Return the offset below which all records are in the rows; None where there is none."""
+        return self.last(partition) + 1 or None
+
+    def lose(self, partition: int, begin: int, end: int) -> None:
+        """Count the offsets [begin, end) as lost: Kafka deleted them before any row saw them."""
+        partial = self._outcomes(partition)
+        if (lost := end - max(begin, partial.last + 1)) > 0:
+            cells = partial.cells | {LOST: partial.cells.get(LOST, 0) + lost}
+            self._cache[partition][OUTCOMES_ROW] = Partial(end - 1, cells)
+            self._dirty[partition].add(OUTCOMES_ROW)
+
+    def void(self, partition: int) -> int:
+        """Return how many fillers right below the position stand for nothing."""
+        return self._outcomes(partition).cells.get(VOID, 0)
+
+    def account(self, partition: int, batch: Sequence[Any], seen: int) -> int:
+        """Count what fillers of a batch, which is absorbed by now, say is lost; return how much.
+
+        seen: last() before it was absorbed.
+        """
+        partial = self._outcomes(partition)
+        found = losses_of(batch, seen, partial.cells.get(VOID, 0))
+        lost = partial.cells.get(LOST, 0) + found.lost
+        partial.cells = partial.cells | {LOST: lost, VOID: found.void}
+        return found.lost
+
+    def _outcomes(self, partition: int) -> Partial:
+        partial: Partial | None = self._cache[partition].get(OUTCOMES_ROW)
+        if partial is None:
+            stored = self.db(partition).get(OUTCOMES_ROW)
+            partial = Partial(-1, {}) if stored is None else decode_partial(stored)
+        return partial

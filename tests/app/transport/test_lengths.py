@@ -1,0 +1,100 @@
+"""Where log, committed offset and table do not fit together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.app.transport.conftest import COMMITTED, SOURCE, Delivery
+
+
+async def test_a_log_that_ends_before_the_position_is_filled_up_at_the_seek(
+    delivery: Delivery,
+) -> None:
+    filled: list[tuple[Any, int]] = []
+
+    async def fill_up(tp: Any, position: int) -> None:
+        filled.append((tp, position))
+
+    delivery.consumer.hooks.fill_up = fill_up
+    delivery.thread.log_end = COMMITTED - 30
+    await delivery.open()
+    assert filled == [(SOURCE, COMMITTED)]
+
+
+async def test_the_table_says_how_long_the_log_must_be_where_it_knows_more(
+    delivery: Delivery,
+) -> None:
+    filled: list[int] = []
+
+    async def fill_up(_tp: Any, position: int) -> None:
+        filled.append(position)
+
+    delivery.consumer.hooks.fill_up = fill_up
+    delivery.consumer.hooks.table_position[SOURCE.topic] = lambda _: COMMITTED + 5
+    delivery.thread.log_end = COMMITTED + 1
+    await delivery.open()
+    assert filled == [COMMITTED + 5]
+    assert delivery.consumer.started_at == {SOURCE: COMMITTED}
+
+
+async def test_a_position_beyond_the_end_is_filled_up_and_read_on_from(
+    delivery: Delivery,
+) -> None:
+    async def fill_up(_tp: Any, position: int) -> None:
+        delivery.thread.log_end = position
+
+    delivery.consumer.hooks.fill_up = fill_up
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.take(0)
+    delivery.thread.log_end = 104
+    for _ in range(2 * delivery.consumer.max_misses):  # aiokafka begins at the begin of the log
+        delivery.thread.log_end = 104
+        await delivery.deliver(0, 50)
+    assert delivery.thread.seeks[-1] == 110
+    assert not delivery.crashes
+    await delivery.deliver(110, 120)
+    assert delivery.delivered_to == [109, 119]
+
+
+async def test_a_table_that_lacks_what_was_committed_is_made_from_the_log_again(
+    delivery: Delivery,
+) -> None:
+    positions = iter((None, 40))
+    delivery.consumer.hooks.table_position[SOURCE.topic] = lambda _: next(positions)
+    for start in (0, 40):
+        await delivery.open()
+        assert delivery.consumer.started_at == {SOURCE: start}
+        assert delivery.thread.seeks[-1] == start
+    assert delivery.consumer.is_flowing()
+
+
+async def test_a_table_that_is_gone_is_not_answered_from_where_kafka_has_no_records_of_it(
+    delivery: Delivery,
+) -> None:
+    delivery.consumer.hooks.table_position[SOURCE.topic] = lambda _: None
+    delivery.thread.log_start = 20
+    await delivery.open()
+    assert not delivery.consumer.is_flowing()
+    assert "event-counter rebuild tables" in delivery.consumer.refused
+    await delivery.deliver(100, 110)
+    assert delivery.delivered_to == []
+
+
+async def test_records_deleted_unread_are_counted_at_once_and_only_once(
+    delivery: Delivery,
+) -> None:
+    lost: list[int] = []
+    delivery.consumer.hooks.on_lost = lambda _, count: lost.append(count)
+    await delivery.open()
+    delivery.thread.log_start = 150
+    for _ in range(2):  # nobody sends anything
+        await delivery.consumer.look_at_edges(
+            {tp: progress.next for tp, progress in (delivery.consumer._open or {}).items()}
+        )
+    assert lost == [50]
+    delivery.thread.log_start = 170
+    await delivery.deliver(170, 180)
+    assert lost == [50, 20]
+    assert delivery.messages[0].value[0].offset == 170
+    assert delivery.messages[0].value.lost == 70

@@ -1,0 +1,140 @@
+"""A changelog that ends before what RocksDB has of it gets all rows again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from faust.types import TP
+
+from app.counting.counters import Counters
+from tables.healing import AGAIN_KEY, ChangelogCutError, in_chunks
+from tables.outcome_row import LOST
+from tables.partials import Partials
+from tables.totals import Totals
+from tests.tables.conftest import SentRecords
+from tests.tables.test_partials import absorb
+
+
+def changelog(table: Any) -> TP:
+    """Return the first partition of a table's changelog."""
+    return TP(table.changelog_topic.get_topic_name(), 0)
+
+
+async def recovered(table: Any, sent: SentRecords, last: int) -> None:
+    """End a recovery from a changelog whose last record has this offset."""
+    table.app.tables = SimpleNamespace(
+        recovery=SimpleNamespace(active_highwaters={changelog(table): last})
+    )
+    healing = asyncio.create_task(table.on_recovery_completed({changelog(table)}, set()))
+    while not healing.done():
+        await asyncio.sleep(0)
+        sent.acknowledge(last + 1)
+    await healing
+
+
+async def written(partials: Partials, counters: Counters, sent: SentRecords) -> int:
+    """Count six events, and return the offset of their last changelog record."""
+    absorb(partials, counters, 0, 6)
+    await partials.flush()
+    sent.acknowledge(0)
+    await partials.drain()
+    last = partials.data.persisted_offset(changelog(partials))
+    sent.batches.clear()
+    return int(last)
+
+
+async def test_a_changelog_that_was_cut_gets_all_rows_again_and_counts_too(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    last = await written(partials, counters, sent)
+    await recovered(partials, sent, last - 3)
+    rows = [key for chunk in in_chunks(partials.db(0)) for key, _ in chunk]
+    assert len(rows) > 6
+    assert sorted(sent.keys(changelog(partials).topic, 0)) == sorted(rows)
+    published = {key for number in range(4) for key in sent.keys("counts", number)}
+    assert {key[:-2] for key in published} == {row for row in rows if row[0]}
+    assert partials.data.persisted_offset(changelog(partials)) == last - 3 + len(rows)
+    assert partials.db(0).get(AGAIN_KEY) is None
+
+
+async def test_a_changelog_that_is_whole_gets_nothing(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    last = await written(partials, counters, sent)
+    await recovered(partials, sent, last)
+    assert sent.batches == []
+
+
+async def test_a_worker_that_ends_while_it_sends_rows_again_begins_anew_at_the_next_start(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    last = await written(partials, counters, sent)
+    partials.app.tables = SimpleNamespace(
+        recovery=SimpleNamespace(active_highwaters={changelog(partials): last - 3})
+    )
+    healing = asyncio.create_task(partials.on_recovery_completed({changelog(partials)}, set()))
+    while not sent.batches:
+        await asyncio.sleep(0)
+    healing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await healing
+    sent.batches.clear()
+    partials.forget()
+    await recovered(partials, sent, last + 100)  # a part of the rows arrived
+    rows = [key for chunk in in_chunks(partials.db(0)) for key, _ in chunk]
+    assert sorted(sent.keys(changelog(partials).topic, 0)) == sorted(rows)
+
+
+async def test_an_offset_that_kafka_gives_twice_ends_the_worker_and_the_next_start_heals(
+    make_totals: Callable[[], Totals], sent: SentRecords
+) -> None:
+    totals = make_totals()
+    await totals.write(0, [(b"\x01a", b"\x80")])
+    sent.acknowledge(0)
+    await totals.drain()
+    await totals.write(0, [(b"\x01b", b"\x80")])
+    sent.acknowledge(0)
+    with pytest.raises(ChangelogCutError):
+        await totals.drain()
+    sent.batches.clear()
+    totals.forget()
+    await recovered(totals, sent, 5)
+    assert sent.keys(changelog(totals).topic, 0) == [b"\x01a", b"\x01b"]
+
+
+def test_what_kafka_deleted_unread_is_lost_once(
+    make_partials: Callable[[], Partials], counters: Counters
+) -> None:
+    partials = make_partials()
+    absorb(partials, counters, 0, 6)
+    for _ in range(2):
+        partials.lose(0, 6, 10)
+    assert partials.outcomes(0)[0] == 10
+    assert partials.outcomes(0)[1][LOST] == 4
+    partials.lose(0, 8, 12)
+    assert partials.outcomes(0)[1][LOST] == 6
+
+
+async def test_a_recovery_that_fails_ends_the_worker(make_totals: Callable[[], Totals]) -> None:
+    totals = make_totals()
+    failed: list[BaseException] = []
+
+    async def fail(exc: BaseException) -> None:
+        failed.append(exc)
+
+    totals.app._consumer = SimpleNamespace(fail=fail)
+    record = SimpleNamespace(key=b"\x01a", value=b"junk", offset=3, partition=0)
+    record.tp = changelog(totals)
+    totals.db(0).put(b"\x01a", b"\x80")
+    with pytest.raises(msgspec.MsgspecError):
+        totals.apply_changelog_batch([SimpleNamespace(message=record)])
+    await asyncio.sleep(0)
+    assert failed
