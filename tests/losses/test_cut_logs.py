@@ -15,8 +15,16 @@ from app.names import Names
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.losing_kafka import LosingKafka, LostScene
 
-SEEDS = [1, 2]
+pytestmark = pytest.mark.kill  # `make soak` cuts elsewhere each time
 QUICK = {"events_partitions": 2, "counts_partitions": 2, "summary_interval_s": 0.3}
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Return what decides when and where: by KILL_SEED, else another one in each run."""
+    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    logging.getLogger(__name__).warning("KILL_SEED=%d", seed)  # a failure shows it
+    return random.Random(seed)
 
 
 @pytest.fixture
@@ -28,19 +36,18 @@ async def losing_kafka(tmp_path: Path) -> AsyncIterator[LosingKafka]:
     await kafka.stop()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 async def test_workers_that_live_on_count_what_a_cut_took_and_all_that_comes_after(
     losing_kafka: LosingKafka,
     make_settings: MakeSettings,
     start_worker: StartWorker,
-    seed: int,
+    rng: random.Random,
 ) -> None:
     settings = await make_settings(kafka=losing_kafka.address, **QUICK)
     await ensure_topics(settings)
     for role in ("store", "count"):
         await start_worker(settings, role)
     names = Names(settings.namespace)
-    async with LostScene(settings, losing_kafka, random.Random(seed)) as scene:
+    async with LostScene(settings, losing_kafka, rng) as scene:
         await scene.send_until_killed()
         assert losing_kafka.cut(names.events, scene.rng)
         await losing_kafka.start()
@@ -49,18 +56,17 @@ async def test_workers_that_live_on_count_what_a_cut_took_and_all_that_comes_aft
         await scene.check_counts()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 async def test_after_a_power_cut_of_everything_all_is_right_without_a_word_from_anybody(
     losing_kafka: LosingKafka,
     make_settings: MakeSettings,
     start_worker: StartWorker,
-    seed: int,
+    rng: random.Random,
 ) -> None:
     settings = await make_settings(kafka=losing_kafka.address, **QUICK)
     await ensure_topics(settings)
     workers = [await start_worker(settings, role) for role in ("store", "count")]
     names = Names(settings.namespace)
-    async with LostScene(settings, losing_kafka, random.Random(seed)) as scene:
+    async with LostScene(settings, losing_kafka, rng) as scene:
         await scene.send_until_killed()
         for worker in workers:
             worker.child.kill()
@@ -73,22 +79,3 @@ async def test_after_a_power_cut_of_everything_all_is_right_without_a_word_from_
         await scene.send_on()
         await scene.check_store()
         await scene.check_counts()
-
-
-@pytest.mark.kill
-@pytest.mark.parametrize("of_everything", [False, True])
-async def test_cuts_at_moments_that_nobody_chose(
-    losing_kafka: LosingKafka,
-    make_settings: MakeSettings,
-    start_worker: StartWorker,
-    *,
-    of_everything: bool,
-) -> None:
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
-    logging.getLogger(__name__).warning("KILL_SEED=%d", seed)  # a failure shows it
-    scene = (
-        test_after_a_power_cut_of_everything_all_is_right_without_a_word_from_anybody
-        if of_everything
-        else test_workers_that_live_on_count_what_a_cut_took_and_all_that_comes_after
-    )
-    await scene(losing_kafka, make_settings, start_worker, seed)
