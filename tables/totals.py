@@ -23,8 +23,7 @@ from tables.sums import AllTimeSums
 from tables.unreadable import UNREADABLE, leave_out
 
 POSITION = b"\0at"  # key of how far `counts` is merged; counters' numbers begin at 1
-SLOT_BITS = 8
-SLOT_MASK = (1 << SLOT_BITS) - 1
+SLOT_BITS, SLOT_MASK = 8, 0xFF
 CACHE_MAX = 200_000  # rows of a partition
 SEEKS_MAX = 100  # rows looked up one by one; for more, all rows of a key are read in order
 AHEAD_MAX = 2 * DAY  # s that an event may lie ahead of this clock, with some room
@@ -62,8 +61,7 @@ class Totals(BatchTable):
         grown: dict[bytes, int] = {}
         in_sums = self._sums.specs
         for row, source, published in records:
-            more, cells = 0, cache[row]
-            rows[row] = cells
+            more, cells = 0, rows.setdefault(row, cache[row])
             for slot, count in published.items():
                 if (before := cells.get(source | slot, 0)) < count:
                     cells[source | slot] = count

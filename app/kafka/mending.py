@@ -29,7 +29,7 @@ Offsets = Mapping[int, int]  # by partition
 Record = tuple[bytes | None, bytes | None]  # key and value
 
 
-class Memory(Protocol):
+class LogMemory(Protocol):
     """Somebody who remembers how far the log was."""
 
     name: str
@@ -49,7 +49,7 @@ class Log(NamedTuple):
     end: int
 
 
-class Mended(NamedTuple):
+class FilledGap(NamedTuple):
     """Filled up from `end` to `until`; who: remembers the most."""
 
     partition: int
@@ -71,7 +71,7 @@ class Identity(Protocol):
 
 
 class Groups:
-    """Memory: what consumer groups have committed."""
+    """LogMemory: what consumer groups have committed."""
 
     def __init__(self, kafka: KafkaClients, topic: str, groups: Sequence[str]) -> None:
         self.name = f"the groups {', '.join(groups)}"
@@ -119,7 +119,7 @@ class Mender:
         parts: Sequence[TopicPartition],
         filler: Callable[[int], Record],
         groups: Groups,
-        memories: Sequence[Memory] = (),
+        memories: Sequence[LogMemory] = (),
         identity: Identity | None = None,
     ) -> None:
         """parts: of one topic.
@@ -132,7 +132,7 @@ class Mender:
         self._filler, self._groups, self._identity = filler, groups, identity
         self._memories = [groups, *memories]
 
-    async def mend(self, known: Offsets | None = None) -> list[Mended]:
+    async def mend(self, known: Offsets | None = None) -> list[FilledGap]:
         """Fill up what is too short; return what that was.
 
         known: what the caller remembers by itself. Safe when several do it at once. Raises
@@ -156,7 +156,7 @@ class Mender:
             await self._identity.accept()
         return short
 
-    async def _ask(self, memory: Memory) -> Offsets:
+    async def _ask(self, memory: LogMemory) -> Offsets:
         """Return what somebody remembers; who is away must not stop events from coming in."""
         try:
             return await memory.positions()
@@ -179,7 +179,7 @@ class Mender:
             await consumer.stop()
         return {part.partition: Log(begins[part], ends[part]) for part in self._parts}
 
-    async def _fill(self, found: Mended, was: Log) -> None:
+    async def _fill(self, found: FilledGap, was: Log) -> None:
         log.error(
             "%s-%d ends at offset %d, but %s had read it up to %d: Kafka lost records that it had"
             " acknowledged. Filling up the %d offsets, so that none is used twice",
@@ -191,7 +191,7 @@ class Mender:
         if was.begin == was.end == 0:
             await self._skip(found)
 
-    async def _skip(self, found: Mended) -> None:
+    async def _skip(self, found: FilledGap) -> None:
         """Let nobody read what only fills up a log that is new."""
         admin = self._kafka.admin()
         await admin.start()
@@ -205,7 +205,9 @@ class Mender:
         await self._groups.begin_at(found.partition, found.until)
 
 
-def find_short(logs: Mapping[int, Log], remembered: Iterable[tuple[str, Offsets]]) -> list[Mended]:
+def find_short(
+    logs: Mapping[int, Log], remembered: Iterable[tuple[str, Offsets]]
+) -> list[FilledGap]:
     """Return the partitions that end before what somebody remembers. Pure.
 
     remembered: (who, positions). Partitions that are not there are left out.
@@ -216,7 +218,7 @@ def find_short(logs: Mapping[int, Log], remembered: Iterable[tuple[str, Offsets]
             if position > most.get(partition, (0, ""))[0]:
                 most[partition] = position, who
     return [
-        Mended(partition, logs[partition].end, until, who)
+        FilledGap(partition, logs[partition].end, until, who)
         for partition, (until, who) in sorted(most.items())
         if partition in logs and logs[partition].end < until
     ]

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from app.errors import KafkaUnavailableError, reason
 from app.events.filler import again
 from app.kafka.clients import KafkaClients
-from app.kafka.mending import Groups, Mended, Mender, Record
+from app.kafka.mending import FilledGap, Groups, Mender, Record
 from app.kafka.padding import pad
 
 FILLER: Record = (b"\0\0lost", None)  # of `counts` and `uniques`: compacted away, and no row
@@ -22,7 +22,7 @@ class Refiller(Mender):
 
     beyond = 1
 
-    async def _skip(self, found: Mended) -> None:
+    async def _skip(self, found: FilledGap) -> None:
         """Leave the fillers: compaction takes them away."""
 
 

@@ -26,7 +26,7 @@ from app.kafka.tables_version import FIRST, positions_of
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
-from app.reconcile.differences import Differences, Report, Runs
+from app.reconcile.differences import Differences, OffsetRanges, Report
 from app.reconcile.live_scan import LiveScan
 from app.settings import Settings
 
@@ -199,7 +199,7 @@ class Audit:
 
             What Kafka lost after somebody had it counts, too: there are fillers in its place.
             """
-            count, fillers = 0, Runs()
+            count, fillers = 0, OffsetRanges()
             async for batch, _ in log.read(topic, partition, begins[partition], cut[partition]):
                 lost = [record.offset for record in batch if is_filler(record.value)]
                 count += len(batch) - len(lost)

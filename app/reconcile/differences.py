@@ -13,7 +13,7 @@ Difference = dict[str, Any]
 Report = Callable[[Difference], None]
 
 
-class Runs:
+class OffsetRanges:
     """Offsets as ranges [begin, end), in step."""
 
     def __init__(self) -> None:

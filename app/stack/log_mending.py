@@ -11,17 +11,17 @@ from app.archive.positions import ArchivedPositions
 from app.events.filler import filler
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
-from app.kafka.mending import Groups, Memory, Mended, Mender
+from app.kafka.mending import FilledGap, Groups, LogMemory, Mender
 from app.kafka.tables_version import current_version
 from app.names import Names
 from app.settings import Settings
 from app.stores.stored_positions import StoredPositions
 
 
-def mend_events(settings: Settings) -> Callable[[Mapping[int, int]], Awaitable[list[Mended]]]:
+def mend_events(settings: Settings) -> Callable[[Mapping[int, int]], Awaitable[list[FilledGap]]]:
     """Return what fills up `events`, given what the caller remembers of it."""
 
-    async def mend(known: Mapping[int, int]) -> list[Mended]:
+    async def mend(known: Mapping[int, int]) -> list[FilledGap]:
         return await (await events_mender(settings)).mend(known)
 
     return mend
@@ -36,7 +36,7 @@ async def events_mender(settings: Settings, version: int | None = None) -> Mende
         version = await current_version(settings)
     kafka, names = KafkaClients.of(settings), Names(settings.namespace, version)
     readers = names.count_group, names.store_group, names.archive_group
-    memories: list[Memory] = [ArchivedPositions(Folders.of(settings), names.events)]
+    memories: list[LogMemory] = [ArchivedPositions(Folders.of(settings), names.events)]
     stored = None
     if dsn := settings.postgres.get_secret_value():
         stored = StoredPositions(dsn, names.events, KafkaLog(kafka).cluster)

@@ -9,7 +9,7 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from app.errors import KafkaUnavailableError, StartError, reason
-from app.kafka.mending import Mended
+from app.kafka.mending import FilledGap
 from app.kafka.tables_version import current_version
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
@@ -46,7 +46,7 @@ async def prepare_worker(settings: Settings) -> None:
     await prepare_logs(settings)
 
 
-async def prepare_logs(settings: Settings) -> list[Mended]:
+async def prepare_logs(settings: Settings) -> list[FilledGap]:
     """Fill up `events` where it is shorter than what somebody has read; return what was.
 
     Raises StartError where Kafka is another one, with records of its own, or is away.

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from app.errors import PostgresUnavailableError, StartError
 from app.events.filler import again, filler, is_filler, losses_of
 from app.kafka.clients import KafkaClients
-from app.kafka.mending import Groups, Log, Mended, Mender, find_short
+from app.kafka.mending import FilledGap, Groups, Log, Mender, find_short
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
@@ -42,14 +42,14 @@ class Remembers:
     [
         ([], []),
         ([("a", {0: 100}), ("b", {1: 7})], []),
-        ([("a", {0: 101})], [Mended(0, 100, 101, "a")]),
-        ([("a", {0: 101}), ("b", {0: 150}), ("c", {0: 120})], [Mended(0, 100, 150, "b")]),
-        ([("a", {1: 8, 0: 300, 9: 5})], [Mended(0, 100, 300, "a"), Mended(1, 7, 8, "a")]),
+        ([("a", {0: 101})], [FilledGap(0, 100, 101, "a")]),
+        ([("a", {0: 101}), ("b", {0: 150}), ("c", {0: 120})], [FilledGap(0, 100, 150, "b")]),
+        ([("a", {1: 8, 0: 300, 9: 5})], [FilledGap(0, 100, 300, "a"), FilledGap(1, 7, 8, "a")]),
         ([("a", {0: -1})], []),
     ],
 )
 def test_who_remembers_most_says_how_long_a_log_must_be(
-    remembered: list[tuple[str, dict[int, int]]], short: list[Mended]
+    remembered: list[tuple[str, dict[int, int]]], short: list[FilledGap]
 ) -> None:
     assert find_short({0: Log(20, 100), 1: Log(0, 7)}, remembered) == short
 
@@ -114,7 +114,7 @@ async def test_what_is_short_is_filled_up_and_then_nothing_is_short(
 ) -> None:
     await kafka.send(topics.events, events(range(10)), 0)
     mender = mender_of(kafka, topics, Remembers({0: 70_000}))
-    assert await mender.mend({0: 12}) == [Mended(0, 10, 70_000, "somebody")]
+    assert await mender.mend({0: 12}) == [FilledGap(0, 10, 70_000, "somebody")]
     assert await mender.mend() == []
     assert (await kafka.ends(topics.events))[0] == 70_000
     records = await kafka.read(topics.events)
@@ -124,7 +124,7 @@ async def test_what_is_short_is_filled_up_and_then_nothing_is_short(
 
 async def test_nothing_waits_for_somebody_who_is_away(kafka: KafkaClient, topics: Names) -> None:
     mender = mender_of(kafka, topics, Remembers(None), Remembers({1: 3}))
-    assert await mender.mend() == [Mended(1, 0, 3, "somebody")]
+    assert await mender.mend() == [FilledGap(1, 0, 3, "somebody")]
 
 
 async def test_a_log_that_is_new_goes_on_where_postgres_is_without_a_filler_to_read(
@@ -137,7 +137,7 @@ async def test_a_log_that_is_new_goes_on_where_postgres_is_without_a_filler_to_r
         " values ($1, 2, 500, 400, 'another')",
         topics.events,
     )
-    assert await (await events_mender(settings)).mend() == [Mended(2, 0, 500, "Postgres")]
+    assert await (await events_mender(settings)).mend() == [FilledGap(2, 0, 500, "Postgres")]
     assert await kafka.send(topics.events, events([1]), 2) == [500]
     assert [record.offset for record in await kafka.read(topics.events)] == [500]
     assert (await kafka.committed(topics.count_group, topics.events))[2] == 500
@@ -181,5 +181,5 @@ async def test_the_largest_offset_in_the_names_of_the_archive_is_remembered(
     folder.mkdir(parents=True)
     for first, last in ((0, 41), (10, 20)):
         (folder / f"{names.events}-1-{first:012d}-{last:012d}.c.parquet").touch()
-    assert await (await events_mender(settings)).mend() == [Mended(1, 0, 42, "the archive")]
+    assert await (await events_mender(settings)).mend() == [FilledGap(1, 0, 42, "the archive")]
     assert (await kafka.ends(names.events))[1] == 42
