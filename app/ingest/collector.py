@@ -17,6 +17,7 @@ from app.errors import KafkaUnavailableError, NotAcknowledgedError, OverloadedEr
 from app.events.event import Event
 from app.events.murmur2 import partition_of
 from app.events.packing import Record, pack
+from app.events.positions import EventPositions
 from app.kafka.clients import KafkaClients
 from app.kafka.link import KafkaLink, Mend
 from app.kafka.session import KafkaSession, RecordBatch
@@ -55,6 +56,10 @@ class _Batch(RecordBatch):
             await waiter
         if self.error:
             raise NotAcknowledgedError(self.error)
+
+    def position(self, count: int) -> int:
+        """Return the offset behind the first `count` records, of a batch that has landed."""
+        return self.after - self.count + count
 
     def finish(self, error: str = "") -> None:
         """Wake all waiters."""
@@ -128,38 +133,49 @@ class Collector:
         await asyncio.gather(*self._flights, return_exceptions=True)
         await self._link.stop()
 
-    async def send(self, events: Sequence[Event]) -> None:
+    async def send(self, events: Sequence[Event]) -> EventPositions:
         """Return when Kafka has acknowledged all of them, received now.
 
         Raises TooLargeError before anything is sent; else as send_records().
         """
         now_ms = time.time_ns() // 1_000_000
-        await self.send_records([pack(event, now_ms) for event in events])
+        return await self.send_records([pack(event, now_ms) for event in events])
 
-    async def send_records(self, records: Sequence[Record], *, admitted: bool = False) -> None:
-        """Return when Kafka has acknowledged all of them, in the order given per partition.
+    async def send_records(
+        self, records: Sequence[Record], *, admitted: bool = False
+    ) -> EventPositions:
+        """Return the offset behind them of each partition once Kafka has acknowledged all of them.
+
+        They are stored in the order given per partition.
 
         Raises NotAcknowledgedError: not all of them are stored, any of them may be; else
         KafkaUnavailableError, and OverloadedError where more waits already than waiting_max_bytes:
         none is stored. admitted: a part of their request is stored, so they are taken in any case.
         """
         self._check_open(admitted=admitted)
-        batches: dict[_Batch, None] = {}
+        batches: dict[_Batch, int] = {}  # and the number of records in it behind the last of ours
         hashed = 0
         for record in records:
-            batches[self._add(record)] = None
+            batch = self._add(record)
+            batches[batch] = batch.count
             hashed += len(record[0])
             if hashed > KEYS_AT_ONCE_BYTES:
                 hashed = 0
                 await asyncio.sleep(0)
                 self._check_open(admitted=True)
-        for batch in batches:
+        positions: dict[int, int] = {}
+        for batch, count in batches.items():  # those of a partition in their order
             await batch.landed()
+            positions[batch.partition] = batch.position(count)
+        return positions
 
-    async def send_record(self, record: Record) -> None:
+    async def send_record(self, record: Record) -> EventPositions:
         """As send_records(), for one."""
         self._check_open()
-        await self._add(record).landed()
+        batch = self._add(record)
+        count = batch.count
+        await batch.landed()
+        return {batch.partition: batch.position(count)}
 
     def _check_open(self, *, admitted: bool = False) -> None:
         if self._link.session is None or self._stopping:

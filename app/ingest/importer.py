@@ -180,7 +180,7 @@ class BackgroundCollector:
         self._thread.join()
         self._loop.close()
 
-    def send(self, records: list[Record]) -> Future[None]:
+    def send(self, records: list[Record]) -> Future[Any]:
         """Send records; the future is done when Kafka has acknowledged them."""
         return asyncio.run_coroutine_threadsafe(
             self._collector.send_records(records, admitted=True), self._loop

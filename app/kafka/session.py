@@ -25,6 +25,7 @@ from aiokafka.errors import (
     NoError,
     for_code,
 )
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -38,19 +39,26 @@ INT32_MAX = 2**31 - 1
 SEQUENCES = 2**31  # then they start again at 0
 ACKS_ALL = -1
 MAGIC = 2  # of record batches since Kafka 0.11
+LATEST = -1  # the end of a partition, asked for as a time
+UNKNOWN = -1  # an offset that Kafka does not know any more
+READ_ALL = 0  # isolation level: records of open transactions, too
 NOBODY = -1  # producer id and epoch before they are known; leader of a partition without one
 _NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 
 class RecordBatch:
-    """Records of one partition, encoded as they come."""
+    """Records of one partition, encoded as they come.
 
-    __slots__ = ("_builder", "_data", "acknowledged", "count", "partition")
+    after: once it is acknowledged, the offset behind its last record; UNKNOWN before.
+    """
+
+    __slots__ = ("_builder", "_data", "acknowledged", "after", "count", "partition")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.count = 0
         self.acknowledged = False
+        self.after = UNKNOWN
         self._builder: Any = DefaultRecordBatchBuilder(
             MAGIC, 0, 0, NOBODY, NOBODY, 0, BATCH_MAX_BYTES
         )
@@ -169,7 +177,15 @@ class KafkaSession:
             for partition, code, first, *_ in response.topics[0][1]:
                 failure = for_code(code)
                 if failure is NoError or failure is DuplicateSequenceNumber:
-                    batch = left.pop(partition)
+                    batch = left[partition]
+                    if first != UNKNOWN:
+                        batch.after = first + batch.count
+                    elif (end := await self._end(leader, partition)) != UNKNOWN:
+                        batch.after = end
+                    else:
+                        error = LeaderNotAvailableError()
+                        continue
+                    del left[partition]
                     batch.acknowledged = True
                     end = first + batch.count  # first: -1 for one that is there twice
                     self.ends[partition] = max(end, self.ends.get(partition, 0))
@@ -178,3 +194,17 @@ class KafkaSession:
                 else:
                     error = failure()
         return error
+
+    async def _end(self, leader: int, partition: int) -> int:
+        """Return the end of a partition, UNKNOWN where its leader does not say.
+
+        A batch that was stored by an earlier attempt lies below it: of the last few of a producer
+        only does Kafka remember the offset.
+        """
+        asked = OffsetRequest(NOBODY, READ_ALL, [(self._topic, [(partition, LATEST)])])
+        try:
+            response = await self._client.send(leader, asked)
+        except KafkaError:
+            return UNKNOWN
+        ((_, code, _time, end),) = response.topics[0][1]
+        return int(end) if for_code(code) is NoError else UNKNOWN

@@ -48,6 +48,10 @@ class MoreHead(NamedTuple):
         """Return it for these headers."""
         return cls(headers, "".join(f"\r\n{k}: {v}" for k, v in headers.items()).encode())
 
+    def and_also(self, more: MoreHead) -> MoreHead:
+        """Return both."""
+        return MoreHead({**self.headers, **more.headers}, self.text + more.text)
+
 
 class QuickResponse(Response):
     """200 with a body; aiohttp's where the head needs more: for HEAD, HTTP/1.0, a last answer.
@@ -63,7 +67,7 @@ class QuickResponse(Response):
 
     def add_head(self, more: MoreHead) -> None:
         """Have further headers in the head."""
-        self._more = more
+        self._more = more if self._more is None else self._more.and_also(more)
 
     @property
     def keep_alive(self) -> bool | None:

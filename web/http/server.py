@@ -28,7 +28,7 @@ from app.settings import Settings
 from web.http.bodies import Bodies
 from web.http.connections import Limits, Runner
 from web.http.guard import Guard, wanted_method
-from web.http.paths import Call, CallFinder, without_base
+from web.http.paths import Call, CallFinder, Kind, without_base
 from web.http.quick import MoreHead, QuickResponse
 from web.http.views import ApiView, error_response
 
@@ -75,7 +75,10 @@ class Server(Web):
             for path in sorted(spellings):
                 self.web_app.router.add_route(method, path, answer)
                 if not has_parts:
-                    self._direct[method, path] = answer, self._find(method, pattern)
+                    call = self._find(method, pattern)
+                    self._direct[method, path] = answer, call
+                    if call is not None and call.kind is Kind.EVENTS:  # as many ask, each time
+                        self._direct[method, f"{path}?position=1"] = answer, call
 
     def _answering(self, routed: Handler) -> Callable[[Any], Awaitable[web.StreamResponse]]:
         """Return what answers each request; routed: aiohttp's way to a view, which takes 13 us.

@@ -19,6 +19,7 @@ from app.errors import BadRequestError, InvalidFieldError, RejectedError
 from app.events.decoding import decode
 from app.events.event import MESSAGE_ID_MAX_BYTES
 from app.events.packing import Record, pack
+from app.events.positions import EventPositions, shown
 from app.ingest.collector import Collector
 from app.settings import Settings
 from web.http import paths
@@ -28,6 +29,7 @@ from web.ingest import cloudevents
 from web.ingest.bodies import pieces, split_body
 from web.ingest.dialects import ToFields
 from web.ingest.keys import WriteKeys
+from web.ingest.position import is_asked, positioned
 from web.ingest.senders import Sender, Senders
 
 SENT_AT_ONCE = 1000  # events of a request that wait for Kafka together
@@ -47,8 +49,8 @@ def register(
 
         async def put(self, request: Request) -> Response:
             sender = senders.of(request, keys.app_of(request))
-            await collector.send_record(await _single(request, sender))
-            return QuickResponse(b"OK", TEXT)
+            stored = await collector.send_record(await _single(request, sender))
+            return positioned(request, QuickResponse(b"OK", TEXT), stored)
 
     @page(app, paths.TRACK)
     class Track(ApiView):
@@ -59,8 +61,8 @@ def register(
             # An empty setting must not let an empty header in.
             if not token or not hmac.compare_digest(given, token):
                 return json_response({"detail": "Invalid X-Token header"}, 400)
-            await collector.send_record(await _single(request, senders.of(request)))
-            return json_response({"detail": "Event created"})
+            stored = await collector.send_record(await _single(request, senders.of(request)))
+            return positioned(request, json_response({"detail": "Event created"}), stored)
 
     @page(app, paths.ADS)
     class Ads(ApiView):
@@ -68,8 +70,8 @@ def register(
 
         async def post(self, request: Request) -> Response:
             sender = senders.of(request, keys.app_of(request))
-            await collector.send_record(await _single(request, sender))
-            return QuickResponse(b"endedSuccessfully", TEXT)
+            stored = await collector.send_record(await _single(request, sender))
+            return positioned(request, QuickResponse(b"endedSuccessfully", TEXT), stored)
 
     _register_events(app, collector, keys, senders)
 
@@ -88,7 +90,9 @@ def _register_events(app: Any, collector: Collector, keys: WriteKeys, senders: S
             one = dialect is not None and not cloudevents.is_batch(request.headers)
             items = [body] if one else await split_body(body)
             key = idempotency_key(request, f":{len(items) - 1}")
-            return json_bytes(await _take(items, collector, Given(sender, dialect, key)))
+            given = Given(sender, dialect, key)
+            found, stored = await _take(items, collector, given, shows=is_asked(request))
+            return positioned(request, json_bytes(found), stored)
 
 
 async def _single(request: Request, sender: Sender | None) -> Record:
@@ -110,8 +114,13 @@ class Given:
         return f"{self.key}:{index}" if self.key else ""
 
 
-async def _take(items: list[bytes], collector: Collector, given: Given) -> bytes:
-    """Send the good items; return {"accepted", "rejected", "errors"} once Kafka has them."""
+async def _take(
+    items: list[bytes], collector: Collector, given: Given, *, shows: bool
+) -> tuple[bytes, EventPositions]:
+    """Send the good items; return {"accepted", "rejected", "errors"} once Kafka has them.
+
+    shows: "position", too, null where nothing is stored.
+    """
     errors: list[bytes] = []  # as JSON: a hundred thousand are 15 MB, encoded at once 0.1 s
 
     def judge(piece: list[bytes], first: int) -> list[Record]:
@@ -119,30 +128,36 @@ async def _take(items: list[bytes], collector: Collector, given: Given) -> bytes
         errors.extend(faults)
         return found
 
-    await send_all(items, collector, judge)
+    stored = await send_all(items, collector, judge)
     counts = (len(items) - len(errors), len(errors), b",".join(errors))
-    return b'{"accepted":%d,"rejected":%d,"errors":[%b]}' % counts
+    found = b'{"accepted":%d,"rejected":%d,"errors":[%b]' % counts
+    if shows:
+        found += b',"position":%b' % encode_json(shown(stored) or None)
+    return found + b"}", stored
 
 
 async def send_all(
     items: list[bytes], collector: Collector, judge: Callable[[list[bytes], int], list[Record]]
-) -> None:
-    """Send what judge() makes of the items, in turns; return once Kafka has it.
+) -> EventPositions:
+    """Send what judge() makes of the items, in turns; return where it is once Kafka has it.
 
     judge: some items and the place of the first of them -> the records of the good ones.
     """
     records: list[Record] = []
+    stored: dict[int, int] = {}
     judged, was_sent = 0, False
     for piece in pieces(items):
         records += judge(piece, judged)
         judged += len(piece)
         if len(records) >= SENT_AT_ONCE:
-            await collector.send_records(records, admitted=was_sent)
+            stored.update(await collector.send_records(records, admitted=was_sent))
             records, was_sent = [], True
         else:
             await asyncio.sleep(0)
     if records or not was_sent:
-        await collector.send_records(records, admitted=was_sent)
+        # Of a partition, what is sent later lies behind.
+        stored.update(await collector.send_records(records, admitted=was_sent))
+    return stored
 
 
 def now_ms() -> int:

@@ -6,6 +6,7 @@ from aiohttp.web import Request
 
 from app.errors import RejectedError
 from app.events.packing import Record
+from app.events.positions import EventPositions
 from app.ingest.collector import Collector
 from web.ingest.collect import idempotency_key, now_ms, record_of, send_all
 from web.ingest.dialects import ToFields
@@ -16,8 +17,8 @@ Fault = tuple[int, RejectedError]  # which item of the request
 
 async def take(
     items: list[bytes], to_fields: ToFields, collector: Collector, sender: Sender | None
-) -> list[Fault]:
-    """Send the good items; return the faults of the others once Kafka has them.
+) -> tuple[list[Fault], EventPositions]:
+    """Send the good items; return the faults of the others, and where they are in Kafka by then.
 
     sender: completes the events.
     """
@@ -33,13 +34,16 @@ async def take(
                 faults.append((index, exc))
         return records
 
-    await send_all(items, collector, judge)
-    return faults
+    stored = await send_all(items, collector, judge)
+    return faults, stored
 
 
 async def take_one(
     request: Request, item: bytes, to_fields: ToFields, collector: Collector, sender: Sender | None
-) -> None:
-    """Send an event; raise the RejectedError it deserves. sender: completes the event."""
+) -> EventPositions:
+    """Send an event, return where it is in Kafka; raise the RejectedError it deserves.
+
+    sender: completes the event.
+    """
     key = idempotency_key(request)
-    await collector.send_record(record_of(item, now_ms(), sender, to_fields, message_id=key))
+    return await collector.send_record(record_of(item, now_ms(), sender, to_fields, message_id=key))

@@ -17,6 +17,8 @@ from web.http import paths
 from web.http.args import args_of
 from web.http.views import ApiView, page
 from web.ingest.keys import WriteKeys
+from web.ingest.position import NAME as POSITION
+from web.ingest.position import YES, positioned
 from web.ingest.senders import Sender, Senders
 
 # 1 x 1, transparent: the smallest GIF89a that every browser shows.
@@ -42,8 +44,11 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
             args = args_of(request.rel_url.raw_query_string)
             app_name = keys.app_of(request)
             sender = senders.of(request, app_name, is_browser=True)
-            await collector.send_record(record_of(args, time.time_ns() // 1_000_000, sender))
-            return Response(body=GIF, headers=HEADERS)
+            if args.get(POSITION) == YES:  # asked of the call, and no field of the event
+                del args[POSITION]
+            record = record_of(args, time.time_ns() // 1_000_000, sender)
+            stored = await collector.send_record(record)
+            return positioned(request, Response(body=GIF, headers=HEADERS), stored)
 
         async def head(self, _request: Request) -> Response:
             """Whoever only looks what is there has not seen it."""

@@ -19,6 +19,7 @@ from web.http.views import ApiView, json_response, page, read_body
 from web.ingest.dialects import Fields, first, object_of, part, user_agent_of, without_nothing
 from web.ingest.doors import take_one
 from web.ingest.keys import WriteKeys
+from web.ingest.position import positioned
 from web.ingest.senders import Senders
 
 ACCEPTED = 202
@@ -37,7 +38,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
         async def post(self, request: Request) -> Response:
             body = await read_body(request)
             try:
-                await take_one(
+                stored = await take_one(
                     request,
                     body,
                     partial(_of_request, keys, request),
@@ -49,7 +50,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
                 return Response(status=ACCEPTED, text=OK, headers=DROPPED)
             except RejectedError as exc:
                 return error(exc)
-            return Response(status=ACCEPTED, text=OK)
+            return positioned(request, Response(status=ACCEPTED, text=OK), stored)
 
 
 def _of_request(keys: WriteKeys, request: Request, body: bytes) -> Fields:

@@ -20,6 +20,7 @@ from web.ingest.collect import now_ms
 from web.ingest.dialects import Fields, object_of
 from web.ingest.doors import Fault, take, take_one
 from web.ingest.keys import WriteKeys
+from web.ingest.position import positioned
 from web.ingest.senders import Senders
 
 FAULTS_SHOWN = 100
@@ -69,7 +70,8 @@ async def _batch(
     app_name = keys.app_of(request, found.write_key)
     items = await split_body(bytes(found.batch))
     mapping = segment.dialect(now_ms(), "", found.sent_at, found.context)
-    return answer(await take(items, mapping, collector, senders.of(request, app_name)))
+    faults, stored = await take(items, mapping, collector, senders.of(request, app_name))
+    return positioned(request, answer(faults), stored)
 
 
 async def _one(
@@ -83,8 +85,8 @@ async def _one(
         app_name = keys.app_of(request, *given)
         return {**to_fields(item), **({"app_name": app_name} if app_name else {})}
 
-    await take_one(request, body, mapping, collector, senders.of(request))
-    return answer([])
+    stored = await take_one(request, body, mapping, collector, senders.of(request))
+    return positioned(request, answer([]), stored)
 
 
 def answer(faults: list[Fault]) -> Response:

@@ -20,6 +20,7 @@ from web.ingest.bodies import split_body
 from web.ingest.dialects import Fields, first, object_of, user_agent_of, without_nothing
 from web.ingest.doors import take, take_one
 from web.ingest.keys import WriteKeys
+from web.ingest.position import positioned
 from web.ingest.senders import Senders
 
 CACHE = "x-umami-cache"
@@ -40,7 +41,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
             body = await read_body(request)
             session = session_of(request)
             try:
-                await take_one(
+                stored = await take_one(
                     request,
                     body,
                     partial(_of_request, keys, request),
@@ -52,7 +53,8 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
                     raise
                 return error(exc)
             session = session or str(uuid.uuid4())
-            return json_response({"cache": session, "sessionId": session, "visitId": session})
+            found = {"cache": session, "sessionId": session, "visitId": session}
+            return positioned(request, json_response(found), stored)
 
     @page(app, paths.UMAMI_BATCH)
     class UmamiBatch(ApiView):
@@ -61,11 +63,12 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
         async def post(self, request: Request) -> Response:
             items = await split_body(await read_body(request))
             mapping = partial(_of_batch, keys, request)
-            faults = await take(items, mapping, collector, senders.of(request))
+            faults, stored = await take(items, mapping, collector, senders.of(request))
             details = [{"index": index, **exc.as_dict()} for index, exc in faults[:DETAILS_SHOWN]]
             processed = len(items) - len(faults)
             found = {"size": len(items), "processed": processed, "errors": len(faults)}
-            return json_response({**found, "details": details})
+            response = json_response({**found, "details": details})
+            return positioned(request, response, stored)
 
 
 def _of_request(keys: WriteKeys, request: Request, item: bytes) -> Fields:
