@@ -193,6 +193,12 @@ class RecoveringError(UnavailableError):
     code, hint = "recovering", "The tables are being restored; try again in a moment."
 
 
+class BehindError(UnavailableError):
+    """The tables do not hold yet what min_position asks for."""
+
+    code, hint = "behind", "Ask again in a moment, or with a longer wait=."
+
+
 class PostgresUnavailableError(UnavailableError):
     """Postgres does not take the transaction for now; whether it was committed is not known."""
 

@@ -47,7 +47,7 @@ duplicates = Counter(
     "event_counter_duplicates_total", "Events left out of the counts, as they were sent before."
 )
 messages_apart = Counter(
-    "event_counter_messages_apart_total",
+    "event_counter_message_ids_on_two_partitions_total",
     "Message ids seen on two partitions, of one in 64: such duplicates are counted.",
 )
 alerts_raised = Counter("event_counter_alerts_total", "Alerts raised, by their rule.", ["rule"])

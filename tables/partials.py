@@ -80,6 +80,7 @@ class Partials(BatchTable, OutcomeRow):
         self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
         self._read_to: dict[int, int] = {}
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
+        self._flushed: dict[int, int] = {}
         self._checked: set[int] = set()
         self._lock = asyncio.Lock()
         self._riders: list[Rider] = []
@@ -137,6 +138,10 @@ class Partials(BatchTable, OutcomeRow):
         """Send all rows of a source partition with the next flush: Kafka may have lost some."""
         self._again.add(partition)
 
+    def flushed(self, partition: int) -> int:
+        """Return the position that was flushed since partitions moved; 0: none was."""
+        return self._flushed.get(partition, 0)
+
     @property
     def dirty_rows(self) -> int:
         """Rows that wait for a flush."""
@@ -164,6 +169,7 @@ class Partials(BatchTable, OutcomeRow):
         for partition in self._again & positions.keys():
             await self.send_all(partition)
             self._again.discard(partition)
+        self._flushed.update(positions)
         for call in done:
             call()
         for partition in positions:
@@ -260,7 +266,7 @@ class Partials(BatchTable, OutcomeRow):
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._cache, self._dirty, self._read_to, self._done):
+        for state in (self._cache, self._dirty, self._read_to, self._done, self._flushed):
             state.clear()
         for partitions in (self._checked, self._again):
             partitions.clear()

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from app.events.batches import Judged, Slice
+from app.events.positions import EventPositions
 from app.settings import Settings
 from app.transport.ownership import Ownership
 from tables.judged import JudgedTable
 from tables.partials import Partials
+from tables.reached import Reached
 from tables.sessions import Sessions
 from tables.unique_deltas import UniqueDeltas
 
@@ -20,8 +22,15 @@ from tables.unique_deltas import UniqueDeltas
 class Statistics:
     """The tables that one batch of events goes through."""
 
-    def __init__(self, judged: JudgedTable, sessions: Sessions, users: UniqueDeltas) -> None:
+    def __init__(
+        self, judged: JudgedTable, sessions: Sessions, users: UniqueDeltas, sources: Ownership
+    ) -> None:
+        """sources: partitions of `events`."""
         self._judged, self.sessions, self._users = judged, sessions, users
+        self._passed: dict[int, int] = {}
+        self._flushed: dict[int, int] = {}
+        self._sources = sources
+        self.reached = Reached(self._holds)
 
     @classmethod
     def create(
@@ -45,11 +54,16 @@ class Statistics:
         sessions = Sessions.create(
             app, "sessions", partitions, Sessions.__doc__ or "", owned=sources.partitions
         )
-        return cls(judged, sessions, UniqueDeltas(partials, uniques, settings.counts_partitions))
+        users = UniqueDeltas(partials, uniques, settings.counts_partitions)
+        return cls(judged, sessions, users, sources)
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch by the rules about users."""
         return self._judged.judge(partition, part)
+
+    def is_bots(self, partition: int, part: Slice) -> bool | None:
+        """As JudgedTable.is_bots()."""
+        return self._judged.is_bots(partition, part)
 
     def note(self, partition: int, judged: Judged, now: float) -> None:
         """Add the events of a batch that are not bots'; now: s since 1970."""
@@ -59,6 +73,8 @@ class Statistics:
     def passed(self, partition: int, position: int, record_s: float) -> None:
         """Note the position behind a batch, and the time of its last record, s since 1970."""
         self._judged.passed(partition, position, record_s)
+        self._users.passed(partition, position)
+        self._passed[partition] = position
 
     @property
     def waiting(self) -> int:
@@ -67,11 +83,25 @@ class Statistics:
 
     async def flush(self, partition: int) -> None:
         """Write what is new of a partition; called by the partials."""
+        position = self._passed.get(partition, 0)
         await self._judged.flush_partition(partition)
         await self.sessions.flush_partition(partition)
+        self._flushed[partition] = position
+        self.reached.wake(partition)
+
+    def _holds(self, partition: int, positions: EventPositions) -> bool:
+        """Whether the sessions of a partition of `events` can be read up to a position of it.
+
+        What lies below where this worker began to read was committed, and so flushed before.
+        """
+        flushed = max(self._flushed.get(partition, 0), self._sources.started_at(partition))
+        return flushed >= positions.get(partition, 0)
 
     def forget(self) -> None:
-        """Nothing: all are told of a rebalance themselves."""
+        """Forget how far partitions came; the tables are told of a rebalance themselves."""
+        self._passed.clear()
+        self._flushed.clear()
+        self.reached.forget()
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete rows past their retention; return how many."""

@@ -18,6 +18,7 @@ from app.counting.spec import DAY, FOREVER, Cells, CounterSpec, counts_partition
 from tables.batch_table import BatchTable
 from tables.partial_values import decode_published
 from tables.partials import MARK
+from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
 from tables.sums import AllTimeSums
 from tables.unreadable import UNREADABLE, leave_out
@@ -39,8 +40,9 @@ class Totals(BatchTable):
         super().__init__(app, **kwargs)
         self._counters = counters
         self._cache: defaultdict[int, dict[bytes, Cells]] = defaultdict(dict)
-        self._watchers: list[Watcher] = []
         self._sums = AllTimeSums(counters.values())
+        self.reached = Reached(lambda part, asked: all_reached(self.merged_to(part), asked))
+        self._watchers: list[Watcher] = [self.reached]
 
     def watch(self, number: int) -> Changes:
         """Return a record of the rows of one counter that change from now on."""
@@ -70,7 +72,7 @@ class Totals(BatchTable):
                 grown[row] = grown.get(row, 0) + more
         late = self._sums.late(partition, self.db(partition), grown) if grown else ()
         # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.
-        written = [(POSITION, {0: after}), *((row, rows[row]) for row in sorted(rows))]
+        written = [*((row, rows[row]) for row in marks_last(rows)), (POSITION, {0: after})]
         await self.write(partition, [(row, _encode(cells)) for row, cells in written], late)
         for changes in self._watchers:
             changes.note(partition, rows, after)

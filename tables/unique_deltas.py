@@ -7,7 +7,8 @@ from collections import defaultdict
 from app.counting.spec import counts_partition
 from app.counting.uniques import Accumulator, owner_key
 from app.events.batches import Slice
-from tables.partials import Partials
+from tables.partials import MARK, SOURCE, Partials
+from tables.unique_marks import encode_sent
 
 WEIGHT = 5  # a sketch takes 1.2 KB or more, a row of the partials 0.2-0.4 KB
 
@@ -22,6 +23,7 @@ class UniqueDeltas:
     def __init__(self, partials: Partials, topic: str, partitions: int) -> None:
         self._partials, self._topic, self._partitions = partials, topic, partitions
         self._users: defaultdict[int, Accumulator] = defaultdict(Accumulator)
+        self._passed: dict[int, int] = {}
         partials.carry(self)
 
     def note(self, partition: int, events: Slice, now: float) -> None:
@@ -31,22 +33,33 @@ class UniqueDeltas:
         """
         self._users[partition].note(events, now)
 
+    def passed(self, partition: int, position: int) -> None:
+        """Note that all users below a position of a source partition are noted."""
+        self._passed[partition] = position
+
     @property
     def waiting(self) -> int:
         """What waits for a flush, in rows of the partials."""
         return WEIGHT * sum(map(len, self._users.values()))
 
     async def flush(self, partition: int) -> None:
-        """Send the sketches of a source partition to the partitions of `uniques` that own them."""
+        """Send the sketches of a source partition to the partitions of `uniques` that own them.
+
+        Behind them each partition gets a mark: what it has then.
+        """
+        marks: list[tuple[bytes, bytes]] = []
+        if position := self._passed.pop(partition, 0):
+            marks.append((MARK + SOURCE.pack(partition), encode_sent(position)))
         sketches: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         for row, sketch in self._users[partition].take().items():
             target = counts_partition(owner_key(row), self._partitions)
             sketches[target].append((row, sketch))
-        for target, rows in sketches.items():
+        for target in range(self._partitions):
             records = self._partials.record_batches()
-            records.extend(rows)
+            records.extend(sketches[target] + marks)
             await self._partials.send(partition, self._topic, target, records)
 
     def forget(self) -> None:
         """Drop what is not sent: the events are read again."""
         self._users.clear()
+        self._passed.clear()

@@ -28,8 +28,11 @@ from app.counting.uniques import (
     month_row,
 )
 from tables.batch_table import BatchTable
+from tables.partials import MARK
+from tables.reached import Reached, all_reached
 from tables.scans import scan_keys, scan_prefix
 from tables.totals import Changes
+from tables.unique_marks import SIGN, decode_record, decode_row, encode_row, merge_rows
 from tables.unreadable import UNREADABLE, leave_out
 
 DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions
@@ -45,10 +48,12 @@ class Uniques(BatchTable):
     def __init__(self, app: Any, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
         self._live: defaultdict[int, dict[bytes, Union]] = defaultdict(dict)
-        self._written: defaultdict[int, dict[bytes, State]] = defaultdict(dict)
+        self._written: defaultdict[int, dict[bytes, State | bytes]] = defaultdict(dict)
         self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
         self._watchers: list[Changes] = []
+        self._marks: dict[int, dict[int, int]] = {}
+        self.reached = Reached(lambda part, asked: all_reached(self.merged_to(part), asked))
         self._lock = asyncio.Lock()
 
     def watch(self, metric: int) -> Changes:
@@ -64,10 +69,15 @@ class Uniques(BatchTable):
         added: defaultdict[bytes, list[Sketch]] = defaultdict(list)
         strange: list[tuple[Any, BaseException]] = []
         now = time()
+        marks = self.merged_to(partition)
         for record in batch:
             if record.value is None:
                 continue  # it fills a place, see app.kafka.mending
             try:
+                if record.key[:1] == MARK:
+                    source, position = decode_record(record.key, record.value)
+                    marks[source] = max(position, marks.get(source, 0))
+                    continue
                 Row.unpack(record.key).check()
                 sketch, rows = decode_sketch(record.value), buckets_of(record.key, now)
             except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
@@ -84,6 +94,14 @@ class Uniques(BatchTable):
         self._dirty[partition].update(added)
         for changes in self._watchers:
             changes.note(partition, added)
+        self.reached.wake(partition)
+
+    def merged_to(self, partition: int) -> dict[int, int]:
+        """Return {source partition: position of `events` up to which all is merged here}."""
+        marks = self._marks.get(partition)
+        if marks is None:
+            marks = self._marks[partition] = decode_row(self.db(partition).get(MARK))
+        return marks
 
     def merged(self, partition: int, after: int, done: Callable[[], object]) -> None:
         """Note that a fetch of `uniques` is merged; after: the position behind it.
@@ -111,9 +129,14 @@ class Uniques(BatchTable):
 
     async def _flush_partition(self, partition: int) -> None:
         rows, done = sorted(self._dirty.pop(partition, ())), self._done.pop(partition)
-        at = 0
-        while at < len(rows):
+        mark = encode_row(self.merged_to(partition))  # of what is in memory now, so in these rows
+        at, is_whole = 0, False
+        while not is_whole:
             changed, at = self._changed(partition, rows, at)
+            is_whole = at == len(rows)
+            if is_whole and self._written[partition].get(MARK) != mark:
+                changed.append((MARK, mark))  # behind the rows that it speaks of
+                self._written[partition][MARK] = mark
             if changed:
                 await self.write(partition, changed)
             await asyncio.sleep(0)
@@ -159,9 +182,11 @@ class Uniques(BatchTable):
                 kept[partition] = {row: rows[row] for row in dirty if row in rows}
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
-        """The union."""
+        """The union; of marks the larger positions."""
         if old == new:
             return old
+        if old[:1] == SIGN:
+            return merge_rows(old, new)
         merged: bytes = Union(decode_sketch(old), decode_sketch(new)).sketch().serialize()
         return merged
 
@@ -173,8 +198,9 @@ class Uniques(BatchTable):
     def forget(self) -> None:
         """Drop what is only in memory: it is read again."""
         super().forget()
-        for state in (self._live, self._written, self._dirty, self._done):
+        for state in (self._live, self._written, self._dirty, self._done, self._marks):
             state.clear()
+        self.reached.forget()
         for changes in self._watchers:
             changes.forget()
 

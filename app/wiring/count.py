@@ -69,7 +69,7 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     refresh_sinks(app, settings, totals, owned, counters, version)
     if users:
         refresh_ads(app, users, totals, owned, counters, settings)
-    queries = answer_queries(app, totals, owned, counters, users, settings.worker_secret)
+    queries = answer_queries(app, totals, owned, counters, users, settings)
     answer_sessions(app, queries, statistics, sources)
     return app
 

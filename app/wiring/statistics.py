@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from pydantic import SecretStr
-
 import agents.merge_uniques
 import agents.refresh_ads
 import web.query.link
@@ -63,16 +61,14 @@ def answer_queries(
     owned: Ownership,
     counters: Counters,
     users: Users | None,
-    secret: SecretStr,
+    settings: Settings,
 ) -> Queries:
-    """Serve the queries; owned: partitions of `counts`. users: None without statistics.
-
-    secret: that collectors and other count workers show.
-    """
-    queries = Queries(app, owned, WorkerSecret(secret.get_secret_value()))
+    """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
+    secret = WorkerSecret(settings.worker_secret.get_secret_value())
+    queries = Queries(app, owned, secret, totals.reached, settings.events_partitions)
     web.stats.report.register(queries, totals, counters)
     web.stats.counts.register(queries, totals, counters)
-    gathering = Gathering(app, queries, owned)
+    gathering = Gathering(app, queries, owned, totals.reached)
     web.stats.keys.register(gathering, totals, counters)
     if users:
         web.stats.active.register(queries, users.table, users.owned)
@@ -90,7 +86,7 @@ def answer_sessions(
 ) -> None:
     """Serve the sessions of users; sources: partitions of `events`."""
     if statistics:
-        gathering = Gathering(app, queries, sources)
+        gathering = Gathering(app, queries, sources, statistics.reached)
         web.stats.sessions.register(gathering, statistics.sessions, sources)
 
 

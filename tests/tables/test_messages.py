@@ -161,7 +161,7 @@ async def test_events_without_a_message_id_write_nothing(
 
 
 async def test_message_ids_on_two_partitions_show(make_messages: MakeMessages) -> None:
-    name = "event_counter_messages_apart_total"
+    name = "event_counter_message_ids_on_two_partitions_total"
     before = REGISTRY.get_sample_value(name) or 0.0
     messages, ids = make_messages(), [f"m{at}" for at in range(1000)]
     for partition in (0, 0, 1):

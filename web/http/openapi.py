@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp.web import Request, Response
 
 from web.http import paths
-from web.http.openapi_calls import DETAILS
+from web.http.openapi_calls import DETAILS, MIN_POSITION, POSITION, WAIT
 from web.http.openapi_schemas import COMPONENTS, JsonSchema, ref
 from web.http.paths import CALLS, Call, Kind
 from web.http.views import ApiView, json_response, page
@@ -34,6 +34,10 @@ TAGS = {
 ERROR = {
     "description": "An error. 429 and 503 pass: they have a Retry-After.",
     "content": {"application/json": {"schema": ref("Error")}},
+}
+POSITION_HEADER = {
+    "description": "With position=1: P:O[,P:O...], by partition the offset behind what is stored.",
+    "schema": {"type": "string"},
 }
 SECURITY: dict[Kind, list[JsonSchema]] = {
     Kind.EVENTS: [{}, {"write_key": []}, {"write_key_as_user": []}],
@@ -85,6 +89,7 @@ def operation(call: Call) -> JsonSchema:
     }
     if call.kind in SECURITY:
         made["security"] = SECURITY[call.kind]
+    made["parameters"] += shared(call)
     if details is None:
         return made
     made["parameters"] += details.parameters
@@ -94,8 +99,17 @@ def operation(call: Call) -> JsonSchema:
         status: {"description": "Done." if status < "300" else "Refused.", "content": content}
         for status, content in details.answers.items()
     }
+    if call.takes_events:
+        answers[min(answers)]["headers"] = {"X-Event-Position": POSITION_HEADER}
     made["responses"] = {**answers, "default": ERROR}
     return made
+
+
+def shared(call: Call) -> list[JsonSchema]:
+    """Return the parameters that all calls of its kind take."""
+    if call.takes_events:
+        return [POSITION]
+    return [MIN_POSITION, WAIT] if call.by_count else []
 
 
 def _name(call: Call) -> str:

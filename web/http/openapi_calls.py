@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.events.looked_at import FIELDS
 from web.http import paths
 from web.http.openapi_schemas import (
     BOOLEAN,
@@ -36,6 +37,13 @@ ZONE = given("tz", STRING, "Time zone of hours and days, as Europe/Berlin.")
 LABEL = given("label", STRING, "Only what this label counts, for example a type.")
 PREFIX = given("prefix", STRING, "What the keys begin with.")
 AFTER = given("after", STRING, "Only keys behind this one: the next of the page before.")
+POSITION = given("position", {"const": "1"}, "1: answer with where the events are in Kafka.")
+MIN_POSITION = given(
+    "min_position",
+    {"type": "string", "pattern": r"^\d{1,5}:\d{1,18}(,\d{1,5}:\d{1,18})*$"},
+    "As X-Event-Position: answer once the tables hold everything below it, else 503 behind.",
+)
+WAIT = given("wait", {"type": "number", "minimum": 0, "maximum": 10}, "Seconds; 0 without it.")
 FORMAT = given("format", {"enum": ["json", "csv"]}, "json without it.")
 
 SUCCESS = an(
@@ -58,7 +66,19 @@ DETAILS: dict[Call, Details] = {
     ),
     paths.ADS: Details({"200": text()}, body=json(ref("AnyEvent"))),
     paths.EVENTS: Details(
-        {"200": json(an({"accepted": WHOLE, "rejected": WHOLE, "errors": array(ref("Fault"))}))},
+        {
+            "200": json(
+                an(
+                    {
+                        "accepted": WHOLE,
+                        "rejected": WHOLE,
+                        "errors": array(ref("Fault")),
+                        "position": or_null(STRING),
+                    },
+                    "position",
+                )
+            )
+        },
         body={
             **json({"anyOf": [ref("AnyEvent"), array(ref("AnyEvent"))]}),
             **text("application/x-ndjson"),
@@ -168,6 +188,21 @@ DETAILS: dict[Call, Details] = {
         },
         [PREFIX, LIMIT, AFTER, FORMAT],
     ),
+    paths.TRACE: figures(
+        an(
+            {
+                "position": STRING,
+                "state": {"enum": ["waiting", "counted", "bot", "duplicate", "rejected"]},
+                "code": or_null(STRING),
+                "event": or_null(OBJECT),
+                "received_at": TIME,
+                "stored": BOOLEAN,
+                "counted_in": array(
+                    an({"counter": STRING, "key": STRING, "label": STRING, "start": or_null(TIME)})
+                ),
+            }
+        )
+    ),
     paths.COUNTERS: figures(
         array(
             an(
@@ -248,6 +283,10 @@ DETAILS: dict[Call, Details] = {
     ),
     paths.REJECTED: figures(an({"rejected": array(OBJECT)}), LIMIT),
     paths.ALERTS: figures(an({"alerts": array(OBJECT)}), LIMIT),
+    paths.TAIL: Details(
+        {"200": text("text/event-stream")},
+        [given(name, STRING, f"Only events with this {name}.") for name in FIELDS],
+    ),
     paths.STREAM: Details({"200": text("text/event-stream")}),
     paths.DASHBOARD: Details({"200": text(HTML)}),
     paths.EXPLORE: Details({"200": text(HTML)}),

@@ -43,6 +43,11 @@ class Call:
         return {self.method, "HEAD"} if self.method == "GET" else {self.method}
 
     @property
+    def takes_events(self) -> bool:
+        """Whether its answer may say where events are stored."""
+        return self.kind is Kind.EVENTS and self is not SEGMENT_SETTINGS
+
+    @property
     def roles(self) -> set[str]:
         """The roles that serve it."""
         if self.kind is Kind.PROBE:
@@ -109,6 +114,7 @@ KEYS = Call(
     "The keys of a counter, by the page.",
     by_count=True,
 )
+TRACE = Call("GET", "/events/{position}", Kind.FIGURES, "What became of one event.", by_count=True)
 COUNTERS = Call("GET", "/counters", Kind.FIGURES, "The declared counters.", by_count=True)
 TOP_PAGES = Call(
     "GET", "/stats/top_pages", Kind.FIGURES, "The pages with the most views.", by_count=True
@@ -130,6 +136,7 @@ ONE_AD = Call("GET", "/stats/ads/{ad_id}", Kind.FIGURES, "An ad in a month.", by
 RATES = Call("GET", "/stats/rates", Kind.FIGURES, "Events per second, and lag per group.")
 REJECTED = Call("GET", "/rejected", Kind.FIGURES, "The newest rejected events.")
 ALERTS = Call("GET", "/alerts", Kind.FIGURES, "The newest alerts.")
+TAIL = Call("GET", "/tail", Kind.FIGURES, "The newest events, as server-sent events.")
 STREAM = Call("GET", "/stream", Kind.FIGURES, "What the pages show, as server-sent events.")
 
 DASHBOARD = Call("GET", "/", Kind.PAGE, "The dashboard.")

@@ -22,7 +22,7 @@ from app.monitor.condition import (
 )
 from app.monitor.rates import Rates, RateSampler
 from app.settings import Settings
-from web.query.queries import Answer
+from web.query.messages import Answer
 
 LOOK = aiohttp.ClientTimeout(total=1.5, sock_connect=0.5)
 OK = 200

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from app.errors import CounterError
 from web.pages.feed import Feed
-from web.query.queries import Answer
+from web.query.messages import Answer
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from app.settings import Settings
 from web.http.paths import CALLS, without_base
 from web.http.views import ApiView, page, read_body
 from web.http.worker_secret import WorkerSecret
+from web.query.least import wait_of
 from web.query.link import QueryLink
-from web.query.queries import Answer, Query
+from web.query.messages import Answer, Query
 
 UNAVAILABLE = 503
 QUERY_MAX_BYTES = 65_536  # a url has 2 KB, and may be escaped
@@ -43,10 +44,12 @@ class CountWorkers:
         return answer
 
     async def _ask_in_turn(self, query: Query) -> Answer | None:
-        answer = None
+        answer, begun, wait_s = None, time.monotonic(), wait_of(query.path)
         try:
-            async with asyncio.timeout(BUDGET_S):
+            async with asyncio.timeout(BUDGET_S + wait_s):
                 for link in self._in_turn():
+                    if wait_s:
+                        query.waited_s = time.monotonic() - begun
                     answer = await link.ask(query) or answer
                     if answer is not None and answer.status != UNAVAILABLE:
                         return answer

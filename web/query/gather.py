@@ -14,10 +14,13 @@ from typing import Any, Generic, TypeVar
 import aiohttp
 import msgspec
 
-from app.errors import RecoveringError, reason
+from app.errors import BehindError, RecoveringError, reason
 from app.transport.ownership import Ownership
+from tables.reached import Reached
 from web.http.paths import Call
-from web.query.queries import Answer, Queries, Query
+from web.query.least import hold
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 OK = 200
 LOCAL_TIMEOUT_S = 1.8  # less than OWNER_TIMEOUT, so that the asking worker hears why
@@ -78,8 +81,12 @@ class Gathering:
     ownership: of the topic whose partitions must all be covered.
     """
 
-    def __init__(self, app: Any, queries: Queries, ownership: Ownership) -> None:
+    def __init__(
+        self, app: Any, queries: Queries, ownership: Ownership, reached: Reached | None = None
+    ) -> None:
+        """reached: how far the table has come that these partitions are of."""
         self._app, self._queries, self._ownership = app, queries, ownership
+        self._reached = reached
 
     def add(self, call: Call, kind: GatheredQuery[Any, Any]) -> None:
         """Serve a call."""
@@ -110,6 +117,9 @@ class Gathering:
         undisturbed = Undisturbed(self._ownership)
         if not set(partitions) <= set(self._ownership.partitions()):
             raise RecoveringError("partitions are moving to another worker")
+        if self._reached is not None:
+            for partition in partitions:
+                await hold(partition, self._reached, undisturbed.check)
         return await undisturbed.wait(kind.local(ask, partitions))
 
     async def _part_answer(self, kind: GatheredQuery[Any, Any], query: Query) -> Answer:
@@ -123,10 +133,11 @@ class Gathering:
         self, url: str, kind: GatheredQuery[Any, Any], query: Query, asked: tuple[Any, list[int]]
     ) -> Any:
         """Ask another worker; raise RecoveringError when it does not answer for all it is asked."""
-        body = msgspec.msgpack.encode(asked)
-        there = Query(query.method, query.path, body, hops=1)
+        there = query.further(msgspec.msgpack.encode(asked))
         try:
             (answer,) = await self._queries.post(url, [there])
+            if answer.is_behind:
+                raise BehindError(f"{url} has not merged all that is asked for yet")
             if answer.status != OK:
                 raise RecoveringError(f"{url} answers {answer.status} for {asked[1]}")
             return msgspec.msgpack.decode(answer.body, type=kind.part_type)

@@ -24,7 +24,9 @@ from app.errors import BadRequestError
 from web.http import paths
 from web.http.views import ApiView, page
 from web.http.worker_secret import WorkerSecret
-from web.query.queries import Answer, Queries, Query
+from web.query.least import wait_of
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 AT_ONCE = 256  # queries in one message: some 5 ms of a count worker
 WITHIN_S = 2.5  # more than a worker asks its like
@@ -39,12 +41,13 @@ decode_answers = msgspec.msgpack.Decoder(list[tuple[int, Answer]]).decode
 class _Waiting:
     """A query whose answer is waited for."""
 
-    __slots__ = ("answer", "is_again", "query", "until")
+    __slots__ = ("answer", "is_again", "query", "until", "wait_s")
 
     def __init__(self, query: Query, loop: asyncio.AbstractEventLoop) -> None:
         self.query = query
         self.answer: asyncio.Future[Answer | None] = loop.create_future()
-        self.until = loop.time() + WITHIN_S
+        self.wait_s = max(0.0, wait_of(query.path) - query.waited_s)
+        self.until = loop.time() + WITHIN_S + self.wait_s
         self.is_again = False
 
     def settle(self, answer: Answer | None) -> None:
@@ -63,6 +66,7 @@ class QueryLink:
         self._numbers = count()
         self._waiting: dict[int, _Waiting] = {}  # in the order asked
         self._unsent: list[int] = []
+        self._patient = 0  # that may wait there: they do not end in the order asked
         self._wake = asyncio.Event()
         self._patience: asyncio.Timeout | None = None  # of the connection
         self._life: asyncio.Task[None] | None = None
@@ -76,9 +80,15 @@ class QueryLink:
         self._wake.set()
         if self._life is None:
             self._life = loop.create_task(self._live())
-        elif len(self._waiting) == 1:
+        elif len(self._waiting) == 1 or self._patient:
             self._watch()
-        return await waiting.answer
+        if not waiting.wait_s:
+            return await waiting.answer
+        self._patient += 1
+        try:
+            return await waiting.answer
+        finally:
+            self._patient -= 1
 
     async def close(self) -> None:
         """Close the connection; what still waits gets None."""
@@ -142,10 +152,11 @@ class QueryLink:
                     await socket.send_bytes(encode(asked))
 
     def _watch(self) -> None:
-        """Have the connection end when the oldest query has waited too long."""
+        """Have the connection end when a query has waited too long."""
         if self._patience is not None and not self._patience.expired():
-            oldest = next(iter(self._waiting.values()), None)
-            self._patience.reschedule(oldest.until if oldest else None)
+            untils = (waiting.until for waiting in self._waiting.values())
+            first = min(untils, default=None) if self._patient else next(untils, None)
+            self._patience.reschedule(first)
 
     def _lose(self, *, can_ask_again: bool) -> None:
         """The connection has gone: settle what shall not be asked again, keep the rest."""

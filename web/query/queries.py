@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import aiohttp
 import msgspec
@@ -25,78 +24,21 @@ from app.errors import (
     reason,
 )
 from app.transport.ownership import Ownership
+from tables.reached import Reached
 from web.http import paths
-from web.http.args import SHOWN_MAX, args_of
 from web.http.paths import Call, Kind
-from web.http.quick import QuickResponse
-from web.http.views import JSON, OK, ApiView, page, read_body
+from web.http.views import ApiView, page, read_body
 from web.http.worker_secret import WorkerSecret
+from web.query.least import Least, NotYetError, check, least, least_of
+from web.query.messages import Answer, Query, decode_queries, encode_answers, post_queries
 
 log = logging.getLogger(__name__)
 
 # A fault of ours is answered, too: else the link with all that wait on it would be given up.
 FAILED = "%s %s failed"
-OWNER_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
-
-_encode_json = msgspec.json.Encoder(decimal_format="number").encode
-
-
-class Query(msgspec.Struct, array_like=True):
-    """One query. path: as sent, with the query string. hops: workers it has been at before."""
-
-    method: str
-    path: str
-    body: bytes = b""
-    hops: int = 0
-
-    @property
-    def segments(self) -> list[str]:
-        """The parts of the path; raise BadRequestError where they are not UTF-8."""
-        path = self.path.partition("?")[0].strip("/")
-        try:
-            return [unquote(part, errors="strict") for part in path.split("/")]
-        except UnicodeDecodeError as exc:
-            raise BadRequestError(f"{path[:SHOWN_MAX]} is not UTF-8") from exc
-
-    @property
-    def args(self) -> dict[str, str]:
-        """The query string, as args_of()."""
-        return args_of(self.path.partition("?")[2])
-
-
-class Answer(msgspec.Struct, array_like=True):
-    """The answer to one query."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-
-    @classmethod
-    def json(cls, value: object) -> Answer:
-        """Return 200 with compact JSON."""
-        return cls(OK, _encode_json(value), JSON)
-
-    @classmethod
-    def error(cls, error: CounterError) -> Answer:
-        """Return {"code", "message"} with the error's status and, where it passes, Retry-After."""
-        again = error.retry_after_s
-        headers = JSON if again is None else {**JSON, "Retry-After": str(again)}
-        return cls(error.status, _encode_json(error.as_dict()), headers)
-
-    def response(self) -> Response:
-        """Return it as an answer over HTTP."""
-        if self.status == OK and self.headers == JSON:
-            return QuickResponse(self.body, JSON["Content-Type"])
-        return Response(status=self.status, body=self.body, headers=self.headers)
-
 
 Handler = Callable[[Query], Answer | Awaitable[Answer]]
 Wait = tuple[list[int], Awaitable[None]]  # the places of queries, and what puts in their answers
-
-encode_queries = msgspec.msgpack.Encoder().encode
-decode_queries = msgspec.msgpack.Decoder(list[Query]).decode
-encode_answers = msgspec.msgpack.Encoder().encode
-decode_answers = msgspec.msgpack.Decoder(list[Answer]).decode
 
 
 class ElsewhereError(Exception):
@@ -120,8 +62,18 @@ class Queries:
     The parts of a path that vary are in Query.segments.
     """
 
-    def __init__(self, app: Any, ownership: Ownership, secret: WorkerSecret | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        ownership: Ownership,
+        secret: WorkerSecret | None = None,
+        reached: Reached | None = None,
+        sources: int = 0,
+    ) -> None:
+        """reached: how far the totals have come. sources: partitions of `events`."""
         self._app, self._ownership = app, ownership
+        self._reached, self._sources = reached, sources
+        self._patient: aiohttp.ClientSession | None = None  # those who wait hold up nobody else
         self.secret = secret or WorkerSecret()  # of this worker and those that it asks
         self._routes: dict[str, list[Route]] = {}  # by the first segment
 
@@ -141,12 +93,14 @@ class Queries:
         page(self._app, call)(view)
 
     def check_owner(self, partition: int, query: Query) -> None:
-        """Return where this worker owns the partition of `counts`; else raise.
+        """Return where this worker owns the partition of `counts`, with all that is asked for.
 
-        Raises ElsewhereError, or RecoveringError where nobody can answer now.
+        Raises ElsewhereError, RecoveringError where nobody can answer now, NotYetError.
         """
         url = self._ownership.url(partition)
         if url is None:
+            if self._reached is not None:
+                check(partition, self._reached)
             return
         if query.hops:  # two workers may disagree for a moment, in a rebalance
             raise RecoveringError("the key is moving to another worker")
@@ -181,7 +135,9 @@ class Queries:
 
     def _answer_here(self, query: Query) -> Answer | Awaitable[Answer]:
         try:
-            return self._handler_of(query)(query)
+            handler = self._handler_of(query)
+            asked = least_of(query, self._sources)
+            return handler(query) if asked is None else self._answer_with(asked, handler, query)
         except CounterError as exc:
             return Answer.error(exc)
         except ElsewhereError:
@@ -189,6 +145,16 @@ class Queries:
         except Exception:
             log.exception(FAILED, query.method, query.path)
             return Answer.error(CounterError("the request failed"))
+
+    async def _answer_with(self, asked: Least, handler: Handler, query: Query) -> Answer:
+        """Answer once the tables hold what is asked for; runs in a task of its own."""
+        least.set(asked)
+        while True:
+            try:
+                answer = handler(query)
+                return answer if isinstance(answer, Answer) else await answer
+            except NotYetError as exc:
+                await asked.wait(exc.partition, exc.reached)
 
     def _handler_of(self, query: Query) -> Handler:
         """Return what serves a query; raise NotFoundError, MethodNotAllowedError."""
@@ -220,7 +186,7 @@ class Queries:
     async def _ask_owner(
         self, url: str, places: list[int], queries: Sequence[Query], answers: list[Answer | None]
     ) -> None:
-        asked = [msgspec.structs.replace(queries[place], hops=1) for place in places]
+        asked = [queries[place].further() for place in places]
         try:
             found = await self.post(url, asked)
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as exc:
@@ -231,31 +197,22 @@ class Queries:
 
     async def post(self, url: str, queries: list[Query]) -> list[Answer]:
         """Ask another count worker, as post_queries()."""
-        return await post_queries(self._app.http_client, url, queries, self.secret)
+        asked = least.get()
+        if asked is None or not (left_s := asked.left_s):
+            return await post_queries(self._app.http_client, url, queries, self.secret)
+        if self._patient is None:
+            self._patient = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        return await post_queries(self._patient, url, queries, self.secret, left_s)
 
-
-async def post_queries(
-    session: aiohttp.ClientSession, url: str, queries: list[Query], secret: WorkerSecret
-) -> list[Answer]:
-    """Ask a count worker; return an answer for each query, in order.
-
-    Raises aiohttp.ClientError, TimeoutError, msgspec.MsgspecError.
-    """
-    async with session.post(
-        url.rstrip("/") + paths.QUERIES.path,
-        data=encode_queries(queries),
-        headers=secret.headers,
-        timeout=OWNER_TIMEOUT,
-    ) as response:
-        response.raise_for_status()
-        answers = decode_answers(await response.read())
-    if len(answers) != len(queries):
-        raise aiohttp.ClientPayloadError(f"{len(answers)} answers to {len(queries)} queries")
-    return answers
+    async def close(self, _app: object) -> None:
+        """Close the connections to other workers."""
+        if self._patient is not None:
+            await self._patient.close()
 
 
 def register(app: Any, queries: Queries) -> None:
     """Add the call that takes many queries to the app of a count worker."""
+    app.web.web_app.on_cleanup.append(queries.close)
 
     @page(app, paths.QUERIES)
     class Batch(ApiView):

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from app.errors import UnavailableError
+from web.query.least import least
 
 TIMES = 10  # as long as an answer took to make it may be given again: a tenth of the CPU at most
 AT_ONCE = 8  # questions that are being answered
@@ -32,6 +33,8 @@ class Reuse(Generic[T]):
 
         Raises UnavailableError where as many other questions are being answered.
         """
+        if (asked := least.get()) is not None:  # what was made before may hold less
+            question = question, tuple(sorted(asked.positions.items()))
         made = self._made.get(question)
         if made is None or made.fresh_until < monotonic():
             self._make_room()

@@ -28,7 +28,8 @@ from tables.totals import Totals
 from web.http import paths
 from web.http.views import OK
 from web.http.worker_secret import WorkerSecret
-from web.query.queries import Answer, Queries, Query, post_queries
+from web.query.messages import Answer, Query, post_queries
+from web.query.queries import Queries
 
 CHUNK_ROWS = 400  # of the table; each may hold a day of hours
 CHUNK_COUNTS = 2000

@@ -9,7 +9,9 @@ from app.counting.uniques import LEVELS
 from app.transport.ownership import Ownership
 from tables.uniques import Uniques
 from web.http import paths
-from web.query.queries import Answer, Queries, Query
+from web.query.least import check
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 WINDOW_S = 300
 
@@ -25,6 +27,7 @@ def register(queries: Queries, uniques: Uniques, owned: Ownership) -> None:
         partition = uniques.partition_of("")
         queries.check_owner(partition, query)
         owned.check(partition)
+        check(partition, uniques.reached)
         users, error = uniques.active_users(runs)
         return Answer.json({"window_s": window.size, "active_users": users, "error": error})
 

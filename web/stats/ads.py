@@ -11,7 +11,9 @@ from app.transport.ownership import Ownership
 from tables.totals import Totals
 from tables.uniques import Uniques
 from web.http import paths
-from web.query.queries import Answer, Queries, Query
+from web.query.least import check
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 
 class AdQueries:
@@ -57,6 +59,7 @@ class AdQueries:
         partition = self._totals.partition_of(key)  # in `uniques` it is the same
         self._queries.check_owner(partition, query)
         self._owned.check(partition)
+        check(partition, self._uniques.reached)
         return month, at >= month.end
 
     def _counted(self, name: str, key: str, month: Month) -> Counter[str]:

@@ -13,7 +13,8 @@ from app.errors import BadRequestError, NotFoundError
 from tables.totals import Totals
 from web.http import paths
 from web.http.views import OK
-from web.query.queries import Answer, Queries, Query
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 from web.stats.answers import (
     Windows,
     bucket_range,

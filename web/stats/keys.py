@@ -24,7 +24,7 @@ from tables.turns import Turns
 from web.http import paths
 from web.http.views import OK
 from web.query.gather import GatheredQuery, Gathering
-from web.query.queries import Answer, Query
+from web.query.messages import Answer, Query
 from web.query.reuse import Reuse
 from web.stats.answers import range_of
 from web.stats.counts import CSV, csv_of

@@ -15,7 +15,8 @@ from tables.pages_of_website import first_pages, read_pages
 from tables.totals import Totals
 from web.http import paths
 from web.query.gather import Undisturbed
-from web.query.queries import Answer, Queries, Query
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 from web.query.reuse import Reuse
 
 REUSE_S = 60.0  # a website of 100,000 pages and a year takes a minute to read, in turns

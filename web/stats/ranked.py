@@ -24,7 +24,7 @@ from tables.totals import Totals
 from web.http import paths
 from web.http.paths import Call
 from web.query.gather import GatheredQuery, Gathering
-from web.query.queries import Query
+from web.query.messages import Query
 from web.query.reuse import Reuse
 
 REUSE_S = 1.0

@@ -16,7 +16,8 @@ from app.events.event import EPOCH, URL_MAX_BYTES
 from tables.totals import Totals
 from web.http import paths
 from web.http.views import JSON, OK, parse_json
-from web.query.queries import Answer, Queries, Query
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 from web.stats.answers import local_report, range_of, report_json, track_json
 from web.stats.settled import settled
 

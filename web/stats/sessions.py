@@ -16,7 +16,7 @@ from app.transport.ownership import Ownership
 from tables.sessions import Session, Sessions, merged
 from web.http import paths
 from web.query.gather import GatheredQuery, Gathering
-from web.query.queries import Query
+from web.query.messages import Query
 
 MICROSECONDS = 1_000_000
 Found = dict[str, Session]

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tables.totals import Totals
-from web.query.queries import Answer, Queries, Query
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 
 def settled(

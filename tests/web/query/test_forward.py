@@ -19,7 +19,7 @@ from tests.support.http import Http
 from tests.support.waiting import SOON_S
 from tests.web.conftest import Serve
 from web.query.link import decode_queries, encode
-from web.query.queries import Answer, Query
+from web.query.messages import Answer, Query
 
 Handler = Callable[[Query], Answer]
 StartServer = Callable[..., Awaitable[str]]

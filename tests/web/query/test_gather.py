@@ -20,7 +20,8 @@ from tests.support.http import Http
 from web.http.paths import Call, Kind
 from web.http.server import Server
 from web.query.gather import GatheredQuery, Gathering
-from web.query.queries import Answer, Queries, Query
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 LISTED = Call("GET", "/stats/listed/{name}", Kind.FIGURES, "Asked of all.")
 ITS_PATH = Call("GET", "/stats/{name}", Kind.FIGURES, "The parts of its path.")

@@ -16,7 +16,8 @@ from app.transport.ownership import Ownership
 from web.http import paths
 from web.http.server import Server
 from web.query.link import encode
-from web.query.queries import Answer, Queries, Query
+from web.query.messages import Answer, Query
+from web.query.queries import Queries
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.running_copy import command_line
 from tests.support.waiting import wait_until
-from web.query.queries import Answer, Query, decode_answers, encode_queries
+from web.query.messages import Answer, Query, decode_answers, encode_queries
 
 SECRET = "s3cret"
 BEARER = {"Authorization": f"Bearer {SECRET}"}

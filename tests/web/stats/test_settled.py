@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import RecoveringError
-from web.query.queries import Answer, Query
+from web.query.messages import Answer, Query
 from web.stats.settled import settled
 
 QUERY = Query("POST", "/event_track")
