@@ -59,6 +59,18 @@ class JudgedTable(BatchTable):
         self._load(partition, memory, found)
         return judge(part, memory, self._limit, found)
 
+    def is_bots(self, partition: int, part: Slice) -> bool | None:
+        """Return whether one event, counted by now, is a bot's; None: forgotten by now."""
+        if not (found := needs(part)).views:
+            return False
+        (second,) = found.views
+        accepted = self._memory[partition].views.get(second)
+        if accepted is None:
+            accepted = self._stored(self.db(partition), second)
+        if accepted.has((part.users[0] or "", part.times[0], part.offsets[0])):
+            return False
+        return None if second < self._expired_before(partition) else True
+
     @property
     def waiting(self) -> int:
         """How much waits for a flush."""

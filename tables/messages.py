@@ -89,6 +89,13 @@ class Messages(BatchTable):
         fresh = valid.where([not sent for sent in again])
         return Judged(fresh, duplicate=valid.where(again))
 
+    async def sent_before(self, partition: int, named: Named) -> bool | None:
+        """Return whether one record, counted by now, is a duplicate; None: forgotten by now."""
+        if not named.ids:
+            return False
+        await self.load(partition)
+        return self._seen[partition].sent_before(named)
+
     @property
     def waiting(self) -> int:
         """How much waits for a flush, in rows of other tables: about 20 bytes each."""

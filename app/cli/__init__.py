@@ -26,6 +26,8 @@ COMMANDS = {  # name: module with a click command named `command`
     "rebuild": "app.cli.rebuild",
     "settings": "app.cli.settings",
     "topics": "app.cli.topics",
+    "trace": "app.cli.trace",
+    "tail": "app.cli.tail",
 }
 
 

@@ -180,6 +180,13 @@ class Seen:
             self._merge()
         return found
 
+    def sent_before(self, named: Named) -> bool | None:
+        """Return whether one record, looked at before, is a duplicate; None: forgotten by now."""
+        asked, place = MessageRun.of(named, self.latest), np.arange(1)
+        if any(len(run.sent_before(asked, place, self._within_ms)) for run in self._runs):
+            return True
+        return None if named.times[0] < self.latest - MARGIN_MS else False
+
     def _duplicates(self, asked: MessageRun) -> Iterator[int]:
         places, high = np.arange(len(asked)), asked.high
         alone = not (high[1:] == high[:-1]).any()

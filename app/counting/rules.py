@@ -62,6 +62,11 @@ class Accepted:
             of_time.append(offset)
         return True
 
+    def has(self, view: View) -> bool:
+        """Whether a page view is one of them."""
+        user, time, offset = view
+        return self.first.get(user) == view or offset in self.more.get((user, time), ())
+
 
 @dataclass(slots=True)
 class Clicks:

@@ -14,6 +14,7 @@ from app.kafka.clients import KafkaClients
 from app.transport.batch import Batch
 
 SILENCE_S = 10.0  # without any progress; then Kafka counts as away
+ONE_MS = 1000  # for a single record
 BATCH_RECORDS = 20_000
 NO_GENERATION = -1  # those of the transport begin at 1
 
@@ -62,6 +63,28 @@ class KafkaLog:
                 records = [record for record in found.get(part, ()) if record.offset < end]
                 yield _batch(records, at, after), 0
                 at = after
+
+    async def at(self, topic: str, partition: int, offset: int) -> tuple[Any | None, bool]:
+        """Return the record at an offset, None where there is none, and whether it may be deleted.
+
+        Transaction markers, and what is not committed yet, are no records. Raises
+        KafkaUnavailableError.
+        """
+        part = TopicPartition(topic, partition)
+        async with _away(), self._consumer() as consumer:
+            consumer.assign([part])
+            first = (await consumer.beginning_offsets([part]))[part]
+            end = (await consumer.end_offsets([part]))[part]
+            if not first <= offset < end:
+                return None, offset < first
+            consumer.seek(part, offset)
+            while (position := await consumer.position(part)) <= offset:
+                found = await consumer.getmany(part, timeout_ms=ONE_MS, max_records=1)
+                for record in found.get(part, ()):
+                    return (record if record.offset == offset else None), False
+                if await consumer.position(part) == position:
+                    raise KafkaUnavailableError(f"no record of {topic}-{partition} at {offset}")
+        return None, False
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[Any]:

@@ -24,7 +24,8 @@ from app.wiring.alerts import add_alerts
 from app.wiring.faust_app import batch_app, batch_topic, ready
 from app.wiring.logs import all_again
 from app.wiring.sinks import refresh_sinks
-from app.wiring.statistics import answer_queries, answer_sessions, count_users, refresh_ads
+from app.wiring.sources import answer_of_sources
+from app.wiring.statistics import answer_queries, count_users, refresh_ads
 from app.wiring.tables import count_tables
 from tables.counters import declare
 from tables.messages import Messages
@@ -70,7 +71,7 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     if users:
         refresh_ads(app, users, totals, owned, counters, settings)
     queries = answer_queries(app, totals, owned, counters, users, settings)
-    answer_sessions(app, queries, statistics, sources)
+    answer_of_sources(app, queries, settings, sources, partials, judges)
     return app
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import web.pages.stream
+import web.pages.tail
 import web.pages.tracker
 import web.pages.views
 from app.errors import UnavailableError
@@ -18,7 +19,7 @@ from web.pages.feed import Feed
 from web.pages.health import Health
 from web.pages.sampler import Panel, Sampler
 from web.query.forward import CountWorkers
-from web.query.queries import Answer, Query
+from web.query.messages import Answer, Query
 from web.stats.topics import alerts, rejected
 
 # Panel: path of the call that answers for it, s between two questions.
@@ -68,4 +69,5 @@ def register(
     web.pages.views.register(app, settings.base_path)
     web.pages.tracker.register(app)
     web.pages.stream.register(app, feed, Clients(settings))
+    web.pages.tail.register(app, settings)
     return Sampler(feed, point, *panels)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from aiohttp.web import Request, StreamResponse
@@ -54,7 +55,8 @@ def register(app: Any, feed: Feed, clients: Clients) -> None:
             try:
                 await response.prepare(request)
                 if request.method == "GET":
-                    await send(feed, request, response)
+                    last_id = request.headers.get("Last-Event-ID", "")
+                    await send(feed.follow(last_id), request, response)
             finally:
                 followers[address] -= 1
                 if not followers[address]:
@@ -62,12 +64,13 @@ def register(app: Any, feed: Feed, clients: Clients) -> None:
             return response
 
 
-async def send(feed: Feed, request: Request, response: StreamResponse) -> None:
+async def send(
+    following: AsyncGenerator[bytes, None], request: Request, response: StreamResponse
+) -> None:
     """Write events until the other side has gone, or does not read."""
     if request.transport is not None and (sock := request.transport.get_extra_info("socket")):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    last_id = request.headers.get("Last-Event-ID", "")
-    async with contextlib.aclosing(feed.follow(last_id)) as events:
+    async with contextlib.aclosing(following) as events:
         async for text in events:
             try:
                 async with asyncio.timeout(SLOW_S):

@@ -1,0 +1,106 @@
+"""GET /tail: what comes in, for who looks on; who reads slowly loses events, and is told so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+
+import web.pages.tail
+from app.events.looked_at import LookedAt, looked_at
+from tests.support.batches import RECORD_MS
+from tests.support.http import Http
+from web.pages.tail import Follower
+
+
+def found(event_type: str, offset: int = 0) -> LookedAt:
+    record = SimpleNamespace(
+        partition=1,
+        offset=offset,
+        timestamp=RECORD_MS,
+        value=json.dumps({"type": event_type, "url": "/a"}).encode(),
+    )
+    made = looked_at(record)
+    assert made is not None
+    return made
+
+
+async def events_of(answer: aiohttp.ClientResponse) -> Any:
+    """Return the next event that the stream has."""
+    async for line in answer.content:
+        if line.startswith(b"data: "):
+            return json.loads(line.removeprefix(b"data: "))
+    raise AssertionError("the stream ended")
+
+
+async def test_what_is_asked_for_is_shown_as_it_comes(http: Http) -> None:
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(f"{http.url}/tail?type=A&url=&user_id=u&other=1")
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        first = asyncio.create_task(events_of(answer))
+        while not first.done():  # what came before somebody looked on is not shown
+            for event in ({"type": "B", "user_id": "u"}, {"type": "A"}, {"user_id": "u"}):
+                await http.call("PUT", "/event_generate/", json.dumps(event).encode())
+            got = await http.call(
+                "PUT", "/event_generate/?position=1", b'{"type":"A","user_id":"u","url":"/a"}'
+            )
+            await asyncio.wait([first], timeout=0.2)
+        shown = await first
+        assert list(shown) == ["position", "event"]
+        assert shown["event"] | {"uuid": "", "received_at": ""} == {
+            "type": "A",
+            "url": "/a",
+            "user_id": "u",
+            "uuid": "",
+            "received_at": "",
+            "timestamp": shown["event"]["timestamp"],
+        }
+        partition, _, offset = shown["position"].partition(":")
+        last_partition, _, after = got.headers["X-Event-Position"].partition(":")
+        assert partition == last_partition
+        assert int(offset) < int(after)
+        answer.close()
+
+
+async def test_twice_the_same_argument_is_a_bad_question(http: Http) -> None:
+    assert (await http.get("/tail?type=A&type=B")).status == 400
+
+
+async def test_a_place_for_so_many(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web.pages.tail, "FOLLOWERS_MAX", 1)
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(f"{http.url}/tail")
+        await answer.content.readany()
+        got = await http.get("/tail")
+        assert (got.status, got.json["code"]) == (429, "overloaded")
+        answer.close()
+
+
+async def test_who_reads_slowly_loses_the_oldest_and_is_told_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web.pages.tail, "WAITING_MAX", 2)
+    follower = Follower({"type": "A"})
+    for offset in range(5):
+        follower.offer(found("A", offset))
+        follower.offer(found("B", offset))
+    follower.drop(7)
+    told = (await follower.next()).split(b"\n\n")
+    assert told[0] == b'event: dropped\ndata: {"dropped":10}'
+    assert [b'"position":"1:%d"' % offset in told[at] for at, offset in ((1, 3), (2, 4))] == [
+        True,
+        True,
+    ]
+    follower.offer(found("A", 9))
+    assert b"dropped" not in await follower.next()
+
+
+async def test_who_sees_nothing_hears_that_the_stream_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web.pages.tail, "ALIVE_S", 0.01)
+    assert await Follower({}).next() == b": nothing\n\n"
