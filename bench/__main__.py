@@ -13,6 +13,7 @@ from bench.support.peer import ROOT
 SCRIPTS = (
     "count",
     "steady",
+    "reads",
     "store",
     "ingest",
     "client",

@@ -11,12 +11,24 @@ from bench.support.results import RESULTS, readable
 
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
 ORDER = (
-    *("count", "steady", "store", "ingest", "client", "pages", "browser", "query", "stats"),
+    *(
+        "count",
+        "steady",
+        "reads",
+        "store",
+        "ingest",
+        "client",
+        "pages",
+        "browser",
+        "query",
+        "stats",
+    ),
     *("recover", "memory", "statistics"),
 )
 TITLES = {
     "count": "Count a backlog",
     "steady": "A steady 1,000 events/s",
+    "reads": "Read what was just sent",
     "store": "Store a backlog in Postgres",
     "ingest": "Take events over HTTP",
     "client": "Send events from Python",
