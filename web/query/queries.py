@@ -212,7 +212,7 @@ class Queries:
 
 def register(app: Any, queries: Queries) -> None:
     """Add the call that takes many queries to the app of a count worker."""
-    app.web.web_app.on_cleanup.append(queries.close)
+    app.web.web_app.on_shutdown.append(queries.close)
 
     @page(app, paths.QUERIES)
     class Batch(ApiView):
