@@ -89,7 +89,8 @@ async def workers() -> AsyncIterator[list[Worker]]:
 @pytest.fixture
 async def http(workers: list[Worker]) -> AsyncIterator[Http]:
     """Yield a client of the first worker."""
-    async with aiohttp.ClientSession() as session:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield Http(session, workers[0].url)
 
 
@@ -148,7 +149,7 @@ async def test_a_query_that_asks_for_what_is_not_there_yet(
 async def test_those_who_wait_hold_up_nobody_else(http: Http, workers: list[Worker]) -> None:
     waiting = [
         asyncio.create_task(http.get("/stats/keyed?p=2&min_position=0:5&wait=10"))
-        for _ in range(80)
+        for _ in range(130)  # more than connections of aiohttp by default
     ]
     while workers[1].asked < len(waiting):
         await asyncio.sleep(0.01)
