@@ -35,7 +35,7 @@ ALIVE_S = 15.0  # a word now and then: proxies end what is silent
 AGAIN_S = 1.0  # after Kafka was away
 
 
-class Follower:
+class Onlooker:
     """What waits for one who looks on."""
 
     def __init__(self, wanted: Mapping[str, str]) -> None:
@@ -80,7 +80,7 @@ class Tail:
 
     def __init__(self, newest: Newest) -> None:
         self._newest = newest
-        self._followers: set[Follower] = set()
+        self._followers: set[Onlooker] = set()
         self._reading: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -91,7 +91,7 @@ class Tail:
 
     async def follow(self, wanted: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield server-sent events as they come, until close()."""
-        follower = Follower(wanted)
+        follower = Onlooker(wanted)
         self._followers.add(follower)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())

@@ -14,7 +14,7 @@ import web.pages.tail
 from app.events.looked_at import LookedAt, looked_at
 from tests.support.batches import RECORD_MS
 from tests.support.http import Http
-from web.pages.tail import Follower
+from web.pages.tail import Onlooker
 
 
 def found(event_type: str, offset: int = 0) -> LookedAt:
@@ -84,7 +84,7 @@ async def test_who_reads_slowly_loses_the_oldest_and_is_told_how_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(web.pages.tail, "WAITING_MAX", 2)
-    follower = Follower({"type": "A"})
+    follower = Onlooker({"type": "A"})
     for offset in range(5):
         follower.offer(found("A", offset))
         follower.offer(found("B", offset))
@@ -103,4 +103,4 @@ async def test_who_sees_nothing_hears_that_the_stream_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(web.pages.tail, "ALIVE_S", 0.01)
-    assert await Follower({}).next() == b": nothing\n\n"
+    assert await Onlooker({}).next() == b": nothing\n\n"
