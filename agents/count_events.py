@@ -12,14 +12,17 @@ from typing import Any
 
 from app import metrics
 from app.counting.flush_pace import FlushPace
+from app.counting.groups import LeftOut
+from app.counting.measures import SUM_OVERFLOW
 from app.counting.outcomes import offsets_between, outcomes
-from app.counting.spec import Rows
+from app.counting.spec import OTHER_KEY, Rows
 from app.errors import KafkaUnavailableError
 from app.events.batches import Decoded, Judged, decode_batch
 from app.events.rejects import reject_record, rejected_headers
 from app.kafka.rejections import Rejections
 from app.settings import Settings
 from app.transport import Batch, kafka_producer
+from tables.beginnings import Beginnings
 from tables.messages import Messages
 from tables.outcome_row import OUTCOMES_ROW
 from tables.partials import Partials
@@ -36,10 +39,11 @@ MESSAGES_A_ROW = 10  # a message_id takes 40 bytes until it is flushed, a row 40
 
 @dataclass(frozen=True)
 class Judges:
-    """What a batch is judged by. statistics, messages: None: off."""
+    """What a batch is judged by. statistics, messages: None: off. begun: None: no own counters."""
 
     statistics: Statistics | None = None
     messages: Messages | None = None
+    begun: Beginnings | None = None
 
     def riders(self) -> list[Statistics | Messages]:
         """Return what remembers something of a batch."""
@@ -88,6 +92,8 @@ def register(
     pace, count = FlushPace(), Counting(app, partials, judges, rejections)
     for rider in judges.riders():
         partials.carry(rider)
+    if judges.begun is not None:
+        partials.carry(judges.begun)
 
     @app.agent(topic, name="count_events")
     async def count_events(stream: Any) -> AsyncIterator[int]:
@@ -133,14 +139,21 @@ class Counting:
             self._steps, self._gate = Steps(), batch.gate
             if self._rejections is not None:
                 self._rejections.forget()
+        partition, begun = batch[0].partition, self._judges.begun
         if batch.lost and batch.gate == self._app.consumer.gate:
-            self._partials.lose(batch[0].partition, batch.before - batch.lost, batch.before)
+            self._partials.lose(partition, batch.before - batch.lost, batch.before)
+        if begun is not None:
+            await begun.load(partition, batch.before)
         for part in self._steps.cut(batch):
-            await self._judges.load(batch[0].partition)
+            await self._judges.load(partition)
+            decoded = None
+            if begun is not None and begun.has_room():
+                decoded = decode_batch(part, by_uuid=self._judges.by_uuid)
+                await begun.decide(partition, decoded.valid)
             if batch.gate != self._app.consumer.gate:
                 return False
             with self._steps.step(part):
-                decoded = decode_batch(part, by_uuid=self._judges.by_uuid)
+                decoded = decoded or decode_batch(part, by_uuid=self._judges.by_uuid)
                 absorb(self._partials, self._judges, part, decoded)
             await self._reject(decoded)
             if len(part) < len(batch):
@@ -187,10 +200,16 @@ def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: De
         received = [offset for offset in received if offset not in none]
     seen = partials.last(partition)
     rejected = [record.offset for record, _ in decoded.rejected]
+    left_out = LeftOut()
 
     def fold(begin: int, end: int) -> Rows:
-        part = judged if (begin, end) == (first - 1, last) else judged.between(begin, end)
-        rows = partials.counters.fold(part, now)
+        whole = (begin, end) == (first - 1, last)
+        part = judged if whole else judged.between(begin, end)
+        left = left_out if whole else None
+        if judges.begun is None:
+            rows = partials.counters.fold(part, now, left_out=left)
+        else:
+            rows = judges.begun.fold(partition, part, begin, now, left)
         rows[OUTCOMES_ROW] = outcomes(
             offsets_between(received, begin, end),
             part,
@@ -206,3 +225,16 @@ def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: De
     metrics.events_counted.inc(len(judged.human.events))
     metrics.bot_views.inc(len(judged.bot.events))
     metrics.duplicates.inc(len(judged.duplicate.events))
+    tell_left_out(partials, left_out)
+
+
+def tell_left_out(partials: Partials, left_out: LeftOut) -> None:
+    """Let metrics say what counters of a counters.toml could not add, or counted together."""
+    for number, many in partials.too_large.items():
+        left_out[partials.counters.by_number[number].name, SUM_OVERFLOW] += many
+    partials.too_large.clear()
+    for (counter, code), many in left_out.items():
+        if code == OTHER_KEY:
+            metrics.keys_in_other.labels(counter).inc(many)
+        else:
+            metrics.counter_left_out.labels(counter, code).inc(many)

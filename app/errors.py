@@ -261,6 +261,12 @@ class SettingsError(StartError):
     code, hint = "bad_setting", "All settings: event-counter settings."
 
 
+class CountersChangedError(StartError):
+    """Other counters are declared than this worker counts; it ends, and is started with them."""
+
+    code, hint = "counters_changed", "Start it again."
+
+
 class KafkaAccessError(StartError):
     """Kafka is there and refuses: certificate, user, password, or a right that is missing."""
 

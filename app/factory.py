@@ -6,6 +6,7 @@ import logging
 
 import faust
 
+from app.counting.registry import Registry
 from app.errors import SettingsError
 from app.kafka.resets import survive_resets
 from app.kafka.tables_version import FIRST
@@ -15,12 +16,16 @@ from app.wiring import collect, count, store
 
 
 def create_app(
-    settings: Settings, version: int = FIRST, *, past: PastReader | None = None
+    settings: Settings,
+    version: int = FIRST,
+    *,
+    past: PastReader | None = None,
+    registry: Registry | None = None,
 ) -> faust.App:
     """Return the app of settings.role; raise SettingsError without a role or an address.
 
-    version: of the tables, for role count. past: where that takes its events from instead, beside
-    the workers that answer; see app.reconcile.rebuild_tables.
+    version: of the tables, for role count; registry: its declared counters. past: where that takes
+    its events from instead, beside the workers that answer; see app.reconcile.rebuild_tables.
     """
     if not settings.kafka:
         raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
@@ -30,7 +35,7 @@ def create_app(
     logging.disable(logging.DEBUG)
     survive_resets()
     if settings.role == "count":
-        return count.build(settings, version, past)
+        return count.build(settings, version, past, registry)
     if settings.role == "archive":
         from app.wiring import archive  # noqa: PLC0415 - the other roles need no pyarrow: 40 MB
 

@@ -7,21 +7,32 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from app.factory import create_app  # noqa: E402 - the loop comes before Faust
-from app.kafka.tables_version import FIRST, current_version  # noqa: E402
+import faust  # noqa: E402 - the loop comes before Faust
+
+from app.counting.registry import Registry  # noqa: E402
+from app.factory import create_app  # noqa: E402
+from app.kafka.tables_version import current_version  # noqa: E402
 from app.settings import Settings  # noqa: E402
+from app.wiring.own_counters import agree  # noqa: E402
 
 
-def version_of(settings: Settings) -> int:
-    """Return the version of the tables that this worker counts into."""
+async def agreed(settings: Settings) -> tuple[int, Registry]:
+    """Return the version of the tables that a count worker counts into, and its own counters."""
+    version = await current_version(settings)
+    return version, await agree(settings, version)
+
+
+def app_of(settings: Settings) -> faust.App:
+    """Return the app of the settings' role."""
     if settings.role != "count" or not settings.kafka:
-        return FIRST
+        return create_app(settings)
     loop = asyncio.new_event_loop()  # run() would leave Faust without one
     try:
-        return loop.run_until_complete(current_version(settings))
+        version, registry = loop.run_until_complete(agreed(settings))
     finally:
         loop.close()
+    return create_app(settings, version, registry=registry)
 
 
 settings = Settings.from_env(os.environ)
-app = create_app(settings, version_of(settings))
+app = app_of(settings)

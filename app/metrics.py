@@ -50,6 +50,16 @@ messages_apart = Counter(
     "event_counter_message_ids_on_two_partitions_total",
     "Message ids seen on two partitions, of one in 64: such duplicates are counted.",
 )
+counter_left_out = Counter(
+    "event_counter_left_out_total",
+    "Events that a counter of a counters.toml could not add: not_a_number, sum_overflow.",
+    ["counter", "code"],
+)
+keys_in_other = Counter(
+    "event_counter_keys_in_other_total",
+    "Keys above most_keys, counted under __other__, each again in every batch.",
+    ["counter"],
+)
 alerts_raised = Counter("event_counter_alerts_total", "Alerts raised, by their rule.", ["rule"])
 webhook_alerts = Counter(
     "event_counter_webhook_alerts_total",

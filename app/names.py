@@ -13,6 +13,7 @@ class Names:
         prefix, ending = namespace, f"-v{version}" if version > 1 else ""
         self.events = prefix + "events"
         self.tables_version = prefix + "tables-version"
+        self.decisions = prefix + "counter-decisions"
         self.counts = f"{prefix}counts{ending}"
         self.uniques = f"{prefix}uniques{ending}"
         self.rejected = prefix + "events-rejected"

@@ -150,6 +150,9 @@ class Settings(BaseModel):
     dedupe_uuid: bool = Field(
         default=False, description="Take the uuid as the message_id of events that have none."
     )
+    counters: str = Field(
+        "", description="TOML file of counters of one's own, the same on all machines."
+    )
     alert_rules: str = Field(
         "", description="TOML file with alert rules; empty: the two default rules."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from app.counting.counters import Counters
@@ -33,13 +34,20 @@ KEPT_SECONDS, KEPT_MINUTES, KEPT_HOURS = 2 * HOUR, 2 * DAY, 62 * DAY
 AD_TYPES = frozenset(AD_KINDS)
 
 
-def declare(settings: Settings) -> Counters:
-    """Return all counters; numbers of counters that are gone are not used again."""
+def declare(
+    settings: Settings, own: Iterable[CounterSpec] = (), dropped: Iterable[CounterSpec] = ()
+) -> Counters:
+    """Return all counters; numbers of counters that are gone are not used again.
+
+    own, dropped: those of a counters.toml, see app.wiring.own_counters.
+    """
     statistics = (
         (*_page_views(), *_ads(), CLICKS_BY_WEBSITE, *_bots()) if settings.statistics else ()
     )
     duplicates = (DUPLICATES_BY_TYPE,) if settings.dedupe_hours else ()
-    return Counters((*_plain(settings.hourly_retention_days), *statistics, *duplicates))
+    return Counters(
+        (*_plain(settings.hourly_retention_days), *statistics, *duplicates, *own), dropped
+    )
 
 
 def _plain(days: int) -> tuple[CounterSpec, ...]:

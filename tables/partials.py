@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from time import time
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from app.counting.spec import Cells, Rows, counts_partition, row_key
 from tables.batch_table import BatchTable
 from tables.layout import DUPLICATES, check
 from tables.outcome_row import OutcomeRow
-from tables.partial_values import Partial, decode_partial
+from tables.partial_values import Partial, add_singly, decode_partial, overflows
 from tables.turns import in_buckets
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
@@ -82,6 +82,8 @@ class Partials(BatchTable, OutcomeRow):
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
         self._flushed: dict[int, int] = {}
         self._checked: set[int] = set()
+        self._sums = {spec.number for spec in counters.values() if spec.measure.signs > 1}
+        self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
         self._lock = asyncio.Lock()
         self._riders: list[Rider] = []
         self._again: set[int] = set()
@@ -105,7 +107,9 @@ class Partials(BatchTable, OutcomeRow):
                 partial = cache[row]
                 if partial.last > begin:
                     continue  # it has seen this piece
-                if counted := partial.cells:
+                if row[0] in self._sums and overflows(partial.cells, cells):
+                    self.too_large[row[0]] += add_singly(partial, row, fold, begin, end)
+                elif counted := partial.cells:
                     for slot, count in cells.items():
                         counted[slot] = counted.get(slot, 0) + count
                 else:
@@ -218,7 +222,7 @@ class Partials(BatchTable, OutcomeRow):
         rows: (row and source partition, value), those of one row together. positions: by source
         partition.
         """
-        specs, targets = self.counters.by_number, self._counts_partitions
+        specs, targets = self.counters.known, self._counts_partitions
         published: list[list[tuple[bytes, bytes | None]]] = [[] for _ in range(targets)]
         before, add = b"", published[0].append
         for record in rows:
@@ -277,9 +281,7 @@ class Partials(BatchTable, OutcomeRow):
         """Delete rows past their retention, here and in `counts`; return how many."""
         dropped = 0
         await self.flush()
-        for spec in self.counters.values():
-            if (bounds := spec.expired_range(time())) is None:
-                continue
+        for bounds in self.counters.expired_ranges(time()):
             for partition in partitions:
                 dropped += await self.delete_range(partition, bounds)
         return dropped

@@ -142,9 +142,7 @@ class Totals(BatchTable):
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete rows past their retention; return how many."""
         dropped = 0
-        for spec in self._counters.values():
-            if (bounds := spec.expired_range(time())) is None:
-                continue
+        for bounds in self._counters.expired_ranges(time()):
             for partition in partitions:
                 dropped += await self.delete_range(partition, bounds)
         return dropped

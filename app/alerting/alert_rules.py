@@ -90,6 +90,8 @@ def _rule(entry: Any, counters: Counters, names: set[str]) -> Rule:
     spec = counters.get(given.counter)
     if spec is None:
         raise ValueError(f"counter: no {given.counter!r}; there are {', '.join(counters)}")
+    if spec.measure.kind != "count":
+        raise ValueError(f"counter: {spec.name} is a {spec.measure.kind}; alerts take counts")
     if spec.window is None:
         raise ValueError(f"counter: {spec.name} has no windows, it counts all time")
     if given.window not in (None, spec.window):

@@ -24,6 +24,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "query": "app.cli.query",
     "audit": "app.cli.audit",
     "rebuild": "app.cli.rebuild",
+    "counters": "app.cli.counters",
     "settings": "app.cli.settings",
     "topics": "app.cli.topics",
     "trace": "app.cli.trace",

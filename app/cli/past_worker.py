@@ -6,6 +6,7 @@ no sinks and no alerts, and rejects without a word.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -19,9 +20,11 @@ from app.settings import Settings
 def make_app(settings: Settings, version: int) -> Any:
     """Return the app; it needs the addresses of Kafka and Postgres."""
     from app.factory import create_app  # noqa: PLC0415 - the loop comes before Faust
+    from app.wiring.own_counters import agree  # noqa: PLC0415
 
     past = PastReader(settings.postgres.get_secret_value(), Names(settings.namespace).events)
-    return create_app(settings, version, past=past)
+    registry = asyncio.new_event_loop().run_until_complete(agree(settings, version))
+    return create_app(settings, version, past=past, registry=registry)
 
 
 def main() -> None:

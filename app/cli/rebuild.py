@@ -14,10 +14,12 @@ from app.cli.running import with_servers
 from app.cli.telling import Telling
 from app.kafka.clients import KafkaClients
 from app.kafka.table_topics import TableTopics
+from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
 from app.reconcile.rebuild import Mended, Rebuild
 from app.reconcile.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
+from app.wiring.own_counters import agree
 from tables.counters import declare
 from web.query.table_rows import table_rows
 
@@ -78,7 +80,9 @@ async def rebuild(
 
 async def rebuild_tables(settings: Settings, telling: Telling) -> Rebuilt:
     """Return what was done."""
-    declared = {name: spec.retention for name, spec in declare(settings).items()}
+    registry = await agree(settings, await current_version(settings))
+    counters = declare(settings, registry.specs())
+    declared = {name: spec.retention for name, spec in counters.items()}
     async with (
         Watermarks(KafkaClients.of(settings)) as kafka,
         TableTopics(KafkaClients.of(settings), settings.namespace) as topics,

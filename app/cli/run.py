@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.stack.supervisor import Supervisor
 from app.stack.workers import reached_at
 from app.text import without_password
+from app.wiring.own_counters import numbered_counters
 from tables.counters import declare
 from web.pages.files import has_charts
 from web.pages.install import AGAIN
@@ -52,7 +53,8 @@ def command() -> None:
     Settings are environment variables: event-counter settings lists them.
     """
     settings = Settings.from_env(os.environ)
-    load_rules(settings, declare(settings))  # a bad file stops here, not each worker
+    own = [one.meaning.spec(number, one.name, "") for number, one in numbered_counters(settings)]
+    load_rules(settings, declare(settings, own))  # a bad file stops here, not each worker
     asyncio.run(supervise(settings, TimedConsole()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from app.counting.folding import Fold
 from app.counting.groups import KeptKeys, LeftOut
@@ -15,11 +15,15 @@ NO_LIMITS: KeptKeys = {}
 class Counters(Mapping[str, CounterSpec]):
     """The declared counters by name."""
 
-    def __init__(self, specs: Iterable[CounterSpec]) -> None:
+    def __init__(self, specs: Iterable[CounterSpec], dropped: Iterable[CounterSpec] = ()) -> None:
+        """dropped: those whose rows have to go."""
+        self.dropped = tuple(dropped)
         self._specs = {spec.name: spec for spec in specs}
         self.by_number = {spec.number: spec for spec in self._specs.values()}
+        self.known = self.by_number | {spec.number: spec for spec in self.dropped}
         if len(self.by_number) != len(self._specs):
             raise ValueError("two counters share a number")
+        self._parts: dict[frozenset[int], Counters] = {}
         self._fold = Fold(
             spec
             for spec in self._specs.values()
@@ -34,6 +38,29 @@ class Counters(Mapping[str, CounterSpec]):
 
     def __len__(self) -> int:
         return len(self._specs)
+
+    def expired_ranges(self, now: float) -> Iterator[tuple[bytes, bytes]]:
+        """Yield [begin, end) of rows that are past their retention, or of no counter any more."""
+        for spec in self._specs.values():
+            if (bounds := spec.expired_range(now)) is not None:
+                yield bounds
+        for spec in self.dropped:
+            yield bytes((spec.number,)), bytes((spec.number + 1,))
+
+    def without(self, numbers: Collection[int]) -> Counters:
+        """Return the counters but for some."""
+        return self._of(frozenset(self.by_number.keys() - numbers))
+
+    def only(self, number: int) -> Counters:
+        """Return one counter."""
+        return self._of(frozenset((number,)))
+
+    def _of(self, numbers: frozenset[int]) -> Counters:
+        found = self._parts.get(numbers)
+        if found is None:
+            found = Counters(spec for spec in self._specs.values() if spec.number in numbers)
+            self._parts[numbers] = found
+        return found
 
     def layout(self) -> dict[int, int]:
         """Return {number: how its rows are laid out}; rows of another layout cannot be read."""

@@ -52,9 +52,10 @@ class Fold:
     ) -> Rows:
         """Return the rows that the events add up to; now: s since 1970, for what is too old.
 
-        left_out: gets how many events could not be added.
+        left_out: gets how many events could not be added, and keys were not kept.
         """
         rows: Rows = {}
+        left = LeftOut() if left_out is None else left_out
         for of, groups in self._groups.items():
             part: Slice = getattr(judged, of)
             if not part.events:
@@ -64,15 +65,17 @@ class Fold:
                 if group.types and not part.has_any(group.types):
                     continue
                 if group.measure.kind == "sum":
-                    amounts = added(group, columns, Counter() if left_out is None else left_out)
+                    amounts = added(group, columns, left)
                     for sign, seen in enumerate(amounts):
                         if seen:
-                            _spread_all(group, bounded(group, seen, kept), None, now, rows, sign)
+                            _spread_all(
+                                group, bounded(group, seen, kept, left), None, now, rows, sign
+                            )
                     continue
                 fine = _fine(group, columns, now) if len(part.events) >= MANY else None
                 seen = self._seen(group, columns) if fine is None else {}
                 if seen or fine:
-                    _spread_all(group, bounded(group, seen, kept), fine, now, rows)
+                    _spread_all(group, bounded(group, seen, kept, left), fine, now, rows)
         return rows
 
     def _seen(self, group: Group, columns: BatchColumns) -> Seen:

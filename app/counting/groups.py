@@ -131,12 +131,15 @@ def added(group: Group, columns: BatchColumns, left_out: LeftOut) -> tuple[Seen,
     return found
 
 
-def bounded(group: Group, seen: Seen, kept: KeptKeys) -> Seen:
+def bounded(group: Group, seen: Seen, kept: KeptKeys, left_out: LeftOut) -> Seen:
     """Return the same with OTHER_KEY in place of keys that are not kept."""
     if not group.limited:
         return seen
     keys, found = kept.get(group.limited, ()), dict[Place, int]()
+    others = {key for key, _, _ in seen if key is not None and key not in keys}
+    if others:
+        left_out[group.specs[0].name, OTHER_KEY] += len(others)
     for (key, label, at), count in seen.items():
-        place = key if key is None or key in keys else OTHER_KEY, label, at
+        place = OTHER_KEY if key in others else key, label, at
         found[place] = found.get(place, 0) + count
     return found

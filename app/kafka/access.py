@@ -44,7 +44,13 @@ def needs(settings: Settings, version: int) -> tuple[Rights, list[str]]:
         topics[names.events] |= {READ}
         topics[names.rejected] |= {READ, WRITE}
         groups.append(names.count_group)
-        own = [names.counts, names.totals, names.partials_changelog, names.totals_changelog]
+        own = [
+            names.decisions,
+            names.counts,
+            names.totals,
+            names.partials_changelog,
+            names.totals_changelog,
+        ]
         if settings.statistics:
             own += [names.uniques, *sorted(names.statistics_changelogs)]
         for name in own:

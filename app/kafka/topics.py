@@ -40,6 +40,9 @@ COMPACT = {
     "segment.bytes": "67108864",
     "min.cleanable.dirty.ratio": "0.3",
 }
+# Its order decides, which compaction would change; some bytes a counter, a partition, and a key
+# of those with most_keys.
+FOR_GOOD = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 
 def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
@@ -59,6 +62,7 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
         TopicSpec(names.events, sources, keep, by_events),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
         TopicSpec(names.tables_version, 1, COMPACT),
+        TopicSpec(names.decisions, 1, FOR_GOOD),
         TopicSpec(names.rejected, 1, keep, keep=False),
         TopicSpec(names.replayed, 1, COMPACT),
         TopicSpec(names.places, 1, COMPACT),

@@ -8,10 +8,14 @@ import agents.count_events
 import agents.expire_rows
 import agents.merge_counts
 import agents.publish_totals
+import agents.watch_counters
 import agents.watch_tables
 import web.http.health
 from agents.count_events import Judges
 from agents.expire_rows import Expiring
+from app.counting.counters import Counters
+from app.counting.registry import Registry
+from app.kafka.counter_log import CounterLog
 from app.kafka.rejections import Rejections
 from app.kafka.tables_version import TablesVersion
 from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
@@ -27,6 +31,7 @@ from app.wiring.sinks import refresh_sinks
 from app.wiring.sources import answer_of_sources
 from app.wiring.statistics import answer_queries, count_users, refresh_ads
 from app.wiring.tables import count_tables
+from tables.beginnings import Beginnings
 from tables.counters import declare
 from tables.messages import Messages
 from tables.statistics import Statistics
@@ -34,12 +39,14 @@ from tables.statistics import Statistics
 OwnedTable = tuple[Expiring, Ownership]
 
 
-def build(settings: Settings, version: int, past: PastReader | None) -> faust.App:
-    """Return the app; its tables are of this version.
+def build(
+    settings: Settings, version: int, past: PastReader | None, registry: Registry | None = None
+) -> faust.App:
+    """Return the app; its tables are of this version. registry: own counters.
 
-    past: events instead of Kafka's, for rebuild_tables; no queries, sinks or alerts then.
+    past: events for rebuild_tables; no queries, sinks or alerts then.
     """
-    names, counters = Names(settings.namespace, version), declare(settings)
+    names, counters = Names(settings.namespace, version), _counters(settings, registry)
     app = _empty_app(settings, names, version)
     partials, totals = count_tables(app, settings, counters, names)
     sources = Ownership(app, names.events, "partials", settings.events_partitions)
@@ -47,32 +54,40 @@ def build(settings: Settings, version: int, past: PastReader | None) -> faust.Ap
     statistics = Statistics.create(app, settings, sources, partials, names.uniques)
     events = batch_topic(app, names.events, settings.events_partitions)
     counts = batch_topic(app, names.counts, settings.counts_partitions)
-    judges = Judges(statistics, Messages.create_for(app, settings, sources))
-    rejections = None if past else Rejections(settings)
-    agents.count_events.register(app, events, partials, settings, judges, rejections)
+    begun = Beginnings(counters, CounterLog(settings), of_past=past is not None)
+    judges = Judges(statistics, Messages.create_for(app, settings, sources), begun)
+    rejected = None if past else Rejections(settings)
+    agents.count_events.register(app, events, partials, settings, judges, rejected)
     alerts = None if past else add_alerts(app, settings, counters, totals)
     agents.merge_counts.register(app, counts, totals, alerts, all_again(settings, names))
-    expiring: list[OwnedTable] = [(part, sources) for part in (partials, *judges.riders())]
-    users = None
-    if statistics:
-        users = count_users(app, settings, names.uniques)
-        expiring.append((users.table, users.owned))
-    if alerts is not None:  # an empty table is false
-        expiring.append((alerts, owned))
-    agents.expire_rows.register(app, [(totals, owned), *expiring])
+    users = count_users(app, settings, names.uniques) if statistics else None
+    expiring: list[OwnedTable] = [(totals, owned), (partials, sources)]
+    expiring += [(part, sources) for part in judges.riders()]
+    expiring += [(users.table, users.owned)] if users else []
+    expiring += [(alerts, owned)] if alerts is not None else []  # an empty table is false
+    agents.expire_rows.register(app, expiring)
     figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
     web.http.health.register(app, lambda: ready(app), *figures)
     if past is not None:
         app.transport = past_transport(app, past)
         return app
-    agents.watch_tables.register(app, TablesVersion(settings), version)
+    _watch(app, settings, begun, sources)
     agents.publish_totals.register(app, totals, counters, owned, settings)
     refresh_sinks(app, settings, totals, owned, counters, version)
-    if users:
-        refresh_ads(app, users, totals, owned, counters, settings)
+    refresh_ads(app, users, totals, owned, counters, settings)
     queries = answer_queries(app, totals, owned, counters, users, settings)
     answer_of_sources(app, queries, settings, sources, partials, judges)
     return app
+
+
+def _watch(app: faust.App, settings: Settings, begun: Beginnings, sources: Ownership) -> None:
+    agents.watch_counters.register(app, begun, sources)
+    agents.watch_tables.register(app, TablesVersion(settings), app.conf.version)
+
+
+def _counters(settings: Settings, registry: Registry | None) -> Counters:
+    registry = registry or Registry()
+    return declare(settings, registry.specs(), registry.dropped_specs())
 
 
 def _empty_app(settings: Settings, names: Names, version: int) -> faust.App:

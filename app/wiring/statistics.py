@@ -91,10 +91,18 @@ def answer_sessions(
 
 
 def refresh_ads(
-    app: Any, users: Users, totals: Totals, owned: Ownership, counters: Counters, settings: Settings
+    app: Any,
+    users: Users | None,
+    totals: Totals,
+    owned: Ownership,
+    counters: Counters,
+    settings: Settings,
 ) -> None:
-    """Keep ad_month up to date, where Postgres has an address; owned: partitions of `counts`."""
-    if dsn := settings.postgres.get_secret_value():
+    """Keep ad_month up to date, where Postgres has an address.
+
+    users: None without statistics. owned: partitions of `counts`.
+    """
+    if users and (dsn := settings.postgres.get_secret_value()):
         version = app.conf.version
         log, names = KafkaLog(KafkaClients.of(settings)), Names(settings.namespace, version)
         agents.refresh_ads.register(

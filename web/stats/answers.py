@@ -15,6 +15,7 @@ import msgspec
 
 from app.counting.calendar import UTC, Buckets, day_begin, local_text
 from app.counting.counters import Counters
+from app.counting.measures import Value
 from app.counting.spec import DAY, FOREVER, HOUR, CounterSpec
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, OutsideRetentionError
@@ -58,7 +59,7 @@ def report_json(url: str, day: date, windows: Windows) -> bytes:
 
 
 def counts_answer(
-    counter: str, key: str, windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC
+    spec: CounterSpec, key: str, windows: Windows, zone: ZoneInfo = UTC
 ) -> dict[str, Any]:
     """Return {"counter", "key", "windows": [{"start", "counts"}], "total"}.
 
@@ -68,13 +69,17 @@ def counts_answer(
     for labels in windows.values():
         total.update(labels)
     listed = [
-        {"start": local_text(start, zone), "counts": dict(sorted(windows[start].items()))}
-        for start in ([] if all_time else sorted(windows))
+        {"start": local_text(start, zone), "counts": _shown(spec, windows[start])}
+        for start in (sorted(windows) if spec.window else [])
     ]
-    return {"counter": counter, "key": key, "windows": listed, "total": dict(sorted(total.items()))}
+    return {"counter": spec.name, "key": key, "windows": listed, "total": _shown(spec, total)}
 
 
-def counts_csv(windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC) -> bytes:
+def _shown(spec: CounterSpec, labels: Mapping[str, int]) -> dict[str, Value]:
+    return {label: spec.measure.shown(value) for label, value in sorted(labels.items())}
+
+
+def counts_csv(spec: CounterSpec, windows: Windows, zone: ZoneInfo = UTC) -> bytes:
     """Return the same as CSV of RFC 4180: a line per window and label below start,label,count.
 
     An all-time counter has no start.
@@ -83,8 +88,8 @@ def counts_csv(windows: Windows, *, all_time: bool, zone: ZoneInfo = UTC) -> byt
     lines = csv.writer(text)
     lines.writerow(("start", "label", "count"))
     for start in sorted(windows):
-        shown = "" if all_time else local_text(start, zone)
-        lines.writerows((shown, label, count) for label, count in sorted(windows[start].items()))
+        shown = local_text(start, zone) if spec.window else ""
+        lines.writerows((shown, *cell) for cell in _shown(spec, windows[start]).items())
     return text.getvalue().encode()
 
 
@@ -111,7 +116,10 @@ def local_report(url: str, day: date, zone: ZoneInfo, windows: Windows) -> dict[
 
 
 def counters_answer(counters: Counters) -> list[dict[str, Any]]:
-    """Return name, window and retention (s or null), key, label, description of each counter."""
+    """Return name, window and retention (s or null), key, label, description of each counter.
+
+    Of declared ones also what they measure, and most_keys.
+    """
     return [
         {
             "name": spec.name,
@@ -120,9 +128,14 @@ def counters_answer(counters: Counters) -> list[dict[str, Any]]:
             "key": spec.key.name,
             "label": spec.label.name,
             "description": spec.description,
+            **({"measure": spec.measure.name, **_limit(spec)} if spec.declared else {}),
         }
         for spec in counters.values()
     ]
+
+
+def _limit(spec: CounterSpec) -> dict[str, int]:
+    return {"most_keys": spec.most_keys} if spec.most_keys else {}
 
 
 def range_of(

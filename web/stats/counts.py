@@ -68,10 +68,9 @@ def _shown(
     zone = UTC
     if buckets:
         windows, zone = buckets.add_up(windows, spec.window or 1), buckets.zone
-    all_time = spec.window is None
     if as_csv:
-        return Answer(OK, counts_csv(windows, all_time=all_time, zone=zone), CSV)
-    return Answer.json(counts_answer(spec.name, key, windows, all_time=all_time, zone=zone))
+        return Answer(OK, counts_csv(spec, windows, zone), CSV)
+    return Answer.json(counts_answer(spec, key, windows, zone))
 
 
 def csv_of(args: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -65,16 +66,16 @@ def test_report_shows_each_type_of_the_day_in_each_hour(found: Windows) -> None:
 
 
 def test_counts_of_an_all_time_counter_have_no_windows() -> None:
-    answer = counts_answer(
-        "events_by_url", "/a", {0: {"CLICK": 1}, DAY: {"CLICK": 2}}, all_time=True
-    )
+    all_time = COUNTERS["events_by_url"]
+    answer = counts_answer(all_time, "/a", {0: {"CLICK": 1}, DAY: {"CLICK": 2}})
     assert msgspec.json.encode(answer) == (
         b'{"counter":"events_by_url","key":"/a","windows":[],"total":{"CLICK":3}}'
     )
 
 
 def test_counts_list_windows_by_time() -> None:
-    answer = counts_answer("c", "/a", {HOUR: {"B": 1, "A": 2}, 0: {"A": 1}}, all_time=False)
+    spec = replace(COUNTERS["events_by_url_hourly"], name="c")
+    answer = counts_answer(spec, "/a", {HOUR: {"B": 1, "A": 2}, 0: {"A": 1}})
     assert msgspec.json.encode(answer) == (
         b'{"counter":"c","key":"/a","windows":[{"start":"1970-01-01T00:00:00Z","counts":{"A":1}},'
         b'{"start":"1970-01-01T01:00:00Z","counts":{"A":2,"B":1}}],"total":{"A":3,"B":1}}'
@@ -154,10 +155,11 @@ def test_a_bucket_of_which_a_part_is_gone_is_refused() -> None:
 
 def test_csv_has_a_line_per_window_and_label_and_quotes_what_needs_it() -> None:
     windows = {int(at(10).timestamp()): {"b": 2, 'a,"1"': 1}}
-    assert counts_csv(windows, all_time=False) == (
+    assert counts_csv(COUNTERS["events_by_url_hourly"], windows) == (
         b'start,label,count\r\n2024-03-15T10:00:00Z,"a,""1""",1\r\n2024-03-15T10:00:00Z,b,2\r\n'
     )
-    assert counts_csv({0: {"VIEW": 3}}, all_time=True) == b"start,label,count\r\n,VIEW,3\r\n"
+    of_all_time = counts_csv(COUNTERS["events_by_url"], {0: {"VIEW": 3}})
+    assert of_all_time == b"start,label,count\r\n,VIEW,3\r\n"
 
 
 def test_a_report_in_a_zone_says_when_each_hour_begins() -> None:

@@ -1,0 +1,79 @@
+"""`event-counter counters`: what a counters.toml would do, and the end of a counter."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from app.cli.running import with_servers
+from app.counting.declared import Declared
+from app.counting.registry import Drop, Registry, left_over, to_declare
+from app.errors import StartError
+from app.kafka.counter_log import CounterLog
+from app.settings import Settings
+from app.text import printable
+from app.wiring.own_counters import changed_error, decided, load_counters
+
+
+@click.group(name="counters")
+def command() -> None:
+    """Counters of your own, which EVENT_COUNTER_COUNTERS declares."""
+
+
+@command.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Say what starting with FILE would do; exit 1 where the start would stop."""
+    given = Settings.from_env(os.environ).model_copy(update={"counters": str(file)})
+    declared = load_counters(given)
+    registry = asyncio.run(decided(with_servers(given, "kafka")))
+    for line in effects(given, declared, registry):
+        click.echo(printable(line))
+
+
+def effects(settings: Settings, declared: Sequence[Declared], registry: Registry) -> list[str]:
+    """Return a line for each counter; raise SettingsError where one has changed its meaning."""
+    try:
+        new = {one.name for one in to_declare(declared, registry)}
+    except ValueError as exc:
+        raise changed_error(settings, exc) from exc
+    said = [
+        f"{one.name}: {'begins with the next start' if one.name in new else 'goes on'}. "
+        f"{one.description or one.meaning.described()}"
+        for one in declared
+    ]
+    dropped = "is not in the file, and counted on until: event-counter counters drop"
+    return said + [f"{name}: {dropped} {name}" for name in left_over(declared, registry)]
+
+
+@command.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(name: str, *, yes: bool) -> None:
+    """End the counter NAME and delete all that it counted.
+
+    The count workers start again without it. Take it out of the file first.
+    """
+    settings = with_servers(Settings.from_env(os.environ), "kafka")
+    registry = asyncio.run(decided(settings))
+    if (known := registry.counting.get(name)) is None:
+        there = ", ".join(registry.counting) or "none is declared"
+        raise StartError(f"no counter {name!r}; there are: {there}")
+    if any(one.name == name and one.meaning == known.meaning for one in load_counters(settings)):
+        raise StartError(f"{name} is in {settings.counters}, and would begin anew: take it out")
+    if not yes:
+        click.confirm(f"Delete {name} and all that it counted?", abort=True)
+    asyncio.run(_drop(settings, name))
+    click.echo(f"{name} is dropped; its rows go within minutes")
+
+
+async def _drop(settings: Settings, name: str) -> None:
+    decisions = CounterLog(settings)
+    try:
+        await decisions.append([Drop(name)])
+    finally:
+        await decisions.close()

@@ -1,0 +1,194 @@
+"""What all count workers agreed on about declared counters: a fold over one log. Pure.
+
+Every worker reads the same records in the same order, so the order decides: who came first with a
+name, a beginning or a key. A record that came too late changes nothing, for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+
+from app.counting.declared import Declared, Meaning
+from app.counting.spec import FIRST_DECLARED, LAST_DECLARED, CounterSpec
+
+
+class Declare(msgspec.Struct, tag="declare", tag_field="op"):
+    """A counter begins; it gets the next number."""
+
+    name: str
+    meaning: Meaning
+    description: str = ""
+
+
+class Drop(msgspec.Struct, tag="drop", tag_field="op"):
+    """A counter ends, and its rows with it; its number is not given again."""
+
+    name: str
+
+
+class Begin(msgspec.Struct, tag="begin", tag_field="op"):
+    """A counter counts a partition of `events` from this offset on."""
+
+    number: int
+    partition: int
+    offset: int
+
+
+class Whole(msgspec.Struct, tag="whole", tag_field="op"):
+    """What came before the beginning of a counter is counted, too."""
+
+    number: int
+
+
+class Keys(msgspec.Struct, tag="keys", tag_field="op"):
+    """Keys that a counter with most_keys was first seen with."""
+
+    number: int
+    keys: list[str]
+
+
+Decision = Declare | Drop | Begin | Whole | Keys
+
+encode_decision = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Decision).decode
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """A counter under its number."""
+
+    number: int
+    name: str
+    meaning: Meaning
+    description: str
+
+    def spec(self) -> CounterSpec:
+        """Return the counter."""
+        return self.meaning.spec(self.number, self.name, self.description)
+
+
+class Registry:
+    """The decisions up to some offset of the log."""
+
+    def __init__(self) -> None:
+        self.counting: dict[str, Registered] = {}
+        self.dropped: dict[int, Registered] = {}
+        self.begins: dict[tuple[int, int], int] = {}  # (number, partition of `events`) -> offset
+        self.whole: set[int] = set()
+        self.keys: dict[int, dict[str, None]] = {}  # in the order of their arrival
+        self._limits: dict[int, int] = {}
+        self._next = FIRST_DECLARED
+
+    def apply(self, record: bytes | None) -> bool:
+        """Take a record in; return False where it is none of ours."""
+        try:
+            decision: Decision = _decode(record or b"")
+        except msgspec.MsgspecError:
+            return False
+        if isinstance(decision, Declare):
+            self._declare(decision)
+        elif isinstance(decision, Drop):
+            if known := self.counting.pop(decision.name, None):
+                self.dropped[known.number] = known
+                self.keys.pop(known.number, None)
+        elif isinstance(decision, Begin):
+            self.begins.setdefault((decision.number, decision.partition), decision.offset)
+        elif isinstance(decision, Whole):
+            self.whole.add(decision.number)
+        else:
+            self._keep(decision)
+        return True
+
+    def _declare(self, decision: Declare) -> None:
+        if decision.name in self.counting or self._next > LAST_DECLARED:
+            return
+        known = Registered(self._next, decision.name, decision.meaning, decision.description)
+        self.counting[known.name] = known
+        self._next += 1
+        if known.meaning.most_keys:
+            self._limits[known.number] = known.meaning.most_keys
+            self.keys[known.number] = {}
+
+    def _keep(self, decision: Keys) -> None:
+        if (kept := self.keys.get(decision.number)) is None:
+            return
+        for key in decision.keys:
+            if len(kept) >= self._limits[decision.number]:
+                break
+            kept[key] = None
+
+    @property
+    def numbers_left(self) -> int:
+        """How many further counters can ever be declared."""
+        return LAST_DECLARED + 1 - self._next
+
+    def is_full(self, number: int) -> bool:
+        """Whether no further key of a counter is kept."""
+        return len(self.keys.get(number, ())) >= self._limits.get(number, 0)
+
+    def numbers(self) -> frozenset[int]:
+        """Return the numbers of the counters that count."""
+        return frozenset(known.number for known in self.counting.values())
+
+    def specs(self) -> tuple[CounterSpec, ...]:
+        """Return the counters that count."""
+        return tuple(known.spec() for known in self.counting.values())
+
+    def dropped_specs(self) -> tuple[CounterSpec, ...]:
+        """Return the counters whose rows have to go."""
+        return tuple(known.spec() for known in self.dropped.values())
+
+    def began(self, partition: int) -> dict[int, int]:
+        """Return {number: offset} that counters begin at on a partition; 0: the past is counted."""
+        return {
+            number: 0 if number in self.whole else offset
+            for (number, part), offset in self.begins.items()
+            if part == partition
+        }
+
+
+def to_declare(declared: Iterable[Declared], registry: Registry) -> list[Declare]:
+    """Return what is new in a file.
+
+    Raises ValueError that names the lines of what has changed its meaning.
+    """
+    new: list[Declare] = []
+    changed: list[str] = []
+    for one in declared:
+        known = registry.counting.get(one.name)
+        if known is None:
+            new.append(Declare(one.name, one.meaning, one.description))
+        else:
+            changed += _changes(one, known.meaning)
+    if changed:
+        raise ValueError("; ".join(changed))
+    if len(new) > registry.numbers_left:
+        raise ValueError(f"{len(new)} new counters; only {registry.numbers_left} numbers are left")
+    return new
+
+
+def _changes(one: Declared, before: Meaning) -> list[str]:
+    return [
+        f"{one.at(field)} differs from {_words(getattr(before, field))}, by which it is counted"
+        for field in one.meaning.differences(before)
+    ]
+
+
+def _words(value: object) -> str:
+    return msgspec.json.encode(value).decode() if value not in (None, 0, "") else "none"
+
+
+def left_over(declared: Iterable[Declared], registry: Registry) -> list[str]:
+    """Return the names of counters that are counted, and not in the file."""
+    return sorted(registry.counting.keys() - {one.name for one in declared})
+
+
+def unknown_keys(found: Mapping[int, Collection[str]], registry: Registry) -> list[Keys]:
+    """Return what must be decided before these keys, by number, can be counted."""
+    wanted = []
+    for number, keys in found.items():
+        kept = registry.keys.get(number, {})
+        if not registry.is_full(number) and (new := sorted(set(keys) - kept.keys())):
+            wanted.append(Keys(number, new))
+    return wanted

@@ -1,0 +1,117 @@
+"""The counters of EVENT_COUNTER_COUNTERS: read, checked, and agreed on with all count workers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.counting.declared import Declared, parse_counters
+from app.counting.registry import Registry, left_over, to_declare
+from app.counting.spec import FIRST_DECLARED, LAST_DECLARED
+from app.errors import KafkaAccessError, SettingsError, StartError
+from app.kafka.clients import KafkaClients
+from app.kafka.counter_log import CounterLog
+from app.kafka.topics import ensure_topics
+from app.kafka.watermarks import Watermarks
+from app.names import Names
+from app.settings import PREFIX, Settings
+from tables.counters import declare
+
+SETTING = f"{PREFIX}COUNTERS"
+FILE_MAX_BYTES = 1_000_000
+ALL = {"statistics": True, "dedupe_hours": 1}  # settings with which all of ours are declared
+CHANGED = (
+    "Its rows would mean two things: set it back, give the new one another name, or, to count "
+    "anew, type: event-counter counters drop NAME"
+)
+
+log = logging.getLogger(__name__)
+
+
+def load_counters(settings: Settings) -> tuple[Declared, ...]:
+    """Return the counters of the setting, none without it.
+
+    Raises SettingsError that names the file and all that is wrong in it.
+    """
+    if not settings.counters:
+        return ()
+    path = Path(settings.counters)
+    try:
+        if path.stat().st_size > FILE_MAX_BYTES:
+            raise SettingsError(f"{SETTING}: {path} has over {FILE_MAX_BYTES} bytes")
+        found = parse_counters(path.read_text("utf-8"), declare(settings.model_copy(update=ALL)))
+    except OSError as exc:
+        raise SettingsError(f"{SETTING}: cannot read {path}: {exc.strerror}") from exc
+    except ValueError as exc:  # of the file; UnicodeDecodeError and TOMLDecodeError are one, too
+        raise SettingsError(f"{SETTING}: {path}: {exc}") from exc
+    return found
+
+
+def numbered_counters(settings: Settings) -> Iterator[tuple[int, Declared]]:
+    """Yield the counters of the setting under numbers of no meaning, to check what names them."""
+    return zip(range(FIRST_DECLARED, LAST_DECLARED), load_counters(settings), strict=False)
+
+
+async def agree(settings: Settings, version: int) -> Registry:
+    """Return what is declared, with what is new in this worker's file.
+
+    version: of the tables. Raises SettingsError where the file says otherwise than the others,
+    and KafkaUnavailableError.
+    """
+    declared = load_counters(settings)
+    if not await _has_log(settings):
+        if not declared:
+            return Registry()
+        await ensure_topics(settings, version)
+    decisions = CounterLog(settings)
+    try:
+        registry = await decisions.read()
+        if new := _new(settings, declared, registry):
+            registry = await decisions.append(new)
+            _new(settings, declared, registry)  # another worker may have been first
+            log.warning("new counters: %s", ", ".join(one.name for one in new))
+    finally:
+        await decisions.close()
+    for name in left_over(declared, registry):
+        log.warning(
+            "counter %r is not in %s, and still counted; to end it: event-counter counters drop %s",
+            name,
+            settings.counters or SETTING,
+            name,
+        )
+    return registry
+
+
+def _new(settings: Settings, declared: tuple[Declared, ...], registry: Registry) -> list:  # type: ignore[type-arg]
+    try:
+        return to_declare(declared, registry)
+    except ValueError as exc:
+        raise changed_error(settings, exc) from exc
+
+
+def changed_error(settings: Settings, fault: ValueError) -> SettingsError:
+    """Return what is said about a file that differs from what is counted."""
+    return SettingsError(f"{SETTING}: {settings.counters}: {fault}. {CHANGED}")
+
+
+async def decided(settings: Settings) -> Registry:
+    """Return what is declared by now; raise KafkaUnavailableError."""
+    if not await _has_log(settings):
+        return Registry()
+    decisions = CounterLog(settings)
+    try:
+        return await decisions.read()
+    finally:
+        await decisions.close()
+
+
+async def _has_log(settings: Settings) -> bool:
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        try:
+            await kafka.ends(Names(settings.namespace).decisions)
+        except KafkaAccessError:
+            raise
+        except StartError:  # no such topic
+            return False
+    return True

@@ -1,0 +1,140 @@
+"""Where declared counters begin on each partition of `events`, and which keys they keep.
+
+Both are decided once, by the log of decisions, before anything is counted by them; so whoever has
+the partition after a crash, or counts it anew, counts the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from app.counting.counters import Counters
+from app.counting.groups import LeftOut
+from app.counting.registry import Begin, Registry, unknown_keys
+from app.counting.spec import CounterSpec, Rows
+from app.errors import CountersChangedError, KafkaUnavailableError
+from app.events.batches import Judged, Slice
+from app.kafka.counter_log import CounterLog
+
+RETRY_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Beginnings:
+    """Of the declared counters that this worker counts."""
+
+    def __init__(self, counters: Counters, decisions: CounterLog, *, of_past: bool) -> None:
+        """of_past: whether others begin them, and this worker only follows."""
+        self._counters, self._log, self._of_past = counters, decisions, of_past
+        self._own = frozenset(s.number for s in counters.values() if s.declared)
+        self._limited = [s for s in counters.values() if s.most_keys]
+        self._begun: dict[int, dict[int, int]] = {}
+        self._lock = asyncio.Lock()
+
+    @property
+    def kept(self) -> Mapping[int, Mapping[str, None]]:
+        """Keys by number of the counter."""
+        return self._log.registry.keys
+
+    async def read(self) -> Registry:
+        """Return what is decided by now, however long Kafka is away.
+
+        Raises CountersChangedError where that is not what this worker counts.
+        """
+        while True:
+            try:
+                registry = await self._log.read()
+            except KafkaUnavailableError as exc:
+                log.warning("which counters are declared is not known: %s", exc)
+                await asyncio.sleep(RETRY_S)
+                continue
+            if registry.numbers() != self._own:
+                raise CountersChangedError("Other counters are declared now")
+            return registry
+
+    async def load(self, partition: int, position: int) -> None:
+        """Let all counters begin on a partition that this worker begins to read at a position."""
+        if partition in self._begun:
+            return
+        async with self._lock:
+            registry = await self.read()
+            while missing := [n for n in self._own if (n, partition) not in registry.begins]:
+                if self._of_past:
+                    await asyncio.sleep(RETRY_S)
+                    registry = await self.read()
+                    continue
+                begun = [Begin(number, partition, position) for number in sorted(missing)]
+                try:
+                    registry = await self._log.append(begun)
+                except KafkaUnavailableError as exc:
+                    log.warning("counters cannot begin: %s", exc)
+                    await asyncio.sleep(RETRY_S)
+                    registry = await self.read()
+            began = registry.began(partition)
+            self._begun[partition] = {number: began[number] for number in self._own}
+
+    def has_room(self) -> bool:
+        """Whether a key that was never seen may be kept."""
+        return any(not self._log.registry.is_full(spec.number) for spec in self._limited)
+
+    async def decide(self, partition: int, valid: Slice) -> None:
+        """Let the keys of events be kept where there is room.
+
+        Also those that a rule then leaves out: what a key is must not wait for their verdict.
+        """
+        while found := {
+            spec.number: keys
+            for spec in self._limited
+            if not self._log.registry.is_full(spec.number)
+            and (keys := self._keys(spec, partition, valid))
+        }:
+            if not (wanted := unknown_keys(found, self._log.registry)):
+                return
+            try:
+                await self._log.append(wanted)
+            except KafkaUnavailableError as exc:
+                log.warning("new keys wait: %s", exc)
+                await asyncio.sleep(RETRY_S)
+
+    def _keys(self, spec: CounterSpec, partition: int, valid: Slice) -> set[str]:
+        if spec.types and not valid.has_any(spec.types):
+            return set()
+        begin, get = self._begun[partition].get(spec.number, 0), spec.key.get
+        keys = {
+            get(event)
+            for event, offset in zip(valid.events, valid.offsets, strict=True)
+            if offset >= begin
+            and (not spec.types or event.type in spec.types)
+            and spec.matches(event)
+        }
+        return {key for key in keys if key is not None}
+
+    def fold(
+        self, partition: int, judged: Judged, begin: int, now: float, left_out: LeftOut | None
+    ) -> Rows:
+        """Return what events behind an offset add up to, by what has begun where they lie."""
+        late = {n: at for n, at in self._begun.get(partition, {}).items() if at > begin + 1}
+        counters, kept = self._counters, self.kept
+        if not late:
+            return counters.fold(judged, now, kept, left_out)
+        rows = counters.without(late).fold(judged, now, kept, left_out)
+        last = max((part.offsets[-1] for part in judged if part.offsets), default=begin)
+        for number, at in late.items():
+            if at <= last:
+                part = judged.between(at - 1, last)
+                rows |= counters.only(number).fold(part, now, kept, left_out)
+        return rows
+
+    async def flush(self, partition: int) -> None:
+        """Nothing: what is decided is in Kafka before it is counted."""
+
+    def forget(self) -> None:
+        """Partitions move: what is decided is asked for again."""
+        self._begun.clear()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._log.close()

@@ -1,0 +1,90 @@
+"""What all workers agree on: the order of one log decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.counting.declared import Declared, Meaning
+from app.counting.registry import (
+    Begin,
+    Decision,
+    Declare,
+    Drop,
+    Keys,
+    Registry,
+    Whole,
+    encode_decision,
+    left_over,
+    to_declare,
+    unknown_keys,
+)
+from app.counting.spec import FIRST_DECLARED, HOUR, LAST_DECLARED
+
+HOURLY, LIMITED = Meaning(HOUR), Meaning(HOUR, "url", most_keys=2)
+FIRST = FIRST_DECLARED
+
+
+def registry_of(*decisions: Decision) -> Registry:
+    registry = Registry()
+    assert all(registry.apply(encode_decision(decision)) for decision in decisions)
+    return registry
+
+
+def test_the_first_to_declare_a_name_is_followed() -> None:
+    registry = registry_of(Declare("a", HOURLY), Declare("a", LIMITED), Declare("b", HOURLY))
+    numbers = {name: known.number for name, known in registry.counting.items()}
+    assert numbers == {"a": FIRST, "b": FIRST + 1}
+    assert registry.counting["a"].meaning == HOURLY
+
+
+def test_no_number_is_given_twice() -> None:
+    again = registry_of(Declare("a", HOURLY), Drop("a"), Declare("a", LIMITED))
+    assert again.counting["a"].number == FIRST + 1
+    assert list(again.dropped) == [FIRST]
+    names = [f"c{n}" for n in range(LAST_DECLARED)]
+    full = registry_of(*(Declare(name, HOURLY) for name in names))
+    assert (len(full.counting), full.numbers_left) == (LAST_DECLARED + 1 - FIRST, 0)
+    with pytest.raises(ValueError, match="only 0 numbers"):
+        to_declare([Declared("new", HOURLY)], full)
+
+
+def test_the_first_beginning_and_the_first_keys_hold() -> None:
+    registry = registry_of(
+        Declare("a", LIMITED),
+        Begin(FIRST, 3, 70),
+        Begin(FIRST, 3, 90),
+        Keys(FIRST, ["/b"]),
+        Keys(FIRST, ["/b", "/a", "/c"]),
+        Keys(FIRST, ["/d"]),
+    )
+    assert registry.began(3) == {FIRST: 70}
+    assert list(registry.keys[FIRST]) == ["/b", "/a"]
+    assert registry.is_full(FIRST)
+    assert unknown_keys({FIRST: ["/e"]}, registry) == []
+    registry.apply(encode_decision(Whole(FIRST)))
+    assert registry.began(3) == {FIRST: 0}
+
+
+def test_only_keys_that_are_not_known_are_asked_for() -> None:
+    registry = registry_of(Declare("a", LIMITED), Keys(FIRST, ["/b"]))
+    assert unknown_keys({FIRST: {"/b", "/a"}}, registry) == [Keys(FIRST, ["/a"])]
+
+
+def test_a_counter_that_changed_its_meaning_is_named_with_its_line() -> None:
+    registry = registry_of(Declare("a", LIMITED))
+    same = Declared("a", LIMITED)
+    assert to_declare([same, Declared("b", HOURLY)], registry) == [Declare("b", HOURLY)]
+    changed = Declared("a", Meaning(HOUR, "url", most_keys=3), line=4, lines={"most_keys": 7})
+    with pytest.raises(ValueError, match=r"line 7: counter 'a': most_keys differs from 2"):
+        to_declare([changed], registry)
+
+
+def test_a_counter_that_is_not_in_the_file_is_still_counted() -> None:
+    registry = registry_of(Declare("a", LIMITED), Declare("b", HOURLY))
+    assert left_over([Declared("a", LIMITED)], registry) == ["b"]
+    assert [spec.name for spec in registry.specs()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("record", [None, b"", b"x", b'{"op":"sing"}', b'{"op":"drop"}'])
+def test_a_record_that_is_no_decision_changes_nothing(record: bytes | None) -> None:
+    assert not Registry().apply(record)
