@@ -36,20 +36,20 @@ class Begin(msgspec.Struct, tag="begin", tag_field="op"):
     offset: int
 
 
-class Whole(msgspec.Struct, tag="whole", tag_field="op"):
+class PastCounted(msgspec.Struct, tag="whole", tag_field="op"):
     """What came before the beginning of a counter is counted, too."""
 
     number: int
 
 
-class Keys(msgspec.Struct, tag="keys", tag_field="op"):
+class KeysSeen(msgspec.Struct, tag="keys", tag_field="op"):
     """Keys that a counter with most_keys was first seen with."""
 
     number: int
     keys: list[str]
 
 
-Decision = Declare | Drop | Begin | Whole | Keys
+Decision = Declare | Drop | Begin | PastCounted | KeysSeen
 
 encode_decision = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Decision).decode
@@ -94,7 +94,7 @@ class Registry:
                 self.keys.pop(known.number, None)
         elif isinstance(decision, Begin):
             self.begins.setdefault((decision.number, decision.partition), decision.offset)
-        elif isinstance(decision, Whole):
+        elif isinstance(decision, PastCounted):
             self.whole.add(decision.number)
         else:
             self._keep(decision)
@@ -110,7 +110,7 @@ class Registry:
             self._limits[known.number] = known.meaning.most_keys
             self.keys[known.number] = {}
 
-    def _keep(self, decision: Keys) -> None:
+    def _keep(self, decision: KeysSeen) -> None:
         if (kept := self.keys.get(decision.number)) is None:
             return
         for key in decision.keys:
@@ -184,11 +184,11 @@ def left_over(declared: Iterable[Declared], registry: Registry) -> list[str]:
     return sorted(registry.counting.keys() - {one.name for one in declared})
 
 
-def unknown_keys(found: Mapping[int, Collection[str]], registry: Registry) -> list[Keys]:
+def unknown_keys(found: Mapping[int, Collection[str]], registry: Registry) -> list[KeysSeen]:
     """Return what must be decided before these keys, by number, can be counted."""
     wanted = []
     for number, keys in found.items():
         kept = registry.keys.get(number, {})
         if not registry.is_full(number) and (new := sorted(set(keys) - kept.keys())):
-            wanted.append(Keys(number, new))
+            wanted.append(KeysSeen(number, new))
     return wanted

@@ -37,6 +37,7 @@ ZONE = given("tz", STRING, "Time zone of hours and days, as Europe/Berlin.")
 LABEL = given("label", STRING, "Only what this label counts, for example a type.")
 PREFIX = given("prefix", STRING, "What the keys begin with.")
 AFTER = given("after", STRING, "Only keys behind this one: the next of the page before.")
+PAGE = Details({"200": text(HTML)})
 POSITION = given("position", {"const": "1"}, "1: answer with where the events are in Kafka.")
 MIN_POSITION = given(
     "min_position",
@@ -288,13 +289,10 @@ DETAILS: dict[Call, Details] = {
         [given(name, STRING, f"Only events with this {name}.") for name in FIELDS],
     ),
     paths.STREAM: Details({"200": text("text/event-stream")}),
-    paths.DASHBOARD: Details({"200": text(HTML)}),
-    paths.EXPLORE: Details({"200": text(HTML)}),
-    paths.GENERATOR: Details({"200": text(HTML)}),
+    **dict.fromkeys((paths.DASHBOARD, paths.EXPLORE, paths.GENERATOR), PAGE),
     paths.TRACKER: Details({"200": text("text/javascript")}),
     paths.STATIC: Details({"200": {"*/*": {}}}),
     paths.OPENAPI: figures(OBJECT),
-    paths.HEALTH: figures(an({"status": STRING})),
-    paths.READY: figures(an({"status": STRING})),
+    **dict.fromkeys((paths.HEALTH, paths.READY), figures(an({"status": STRING}))),
     paths.METRICS: Details({"200": text()}),
 }

@@ -10,9 +10,9 @@ from app.counting.registry import (
     Decision,
     Declare,
     Drop,
-    Keys,
+    KeysSeen,
     Registry,
-    Whole,
+    PastCounted,
     encode_decision,
     left_over,
     to_declare,
@@ -53,21 +53,21 @@ def test_the_first_beginning_and_the_first_keys_hold() -> None:
         Declare("a", LIMITED),
         Begin(FIRST, 3, 70),
         Begin(FIRST, 3, 90),
-        Keys(FIRST, ["/b"]),
-        Keys(FIRST, ["/b", "/a", "/c"]),
-        Keys(FIRST, ["/d"]),
+        KeysSeen(FIRST, ["/b"]),
+        KeysSeen(FIRST, ["/b", "/a", "/c"]),
+        KeysSeen(FIRST, ["/d"]),
     )
     assert registry.began(3) == {FIRST: 70}
     assert list(registry.keys[FIRST]) == ["/b", "/a"]
     assert registry.is_full(FIRST)
     assert unknown_keys({FIRST: ["/e"]}, registry) == []
-    registry.apply(encode_decision(Whole(FIRST)))
+    registry.apply(encode_decision(PastCounted(FIRST)))
     assert registry.began(3) == {FIRST: 0}
 
 
 def test_only_keys_that_are_not_known_are_asked_for() -> None:
-    registry = registry_of(Declare("a", LIMITED), Keys(FIRST, ["/b"]))
-    assert unknown_keys({FIRST: {"/b", "/a"}}, registry) == [Keys(FIRST, ["/a"])]
+    registry = registry_of(Declare("a", LIMITED), KeysSeen(FIRST, ["/b"]))
+    assert unknown_keys({FIRST: {"/b", "/a"}}, registry) == [KeysSeen(FIRST, ["/a"])]
 
 
 def test_a_counter_that_changed_its_meaning_is_named_with_its_line() -> None:
