@@ -42,7 +42,7 @@ def answer_of_sources(
         partials,
         judges.statistics,
         judges.messages,
-        partials.counters,
+        judges.begun,
         KafkaLog(KafkaClients.of(settings)),
         rows,
     )

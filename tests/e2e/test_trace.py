@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
+from app.events.filler import filler
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
@@ -133,8 +134,10 @@ async def test_the_tables_know_what_became_of_an_event(
     for wrong in ("x", "0:", "0:-1", "99:0", "0"):
         got = await http.get(f"/events/{wrong}")
         assert (got.status, got.json["code"]) == (400, "bad_request"), wrong
-    got = await http.get("/events/0:99999")
-    assert (got.status, got.json["code"]) == (404, "not_found")
+    (lost,) = await kafka.send(Names(settings.namespace).events, [filler(0)], partition=0)
+    for nothing in ("0:99999", f"0:{lost}"):
+        got = await http.get(f"/events/{nothing}")
+        assert (got.status, got.json["code"]) == (404, "not_found"), got.body
 
 
 async def test_postgres_knows_it_and_knows_it_for_longer_than_kafka(

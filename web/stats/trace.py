@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from app.counting.counters import Counters
 from app.counting.spec import CounterSpec
 from app.errors import NotFoundError, PostgresUnavailableError, RecoveringError, UnavailableError
 from app.events.batches import Decoded, Judged, Slice, decode_batch
@@ -25,6 +24,7 @@ from app.events.times import rfc3339
 from app.kafka.log import KafkaLog
 from app.stores.traced import TracedRow, TracedRows
 from app.transport.ownership import Ownership
+from tables.beginnings import Beginnings
 from tables.messages import Messages
 from tables.partials import Partials
 from tables.statistics import Statistics
@@ -49,7 +49,7 @@ class Known:
     partials: Partials
     statistics: Statistics | None
     messages: Messages | None
-    counters: Counters
+    begun: Beginnings | None
     log: KafkaLog
     rows: TracedRows | None
 
@@ -99,6 +99,8 @@ class Tracing:
             return self._shown(partition, offset, _state(row), row.event, stored=True)
         by_uuid = known.messages is not None and known.messages.by_uuid
         decoded = decode_batch([record], by_uuid=by_uuid)
+        if decoded.fillers:
+            raise NotFoundError(f"there is no event at {partition}:{offset}: Kafka lost what was")
         if decoded.rejected:
             return self._unreadable(record, decoded, is_waiting=offset >= reached)
         (event,) = decoded.valid.events
@@ -161,7 +163,7 @@ class Tracing:
     def _shown(
         self, partition: int, offset: int, state: str, event: Event, *, stored: bool
     ) -> Answer:
-        counted_in = list(self._places(event, offset)) if state == COUNTED else []
+        counted_in = list(self._places(partition, event, offset)) if state == COUNTED else []
         found = {
             "position": shown({partition: offset}),
             "state": state,
@@ -173,16 +175,20 @@ class Tracing:
         }
         return Answer.json(found)
 
-    def _places(self, event: Event, offset: int) -> Iterator[dict[str, Any]]:
+    def _places(self, partition: int, event: Event, offset: int) -> Iterator[dict[str, Any]]:
         """Yield where an event is counted, by the counters' order; rows of the past are kept, too.
 
         Which clicks are a user's third is not remembered, so their counter is not among them.
         """
-        counters, at, received = self._known.counters, event.timestamp, event.received_at
+        counters, begun = self._known.partials.counters, self._known.begun
+        at, received = event.timestamp, event.received_at
         if at is None or received is None:
             return
         part = Slice([event], [offset], [at.timestamp()], [received.timestamp()])
-        rows = counters.fold(Judged(part), time())
+        if begun is None:
+            rows = counters.fold(Judged(part), time())
+        else:
+            rows = begun.fold(partition, Judged(part), offset - 1, time(), None)
         for name, spec in counters.items():
             stored = counters.stored(name)
             for row, cells in rows.items():
