@@ -64,7 +64,10 @@ async def test_a_transaction_that_failed_is_remembered_by_nobody(
     store = open_store(messages=messages())
     await store.store(TOPIC, 0, batch_of(sent("a")))
     moving = store._sql["event_offset.move"]
-    failing = "select $1::text, $2::int, $3::text, $4::bigint, 1 / ($5::int - $5::int)"
+    failing = (
+        "select $1::text, $2::int, $3::text, $4::bigint, 1 / ($5::int - $5::int),"
+        " $6::bigint, $7::bigint"
+    )
     monkeypatch.setitem(store._sql, "event_offset.move", failing)
     with pytest.raises(Exception, match="division by zero"):
         await store.store_once(TOPIC, 0, batch_of(sent("b", "a"), first=1))
