@@ -12,12 +12,15 @@ import msgspec
 from app.counting.counters import Counters
 from app.errors import KafkaUnavailableError, RecoveringError
 from app.events.event import TYPE_MAX_BYTES
+from app.events.positions import EventPositions
 from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
+from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
 from app.transport import kafka_producer
 from app.transport.ownership import Ownership
+from tables.reached import Reached
 from tables.totals import Totals
 from tables.type_totals import TypeTotals
 
@@ -37,6 +40,7 @@ def register(
     """Add the task to the app; only the owner of the totals sends."""
     topic = Names(settings.namespace).totals
     tail = TopicTail(KafkaClients.of(settings), topic)
+    succession = Succession(settings, int(app.conf.version), totals.reached)
     publisher = Publisher(app, TypeTotals(totals, counters), topic, str(app.conf.version).encode())
 
     async def publish() -> None:
@@ -47,7 +51,9 @@ def register(
         # What is not in the changelog yet could be lost with this worker, and the next one would
         # publish less.
         await totals.drain()
-        await publisher.publish(counts, changes, await tail.read(), tail.headers)
+        last = await tail.read()
+        if await succession.is_due(partition, tail.headers):
+            await publisher.publish(counts, changes, last, tail.headers)
 
     @app.task
     async def publish_totals() -> None:
@@ -62,6 +68,35 @@ def register(
                     app.log.warning("totals are not published for now: %s", exc)
         finally:
             await tail.close()
+
+
+class Succession:
+    """Whether this version of the tables may follow the one that published last.
+
+    Right after `rebuild tables` has switched over, the new tables lack the last events that the
+    old ones counted: their totals would look as if events were gone.
+    """
+
+    def __init__(self, settings: Settings, version: int, reached: Reached) -> None:
+        self._kafka, self._events = KafkaClients.of(settings), Names(settings.namespace).events
+        self._version, self._reached = version, reached
+        self._goal: EventPositions | None = None
+
+    async def is_due(self, partition: int, headers: Mapping[str, bytes]) -> bool:
+        """Return whether to publish; headers: of the last message. Raises KafkaUnavailableError.
+
+        partition: of `counts`, that holds the totals.
+        """
+        found = headers.get(VERSION, b"")
+        last = int(found) if found.isdigit() else 0
+        if last in (0, self._version):  # nobody, somebody else, or this version
+            return True
+        if last > self._version:
+            return False  # it was replaced, and is about to end
+        if self._goal is None:
+            async with Watermarks(self._kafka) as kafka:
+                self._goal = await kafka.ends(self._events)
+        return self._reached.holds(partition, self._goal)
 
 
 class Publisher:

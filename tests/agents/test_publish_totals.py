@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from agents.publish_totals import (
     VERSION,
     Publisher,
+    Succession,
     published_in,
     shown_in_message,
     total_message,
@@ -21,7 +22,10 @@ from agents.publish_totals import (
 from app.errors import KafkaUnavailableError
 from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
+from app.names import Names
+from app.settings import Settings
 from app.stack.ports import free_port
+from tables.reached import Reached, all_reached
 from tests.support.kafka_client import KafkaClient
 
 LATER = datetime(2020, 2, 27, 0, 6, 38, tzinfo=UTC)
@@ -139,6 +143,26 @@ async def test_the_tail_is_the_last_record_whoever_wrote_it(kafka: KafkaClient) 
         assert await tail.read() == values[-1]
         assert await tail.read() == values[-1]
     await tail.close()
+
+
+async def test_rebuilt_tables_publish_once_they_hold_what_the_old_ones_counted(
+    kafka: KafkaClient, settings: Settings, topics: Names
+) -> None:
+    ends = {partition: partition for partition in range(settings.events_partitions)}
+    for partition, end in ends.items():
+        await kafka.send(topics.events, [b"{}"] * end, partition)
+    merged: dict[int, int] = {}
+    reached = Reached(lambda _partition, asked: all_reached(merged, asked))
+    succession = Succession(settings, 2, reached)
+    assert await succession.is_due(0, {}), "nobody has published"
+    assert await succession.is_due(0, {"tables-version": b"2"})
+    assert not await succession.is_due(0, {"tables-version": b"3"}), "it is replaced"
+    before = {"tables-version": b"1"}
+    assert not await succession.is_due(0, before)
+    merged |= {**ends, 3: 2}
+    assert not await succession.is_due(0, before)
+    merged[3] = 3
+    assert await succession.is_due(0, before)
 
 
 async def test_the_tail_says_that_kafka_is_away() -> None:

@@ -61,11 +61,15 @@ async def page(context: BrowserContext) -> Page:
 
 
 async def rows(copy: RunningCopy, site: Site) -> list[dict[str, Any]]:
-    """Return the stored events of a website, in the order in which they came."""
+    """Return the events of a website that count, in the order in which they came.
+
+    On a slow machine the script may send one again: it is stored, and does not count.
+    """
     connection = await asyncpg.connect(copy.settings["postgres"])
     found = await connection.fetch(
         "select type, replace(url, $2, '') url, referrer, user_agent, message_id, properties, value"
-        " from event where app_name = $1 order by received_at, kafka_offset",
+        " from event where app_name = $1 and duplicate is not true"
+        " order by received_at, kafka_offset",
         site.app,
         site.origin,
     )
