@@ -23,7 +23,10 @@ from app.text import printable
 @click.option("--user-id", default="", help="Only events of this user.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, for programs.")
 def command(*, type_: str, url: str, user_id: str, as_json: bool) -> None:
-    """Show events as they come, until Ctrl-C; what is too much is left out, and counted."""
+    """Show events as they come, until Ctrl-C.
+
+    More than a terminal can show are left out, and their number is told.
+    """
     settings = with_servers(Settings.from_env(os.environ), "kafka")
     wanted = wanted_of({"type": type_, "url": url, "user_id": user_id})
     asyncio.run(tail(settings, wanted, as_json=as_json))

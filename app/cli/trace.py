@@ -32,7 +32,10 @@ SAYS = {
 @click.argument("position")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def command(*, position: str, as_json: bool) -> None:
-    """Show what became of the event at POSITION, P:O: partition and offset in Kafka."""
+    """Show what became of one event.
+
+    POSITION: P:O, its partition and offset in Kafka.
+    """
     settings = with_servers(Settings.from_env(os.environ), "count_urls")
     found = asyncio.run(trace(settings, position))
     found["archived"] = archived(Folders.of(settings), settings, found)

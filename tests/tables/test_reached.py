@@ -14,7 +14,7 @@ from app.counting.counters import Counters
 from tables import reached
 from tables.partials import MARK, SOURCE
 from tables.reached import Reached, all_reached
-from tables.totals import Totals
+from tables.totals import POSITION, Totals
 from tables.unique_marks import decode_row, encode_row, encode_sent
 from tables.uniques import Uniques
 from tests.tables.conftest import SentRecords
@@ -103,9 +103,9 @@ async def test_a_mark_goes_into_the_changelog_behind_the_rows_that_it_speaks_of(
     partition = totals.partition_of("/a")
     await totals.merge(partition, [mark(0, 10), counted(counters, 0, 9)], 2)
     topic = totals.changelog_topic.get_topic_name()
-    keys = sent.keys(topic, partition)
-    assert len(keys) == 2
-    assert keys[-1] == MARK
+    row, *marks = sent.keys(topic, partition)
+    assert row == counted(counters, 0, 9).key[:-2]
+    assert marks == [MARK, POSITION]
 
 
 async def test_distinct_users_hold_what_their_marks_say_also_after_a_restart(

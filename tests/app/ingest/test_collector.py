@@ -110,7 +110,8 @@ async def test_a_caller_that_goes_away_takes_nobody_along(
     for task in tasks[::2]:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert results[1::2] == [None] * 50
+    places = {place for found in results[1::2] for place in found.items()}  # type: ignore[union-attr]
+    assert len(places) == 50, "each knows where its event is"
     assert len(await kafka.read(topics.events)) == 100
 
 

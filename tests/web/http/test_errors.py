@@ -24,7 +24,7 @@ def told(answer: Answer) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/events/more", "/table", "/router", "/%00", "/%C3%A9"]
+    "path", ["/nothing", "/events/0:1/more", "/table", "/router", "/%00", "/%C3%A9"]
 )
 async def test_an_unknown_path_is_not_found(http: Http, path: str) -> None:
     assert told(await http.get(path)) == (404, "not_found")
