@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
@@ -40,6 +41,21 @@ class KafkaClients:
         """Return a consumer that commits nothing by itself, and passes what cannot be read."""
         pass_unreadable()
         return AIOKafkaConsumer(**self._common, enable_auto_commit=False, **options)
+
+    async def paused(self, parts: Sequence[Any], **options: Any) -> AIOKafkaConsumer:
+        """Return a started consumer of partitions that fetches nothing until one is resumed.
+
+        For who looks now and then. Raises KafkaError, or OSError.
+        """
+        consumer = self.consumer(**options)
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        consumer.assign(parts)
+        consumer.pause(*parts)
+        return consumer
 
     def producer(self, **options: Any) -> AIOKafkaProducer:
         """Return a producer."""

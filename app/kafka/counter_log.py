@@ -80,15 +80,7 @@ class CounterLog:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = self._kafka.consumer(auto_offset_reset="earliest")
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
-            consumer.assign([self._part])
-            consumer.pause(self._part)  # else it would fetch all the time
-            self._consumer = consumer
+            self._consumer = await self._kafka.paused([self._part], auto_offset_reset="earliest")
         return self._consumer
 
     async def _read_to(self, consumer: AIOKafkaConsumer, end: int) -> None:

@@ -71,14 +71,11 @@ class TopicEnds:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            self._consumer = consumer = self._kafka.consumer(
+            self._consumer = await self._kafka.paused(
+                [part for parts in self._parts.values() for part in parts],
                 auto_offset_reset="none",  # deleted meanwhile: an error, and a new attempt
                 request_timeout_ms=REQUEST_MS,
             )
-            await consumer.start()
-            every = [part for parts in self._parts.values() for part in parts]
-            consumer.assign(every)
-            consumer.pause(*every)  # else it would fetch all the time
         return self._consumer
 
     async def _read(

@@ -11,7 +11,7 @@ import logging
 from aiokafka.errors import KafkaError
 
 from app import metrics
-from app.errors import KafkaAccessError, KafkaUnavailableError, StartError, reason
+from app.errors import KafkaUnavailableError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.tail import TopicTail
@@ -75,12 +75,8 @@ def version_in(key: bytes | None, value: bytes | None) -> int | None:
 async def current_version(settings: Settings) -> int:
     """Return the version that counts now; raise KafkaUnavailableError."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        try:
-            await kafka.ends(Names(settings.namespace).tables_version)
-        except KafkaAccessError:
-            raise
-        except StartError:  # no such topic: nothing was ever rebuilt
-            return FIRST
+        if not await kafka.has(Names(settings.namespace).tables_version):
+            return FIRST  # nothing was ever rebuilt
     version = TablesVersion(settings)
     try:
         return await version.read()

@@ -51,15 +51,7 @@ class TopicTail:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = self._kafka.consumer()
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
-            consumer.assign([self._part])
-            consumer.pause(self._part)  # else it would fetch all the time
-            self._consumer = consumer
+            self._consumer = await self._kafka.paused([self._part])
         return self._consumer
 
     async def _record(self, consumer: AIOKafkaConsumer, end: int) -> bytes | None:

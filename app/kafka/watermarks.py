@@ -46,6 +46,16 @@ class Watermarks:
         """Return the end of each partition; raise StartError where there is no such topic."""
         return _by_partition(await self._ask(self._consumer.end_offsets(await self._parts(topic))))
 
+    async def has(self, topic: str) -> bool:
+        """Whether there is such a topic; raise KafkaAccessError where we may not know."""
+        try:
+            await self._parts(topic)
+        except KafkaAccessError:
+            raise
+        except StartError:
+            return False
+        return True
+
     async def begins(self, topic: str) -> Offsets:
         """Return the first offset that Kafka still has, of each partition."""
         asked = self._consumer.beginning_offsets(await self._parts(topic))

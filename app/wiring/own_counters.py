@@ -9,7 +9,7 @@ from pathlib import Path
 from app.counting.declared import Declared, parse_counters
 from app.counting.registry import Registry, left_over, to_declare
 from app.counting.spec import FIRST_DECLARED, LAST_DECLARED
-from app.errors import KafkaAccessError, SettingsError, StartError
+from app.errors import SettingsError
 from app.kafka.clients import KafkaClients
 from app.kafka.counter_log import CounterLog
 from app.kafka.topics import ensure_topics
@@ -108,10 +108,4 @@ async def decided(settings: Settings) -> Registry:
 
 async def _has_log(settings: Settings) -> bool:
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        try:
-            await kafka.ends(Names(settings.namespace).decisions)
-        except KafkaAccessError:
-            raise
-        except StartError:  # no such topic
-            return False
-    return True
+        return await kafka.has(Names(settings.namespace).decisions)
