@@ -7,25 +7,10 @@ import subprocess
 import sys
 import time
 
-from bench.summary import SUMMARY, write_summary
+from bench.summary import SUMMARY, TITLES, write_summary
 from bench.support.peer import ROOT
 
-SCRIPTS = (
-    "count",
-    "steady",
-    "reads",
-    "store",
-    "ingest",
-    "client",
-    "pages",
-    "browser",
-    "query",
-    "stats",
-    "recover",
-    "memory",
-    "statistics",
-    "duplicates",
-)
+SCRIPTS = (*TITLES, "duplicates")
 
 
 def main() -> int:

@@ -10,22 +10,7 @@ from typing import Any
 from bench.support.results import RESULTS, readable
 
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
-ORDER = (
-    *(
-        "count",
-        "steady",
-        "reads",
-        "store",
-        "ingest",
-        "client",
-        "pages",
-        "browser",
-        "query",
-        "stats",
-    ),
-    *("recover", "memory", "statistics"),
-)
-TITLES = {
+TITLES = {  # in the order of the summary
     "count": "Count a backlog",
     "steady": "A steady 1,000 events/s",
     "reads": "Read what was just sent",
@@ -53,7 +38,7 @@ on its cores too.
 def write_summary() -> None:
     """Write SUMMARY.md from whatever results there are; those of --quick are left out."""
     found = [
-        json.loads(file.read_text("utf-8")) for name in ORDER if (file := _file(name)).exists()
+        json.loads(file.read_text("utf-8")) for name in TITLES if (file := _file(name)).exists()
     ]
     runs = [run for run in found if not run["quick"]]
     if not runs:
