@@ -21,7 +21,7 @@ from app.events.batches import Decoded, Judged, decode_batch
 from app.events.rejects import reject_record, rejected_headers
 from app.kafka.rejections import Rejections
 from app.settings import Settings
-from app.transport import Batch, kafka_producer
+from app.transport import Batch, is_member, kafka_producer
 from tables.beginnings import Beginnings
 from tables.messages import Messages
 from tables.outcome_row import OUTCOMES_ROW
@@ -155,22 +155,33 @@ class Counting:
             with self._steps.step(part):
                 decoded = decoded or decode_batch(part, by_uuid=self._judges.by_uuid)
                 absorb(self._partials, self._judges, part, decoded)
-            await self._reject(decoded)
+            if not await self._reject(decoded):
+                return False
             if len(part) < len(batch):
                 await asyncio.sleep(0)
         return bool(batch.gate == self._app.consumer.gate)
 
-    async def _reject(self, decoded: Decoded) -> None:
-        """Send what cannot be counted to `events-rejected`, where it is not there already."""
+    async def _reject(self, decoded: Decoded) -> bool:
+        """Send what cannot be counted to `events-rejected`, where it is not there already.
+
+        Return False where the partition may have another owner by now, who does it.
+        """
+        rejections, new = self._rejections, []
         for record, error in decoded.rejected:
             metrics.events_rejected.labels(error.code).inc()
-            if self._rejections is None or await self._is_rejected(self._rejections, record):
-                continue
+            if rejections is not None and not await self._is_rejected(rejections, record):
+                new.append((record, error))
+        if rejections is None or not new:
+            return True
+        if not await is_member(self._app.consumer, self._gate):
+            return False
+        for record, error in new:
             key, value = reject_record(record, error)
             sent = await kafka_producer(self._app).send(
-                self._rejections.topic, value, key=key, headers=rejected_headers(record)
+                rejections.topic, value, key=key, headers=rejected_headers(record)
             )
             self._partials.await_before_commit(record.partition, sent)
+        return True
 
     async def _is_rejected(self, rejections: Rejections, record: Any) -> bool:
         """Whether a record was rejected before, or whoever has its partition by now does it.

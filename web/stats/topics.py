@@ -49,7 +49,7 @@ def register(app: Any, settings: Settings) -> TopicEnds:
 
 async def rejected(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
     """Return the answer of /rejected; raise UnavailableError."""
-    records = await ends.newest(names.rejected, limit)
+    records = first_of_each(await ends.newest(names.rejected, limit))
     found = [{**body, "rejected_at": _utc(r.timestamp)} for r, body in bodies(records)]
     return {"rejected": found}
 
@@ -61,7 +61,7 @@ async def alerts(ends: TopicEnds, names: Names, limit: int) -> dict[str, Any]:
 
 
 def first_of_each(records: Iterable[Any]) -> list[Any]:
-    """Return alerts, the newest first, without those that say again what an older one said.
+    """Return records, the newest first, without those that say again what an older one said.
 
     A worker that was frozen at the wrong moment repeats one, see
     docs/internals/decisions/alerts.md. What somebody else wrote may have no key.

@@ -49,13 +49,15 @@ async def test_alerts_of_all_partitions_are_in_one_order(
     assert found == [{"number": number} for number in range(39, 14, -1)]
 
 
-async def test_an_alert_that_a_frozen_worker_repeated_is_told_once(
-    http: Http, topics: Names, kafka: KafkaClient
+@pytest.mark.parametrize("name", ["alerts", "rejected"])
+async def test_what_a_frozen_worker_repeated_is_told_once(
+    name: str, http: Http, topics: Names, kafka: KafkaClient
 ) -> None:
+    topic = getattr(topics, name)
     for number, key in enumerate((b"a", b"b", b"a", b"c", b"b")):
-        await kafka.send(topics.alerts, [numbered(number)], 0, key=key, timestamp_ms=NOON_MS)
-    found = (await http.get("/alerts")).json["alerts"]
-    assert sorted(alert["number"] for alert in found) == [0, 1, 3]
+        await kafka.send(topic, [numbered(number)], 0, key=key, timestamp_ms=NOON_MS)
+    found = (await http.get(f"/{name}")).json[name]
+    assert sorted(item["number"] for item in found) == [0, 1, 3]
 
 
 async def test_what_is_no_json_object_is_left_out(
