@@ -19,6 +19,9 @@ EventPositions = Mapping[int, int]  # offset by partition
 
 def shown(positions: EventPositions) -> str:
     """Return positions as text, by partition: 0:17,3:4711."""
+    if len(positions) == 1:  # of nearly each answer to a PUT: 2 us less
+        ((partition, offset),) = positions.items()
+        return f"{partition}:{offset}"
     return ",".join(f"{partition}:{offset}" for partition, offset in sorted(positions.items()))
 
 

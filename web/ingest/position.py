@@ -13,6 +13,7 @@ from web.http.quick import MoreHead, QuickResponse
 HEADER = "X-Event-Position"
 NAME, YES = "position", "1"
 ASKED = f"{NAME}={YES}"
+_LINE = f"\r\n{HEADER}: "
 
 ResponseT = TypeVar("ResponseT", bound=Response)
 
@@ -29,9 +30,9 @@ def positioned(request: Request, response: ResponseT, positions: EventPositions)
     Nothing stored has no position, and no header.
     """
     if positions and is_asked(request):
-        headers = {HEADER: shown(positions)}
+        text = shown(positions)
         if isinstance(response, QuickResponse):
-            response.add_head(MoreHead.of(headers))
+            response.add_head(MoreHead({HEADER: text}, (_LINE + text).encode()))
         else:
-            response.headers.update(headers)
+            response.headers[HEADER] = text
     return response
