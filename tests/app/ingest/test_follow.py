@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from app.cli.import_ import command
 from app.names import Names
 from app.settings import Settings
+from app.stack.kafka import Kafka
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT, environment
 from tests.support.waiting import wait_until
@@ -90,6 +91,22 @@ class Server:
         self._log.close()
 
 
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Return what decides; a failure shows its seed."""
+    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    request.node.add_report_section("setup", "seed", f"KILL_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def server(tmp_path: Path, rng: random.Random) -> Iterator[Server]:
+    """Yield what writes a log in tmp_path."""
+    made = Server(tmp_path / "access.log", rng)
+    yield made
+    made.stop()
+
+
 async def urls(kafka: KafkaClient, topics: Names) -> Counter[str]:
     """Return how often each url counts: a record with the message_id of an earlier one does not."""
     found = set()
@@ -104,34 +121,44 @@ async def count(kafka: KafkaClient, topics: Names) -> int:
     return len(await urls(kafka, topics))
 
 
+def replaced(
+    process: subprocess.Popen[bytes], server: Server, follow: Follow
+) -> subprocess.Popen[bytes]:
+    """Kill what follows; return another one, started after a rotation."""
+    process.kill()
+    process.communicate()
+    server.serve()
+    server.rotate()
+    return follow("access.log")
+
+
 @pytest.mark.kill
 @pytest.mark.timeout(400)
 async def test_every_line_comes_once_through_rotations_and_kills(
     follow: Follow,
-    tmp_path: Path,
+    server: Server,
+    rng: random.Random,
     kafka: KafkaClient,
+    kafka_part: Kafka,
     topics: Names,
-    request: pytest.FixtureRequest,
 ) -> None:
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
-    rng = random.Random(seed)
-    server = Server(tmp_path / "access.log", rng)
-    request.addfinalizer(server.stop)
     server.serve()
     process = follow("access.log")
     # Before it has begun, it does not know that what is rotated away was ever its own.
     await wait_until(lambda: kafka.values(topics.places), bool, deadline_s=60)
-    for _ in range(ROTATIONS):
+    outage = rng.randrange(ROTATIONS)
+    for rotation in range(ROTATIONS):
         asked = rng.randrange(server.lines)  # the kill comes anywhere before or behind it
         server.serve()
         if rng.random() < 0.7:
             await wait_until(lambda: count(kafka, topics), lambda found, at=asked: found > at)
-        if rng.random() < 0.7:
-            process.kill()
-            process.communicate()
+        if rotation == outage:  # the same process goes on
+            kafka_part.child.kill()
             server.serve()
             server.rotate()
-            process = follow("access.log")
+            await kafka_part.start()
+        elif rng.random() < 0.7:
+            process = replaced(process, server, follow)
         else:
             server.rotate()
         server.serve()
@@ -142,8 +169,8 @@ async def test_every_line_comes_once_through_rotations_and_kills(
         return [*(expected - found).items(), *(found - expected).items()]
 
     await wait_until(wrong, [], deadline_s=60)
-    places = {record.partition: 0 for record in await kafka.read(topics.events)}
-    assert len(places) > 1, f"seed {seed}"
+    assert process.poll() is None
+    assert len({record.partition for record in await kafka.read(topics.events)}) > 1
 
 
 async def test_it_ends_with_a_line_that_says_how_far_it_came_and_goes_on_there(
