@@ -106,7 +106,7 @@ servers: browser promtool
 
 # Downloaded once, meanwhile; without a network the tests say what is missing.
 kafka: $(VENV)/installed-test
-	@$(BIN)/python -c "from app.stack.jars import kafka_jars; kafka_jars(lambda _: None)" || true
+	@$(BIN)/python -m tests.support.java_cache || true
 
 # Without a network the pages go without charts; the next start tries again.
 $(CHARTS)/installed: $(PAGES)/package-lock.json $(TRACKER) | $(VENV)/installed

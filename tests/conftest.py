@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres
 from app.stack.redis import Redis
 from app.stack.workers import Worker, worker_settings
+from tests.support import java_cache
 from tests.support.kafka_client import KafkaClient
 
 # A hook of tests/kill/conftest.py would be unknown to the process that sums up two runs.
@@ -35,9 +35,7 @@ REDIS_DATABASES = 1000  # one for each test
 READY_S = 180.0  # 4 s where nobody else works
 MakeSettings = Callable[..., Awaitable[Settings]]
 
-# Java compiles twice, the second time for what goes on for long. Without it a Kafka starts in 3.3 s
-# instead of 5.1, with half the processor time, and there are dozens of them.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+java_cache.use()
 
 
 class StartWorker(Protocol):
