@@ -44,6 +44,7 @@ class BatchConsumer(LengthConsumer):
         self._failed: BaseException | None = None
         self._well_for = 0
         self.hanging = ""  # what does not end, for GET /ready
+        self.newest_ms = 0  # the latest Kafka timestamp that was delivered
         super().__init__(*args, **kwargs)
         self._topics = self.scheduler.batch_topics
         self.finish_timeout = self.app.conf.broker_session_timeout / 2
@@ -179,7 +180,9 @@ class BatchConsumer(LengthConsumer):
         if batch.before != progress.next and not await self._misplaced(tp, progress, batch):
             return
         progress.next, progress.misses = batch.after, 0
-        if not batch:
+        if batch:
+            self.newest_ms = max(self.newest_ms, batch[-1].timestamp)
+        else:
             progress.flying.append((None, batch.after))
             return
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))

@@ -32,8 +32,10 @@ async def test_a_batch_fetched_before_the_seek_is_not_delivered_after_it(
 
 async def test_a_batch_is_delivered_after_seek_and_resume(delivery: Delivery) -> None:
     await delivery.open()
+    assert delivery.consumer.newest_ms == 0
     await delivery.deliver(100, 110)
     assert delivery.delivered_to == [109]
+    assert delivery.consumer.newest_ms == 1000
 
 
 async def test_nothing_is_delivered_after_a_revocation(delivery: Delivery) -> None:
