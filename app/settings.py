@@ -139,7 +139,11 @@ class Settings(BaseModel):
         default=True, description="Count pages, users, sessions, ads and bots, too; stays on."
     )
     bot_limit: int = Field(
-        10, ge=1, le=1000, description="Page views of a user with the same timestamp that count."
+        10,
+        ge=1,
+        le=1000,
+        description="Page views of a user with the same timestamp that count; a change needs "
+        "rebuild tables.",
     )
     dedupe_hours: int = Field(
         24,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ import msgspec
 from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
 from tables.batch_table import BatchTable
-from tables.layout import DUPLICATES, check
+from tables.layout import check
 from tables.outcome_row import OutcomeRow
 from tables.partial_values import Partial, add_singly, decode_partial, overflows
 from tables.turns import in_buckets
@@ -68,12 +68,12 @@ class Partials(BatchTable, OutcomeRow):
         counters: Counters,
         counts_topic: str,
         counts_partitions: int,
-        duplicates: int = 0,
+        rules: Mapping[int, int],
         **kwargs: Any,
     ) -> None:
-        """duplicates: a number for the settings that say what is one."""
+        """rules: see tables.layout."""
         super().__init__(app, **kwargs)
-        self.counters, self._duplicates = counters, duplicates
+        self.counters, self._rules = counters, rules
         self._counts_topic = counts_topic
         self._counts_partitions = counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
@@ -122,7 +122,7 @@ class Partials(BatchTable, OutcomeRow):
         """Raise SettingsError where the rows were written under other settings."""
         if partition in self._checked:
             return
-        layout = {**self.counters.layout(), DUPLICATES: self._duplicates}
+        layout = {**self.counters.layout(), **self._rules}
         stored = self.db(partition).get(LAYOUT)
         if stored is not None:
             check(decode_partial(stored).cells, layout)

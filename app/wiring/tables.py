@@ -8,6 +8,7 @@ from app.counting.counters import Counters
 from app.names import Names
 from app.settings import Settings
 from app.wiring.logs import keep_table_offsets
+from tables.layout import rules
 from tables.partials import Partials
 from tables.totals import Totals
 
@@ -24,7 +25,7 @@ def count_tables(
         counters=counters,
         counts_topic=names.counts,
         counts_partitions=settings.counts_partitions,
-        duplicates=settings.dedupe_hours * 2 + settings.dedupe_uuid,
+        rules=rules(settings),
     )
     totals = Totals.create(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters

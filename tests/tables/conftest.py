@@ -81,7 +81,11 @@ def make_app(tmp_path: Path, sent: SentRecords) -> Callable[[], faust.App]:
 @pytest.fixture
 def make_partials(make_app: Callable[[], faust.App], counters: Counters) -> Callable[[], Partials]:
     return lambda: Partials.create(
-        make_app(), "partials", 4, "", counters=counters, counts_topic="counts", counts_partitions=4
+        *(make_app(), "partials", 4, ""),
+        counters=counters,
+        counts_topic="counts",
+        counts_partitions=4,
+        rules={},
     )
 
 

@@ -7,6 +7,7 @@ import gc
 from collections.abc import Callable
 from time import time
 from types import SimpleNamespace
+from typing import Any
 
 import faust
 import msgspec
@@ -14,11 +15,12 @@ import pytest
 from faust.types import TP
 from prometheus_client import REGISTRY
 
-from app.counting.counters import Counters
 from app.counting.duplicates import HOUR_MS, MARGIN_MS
 from app.errors import SettingsError
 from app.events.batches import Named, Slice
 from app.events.event import Event, at_ms
+from app.settings import Settings
+from tables.layout import BOTS, DUPLICATES, rules
 from tables.messages import Messages
 from tables.partial_values import Partial
 from tables.partials import LAYOUT, Partials
@@ -171,31 +173,36 @@ async def test_message_ids_on_two_partitions_show(make_messages: MakeMessages) -
     assert 3 <= apart <= 50
 
 
-@pytest.mark.parametrize("duplicates", [0, 49, 46])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dedupe_hours": 0}, "EVENT_COUNTER_DEDUPE_HOURS .* EVENT_COUNTER_NAMESPACE"),
+        ({"dedupe_hours": 23}, "EVENT_COUNTER_DEDUPE_HOURS"),
+        ({"dedupe_uuid": True}, "EVENT_COUNTER_DEDUPE_UUID"),
+        ({"bot_limit": 11}, "EVENT_COUNTER_BOT_LIMIT back, or .* event-counter rebuild tables"),
+        ({"bot_limit": 11, "dedupe_hours": 23}, "EVENT_COUNTER_DEDUPE_HOURS"),
+    ],
+)
 def test_another_rule_than_the_one_that_judged_is_refused(
-    make_app: Callable[[], faust.App], counters: Counters, duplicates: int
+    make_partials: MakePartials, changes: dict[str, Any], told: str
 ) -> None:
-    partials = Partials.create(
-        *(make_app(), "partials", 4, ""),
-        counters=counters,
-        counts_topic="counts",
-        counts_partitions=4,
-        duplicates=48,
-    )
+    partials = make_partials()
+    partials._rules = rules(Settings())
     partials.check_layout(0)
     partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials._cache[0][LAYOUT]))
     partials.forget()
     partials.check_layout(0)
     partials.forget()
-    partials._duplicates = duplicates
-    with pytest.raises(SettingsError, match="EVENT_COUNTER_DEDUPE_HOURS"):
+    partials._rules = rules(Settings(**changes))
+    with pytest.raises(SettingsError, match=told):
         partials.check_layout(0)
 
 
-def test_tables_from_before_there_were_duplicates_go_on(make_partials: MakePartials) -> None:
+def test_tables_from_before_there_were_rules_go_on(make_partials: MakePartials) -> None:
     partials = make_partials()
     row = Partial(0, partials.counters.layout())
     partials.db(0).put(LAYOUT, msgspec.msgpack.encode(row))
-    partials._duplicates = 48
+    partials._rules = rules(Settings())
     partials.check_layout(0)
-    assert partials._cache[0][LAYOUT].cells[0] == 48
+    assert partials._cache[0][LAYOUT].cells[DUPLICATES] == 48
+    assert partials._cache[0][LAYOUT].cells[BOTS] == 10
