@@ -121,6 +121,8 @@ class Collector:
         """Return True while Kafka takes events; else raise KafkaUnavailableError."""
         if self._link.session is None:
             raise KafkaUnavailableError(self._link.problem)
+        if self._link.silent:
+            raise KafkaUnavailableError("it does not answer")
         return True
 
     async def start(self) -> None:

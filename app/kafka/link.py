@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 Mend = Callable[[Mapping[int, int]], Awaitable[object]]
 
+ASK_S = 1.0  # between questions whether Kafka is there
 RETRY_S = 0.5  # between attempts to connect
 CONNECT_S = 10.0  # for one attempt: connections, metadata, producer id
 SAY_AGAIN_S = 30.0  # before aiokafka may log the same once more
@@ -43,7 +45,10 @@ AIOKAFKA_LOGS = ("aiokafka", "aiokafka.cluster", "aiokafka.conn")
 
 
 class KafkaLink:
-    """session is None while there is none; problem says why."""
+    """session is None while there is none; problem says why.
+
+    silent: whether Kafka did not answer when it was last asked, though there is a session.
+    """
 
     def __init__(
         self, kafka: KafkaClients, topic: str, timeout_s: float, mend: Mend | None = None
@@ -51,6 +56,7 @@ class KafkaLink:
         """mend: called before each session with the ends that Kafka has acknowledged so far."""
         self.session: KafkaSession | None = None
         self.problem = "not connected yet"
+        self.silent = False
         self._kafka = kafka
         self._topic = topic
         self._timeout_s = timeout_s
@@ -87,12 +93,24 @@ class KafkaLink:
             self.session = session = await self._connect()
             log.info("Kafka %s takes events: %s", self._kafka, self._topic)
             try:
-                await self._lost.wait()
+                await self._watch(session)
             finally:
                 self.session = None
                 self._ends |= session.ends
+                self.silent = False
                 self._lost.clear()
                 await session.close()
+
+    async def _watch(self, session: KafkaSession) -> None:
+        """Ask once a second whether Kafka is there, until the session is lost.
+
+        One that does not answer is kept: what is on its way may still arrive.
+        """
+        while not self._lost.is_set():
+            self.silent = not await session.answers()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_S):
+                    await self._lost.wait()
 
     async def _connect(self) -> KafkaSession:
         """Try until it works; say once what is in the way."""

@@ -35,6 +35,7 @@ from app.kafka.clients import KafkaClients
 
 BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
 RETRY_S = 0.1  # between attempts to send, while a leader is being found
+ANSWER_S = 5.0  # for a question whether Kafka is there; a busy machine takes some seconds
 INT32_MAX = 2**31 - 1
 SEQUENCES = 2**31  # then they start again at 0
 ACKS_ALL = -1
@@ -116,6 +117,14 @@ class KafkaSession:
         """Disconnect, whatever is on its way."""
         with contextlib.suppress(KafkaError, OSError):
             await self._client.close()
+
+    async def answers(self) -> bool:
+        """Return whether Kafka says within ANSWER_S what it knows of the topic."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return bool(await self._client.force_metadata_update())
+        except (KafkaError, OSError):  # TimeoutError is one
+            return False
 
     def leader(self, partition: int) -> int:
         """Return the node that leads a partition, as far as is known."""

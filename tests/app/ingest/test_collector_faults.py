@@ -98,6 +98,28 @@ async def test_a_frozen_kafka_is_an_error_in_time_and_comes_back_by_itself(
     assert 200 not in found
 
 
+def problem_of(collector: Collector) -> str:
+    try:
+        collector.check_ready()
+    except KafkaUnavailableError as exc:
+        return str(exc)
+    return ""
+
+
+async def test_a_kafka_that_is_away_is_noticed_while_nobody_sends(
+    collector: Collector, own: Settings, broker: MortalKafka
+) -> None:
+    with broker.frozen():
+        await wait_until(lambda: problem_of(collector), "it does not answer")
+    await ready(collector)
+    broker.kill()
+    await wait_until(lambda: problem_of(collector), bool)
+    await broker.start()
+    await ready(collector)
+    await collector.send_record(record(1))
+    assert await stored(own.kafka, Names(own.namespace).events) == [1]
+
+
 async def test_what_a_dying_kafka_acknowledged_is_there_and_nothing_twice(
     collector: Collector, own: Settings, broker: MortalKafka
 ) -> None:
