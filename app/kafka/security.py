@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,20 @@ from app.errors import SettingsError, reason
 from app.settings import Settings, variable
 
 PLAINTEXT = "PLAINTEXT"
+
+
+class _Leaving(ssl.SSLObject):
+    """Says farewell and leaves, as TLS allows, whatever the other side is still sending.
+
+    Else the event loop waits up to 30 s for a broker's farewell, in vain where an answer that
+    nobody reads any more stands before it: a worker hung in its start, or was killed at its end.
+    All that a client of ours sends is answered before it leaves, so nothing is cut off.
+    """
+
+    def unwrap(self) -> None:
+        """Send close_notify; do not wait for theirs."""
+        with suppress(ssl.SSLWantReadError):
+            super().unwrap()
 
 
 def security_of(settings: Settings) -> dict[str, Any]:
@@ -51,6 +66,7 @@ def _context(ca: str, cert: str, key: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca or None)
     except OSError as exc:  # ssl.SSLError is one
         raise _unreadable("kafka_ca", ca, "certificates", exc) from exc
+    context.sslobject_class = _Leaving
     if cert:
         try:
             # A password would be asked for on the terminal.
