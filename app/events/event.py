@@ -19,12 +19,12 @@ REFERRER_MAX_BYTES = URL_MAX_BYTES
 USER_AGENT_MAX_BYTES = 2048  # browsers send 100 to 400
 
 # A UTF-8 character has at most 4 bytes: up to these lengths no byte count is needed.
-_Type = Annotated[str, Meta(min_length=1, max_length=TYPE_MAX_BYTES // 4)]
-_Url = Annotated[str, Meta(max_length=URL_MAX_BYTES // 4)]
-_MessageId = Annotated[str, Meta(min_length=1, max_length=MESSAGE_ID_MAX_BYTES // 4)]
-_Referrer = Annotated[str, Meta(max_length=REFERRER_MAX_BYTES // 4)]
-_UserAgent = Annotated[str, Meta(max_length=USER_AGENT_MAX_BYTES // 4)]
-_Time = Annotated[datetime, Meta(tz=True)]
+ShortType = Annotated[str, Meta(min_length=1, max_length=TYPE_MAX_BYTES // 4)]
+ShortUrl = Annotated[str, Meta(max_length=URL_MAX_BYTES // 4)]
+ShortMessageId = Annotated[str, Meta(min_length=1, max_length=MESSAGE_ID_MAX_BYTES // 4)]
+ShortReferrer = Annotated[str, Meta(max_length=REFERRER_MAX_BYTES // 4)]
+ShortUserAgent = Annotated[str, Meta(max_length=USER_AGENT_MAX_BYTES // 4)]
+AwareTime = Annotated[datetime, Meta(tz=True)]
 
 
 class Event(msgspec.Struct, omit_defaults=True, gc=False):
@@ -34,22 +34,22 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
     for this event, the same when it is sent again.
     """
 
-    type: _Type
-    url: _Url | None = None
-    timestamp: _Time | None = None
+    type: ShortType
+    url: ShortUrl | None = None
+    timestamp: AwareTime | None = None
     user_id: str | None = None
     session_id: str | None = None
     ip: str | None = None
     uuid: str | None = None
-    received_at: _Time | None = None
+    received_at: AwareTime | None = None
     ad_id: str | None = None
     app_name: str | None = None
     product_id: str | None = None
     category: str | None = None
     value: float | None = None
-    message_id: _MessageId | None = None
-    referrer: _Referrer | None = None
-    user_agent: _UserAgent | None = None
+    message_id: ShortMessageId | None = None
+    referrer: ShortReferrer | None = None
+    user_agent: ShortUserAgent | None = None
     properties: dict[str, Any] | None = None
 
 

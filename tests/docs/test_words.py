@@ -24,7 +24,6 @@ TWICE = {
     "Rows",
     "Seen",
     "Slice",
-    "Url",
     "Worker",
 }
 ALIAS = re.compile(r"_?[A-Z]\w*[a-z]\w*")

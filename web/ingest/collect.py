@@ -17,7 +17,7 @@ from aiohttp.web import Request, Response
 from app import metrics
 from app.errors import BadRequestError, InvalidFieldError, RejectedError
 from app.events.decoding import decode
-from app.events.event import MESSAGE_ID_MAX_BYTES
+from app.events.event import MESSAGE_ID_MAX_BYTES, Event
 from app.events.packing import Record, pack
 from app.events.positions import EventPositions, shown
 from app.ingest.collector import Collector
@@ -27,7 +27,7 @@ from web.http.quick import QuickResponse
 from web.http.views import ApiView, encode_json, json_bytes, json_response, page, read_body
 from web.ingest import cloudevents
 from web.ingest.bodies import pieces, split_body
-from web.ingest.dialects import ToFields
+from web.ingest.dialects import Dialect
 from web.ingest.keys import WriteKeys
 from web.ingest.position import is_asked, positioned
 from web.ingest.senders import Sender, Senders
@@ -106,7 +106,7 @@ class Given:
     """What a request says of all its events: see record_of(); key: its Idempotency-Key."""
 
     sender: Sender | None
-    dialect: ToFields | None
+    dialect: Dialect | None
     key: str
 
     def message_id(self, index: int) -> str:
@@ -187,7 +187,7 @@ def record_of(
     body: bytes,
     received_ms: int,
     sender: Sender | None = None,
-    dialect: ToFields | None = None,
+    dialect: Dialect | None = None,
     message_id: str = "",
 ) -> Record:
     """Return the record of one event of any shape; raise the RejectedError it deserves.
@@ -196,7 +196,7 @@ def record_of(
     where not in ours.
     """
     try:
-        event = decode(body if dialect is None else _translated(body, dialect), received_ms)
+        event = decode(body, received_ms) if dialect is None else _said(body, received_ms, dialect)
         if sender is not None:
             sender.complete(event)
         if message_id and event.message_id is None:
@@ -207,12 +207,16 @@ def record_of(
         raise
 
 
-def _translated(body: bytes, dialect: ToFields) -> bytes:
-    """Return an event of another client as JSON of ours."""
+def _said(body: bytes, received_ms: int, dialect: Dialect) -> Event:
+    """Return what an event of another client means."""
+    found = dialect(body)
+    if isinstance(found, Event):
+        return found
     try:
-        return encode_json(dialect(body))
+        value = encode_json(found)
     except UnicodeEncodeError as exc:  # headers may hold any bytes
         raise InvalidFieldError("a field is not UTF-8") from exc
+    return decode(value, received_ms)
 
 
 def records_of(

@@ -1,7 +1,8 @@
 """What the dialects of other clients share.
 
 A dialect says what an event of its client means, as the fields of ours. It checks what only it
-knows; all other rules are those of app.events, which sees the fields as if they had been sent.
+knows; all other rules are those of app.events, which sees the fields as if they had been sent. One
+that knows of an event that it breaks none of these rules may give the event itself.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from aiohttp.hdrs import USER_AGENT
 from aiohttp.web import Request
 
 from app.errors import MalformedJsonError, NotAnObjectError, TooLargeError
-from app.events.event import USER_AGENT_MAX_BYTES
+from app.events.event import USER_AGENT_MAX_BYTES, Event
 
 Fields = dict[str, Any]
 ToFields = Callable[[bytes], Fields]  # raises RejectedError
+Dialect = Callable[[bytes], Fields | Event]  # the same; what decode() would make of the fields
 
 # Dialects wrap an event in much that is not kept. What is longer is not even decoded: 1 ms.
 ITEM_MAX_BYTES = 262_144
@@ -51,7 +53,10 @@ def part(fields: Fields, name: str) -> Fields:
 
 def first(*values: Any) -> Any:
     """Return the first value that is neither None nor empty text, None without one."""
-    return next((value for value in values if value is not None and value != ""), None)
+    for value in values:
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def without_nothing(fields: Fields) -> Fields:

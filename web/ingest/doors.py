@@ -9,14 +9,14 @@ from app.events.packing import Record
 from app.events.positions import EventPositions
 from app.ingest.collector import Collector
 from web.ingest.collect import idempotency_key, now_ms, record_of, send_all
-from web.ingest.dialects import ToFields
+from web.ingest.dialects import Dialect
 from web.ingest.senders import Sender
 
 Fault = tuple[int, RejectedError]  # which item of the request
 
 
 async def take(
-    items: list[bytes], to_fields: ToFields, collector: Collector, sender: Sender | None
+    items: list[bytes], dialect: Dialect, collector: Collector, sender: Sender | None
 ) -> tuple[list[Fault], EventPositions]:
     """Send the good items; return the faults of the others, and where they are in Kafka by then.
 
@@ -29,7 +29,7 @@ async def take(
         records = []
         for index, item in enumerate(piece, first):
             try:
-                records.append(record_of(item, received_ms, sender, to_fields))
+                records.append(record_of(item, received_ms, sender, dialect))
             except RejectedError as exc:
                 faults.append((index, exc))
         return records
@@ -39,11 +39,11 @@ async def take(
 
 
 async def take_one(
-    request: Request, item: bytes, to_fields: ToFields, collector: Collector, sender: Sender | None
+    request: Request, item: bytes, dialect: Dialect, collector: Collector, sender: Sender | None
 ) -> EventPositions:
     """Send an event, return where it is in Kafka; raise the RejectedError it deserves.
 
     sender: completes the event.
     """
     key = idempotency_key(request)
-    return await collector.send_record(record_of(item, now_ms(), sender, to_fields, message_id=key))
+    return await collector.send_record(record_of(item, now_ms(), sender, dialect, message_id=key))

@@ -6,7 +6,7 @@ Facts: segment.com/docs/connections/spec, and what the packages send.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,40 @@ class Envelope(msgspec.Struct, rename="camel"):
 _decode = msgspec.json.Decoder(Envelope).decode
 
 
+class SenderClock:
+    """Tells when something happened by our clock, where the sender's is wrong.
+
+    By receivedAt - (sentAt - originalTimestamp).
+    """
+
+    def __init__(self, received_ms: int, sent_at: object) -> None:
+        """sent_at: of what surrounds the events, by the sender's clock."""
+        self._received = at_ms(received_ms)
+        self._skew = self._behind(sent_at)
+
+    def _behind(self, sent_at: object) -> timedelta | None:
+        """Return how much the sender's clock is behind; None where it does not say so."""
+        try:
+            return self._received - parse_time(sent_at, "sentAt")
+        except InvalidTimestampError:  # none, or nothing that helps
+            return None
+
+    def corrected(self, time: datetime, *, is_original: bool, sent_at: object = None) -> datetime:
+        """Return a moment by our clock; raise InvalidTimestampError where there is no such one.
+
+        A `timestamp` is corrected only where the clocks differ by more than a request takes: it may
+        be a moment that the caller has named. is_original: it is no such one. sent_at: of the event
+        itself.
+        """
+        skew = self._skew if sent_at is None else self._behind(sent_at)
+        if skew is None or (not is_original and abs(skew) <= CLOCKS_AGREE):
+            return time
+        try:
+            return time + skew
+        except OverflowError as exc:
+            raise InvalidTimestampError(f"the clock is wrong by {skew.days} days") from exc
+
+
 def envelope_of(body: bytes) -> Envelope:
     """Return a batch; raise MalformedJsonError, or BodyTooLargeError over BODY_MAX_BYTES."""
     if len(body) > BODY_MAX_BYTES:
@@ -67,13 +101,17 @@ def dialect(
     kind: of one that does not say its own. sent_at, context: of the batch around it.
     """
     shared = context if isinstance(context, dict) else {}
-    return partial(_fields, received_ms, kind, sent_at, shared)
+    return partial(_fields_of_item, SenderClock(received_ms, sent_at), kind, shared)
 
 
-def _fields(
-    received_ms: int, kind: str, sent_at: object, shared: Mapping[str, Any], item: bytes
+def _fields_of_item(
+    clock: SenderClock, kind: str, shared: Mapping[str, Any], item: bytes
 ) -> Fields:
-    event = object_of(item)
+    return fields_of(clock, kind, shared, object_of(item))
+
+
+def fields_of(clock: SenderClock, kind: str, shared: Mapping[str, Any], event: Fields) -> Fields:
+    """Return our fields of an event; kind and shared: see dialect(). Raise RejectedError."""
     kind = kind or str(event.get("type"))
     if kind not in KINDS:
         raise InvalidFieldError(f"type is none of {', '.join(sorted(KINDS))}")
@@ -95,7 +133,7 @@ def _fields(
             ),
             "user_agent": first(context.get("userAgent")),
             "category": first(event.get("category")) if is_page else None,
-            "timestamp": _time(event, first(event.get("sentAt"), sent_at), received_ms),
+            "timestamp": _time(event, clock),
             "properties": properties or None,
         }
     )
@@ -121,23 +159,15 @@ def _properties(kind: str, event: Fields) -> Fields:
     return {**more, **(found or {})}
 
 
-def _time(event: Fields, sent_at: object, received_ms: int) -> Any:
-    """Return when it happened, by our clock where the sender's is wrong.
-
-    receivedAt - (sentAt - originalTimestamp). A `timestamp` is corrected only where the clocks
-    differ by more than a request takes: it may be a moment that the caller has named.
-    """
+def _time(event: Fields, clock: SenderClock) -> Any:
+    """Return when it happened, by our clock where the sender's is wrong."""
     original, timestamp = event.get("originalTimestamp"), event.get("timestamp")
     if (said := first(original, timestamp)) is None:
         return None
     time = parse_time(said, "timestamp" if original is None else "originalTimestamp")
-    try:
-        skew = at_ms(received_ms) - parse_time(sent_at, "sentAt")
-    except InvalidTimestampError:  # none, or nothing that helps
-        return said if original is None else time.isoformat()
-    if first(original) is None and abs(skew) <= CLOCKS_AGREE:
-        return said
-    return (time + skew).isoformat()
+    is_original = first(original) is not None
+    own = first(event.get("sentAt"))
+    return clock.corrected(time, is_original=is_original, sent_at=own).isoformat()
 
 
 def settings_of(key: str, host: str, scheme: str) -> Fields:

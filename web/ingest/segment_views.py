@@ -14,7 +14,7 @@ from app.errors import NotFoundError
 from app.ingest.collector import Collector
 from web.http import paths
 from web.http.views import ApiView, json_response, page, read_body
-from web.ingest import segment
+from web.ingest import segment, segment_quick
 from web.ingest.bodies import split_body
 from web.ingest.collect import now_ms
 from web.ingest.dialects import Fields, object_of
@@ -69,7 +69,7 @@ async def _batch(
     found = segment.envelope_of(await read_body(request))
     app_name = keys.app_of(request, found.write_key)
     items = await split_body(bytes(found.batch))
-    mapping = segment.dialect(now_ms(), "", found.sent_at, found.context)
+    mapping = segment_quick.dialect(now_ms(), found.sent_at, found.context)
     faults, stored = await take(items, mapping, collector, senders.of(request, app_name))
     return positioned(request, answer(faults), stored)
 
