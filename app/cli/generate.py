@@ -20,7 +20,7 @@ from app.errors import StartError
 from app.ingest.generator import Generator, Shape
 from app.ingest.generator_run import Load, Pace, Tally, show, summary
 from app.ingest.generator_targets import HttpTarget, KafkaTarget, Target
-from app.settings import Settings
+from app.settings import Settings, keyed
 from app.stack.data_dir import read_run_file
 
 
@@ -109,7 +109,7 @@ def target_of(settings: Settings, way: str) -> Target:
     if not {"http_host", "http_port"} & settings.model_fields_set:
         url = read_run_file(settings.data_dir).get("http", url)
     click.echo(f"using the collector at {url}", err=True)
-    return HttpTarget(url)
+    return HttpTarget(url, next(iter(keyed(settings.write_keys.get_secret_value())), ""))
 
 
 async def send(generator: Generator, target: Target, pace: Pace) -> Tally:

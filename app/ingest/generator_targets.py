@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from http import HTTPStatus
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -62,13 +63,18 @@ class Target(Protocol):
 class HttpTarget:
     """POST /events of a collector, NDJSON."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, write_key: str = "") -> None:
+        """write_key: empty where none is asked for."""
         self._url = url
+        self._headers = {"Authorization": f"Bearer {write_key}"} if write_key else {}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S))
+        """Connect; raise StartError where nobody answers, or another write key is asked for."""
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=ANSWER_S), headers=self._headers
+        )
         try:
-            async with self._session.get(f"{self._url}/health") as answer:
+            async with self._session.post(f"{self._url}/events", data=b"[]") as answer:
                 await answer.read()
         except (aiohttp.ClientError, OSError) as exc:
             await self._session.close()
@@ -76,6 +82,12 @@ class HttpTarget:
                 f"Nobody answers at {self._url} ({reason(exc)}). Start it with: event-counter run; "
                 "or set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_HTTP_PORT"
             ) from exc
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            await self._session.close()
+            raise StartError(
+                f"{self._url} takes events with a write key only. Give this command the "
+                "EVENT_COUNTER_WRITE_KEYS of the collector: it sends the first one"
+            )
         return self
 
     async def __aexit__(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
+from app.settings import Settings
+from app.stack.ports import free_port
+from app.stack.workers import Worker, worker_settings
 from tests.browser.conftest import OpenTab
 from tests.browser.support import LIVE, stored
 from tests.browser.tab import Tab
@@ -59,6 +63,37 @@ async def test_the_totals_are_what_was_acknowledged_and_what_is_stored(
     named = sum(int(re.findall(r"(\d+) acknowledged", text)[0]) for text in batches)
     assert named == await generator.number("#acknowledged")
     assert len(await dashboard.said()) < len(batches) / 4  # figures are not said aloud
+
+
+async def test_a_copy_with_write_keys_is_sent_one(
+    copy: RunningCopy, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    port, given = free_port(), {name: copy.settings[name] for name in ("kafka", "namespace")}
+    changes = {"data_dir": tmp_path, "write_keys": "the-key=shop,other=blog"}
+    settings = Settings.model_validate({**given, **changes})
+    worker = Worker(worker_settings(settings, "collect", "collect-9", port), tmp_path / "log")
+    worker.start()
+    try:
+        await worker.ready()
+        generator = await open_tab()
+        await generator.page.goto(f"{worker.url}/generator")
+        key, verdict = generator.page.locator("#write-key"), generator.page.locator("#verdict")
+        await expect(key).to_be_hidden()
+        for wrong in ("", "no-key"):
+            if wrong:
+                await key.fill(wrong)
+            await generator.page.click('button[data-rate="100"]')
+            await expect(verdict).to_contain_text("asks for a write key")
+            await expect(key).to_be_focused()
+        assert await generator.number("#acknowledged") == 0
+        await key.fill("other")
+        await generator.page.click('button[data-rate="100"]')
+        await wait_until(lambda: generator.number("#acknowledged"), lambda n: n > 0)
+        await expect(verdict).not_to_contain_text("write key")
+        await generator.page.click("#stop")
+        await expect(verdict).to_contain_text("Stopped")
+    finally:
+        await worker.stop()
 
 
 async def test_without_answers_both_pages_say_so_and_go_on(

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from app.events.decoding import decode
 from app.names import Names
@@ -47,6 +48,23 @@ async def test_what_it_says_was_acknowledged_is_in_the_topic(
     assert len(records) == 400
     assert all(decode(record.value, record.timestamp).type for record in records)
     assert len({record.key for record in records}) > 50
+
+
+async def test_a_write_key_is_sent_and_its_lack_is_told(
+    kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    keys = settings.model_copy(update={"write_keys": SecretStr("the-key=shop,other=blog")})
+    await start_worker(keys, "collect")
+    asked = ["--rate", "100", "--seconds", "0.5"]
+    for given in (settings, settings.model_copy(update={"write_keys": SecretStr("wrong")})):
+        done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(given))
+        assert done.returncode == 1
+        assert "Give this command the EVENT_COUNTER_WRITE_KEYS of the collector" in done.stderr
+        assert "wrong" not in done.stderr
+    done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(keys))
+    assert numbers(done.stdout) == [50, 50, 0, 0]
+    records = await kafka.read(topics.events)
+    assert [decode(r.value, r.timestamp).app_name for r in records] == ["shop"] * 50
 
 
 async def test_ctrl_c_ends_it_with_its_summary(

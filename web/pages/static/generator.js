@@ -22,14 +22,16 @@ let tally = { sent: 0, acknowledged: 0, rejected: 0, failed: 0, late: 0, onWay: 
 /** @type {{at: number, acknowledged: number, wanted: number, late: number, failed: number}[]} each second */
 const seconds = [];
 let wanted = 0;
+let refused = false;
 let begun = 0;
 /** @type {[string, string]} */
 const LINES = ["Acknowledged", "Asked for"];
 const chart = new Chart(byId("speed-chart"), plain(LINES, SECONDS), [[], [], []]);
 const table = new ChartTable("speed", LINES, 10);
 
-sender.onmessage = (/** @type {MessageEvent<{batch?: Batch, tally?: Tally}>} */ { data }) => {
+sender.onmessage = (/** @type {MessageEvent<{batch?: Batch, tally?: Tally, refused?: boolean}>} */ { data }) => {
   if (data.tally) tally = data.tally;
+  if (data.refused) askForKey();
   if (!data.batch) return;
   const { number, events, acknowledged, rejected, failed, ms, problem } = data.batch;
   const text = `batch ${number}: ${events} events, ${acknowledged} acknowledged, ${rejected} rejected, ${failed} failed, ${ms} ms`;
@@ -53,10 +55,12 @@ function start(rate) {
   const users = typed("users", HTMLInputElement).valueAsNumber;
   const bots = typed("bots", HTMLInputElement).valueAsNumber;
   const shape = typed("shape", HTMLSelectElement).value;
+  const key = typed("write-key", HTMLInputElement).value;
   wanted = rate;
+  refused = false;
   begun = performance.now();
   console.log(`sending ${rate} events per second, shape ${shape}, ${users} users, ${bots} bots`);
-  sender.postMessage({ rate, shape, users, bots });
+  sender.postMessage({ rate, shape, users, bots, key });
   press();
   say(`Sending ${count(rate)} events per second`);
 }
@@ -66,6 +70,15 @@ function stop() {
   sender.postMessage("stop");
   press();
   say("Stopped");
+}
+
+function askForKey() {
+  wanted = 0;
+  refused = true;
+  press();
+  byId("key-row").hidden = false;
+  typed("write-key", HTMLInputElement).select();
+  say("A write key is asked for");
 }
 
 function press() {
@@ -135,7 +148,8 @@ function judge(speed, now, before) {
   pill.dataset.state = wanted ? "live" : "paused";
   setText(pill, wanted ? "Sending" : tally.onWay ? "Stopping" : "Stopped");
   if (!wanted) {
-    if (tally.sent) verdict("idle", tally.onWay ? "Waiting for the last answers." : `Stopped: ${count(tally.acknowledged)} of ${count(tally.sent)} sent events are acknowledged${tally.failed ? `, ${count(tally.failed)} failed` : ""}.`);
+    if (refused) verdict("bad", "Nothing was taken: this copy asks for a write key, and this is none of them. Type one of EVENT_COUNTER_WRITE_KEYS, then choose a rate.");
+    else if (tally.sent) verdict("idle", tally.onWay ? "Waiting for the last answers." : `Stopped: ${count(tally.acknowledged)} of ${count(tally.sent)} sent events are acknowledged${tally.failed ? `, ${count(tally.failed)} failed` : ""}.`);
     return;
   }
   const running = (performance.now() - begun) / 1000;

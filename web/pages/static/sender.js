@@ -10,9 +10,11 @@ const DEBT_MAX_S = 0.5; // what is late by more is left out, and said
 const TICK_MS = 10;
 const AGAIN_MS = 500; // after a failure without Retry-After
 const ANSWER_MS = 20_000;
+const UNAUTHORIZED = 401;
 
 /**
- * @typedef {{rate: number, shape: import("./shapes.js").Shape, users: number, bots: number}} Order
+ * @typedef {{rate: number, shape: import("./shapes.js").Shape, users: number, bots: number,
+ *   key: string}} Order key: write key, "" without one
  * @typedef {{number: number, events: number, acknowledged: number, rejected: number, failed: number,
  *   ms: number, problem: string}} Batch
  * @typedef {{sent: number, acknowledged: number, rejected: number, failed: number, late: number,
@@ -24,6 +26,7 @@ const tally = { sent: 0, acknowledged: 0, rejected: 0, failed: 0, late: 0, onWay
 /** @type {Maker | null} */
 let maker = null;
 let rate = 0;
+let key = "";
 let begun = 0;
 let given = 0; // sent, or left out for being late, since begun
 let pausedUntil = 0;
@@ -37,6 +40,7 @@ self.onmessage = ({ data }) => {
   } else {
     maker = new Maker(data.shape, data.users, data.bots);
     rate = data.rate;
+    key = data.key;
     begun = performance.now();
     given = 0;
     tally.problem = "";
@@ -75,7 +79,9 @@ async function send(body, events) {
   tally.onWay += events;
   onWay += 1;
   try {
-    const answer = await fetch("../events", { method: "POST", body, signal: AbortSignal.timeout(ANSWER_MS) });
+    /** @type {Record<string, string>} */
+    const headers = key ? { Authorization: `Bearer ${key}` } : {};
+    const answer = await fetch("../events", { method: "POST", body, headers, signal: AbortSignal.timeout(ANSWER_MS) });
     const found = await answer.json();
     if (answer.ok) {
       batch.acknowledged = found.accepted;
@@ -84,6 +90,10 @@ async function send(body, events) {
       // A 503 may have stored a part of it: sending it again could count that twice.
       batch.problem = `${answer.status} ${found.code}: ${found.message}`;
       pausedUntil = performance.now() + (1000 * Number(answer.headers.get("Retry-After")) || AGAIN_MS);
+      if (answer.status === UNAUTHORIZED && rate) {
+        rate = 0;
+        self.postMessage({ refused: true });
+      }
     }
   } catch (error) {
     batch.problem = `no answer: ${error}`;
