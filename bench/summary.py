@@ -16,6 +16,8 @@ TITLES = {  # in the order of the summary
     "reads": "Read what was just sent",
     "store": "Store a backlog in Postgres",
     "ingest": "Take events over HTTP",
+    "doors": "Take events of browsers and other clients",
+    "tls": "TLS to Kafka",
     "client": "Send events from Python",
     "pages": "Show a hundred open pages",
     "browser": "Press 10,000 in a browser and watch",

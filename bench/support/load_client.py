@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,7 @@ from bench.support.peer import running, say
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 DRAIN_S = 5.0
+NO_MORE: Mapping[str, str] = {}
 
 
 class Load(msgspec.Struct):
@@ -155,11 +157,12 @@ def length_of(head: bytes) -> int:
     return int(low[at + len(LENGTH) :].partition(b"\r\n")[0])
 
 
-def request(method: str, path: str, body: bytes) -> bytes:
-    """Return the bytes of a request."""
+def request(method: str, path: str, body: bytes, headers: Mapping[str, str] = NO_MORE) -> bytes:
+    """Return the bytes of a request; headers: beside those that each has."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
         f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{more}Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 

@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import asyncpg
 import psutil
@@ -29,6 +29,12 @@ from app.stack.workers import Worker, worker_settings
 READY_POLL_S = 0.01
 
 
+class KafkaPart(Part, Protocol):
+    """A Kafka to start."""
+
+    address: str
+
+
 class Stack:
     """Use as an async context manager; parts: beside Kafka, `postgres` and `redis`."""
 
@@ -43,7 +49,7 @@ class Stack:
         scratch = tempfile.TemporaryDirectory(prefix="event-counter-bench-")
         self.folder = Path(self._exits.enter_context(scratch))
         logs = self.folder / "logs"
-        self.kafka = Kafka(self.folder / "kafka", logs / "kafka.log", print)
+        self.kafka = self.make_kafka(self.folder / "kafka")
         self._postgres = Postgres(self.folder / "postgres", logs / "postgres.log")
         self._redis = Redis(self.folder / "redis", logs / "redis.log")
         parts: list[Part] = [self.kafka, self._postgres, self._redis]
@@ -57,6 +63,10 @@ class Stack:
 
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
+
+    def make_kafka(self, folder: Path) -> KafkaPart:
+        """Return the Kafka to start."""
+        return Kafka(folder, self.folder / "logs" / "kafka.log", print)
 
     async def settings(self, *, statistics: bool = False) -> Settings:
         """Return settings that share nothing with any other, with topics and database made.
