@@ -39,7 +39,8 @@ BROWSER = {
     "Sec-Fetch-Mode": "cors",
     "Sec-Fetch-Site": "cross-site",
 }
-CORS_TARGET, SEGMENT_TARGET = 0.95, 0.6
+WARM_UP_S = 1.0  # of a load, not counted in its rate
+CORS_TARGET, SEGMENT_TARGET = 1.05, 0.6
 
 
 def ours(number: int, now: str) -> dict[str, Any]:
@@ -94,14 +95,14 @@ class Bench:
         both = [("without CORS", plain), ("with CORS", listing)]
         for name, collector in reversed(both) if swap else both:
             began = collector.cpu_s()
-            puts[name] = await self._put(collector, self._puts, CONNECTIONS)
-            used = (collector.cpu_s() - began) / ((self._seconds + 1) * puts[name]) * 1e6
-            self._report.figure(f"PUT {name}", puts[name], "events/s")
-            self._report.figure(f"PUT {name}: CPU of the collector", used, "us/event")
+            rate = await self._put(collector, self._puts, CONNECTIONS)
+            used = (collector.cpu_s() - began) / ((self._seconds + WARM_UP_S) * rate) * 1e6
+            self._report.figure(f"PUT {name}", rate, "events/s")
+            puts[name] = self._report.figure(f"PUT {name}: CPU of the collector", used, "us/event")
         self._report.check(
-            "PUT with CORS / without",
+            "PUT with CORS / without, CPU of the collector",
             puts["with CORS"] / puts["without CORS"],
-            at_least=CORS_TARGET,
+            at_most=CORS_TARGET,
         )
         good = f'"accepted":{BATCH},"rejected":0'.encode()
         events = BATCH * await self._put(plain, self._events, BATCH_CONNECTIONS, good)

@@ -129,11 +129,11 @@ class Bench:
 async def main() -> None:
     """Measure, print, write."""
     parser = options(__doc__, repeats=2)
-    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load over HTTP")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.seconds, chosen.events, chosen.repeats = 2.0, 300_000, 1
+        chosen.seconds, chosen.events, chosen.repeats = 2.0, 100_000, 1
     report = Report("tls", chosen)
     report.note("Statistics are off. Kafka makes and reads what is encrypted on the same cores.")
     async with SecuredStack() as stack:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from app.stack.child import Child
 from app.stack.ports import LOOPBACK, accepts, free_port
 from app.stack.postgres import Postgres
+from app.stack.secrets_file import password_in
 from tests.support.brokers import Broker
 
 USER, PASSWORD = "counter", "kafka-secret-7f3a"
@@ -107,9 +108,10 @@ class SecuredPostgres:
 
     async def start(self) -> str:
         """Return its DSN, which insists on the certificate."""
-        await self.part.start()
-        await self.part.stop()
         data = self._folder / "data"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        password_in(self._folder)
+        await self.part._init(data)
         key = data / "server.pem"
         shutil.copy(self._authority.server, key)
         shutil.copystat(data / "PG_VERSION", key)
