@@ -66,8 +66,13 @@ def register(
         Panel("rejected", newest_rejected),
         Panel("health", health.ask),
     ]
+    _register_pages(app, settings, feed)
+    return Sampler(feed, point, *panels)
+
+
+def _register_pages(app: Any, settings: Settings, feed: Feed) -> None:
+    clients = Clients(settings)
     web.pages.views.register(app, settings.base_path)
     web.pages.tracker.register(app)
-    web.pages.stream.register(app, feed, Clients(settings))
-    web.pages.tail.register(app, settings)
-    return Sampler(feed, point, *panels)
+    web.pages.stream.register(app, feed, clients)
+    web.pages.tail.register(app, settings, clients)

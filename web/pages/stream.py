@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from aiohttp.web import Request, StreamResponse
 
-from app.errors import OverloadedError
 from web.http import paths
-from web.http.client import Address, Clients
+from web.http.client import Clients
 from web.http.views import ApiView, page
 from web.pages.feed import Feed
+from web.pages.seats import Seats
 
 FOLLOWERS_MAX = 500  # some 50 KB each
 ONE_ADDRESS_MAX = 100  # of one address, so that one reader leaves room for others
@@ -35,7 +34,7 @@ HEADERS = {
 
 def register(app: Any, feed: Feed, clients: Clients) -> None:
     """Add the stream to the app of a collector."""
-    followers = Counter[Address | None]()
+    seats = Seats(clients)
 
     async def close(_web_app: object) -> None:
         feed.close()
@@ -47,20 +46,12 @@ def register(app: Any, feed: Feed, clients: Clients) -> None:
         """GET -> server-sent events; Last-Event-ID: go on after that one."""
 
         async def get(self, request: Request) -> StreamResponse:
-            address = clients.address(request)
-            if feed.followers >= FOLLOWERS_MAX or followers[address] >= ONE_ADDRESS_MAX:
-                raise OverloadedError("too many pages are open already")
-            response = StreamResponse(headers=HEADERS)
-            followers[address] += 1
-            try:
+            with seats.taken(request, FOLLOWERS_MAX, ONE_ADDRESS_MAX):
+                response = StreamResponse(headers=HEADERS)
                 await response.prepare(request)
                 if request.method == "GET":
                     last_id = request.headers.get("Last-Event-ID", "")
                     await send(feed.follow(last_id), request, response)
-            finally:
-                followers[address] -= 1
-                if not followers[address]:
-                    del followers[address]
             return response
 
 

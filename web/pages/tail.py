@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp.web import Request, StreamResponse
 
-from app.errors import KafkaUnavailableError, OverloadedError
+from app.errors import KafkaUnavailableError
 from app.events.looked_at import LookedAt, looked_at, wanted_of
 from app.kafka.clients import KafkaClients
 from app.kafka.newest import Newest
@@ -23,14 +23,17 @@ from app.names import Names
 from app.settings import Settings
 from web.http import paths
 from web.http.args import args_of
+from web.http.client import Clients
 from web.http.views import ApiView, page
 from web.pages.feed import event
+from web.pages.seats import Seats
 from web.pages.stream import HEADERS, send
 
 log = logging.getLogger(__name__)
 
-FOLLOWERS_MAX = 50
-WAITING_MAX = 500  # events for one follower; some 500 KB
+ONLOOKERS_MAX = 50
+ONE_ADDRESS_MAX = 10  # of one address, so that one reader leaves room for others
+WAITING_MAX = 500  # events for one onlooker; some 500 KB
 ALIVE_S = 15.0  # a word now and then: proxies end what is silent
 AGAIN_S = 1.0  # after Kafka was away
 
@@ -80,36 +83,31 @@ class Tail:
 
     def __init__(self, newest: Newest) -> None:
         self._newest = newest
-        self._followers: set[Onlooker] = set()
+        self._onlookers: set[Onlooker] = set()
         self._reading: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def check_room(self) -> None:
-        """Raise OverloadedError where too many look on."""
-        if len(self._followers) >= FOLLOWERS_MAX:
-            raise OverloadedError("too many look on already")
-
     async def follow(self, wanted: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield server-sent events as they come, until close()."""
-        follower = Onlooker(wanted)
-        self._followers.add(follower)
+        onlooker = Onlooker(wanted)
+        self._onlookers.add(onlooker)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
         try:
             yield b": here is what comes in\n\n"
             while not self._is_closed:
-                yield await follower.next()
+                yield await onlooker.next()
         finally:
-            self._followers.discard(follower)
-            if not self._followers and self._reading is not None:
+            self._onlookers.discard(onlooker)
+            if not self._onlookers and self._reading is not None:
                 self._reading.cancel()
                 self._reading = None
 
     def close(self) -> None:
-        """End all followers."""
+        """End all of them."""
         self._is_closed = True
-        for follower in self._followers:
-            follower.drop(1)
+        for onlooker in self._onlookers:
+            onlooker.drop(1)
 
     async def _read(self) -> None:
         while True:
@@ -123,14 +121,15 @@ class Tail:
 
     def _tell(self, records: list[Any], passed: int) -> None:
         events = [found for record in records if (found := looked_at(record)) is not None]
-        for follower in self._followers:
-            follower.drop(passed)
+        for onlooker in self._onlookers:
+            onlooker.drop(passed)
             for found in events:
-                follower.offer(found)
+                onlooker.offer(found)
 
 
-def register(app: Any, settings: Settings) -> None:
+def register(app: Any, settings: Settings, clients: Clients) -> None:
     """Add the call to the app of a collector."""
+    seats = Seats(clients)
     topic = Names(settings.namespace).events
     tail = Tail(Newest(KafkaClients.of(settings), topic, settings.events_partitions))
 
@@ -145,9 +144,9 @@ def register(app: Any, settings: Settings) -> None:
 
         async def get(self, request: Request) -> StreamResponse:
             wanted = wanted_of(args_of(request.rel_url.raw_query_string))
-            tail.check_room()
-            response = StreamResponse(headers=HEADERS)
-            await response.prepare(request)
-            if request.method == "GET":
-                await send(tail.follow(wanted), request, response)
+            with seats.taken(request, ONLOOKERS_MAX, ONE_ADDRESS_MAX):
+                response = StreamResponse(headers=HEADERS)
+                await response.prepare(request)
+                if request.method == "GET":
+                    await send(tail.follow(wanted), request, response)
             return response

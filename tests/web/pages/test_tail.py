@@ -70,8 +70,9 @@ async def test_twice_the_same_argument_is_a_bad_question(http: Http) -> None:
     assert (await http.get("/tail?type=A&type=B")).status == 400
 
 
-async def test_a_place_for_so_many(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.pages.tail, "FOLLOWERS_MAX", 1)
+@pytest.mark.parametrize("limit", ["ONLOOKERS_MAX", "ONE_ADDRESS_MAX"])
+async def test_a_place_for_so_many(http: Http, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(web.pages.tail, limit, 1)
     async with aiohttp.ClientSession() as session:
         answer = await session.get(f"{http.url}/tail")
         await answer.content.readany()
