@@ -67,7 +67,8 @@ async def test_a_full_queue_drops_and_counts_or_waits(
     url = f"http://127.0.0.1:{settings.http_port}"
     dropping = make_client(url, queue_events=3)
     assert [dropping.send("CLICK") for _ in range(5)] == [True] * 3 + [False] * 2
-    assert dropping.stats().dropped == 2
+    assert await dropping.asend("CLICK") is False
+    assert (dropping.stats().waiting, dropping.stats().dropped) == (3, 3)
     blocking = make_client(url, queue_events=1, when_full="block")
     assert blocking.send("CLICK")
     thread = threading.Thread(target=blocking.send, args=("CLICK",))

@@ -93,10 +93,14 @@ class Client:
         fields: those of the server's events (user_id, session_id, value, properties …). timestamp
         is now, message_id a new one, unless given. Raises RuntimeError once the client is closed.
         """
+        if self._is_dropped():
+            return False
         return self._put(self._entry(type, url, fields), self._wait_s)
 
     async def asend(self, type: str, url: Optional[str] = None, **fields: Any) -> bool:  # noqa: A002
         """As send(); where it has to wait for room, the event loop goes on."""
+        if self._is_dropped():
+            return False
         entry = self._entry(type, url, fields)
         if self._wait_s is None and not self._waiting.has_room():
             return await asyncio.to_thread(self._put, entry, None)
@@ -159,6 +163,14 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _is_dropped(self) -> bool:
+        """Whether there is no room, and nobody waits for it: then nothing is made of an event."""
+        if self._wait_s is None or not self._open or self._waiting.has_room():
+            return False
+        with self._lock:
+            self._dropped += 1
+        return True
 
     def _entry(self, type_: str, url: Optional[str], fields: Fields) -> Entry:
         fields["type"] = type_
