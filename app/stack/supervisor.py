@@ -7,55 +7,23 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from pydantic import SecretStr
 
 from app.errors import SettingsError, StartError, reason
 from app.settings import Settings
-from app.stack.child import Child
 from app.stack.data_dir import owned, write_run_file
-from app.stack.kafka import Kafka
 from app.stack.keeper import Keeper
+from app.stack.parts import Console, Part, Parts
 from app.stack.ports import Ports, is_loopback, wait_for_port
-from app.stack.postgres import Postgres
 from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
-from app.stack.redis import Redis
 from app.stack.watch import Watch
 from app.stack.workers import Worker, reached_at, worker_settings
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
 SAY_EVERY_S = 5.0
-
-
-class Part(Protocol):
-    """Kafka, Postgres or Redis."""
-
-    name: str
-    port: int
-    child: Child
-
-    async def start(self) -> str:
-        """Return the address."""
-        ...
-
-    async def stop(self) -> None:
-        """End it."""
-        ...
-
-
-class Console(Protocol):
-    """Where the supervisor says what it does."""
-
-    def step(self, text: str) -> None:
-        """Say something that stays."""
-        ...
-
-    def progress(self, text: str) -> None:
-        """Say how far a long step is; the next text may replace it."""
-        ...
 
 
 def default_token(http_host: str) -> str:
@@ -85,7 +53,7 @@ class Supervisor:
         self._folder = folder
         self._logs = folder / "logs"
         self._console = console
-        self._parts: list[Part] = []
+        self._parts = Parts(self.settings, console)
         self._workers: list[Worker] = []
         self._keepers: list[Keeper] = []
 
@@ -95,7 +63,7 @@ class Supervisor:
             port, host = self.settings.http_port, self.settings.http_host
             await wait_for_port(port, host, "EVENT_COUNTER_HTTP_PORT")
             async with self._everything_stopped():
-                await self._start_parts()
+                self.settings = await self._parts.start()
                 await self._prepare()
                 self._make_workers()
                 async with self._kept() as tasks:
@@ -118,41 +86,8 @@ class Supervisor:
             if self._workers:
                 self._console.step("stopping the workers")
                 await asyncio.gather(*(worker.stop() for worker in self._workers))
-            for part in reversed(self._parts):
-                self._console.step(f"stopping {part.name}")
-                await part.stop()
+            await self._parts.stop()
             (self._folder / "run.json").unlink(missing_ok=True)
-
-    async def _start_parts(self) -> None:
-        """Start what has no address yet, all at the same time."""
-        folder, given = self._folder, self.settings
-        say = self._console.progress
-        if not given.kafka:
-            if given.kafka_security != "PLAINTEXT":
-                raise SettingsError(
-                    "EVENT_COUNTER_KAFKA_SECURITY is for a Kafka that EVENT_COUNTER_KAFKA names"
-                )
-            self._parts.append(Kafka(folder / "kafka", self._logs / "kafka.log", say))
-        if not given.postgres.get_secret_value():
-            self._parts.append(
-                Postgres(folder / "postgres", self._logs / "postgres.log", self._console.step)
-            )
-        if not given.redis.get_secret_value():
-            self._parts.append(Redis(folder / "redis", self._logs / "redis.log"))
-        addresses: dict[str, str] = {}
-
-        async def start(part: Part) -> None:
-            started = time.monotonic()
-            self._console.step(f"starting {part.name}")
-            addresses[part.name] = await part.start()
-            self._console.step(f"{part.name} is up after {time.monotonic() - started:.1f} s")
-
-        await _all_or_first_error(*(start(part) for part in self._parts))
-        changes: dict[str, object] = {
-            name: address if name == "kafka" else SecretStr(address)
-            for name, address in addresses.items()
-        }
-        self.settings = given.model_copy(update=changes)
 
     async def _prepare(self) -> None:
         """Make topics and schema."""
@@ -273,13 +208,3 @@ class Supervisor:
                 "worker_secret": settings.worker_secret.get_secret_value(),
             },
         )
-
-
-async def _all_or_first_error(*jobs: Coroutine[None, None, None]) -> None:
-    """Do all at the same time; one error ends the others and is raised bare."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for job in jobs:
-                tasks.create_task(job)
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None

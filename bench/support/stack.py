@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from app.kafka.topics import ensure_topics, topic_specs
 from app.settings import Role, Settings
 from app.stack.kafka import Kafka
+from app.stack.parts import Part
 from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, Postgres
 from app.stack.redis import Redis
-from app.stack.supervisor import Part
 from app.stack.workers import Worker, worker_settings
 
 READY_POLL_S = 0.01

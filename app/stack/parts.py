@@ -1,0 +1,104 @@
+"""Kafka, Postgres and Redis of this machine: those that have no address in the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from app.errors import SettingsError
+from app.settings import Settings
+from app.stack.child import Child
+from app.stack.kafka import Kafka
+from app.stack.postgres import Postgres
+from app.stack.redis import Redis
+
+
+class Part(Protocol):
+    """Kafka, Postgres or Redis."""
+
+    name: str
+    port: int
+    child: Child
+
+    async def start(self) -> str:
+        """Return the address."""
+        ...
+
+    async def stop(self) -> None:
+        """End it."""
+        ...
+
+
+class Console(Protocol):
+    """Where it is said what is done."""
+
+    def step(self, text: str) -> None:
+        """Say something that stays."""
+        ...
+
+    def progress(self, text: str) -> None:
+        """Say how far a long step is; the next text may replace it."""
+        ...
+
+
+class Parts:
+    """Starts and stops them; the data directory is owned meanwhile."""
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        """settings: with an absolute data_dir."""
+        self._settings, self._console = settings, console
+        self._parts: list[Part] = []
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    async def start(self) -> Settings:
+        """Start all at the same time; return the settings with their addresses."""
+        given, folder = self._settings, self._settings.data_dir
+        logs, say = folder / "logs", self._console.progress
+        if not given.kafka:
+            if given.kafka_security != "PLAINTEXT":
+                raise SettingsError(
+                    "EVENT_COUNTER_KAFKA_SECURITY is for a Kafka that EVENT_COUNTER_KAFKA names"
+                )
+            self._parts.append(Kafka(folder / "kafka", logs / "kafka.log", say))
+        if not given.postgres.get_secret_value():
+            self._parts.append(
+                Postgres(folder / "postgres", logs / "postgres.log", self._console.step)
+            )
+        if not given.redis.get_secret_value():
+            self._parts.append(Redis(folder / "redis", logs / "redis.log"))
+        addresses: dict[str, str] = {}
+
+        async def start(part: Part) -> None:
+            started = time.monotonic()
+            self._console.step(f"starting {part.name}")
+            addresses[part.name] = await part.start()
+            self._console.step(f"{part.name} is up after {time.monotonic() - started:.1f} s")
+
+        await _all_or_first_error(*(start(part) for part in self._parts))
+        changes: dict[str, object] = {
+            name: address if name == "kafka" else SecretStr(address)
+            for name, address in addresses.items()
+        }
+        return given.model_copy(update=changes)
+
+    async def stop(self) -> None:
+        """End what was started, the last one first."""
+        for part in reversed(self._parts):
+            self._console.step(f"stopping {part.name}")
+            await part.stop()
+
+
+async def _all_or_first_error(*jobs: Coroutine[None, None, None]) -> None:
+    """Do all at the same time; one error ends the others and is raised bare."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for job in jobs:
+                tasks.create_task(job)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
