@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -17,23 +13,6 @@ from tests.support.losing_kafka import LosingKafka, LostScene
 
 pytestmark = pytest.mark.kill  # `make soak` cuts elsewhere each time
 QUICK = {"events_partitions": 2, "counts_partitions": 2, "summary_interval_s": 0.3}
-
-
-@pytest.fixture
-def rng() -> random.Random:
-    """Return what decides when and where: by KILL_SEED, else another one in each run."""
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
-    logging.getLogger(__name__).warning("KILL_SEED=%d", seed)  # a failure shows it
-    return random.Random(seed)
-
-
-@pytest.fixture
-async def losing_kafka(tmp_path: Path) -> AsyncIterator[LosingKafka]:
-    """Yield a Kafka of this test's own."""
-    kafka = LosingKafka(tmp_path)
-    await kafka.start()
-    yield kafka
-    await kafka.stop()
 
 
 async def test_workers_that_live_on_count_what_a_cut_took_and_all_that_comes_after(

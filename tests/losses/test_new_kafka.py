@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.stack.prepare import prepare_logs
 from app.stack.workers import Worker
 from tests.conftest import MakeSettings, StartWorker
-from tests.losses.test_cut_logs import QUICK, losing_kafka  # noqa: F401 - a fixture
+from tests.losses.test_cut_logs import QUICK
 from tests.support.database import Database
 from tests.support.http import Http
 from tests.support.losing_kafka import LosingKafka, Sender, clicks
@@ -47,7 +47,7 @@ async def kept(worker: Worker, stop: asyncio.Event) -> None:
 
 
 async def test_tables_are_rebuilt_on_a_new_cluster_and_say_nothing_before(
-    losing_kafka: LosingKafka,  # noqa: F811
+    losing_kafka: LosingKafka,
     make_settings: MakeSettings,
     start_worker: StartWorker,
 ) -> None:
