@@ -180,15 +180,22 @@ class Mender:
         return {part.partition: Log(begins[part], ends[part]) for part in self._parts}
 
     async def _fill(self, found: FilledGap, was: Log) -> None:
-        log.error(
-            "%s-%d ends at offset %d, but %s had read it up to %d: Kafka lost records that it had"
-            " acknowledged. Filling up the %d offsets, so that none is used twice",
-            *(self._topic, found.partition, found.end, found.who, found.until),
-            found.until - found.end,
-        )
+        is_new = was.begin == was.end == 0
+        if is_new:
+            log.warning(
+                "%s-%d is a new log: its offsets go on at %d, up to where %s had read the last one",
+                *(self._topic, found.partition, found.until, found.who),
+            )
+        else:
+            log.error(
+                "%s-%d ends at offset %d, but %s had read it up to %d: Kafka lost records that it"
+                " had acknowledged. Filling up the %d offsets, so that none is used twice",
+                *(self._topic, found.partition, found.end, found.who, found.until),
+                found.until - found.end,
+            )
         count = found.until - found.end + self.beyond
         await pad(self._kafka, self._topic, found.partition, count, self._filler(found.until))
-        if was.begin == was.end == 0:
+        if is_new:
             await self._skip(found)
 
     async def _skip(self, found: FilledGap) -> None:
