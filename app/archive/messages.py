@@ -24,12 +24,13 @@ class MessageFiles:
 
     def __init__(self, folders: Folders, topic: str, cluster: str, hours: int) -> None:
         """cluster: cluster_name(). hours: how long a message_id is remembered."""
-        self._folder = folders.work / "messages" / cluster
+        self._clusters = folders.work / "messages"
+        self._folder = self._clusters / cluster
         self._new, self._topic, self._hours = folders.new, topic, hours
 
     def read(self, partition: int) -> Seen:
         """Return what is remembered of a partition."""
-        files = sorted(self._of(partition))
+        files = sorted(self._of(partition), key=lambda file: file.name)
         return Seen(self._hours, (file.read_bytes() for file in files))
 
     def write(self, runs: Runs) -> None:
@@ -46,7 +47,8 @@ class MessageFiles:
                     file.unlink(missing_ok=True)
 
     def _of(self, partition: int) -> Iterator[Path]:
-        return self._path(partition).glob(f"*{ENDING}")
+        """Of all clusters: the offsets of a new one go on behind those of the former one."""
+        return self._clusters.glob(f"*/{self._topic}-{partition}/*{ENDING}")
 
     def _path(self, partition: int) -> Path:
         return self._folder / f"{self._topic}-{partition}"

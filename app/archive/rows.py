@@ -57,7 +57,7 @@ def app_rows(
             offsets.append(record.offset)
             times.append(record.timestamp)
         if event.app_name is not None:
-            rows[record.offset] = _row(event, event.app_name)
+            rows[record.offset] = row_of(event, event.app_name)
     if seen is not None and ids:
         for offset in seen.judge(Named(ids, offsets, times)):
             rows.pop(offset, None)
@@ -69,7 +69,8 @@ def _may_matter(value: bytes, *, by_uuid: bool) -> bool:
     return by_uuid or b"app_name" in value or b"message" in value or b"\\" in value
 
 
-def _row(event: Event, app_name: str) -> Row:
+def row_of(event: Event, app_name: str) -> Row:
+    """Return the row of an app event."""
     time = event.timestamp or EPOCH  # decode() sets it
     return Row(
         (time - EPOCH) // MICROSECOND,

@@ -24,6 +24,8 @@ COMMANDS = {  # name: module with a click command named `command`
     "query": "app.cli.query",
     "audit": "app.cli.audit",
     "rebuild": "app.cli.rebuild",
+    "backup": "app.cli.backup",
+    "restore": "app.cli.restore",
     "counters": "app.cli.counters",
     "settings": "app.cli.settings",
     "topics": "app.cli.topics",

@@ -78,8 +78,8 @@ async def rebuild(
         return await (work.redis() if what == "redis" else work.summary(begin, end))
 
 
-async def rebuild_tables(settings: Settings, telling: Telling) -> Rebuilt:
-    """Return what was done."""
+async def rebuild_tables(settings: Settings, telling: Telling, *, alone: bool = False) -> Rebuilt:
+    """Return what was done; alone: no count worker can run, so nobody is asked."""
     registry = await agree(settings, await current_version(settings))
     counters = declare(settings, registry.specs())
     declared = {name: spec.retention for name, spec in counters.items()}
@@ -88,7 +88,8 @@ async def rebuild_tables(settings: Settings, telling: Telling) -> Rebuilt:
         TableTopics(KafkaClients.of(settings), settings.namespace) as topics,
         table_rows(settings, settings.counts_partitions) as rows,
     ):
-        return await TablesRebuild(settings, kafka, topics, telling.say).run(rows, declared)
+        work = TablesRebuild(settings, kafka, topics, telling.say)
+        return await work.run(None if alone else rows, declared)
 
 
 def mended_words(what: str, done: Mended) -> tuple[str, str]:

@@ -65,13 +65,17 @@ class TablesRebuild:
         self._events = Names(settings.namespace).events
         self._folder = settings.data_dir.absolute() / NAME
 
-    async def run(self, counted: Counted, declared: Mapping[str, int | None]) -> Rebuilt:
-        """Count anew and switch. declared: as counted, by the settings of this process."""
+    async def run(self, counted: Counted | None, declared: Mapping[str, int | None]) -> Rebuilt:
+        """Count anew and switch.
+
+        counted: None where no count worker can run. declared: as counted, by the settings of this
+        process.
+        """
         dsn = self._settings.postgres.get_secret_value()
         async with Comparison.open(dsn, self._events) as sides:
             if not await sides.connection.fetchval(sides.sql["rebuild.lock"]):
                 raise StartError(LOCKED)
-            live = await self._answered(counted)
+            live = None if counted is None else await self._answered(counted)
             await self._check(sides, declared if live is None else live, declared)
             old = await current_version(self._settings)
             new = await self._topics.unused(old)  # no number twice: topics go slowly

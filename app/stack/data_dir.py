@@ -17,6 +17,7 @@ from app.errors import StartError
 from app.stack.child import kill_leftover
 
 PRIVATE = 0o077  # umask of all that we start: for the owner alone
+RESTORING = "restore.unfinished"
 FREE_MIN_BYTES = 500_000_000  # Kafka, Postgres and the tables of a first day
 
 
@@ -44,6 +45,24 @@ def owned(folder: Path) -> Iterator[None]:
             if exc.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
                 raise cannot_write(folder, exc) from exc
             raise
+
+
+@contextlib.contextmanager
+def restoring(folder: Path) -> Iterator[None]:
+    """Leave a mark while inside, which stays when it does not end well, see check_whole()."""
+    mark = folder / RESTORING
+    mark.touch()
+    yield
+    mark.unlink()
+
+
+def check_whole(folder: Path) -> None:
+    """Raise StartError where a restore did not end: what there is would pass for all of it."""
+    if (folder / RESTORING).exists():
+        raise StartError(
+            f"A restore into {folder} did not end. Delete that folder, empty the servers that were "
+            "given by address, and restore again"
+        )
 
 
 def cannot_write(folder: Path, exc: OSError) -> StartError:

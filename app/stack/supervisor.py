@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from app.errors import SettingsError, StartError, reason
 from app.settings import Settings
-from app.stack.data_dir import owned, write_run_file
+from app.stack.data_dir import check_whole, owned, write_run_file
 from app.stack.keeper import Keeper
 from app.stack.parts import Console, Part, Parts
 from app.stack.ports import Ports, is_loopback, wait_for_port
@@ -60,6 +60,7 @@ class Supervisor:
     async def run(self, on_ready: Callable[[Settings], None]) -> None:
         """Never returns but by cancellation or StartError; on_ready gets all addresses."""
         with owned(self._folder):
+            check_whole(self._folder)
             port, host = self.settings.http_port, self.settings.http_host
             await wait_for_port(port, host, "EVENT_COUNTER_HTTP_PORT")
             async with self._everything_stopped():

@@ -21,6 +21,7 @@ READONLY = "READONLY"  # in an error of its own, or in that of the script
 URL_KEY = "event_counter:url:"
 POSITIONS_KEY = "event_counter:positions"  # hash: partition of `counts` -> state, see LiveCounts
 TIMEOUT_S = 0.5  # for each answer; a call of 1,000 urls takes Redis some 5 ms
+CONNECT_S = 5.0  # for a command, which asks once
 CHUNK_ROWS = 1000  # urls a call: Redis answers nobody else meanwhile
 
 # KEYS: positions. ARGV: partition, state that must be there ("" for none), state to leave, prefix
@@ -106,3 +107,14 @@ class LiveCounts:
             if READONLY in str(exc):  # it was demoted: its name may lead to another now
                 await self._redis.connection_pool.disconnect()
             raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc
+
+
+async def holds_counts(url: str) -> bool:
+    """Whether counts were ever written to a Redis; raise RedisUnavailableError."""
+    client = redis_client(url, CONNECT_S)
+    try:
+        return bool(await client.exists(POSITIONS_KEY))
+    except (RedisError, OSError) as exc:
+        raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc
+    finally:
+        await client.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -30,6 +31,11 @@ def load(folder: Traversable) -> dict[str, str]:
     return texts
 
 
+def load_migrations() -> dict[str, str]:
+    """Return the migrations by name, oldest first."""
+    return load(files("sql") / "migrations")
+
+
 async def migrate(dsn: str) -> list[str]:
     """Create or update the tables of an existing database; return the names of what it applied.
 
@@ -42,9 +48,13 @@ async def migrate(dsn: str) -> list[str]:
         await connection.close()
 
 
-async def migrate_over(connection: asyncpg.Connection) -> list[str]:
-    """As migrate(), over a connection that is in no transaction."""
-    migrations = load(files("sql") / "migrations")
+async def migrate_over(
+    connection: asyncpg.Connection, only: Collection[str] | None = None
+) -> list[str]:
+    """As migrate(), over a connection that is in no transaction; only: no other migrations."""
+    migrations = load_migrations()
+    if only is not None:
+        migrations = {name: text for name, text in migrations.items() if name in only}
     async with connection.transaction():
         missing = await _missing(connection, migrations)
     if not missing:

@@ -1,0 +1,73 @@
+"""`event-counter restore`: everything out of a backup, into an empty place."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from app.cli.console import TimedConsole
+from app.cli.rebuild import rebuild_tables
+from app.cli.telling import Telling
+from app.reconcile.manifest import Manifest, check_settings, read_manifest
+from app.reconcile.restore import Restore
+from app.settings import Settings
+from app.stack.data_dir import check_whole, owned, restoring
+from app.stack.parts import Parts
+
+
+@click.command(name="restore")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--only-postgres", is_flag=True, help="Fill an empty database, and nothing else.")
+def command(folder: Path, *, only_postgres: bool) -> None:
+    """Put back the backup in FOLDER.
+
+    Data directory, database, Redis and the topics of the namespace have to be empty. Servers
+    without an address in the settings are started meanwhile, as event-counter run does, and stopped
+    at the end. All figures are then those of the moment of the backup, and go on with the next run.
+
+    With --only-postgres nothing but the database is empty: role store then reads from Kafka what
+    came after the backup.
+    """
+    settings = Settings.from_env(os.environ)
+    found = read_manifest(folder.absolute())
+    check_settings(found, settings)
+    console = TimedConsole()
+    asyncio.run(restore(settings, folder.absolute(), found, console, only_postgres=only_postgres))
+
+
+async def restore(
+    settings: Settings,
+    folder: Path,
+    found: Manifest,
+    console: TimedConsole,
+    *,
+    only_postgres: bool,
+) -> None:
+    """Return when everything is as it was; raise StartError or KafkaUnavailableError."""
+    base = settings.data_dir.absolute()
+    with owned(base):
+        check_whole(base)
+        parts = Parts(settings.model_copy(update={"data_dir": base}), console)
+        try:
+            there = await parts.start()
+            work = Restore(there, folder, found, console.step)
+            if only_postgres:
+                await work.postgres()
+            else:
+                await _everything(there, work, console)
+        finally:
+            await parts.stop()
+    console.step(f"restored {found.database.events} events. Go on with: event-counter run")
+
+
+async def _everything(there: Settings, work: Restore, console: TimedConsole) -> None:
+    await work.check()
+    with restoring(there.data_dir):
+        await work.run()
+        console.step("counting the events again, into new tables")
+        with Telling() as telling:
+            done = await rebuild_tables(there, telling, alone=True)
+    console.step(f"the tables are made: {done.events} records counted")

@@ -1,0 +1,56 @@
+"""What an archive out of a backup lacks of the events that came with it, made from event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from app.archive.archive import Archive
+from app.archive.files import Folders
+from app.archive.positions import ArchivedPositions
+from app.archive.rows import row_of
+from app.counting.duplicates import Seen
+from app.reconcile.past_events import PastBatch, PastReader
+
+NOBODY = 0  # no generation
+
+
+async def fill_archive(
+    past: PastReader, folders: Folders, cluster: str, hours: int, say: Callable[[str], object]
+) -> int:
+    """Archive the app events of event that no file holds yet; return how many.
+
+    cluster: the one that the offsets of event are of. hours: see Archive.
+    """
+    archive, added = Archive(folders, past.topic, cluster, hours), 0
+    archived = await ArchivedPositions(folders, past.topic).positions()
+    async with past.lock:
+        await past.open()
+        try:
+            for partition in sorted(past.ends):
+                past.positions[partition] = archived.get(partition, 0)
+                seen = await asyncio.to_thread(archive.seen, partition)
+                while past.has(partition):
+                    batch = await past.next(partition, NOBODY)
+                    added += await asyncio.to_thread(_add, archive, partition, batch, seen)
+                    say(f"archiving what is missing: {added} events")
+        finally:
+            await past.close()
+    return added
+
+
+def _add(archive: Archive, partition: int, batch: PastBatch, seen: Seen | None) -> int:
+    """Archive a batch, as agents.archive_events does one of Kafka."""
+    valid, named = batch.decoded.valid, batch.decoded.named
+    rows = {
+        offset: row_of(event, event.app_name)
+        for event, offset in zip(valid.events, valid.offsets, strict=True)
+        if event.app_name is not None
+    }
+    runs = []
+    if seen is not None and named.ids:
+        for offset in seen.judge(named):
+            rows.pop(offset, None)
+        runs = list(seen.take_fresh())
+        seen.expire(batch[-1].timestamp)
+    return archive.write({partition: rows} if rows else {}, {partition: runs} if runs else {})

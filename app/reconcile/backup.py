@@ -1,0 +1,127 @@
+"""A copy of everything that cannot be made again, taken while events flow.
+
+What makes it one is the moment of the snapshot of Postgres: all events below its positions are in
+it, and none above. The archive is copied before, and may lack some, which event has. So are the
+topics that say what was done (app.reconcile.topic_copies), and the snapshot waits for what they
+speak of; alerts come after it, so that none is missing that an event below the positions has
+raised. Tables, event_summary, ad_month and Redis are made from event again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+
+from app.archive.copies import copy_archive, remembered
+from app.archive.files import Folders
+from app.errors import StartError, reason
+from app.kafka.tables_version import current_version
+from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
+from app.names import Names
+from app.reconcile.manifest import FILES, FORMAT, Manifest, decisive, hashed
+from app.reconcile.topic_copies import TopicCopies
+from app.settings import Settings
+from app.stores.connect import connect_session
+from app.stores.copies import DatabaseCopy, copy_out, stored_at
+
+MISSING = (
+    "event lacks {} of the rows that were stored, as where a month was detached: a restore could "
+    "not count them again. Attach it, or copy Postgres, Kafka and the data directories themselves, "
+    "while everything is stopped"
+)
+WORKERS_S = 60.0  # for store and count workers: one that died is back by then
+
+
+class Backup:
+    """Takes one, into a folder that is not there or empty."""
+
+    def __init__(self, settings: Settings, kafka: Watermarks, folder: Path, say: Say) -> None:
+        self._settings, self._kafka, self._folder, self._say = settings, kafka, folder, say
+        self._names = Names(settings.namespace)
+
+    async def run(self) -> Manifest:
+        """Return what it says of itself. Raises StartError, or KafkaUnavailableError."""
+        folder = self._folder
+        try:
+            await asyncio.to_thread(make_empty, folder)
+            return await self._take()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise StartError(f"The backup did not end, so {folder} is none: {reason(exc)}") from exc
+
+    async def _take(self) -> Manifest:
+        settings, folder = self._settings, self._folder
+        topics = TopicCopies(settings, self._kafka, folder)
+        self._say("copying the archive")
+        archived = await asyncio.to_thread(copy_archive, Folders.of(settings), folder)
+        self._say("copying topics")
+        await topics.save_first()
+        database = await self._copy_database()
+        if missing := database.missing:
+            raise StartError(MISSING.format(missing))
+        await topics.check_replay()
+        await self._wait_for_counting(database.positions)
+        await topics.save_last(database.positions)
+        self._copy_settings()
+        self._say("reading all of it again")
+        found = Manifest(
+            format=FORMAT,
+            made=datetime.now(UTC),
+            archive=bool(archived),
+            settings=decisive(settings),
+            files=await asyncio.to_thread(hashed, folder),
+            database=database,
+        )
+        found.write(folder)
+        return found
+
+    async def _copy_database(self) -> DatabaseCopy:
+        """Copy Postgres once it has all that there was of `events` by now."""
+        folder, events = self._folder, self._names.events
+        goal = await self._kafka.ends(events)
+        for part, end in (await asyncio.to_thread(remembered, folder, events)).items():
+            goal[part] = max(end, goal.get(part, 0))
+        dsn = self._settings.postgres.get_secret_value()
+        connection = await connect_session(dsn, "event-counter backup")
+
+        async def stored() -> Offsets:
+            return (await stored_at(connection, events))[0]
+
+        try:
+            await wait_for("the store workers", stored, goal, WORKERS_S, self._say)
+            self._say("copying Postgres")
+            return await copy_out(connection, make_empty(folder / "postgres"), events)
+        finally:
+            await connection.close()
+
+    async def _wait_for_counting(self, positions: Offsets) -> None:
+        """Return once what is in the copy was counted, and has raised its alerts."""
+        version = await current_version(self._settings)
+        kafka, names = self._kafka, Names(self._settings.namespace, version)
+
+        async def counted(topic: str, goal: Offsets) -> None:
+            async def position() -> Offsets:
+                return await kafka.committed(names.count_group, topic)
+
+            await wait_for("the count workers", position, goal, WORKERS_S, self._say)
+
+        await counted(names.events, positions)
+        await counted(names.counts, await kafka.ends(names.counts))
+
+    def _copy_settings(self) -> None:
+        """Copy the files that settings name. Addresses and secrets are not in a backup."""
+        for name in FILES:
+            if path := getattr(self._settings, name):
+                (self._folder / "settings").mkdir(exist_ok=True)
+                shutil.copyfile(path, self._folder / "settings" / name)
+
+
+def make_empty(folder: Path) -> Path:
+    """Make a folder; raise StartError where something is in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise StartError(f"{folder} is not empty. Give a folder that is not there yet")
+    return folder
