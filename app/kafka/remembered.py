@@ -15,13 +15,16 @@ from app.kafka.watermarks import Watermarks
 
 
 class Remembered:
-    """What a topic holds. Use as an async context manager; raises KafkaUnavailableError."""
+    """What a topic holds; raises KafkaUnavailableError.
+
+    Use it as an async context manager, to write; to read alone, as it is.
+    """
 
     def __init__(self, kafka: KafkaClients, topic: str) -> None:
         self._kafka, self._topic = kafka, topic
-        self._producer: AIOKafkaProducer = kafka.producer(acks="all", enable_idempotence=True)
 
     async def __aenter__(self) -> Self:
+        self._producer: AIOKafkaProducer = self._kafka.producer(acks="all", enable_idempotence=True)
         try:
             await self._kafka.knock()
             await self._producer.start()
