@@ -67,7 +67,7 @@ class DatabaseCopy(msgspec.Struct, frozen=True):
     @property
     def events(self) -> int:
         """How many events there are."""
-        return next(table.rows for table in self.tables if table.name == "event")
+        return sum(table.rows for table in self.tables if table.name == "event")
 
 
 async def copy_out(connection: asyncpg.Connection, folder: Path, topic: str) -> DatabaseCopy:
