@@ -104,13 +104,29 @@ class KafkaLink:
     async def _watch(self, session: KafkaSession) -> None:
         """Ask once a second whether Kafka is there, until the session is lost.
 
-        One that does not answer is kept: what is on its way may still arrive.
+        One that does not answer is kept: what is on its way may still arrive. A broker that has
+        died may come back with less, and the next session looks first: before anybody who knows
+        less of what was acknowledged.
         """
         while not self._lost.is_set():
             self.silent = not await session.answers()
+            if self.silent and (problem := await self._refused()):
+                self.lose(session, problem)
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ASK_S):
                     await self._lost.wait()
+
+    async def _refused(self) -> str:
+        """Return why nobody listens; empty where somebody does, or does not answer."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._kafka.knock()
+        except TimeoutError:
+            return ""
+        except (KafkaError, OSError, CounterError) as exc:
+            return reason(exc)
+        return ""
 
     async def _connect(self) -> KafkaSession:
         """Try until it works; say once what is in the way."""
@@ -121,7 +137,10 @@ class KafkaLink:
                 if self._mend is not None:  # millions of lost offsets may take longer
                     await self._mend(self._ends)
                 async with asyncio.timeout(CONNECT_S):
-                    return await KafkaSession.open(self._kafka, self._topic, self._timeout_s)
+                    session = await KafkaSession.open(self._kafka, self._topic, self._timeout_s)
+                if self._mend is not None:
+                    session.ends |= self._ends
+                return session  # noqa: TRY300 - it is closed by who has it
             except (KafkaError, OSError, CounterError) as exc:
                 problem = reason(exc)
                 if problem != self.problem:

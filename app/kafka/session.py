@@ -92,6 +92,7 @@ class KafkaSession:
         """timeout_s: for one request."""
         self.partitions = 0
         self.ends: dict[int, int] = {}
+        self._suspect = False  # Kafka was away for a moment
         self._topic = topic
         self._timeout_ms = int(timeout_s * 1000)
         self._producer_id = self._epoch = NOBODY
@@ -122,9 +123,12 @@ class KafkaSession:
         """Return whether Kafka says within ANSWER_S what it knows of the topic."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                return bool(await self._client.force_metadata_update())
+                if await self._client.force_metadata_update():
+                    return True
         except (KafkaError, OSError):  # TimeoutError is one
-            return False
+            pass
+        self._suspect = True
+        return False
 
     def leader(self, partition: int) -> int:
         """Return the node that leads a partition, as far as is known."""
@@ -139,11 +143,29 @@ class KafkaSession:
         batch.acknowledged tells which are stored for sure.
         """
         left = {batch.partition: batch for batch in batches}
-        while error := await self._attempt(left):
-            if not error.retriable:
-                raise error
+        while True:
+            if not self._suspect or await self._is_whole():
+                error = await self._attempt(left)
+                if error is None:
+                    return
+                if not error.retriable:
+                    raise error
+                self._suspect = True
             await asyncio.sleep(RETRY_S)
             await self._client.force_metadata_update()
+
+    async def _is_whole(self) -> bool:
+        """Return whether the topic still holds all that was acknowledged in this session.
+
+        A broker that was away for a moment may come back with less. Where nothing of this producer
+        is left it takes any sequence number, and would give offsets away a second time.
+        """
+        for partition, acknowledged in self.ends.items():
+            leader = self.leader(partition)
+            if leader == NOBODY or await self._end(leader, partition) < acknowledged:
+                return False
+        self._suspect = False
+        return True
 
     async def _start(self) -> None:
         await self._client.bootstrap()

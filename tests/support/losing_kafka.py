@@ -150,7 +150,8 @@ class LostScene:
         await wait_until(lambda: self._stored("/after"), lambda s: s >= self._after, deadline_s=60)
         missing = len(self._before - await self._stored("/before"))
         rows = await self._database.fetch("select sum(lost)::int from sink_offsets")
-        assert missing <= rows[0][0] <= missing + len(self._sender.unsure)
+        told = f"{rows[0][0]} lost, {missing} missing, {len(self._sender.unsure)} unsure"
+        assert missing <= rows[0][0] <= missing + len(self._sender.unsure), told
 
     async def check_counts(self) -> None:
         """As check_store(), of what is counted."""
@@ -161,7 +162,8 @@ class LostScene:
             await wait_until(lambda: clicks(counts, "/after"), after, deadline_s=60)
             counted, gone = await clicks(counts, "/before"), await _lost(counts)
         least = len(self._before)
-        assert least <= counted + gone <= least + len(self._sender.unsure)
+        told = f"{counted} counted, {gone} lost, {least} acknowledged"
+        assert least <= counted + gone <= least + len(self._sender.unsure), told
 
     async def _stored(self, url: str) -> set[int]:
         rows = await self._database.fetch("select uuid from event where url = $1", url)
