@@ -104,13 +104,13 @@ class KafkaLink:
     async def _watch(self, session: KafkaSession) -> None:
         """Ask once a second whether Kafka is there, until the session is lost.
 
-        One that does not answer is kept: what is on its way may still arrive. A broker that has
-        died may come back with less, and the next session looks first: before anybody who knows
-        less of what was acknowledged.
+        One with something on its way is kept: that may still arrive. A broker that has died may
+        come back with less, and the next session looks first: before anybody who knows less of
+        what was acknowledged.
         """
         while not self._lost.is_set():
             self.silent = not await session.answers()
-            if self.silent and (problem := await self._refused()):
+            if self.silent and not session.sending and (problem := await self._refused()):
                 self.lose(session, problem)
                 return
             with contextlib.suppress(TimeoutError):

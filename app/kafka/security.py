@@ -23,7 +23,7 @@ class _Leaving(ssl.SSLObject):
 
     def unwrap(self) -> None:
         """Send close_notify; do not wait for theirs."""
-        with suppress(ssl.SSLWantReadError):
+        with suppress(ssl.SSLWantReadError, ssl.SSLSyscallError):
             super().unwrap()
 
 

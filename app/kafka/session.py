@@ -92,6 +92,7 @@ class KafkaSession:
         """timeout_s: for one request."""
         self.partitions = 0
         self.ends: dict[int, int] = {}
+        self.sending = 0  # calls of send() that have not ended
         self._suspect = False  # Kafka was away for a moment
         self._topic = topic
         self._timeout_ms = int(timeout_s * 1000)
@@ -143,16 +144,22 @@ class KafkaSession:
         batch.acknowledged tells which are stored for sure.
         """
         left = {batch.partition: batch for batch in batches}
-        while True:
-            if not self._suspect or await self._is_whole():
-                error = await self._attempt(left)
-                if error is None:
-                    return
+        self.sending += 1
+        try:
+            while error := await self._careful_attempt(left):
                 if not error.retriable:
                     raise error
                 self._suspect = True
-            await asyncio.sleep(RETRY_S)
-            await self._client.force_metadata_update()
+                await asyncio.sleep(RETRY_S)
+                await self._client.force_metadata_update()
+        finally:
+            self.sending -= 1
+
+    async def _careful_attempt(self, left: dict[int, RecordBatch]) -> KafkaError | None:
+        """As _attempt(), where the topic is known to be whole."""
+        if self._suspect and not await self._is_whole():
+            return LeaderNotAvailableError()
+        return await self._attempt(left)
 
     async def _is_whole(self) -> bool:
         """Return whether the topic still holds all that was acknowledged in this session.

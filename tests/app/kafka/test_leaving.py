@@ -7,7 +7,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +41,25 @@ def silent_server(certificate: Path) -> Iterator[int]:
         thread.join()
 
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_it_does_not_wait_for_the_servers_farewell(run: Run, tmp_path: Path) -> None:
-    authority = Authority(tmp_path / "authority")
-    settings = Settings(kafka_security="SSL", kafka_ca=str(authority.ca))
+def leave(run: Run, ca: Path, port: int) -> None:
+    """Connect and leave; raises TimeoutError where the loop gave up waiting."""
+    settings = Settings(kafka_security="SSL", kafka_ca=str(ca))
 
-    async def leave(port: int) -> None:
+    async def connect_and_leave() -> None:
         context = security_of(settings)["ssl_context"]
         _, writer = await asyncio.open_connection("localhost", port, ssl=context)
         writer.close()
-        await writer.wait_closed()  # raises TimeoutError where the loop gave up waiting
+        await writer.wait_closed()
 
-    with silent_server(authority.server) as port:
-        run(leave(port))
+    run(connect_and_leave())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_it_does_not_wait_for_the_servers_farewell(run: Run, tmp_path: Path) -> None:
+    """In a process of its own, as a worker is: there the loop is the one that is asked for."""
+    authority = Authority(tmp_path / "authority")
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
+        silent_server(authority.server) as port,
+    ):
+        process.submit(leave, run, authority.ca, port).result(timeout=60)
