@@ -139,7 +139,11 @@ class Settings(BaseModel):
         default=True, description="Count pages, users, sessions, ads and bots, too; stays on."
     )
     bot_limit: int = Field(
-        10, ge=1, le=1000, description="Page views of a user with the same timestamp that count."
+        10,
+        ge=1,
+        le=1000,
+        description="Page views of a user with the same timestamp that count; a change needs "
+        "rebuild tables.",
     )
     dedupe_hours: int = Field(
         24,
@@ -165,9 +169,6 @@ class Settings(BaseModel):
 
     session_timeout_s: float = Field(
         6.0, ge=6, description="Seconds without a heartbeat until partitions move."
-    )
-    stale_max_s: float = Field(
-        3600.0, ge=0, description="Seconds that figures may be old while Kafka is away; then 503."
     )
     commit_interval_s: float = Field(
         1.0, gt=0, description="Seconds between offset commits; longer, more replay after a crash."

@@ -115,9 +115,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     async def heartbeat(self) -> bool:
         """Return whether the coordinator still knows this member, asked now; raise KafkaError."""
-        if self._consumer is None:
-            return False
-        return bool(await self._consumer._coordinator._do_heartbeat())
+        return bool(await self._ensure_consumer()._coordinator._do_heartbeat())
 
     def verify_event_path(self, now: float, tp: Any) -> None:
         """As Faust's, which ends the worker where an offset is being reset."""

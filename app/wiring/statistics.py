@@ -8,7 +8,6 @@ from typing import Any
 
 import agents.merge_uniques
 import agents.refresh_ads
-import agents.watch_contact
 import web.query.link
 import web.query.queries
 import web.query.table_rows
@@ -26,7 +25,6 @@ from app.kafka.log import KafkaLog
 from app.names import Names
 from app.settings import Settings
 from app.stores.ad_months import AdMonths
-from app.transport.contact import Contact
 from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
 from app.wiring.sinks import counts_log
@@ -67,9 +65,7 @@ def answer_queries(
 ) -> Queries:
     """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
     secret = WorkerSecret(settings.worker_secret.get_secret_value())
-    contact = Contact(settings.session_timeout_s, settings.stale_max_s)
-    agents.watch_contact.register(app, contact)
-    queries = Queries(app, owned, secret, totals.reached, settings.events_partitions, contact)
+    queries = Queries(app, owned, secret, totals.reached, settings.events_partitions)
     web.stats.report.register(queries, totals, counters)
     web.stats.counts.register(queries, totals, counters)
     gathering = Gathering(app, queries, owned, totals.reached)
