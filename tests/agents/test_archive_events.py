@@ -24,6 +24,7 @@ from tests.support.archive import app_events
 from tests.support.batches import events
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT
+from tests.support.seeds import kill_seed
 from tests.support.waiting import wait_until
 
 PARTITIONS = 4
@@ -180,7 +181,7 @@ async def test_kill_9_at_any_step_and_at_random_moments_archives_every_event_onc
     topics: Names,
     make_archiver: Callable[[Settings], DyingArchiver],
 ) -> None:
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    seed = kill_seed()
     print(f"KILL_SEED={seed}")  # noqa: T201 - shown with a failure
     rng, sent = random.Random(seed), 0
     worker = make_archiver(settings)

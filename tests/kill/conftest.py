@@ -18,6 +18,7 @@ from tests.support.crew import Crew, Tally
 from tests.support.exactness import Exactness
 from tests.support.kafka_client import KafkaClient
 from tests.support.load import Load
+from tests.support.seeds import kill_seed
 from tests.support.tallies import TALLY
 
 RULES = str(Path(__file__).parents[1] / "data/kill_rules.toml")
@@ -59,7 +60,7 @@ class Scene:
 @pytest.fixture
 def seed() -> int:
     """Return KILL_SEED, else another one in each run; a failure shows it."""
-    return int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    return kill_seed()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.losing_kafka import LosingKafka
+from tests.support.seeds import kill_seed
 
 
 @pytest.fixture
 def rng() -> random.Random:
     """Return what decides when and where: by KILL_SEED, else another one in each run."""
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    seed = kill_seed()
     logging.getLogger(__name__).warning("KILL_SEED=%d", seed)  # a failure shows it
     return random.Random(seed)
 

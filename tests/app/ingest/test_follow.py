@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.stack.kafka import Kafka
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT, environment
+from tests.support.seeds import kill_seed
 from tests.support.waiting import wait_until
 
 LINE = '192.0.2.{} - - [17/May/2015:10:05:{:02} +0000] "GET /{} HTTP/1.1" 200 1 "-" "-"\n'
@@ -94,7 +95,7 @@ class Server:
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Return what decides; a failure shows its seed."""
-    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1_000_000))
+    seed = kill_seed()
     request.node.add_report_section("setup", "seed", f"KILL_SEED={seed}")
     return random.Random(seed)
 
@@ -152,7 +153,8 @@ async def test_every_line_comes_once_through_rotations_and_kills(
         server.serve()
         if rng.random() < 0.7:
             await wait_until(lambda: count(kafka, topics), lambda found, at=asked: found > at)
-        if rotation == outage:  # the same process goes on
+        if rotation == outage:  # the same process goes on; one that only starts would end
+            await wait_until(lambda: count(kafka, topics), server.lines, deadline_s=60)
             kafka_part.child.kill()
             server.serve()
             server.rotate()
