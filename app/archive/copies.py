@@ -6,7 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from app.archive.files import Folders, Part
+from app.archive.files import Folders
+from app.archive.messages import ENDING
+from app.archive.positions import archived_to
 
 BUSY_WAIT_S = 30.0  # for a flush, which takes milliseconds
 PARTS = ("archive", ".archive/messages")  # below Folders; what is enriched is made of them
@@ -42,12 +44,8 @@ def remembered(base: Path, topic: str) -> dict[int, int]:
 
     As a row, or as the message_id of an event that was no app event.
     """
-    found: dict[int, int] = {}
-    for file in base.rglob("*.parquet"):
-        part = Part.of(file.name)
-        if part is not None and part.topic == topic:
-            found[part.partition] = max(found.get(part.partition, 0), part.last + 1)
-    for file in (base / ".archive/messages").glob("*/*/*.run"):
+    found = archived_to(base, topic)
+    for file in (base / ".archive/messages").glob(f"*/*/*{ENDING}"):
         name, _, partition = file.parent.name.rpartition("-")
         offsets = file.stem.split("-")
         if name == topic and len(offsets) == NAME_OF_RUN:

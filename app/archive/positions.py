@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 from app.archive.files import Folders, Part
 
@@ -18,13 +19,15 @@ class ArchivedPositions:
 
     async def positions(self) -> dict[int, int]:
         """Return the offset behind the last archived one by partition."""
-        return await asyncio.to_thread(self._read)
+        return await asyncio.to_thread(archived_to, self._folders.archive, self._topic)
 
-    def _read(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for _, _, names in os.walk(self._folders.archive):
-            for name in names:
-                part = Part.of(name)
-                if part is not None and part.topic == self._topic:
-                    found[part.partition] = max(found.get(part.partition, 0), part.last + 1)
-        return found
+
+def archived_to(folder: Path, topic: str) -> dict[int, int]:
+    """Return the offset behind the last one in the files below a folder, by partition."""
+    found: dict[int, int] = {}
+    for _, _, names in os.walk(folder):
+        for name in names:
+            part = Part.of(name)
+            if part is not None and part.topic == topic:
+                found[part.partition] = max(found.get(part.partition, 0), part.last + 1)
+    return found

@@ -58,8 +58,13 @@ def app_rows(
             times.append(record.timestamp)
         if event.app_name is not None:
             rows[record.offset] = row_of(event, event.app_name)
-    if seen is not None and ids:
-        for offset in seen.judge(Named(ids, offsets, times)):
+    return without_duplicates(rows, seen, Named(ids, offsets, times))
+
+
+def without_duplicates(rows: dict[int, Row], seen: Seen | None, named: Named) -> dict[int, Row]:
+    """Leave out of rows, by offset, what was sent before; named: the message_ids of their batch."""
+    if seen is not None and named.ids:
+        for offset in seen.judge(named):
             rows.pop(offset, None)
     return rows
 

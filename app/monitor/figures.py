@@ -16,9 +16,9 @@ from app.kafka.groups import committed
 from app.kafka.tables_version import FIRST
 from app.names import Names
 from app.stores.connect import connect_postgres
+from app.stores.stored_positions import STORED
 
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=5)
-STORED = "select coalesce(sum(stored), 0)::bigint from sink_offsets where topic = $1"
 
 
 async def lag(

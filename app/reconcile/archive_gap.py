@@ -8,7 +8,7 @@ from collections.abc import Callable
 from app.archive.archive import Archive
 from app.archive.files import Folders
 from app.archive.positions import ArchivedPositions
-from app.archive.rows import row_of
+from app.archive.rows import row_of, without_duplicates
 from app.counting.duplicates import Seen
 from app.reconcile.past_events import PastBatch, PastReader
 
@@ -47,10 +47,8 @@ def _add(archive: Archive, partition: int, batch: PastBatch, seen: Seen | None) 
         for event, offset in zip(valid.events, valid.offsets, strict=True)
         if event.app_name is not None
     }
-    runs = []
+    rows, runs = without_duplicates(rows, seen, named), []
     if seen is not None and named.ids:
-        for offset in seen.judge(named):
-            rows.pop(offset, None)
         runs = list(seen.take_fresh())
         seen.expire(batch[-1].timestamp)
     return archive.write({partition: rows} if rows else {}, {partition: runs} if runs else {})

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from app.stores.sql import load_queries
+from app.stores.stored_positions import STORED
 
 # Every table stands here or in LEFT_OUT; a test looks whether one is in neither.
 COPIED = (
@@ -31,7 +32,6 @@ LEFT_OUT = {
     "ad_month_positions": "of tables that are made anew",
     "summary_positions": "of tables that are made anew",
 }
-STORED = "select coalesce(sum(stored), 0)::bigint from sink_offsets where topic = $1"
 PACKED = 1  # of gzip: a core packs as fast as Postgres sends
 ENDING = ".copy.gz"
 
@@ -142,9 +142,7 @@ async def migrations_of(connection: asyncpg.Connection) -> list[str]:
 
 async def stored_at(connection: asyncpg.Connection, topic: str) -> tuple[dict[int, int], str]:
     """Return the next offset to store by partition, and the cluster that the offsets are of."""
-    found = await connection.fetch(
-        "select partition, next_offset, cluster from sink_offsets where topic = $1", topic
-    )
+    found = await connection.fetch(load_queries()["past.stored"], topic)
     cluster = max((row["cluster"] for row in found), default="")
     return {row["partition"]: row["next_offset"] for row in found}, cluster
 

@@ -12,6 +12,8 @@ from app.stores.sql import load_queries
 
 log = logging.getLogger(__name__)
 
+# Events, ever.
+STORED = "select coalesce(sum(stored), 0)::bigint from sink_offsets where topic = $1"
 TIMEOUT_S = 5.0  # Postgres may be away: nothing that takes events waits for it
 
 
