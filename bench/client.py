@@ -90,8 +90,7 @@ async def main() -> None:
     async with Stack() as stack:
         settings = await stack.settings()
         async with stack.worker(settings, "collect") as collector:
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for _ in report.repeats():
                 with tempfile.TemporaryDirectory() as spool:
                     url = f"http://127.0.0.1:{collector.port}"
                     await asyncio.to_thread(repeat, url, report, chosen, spool)

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from bench.support.load_client import Load, put_load, request
+from bench.support.costs import PutCost, put_cost
+from bench.support.load_client import Load, request
 from bench.support.results import Report, options
 from bench.support.stack import BenchWorker, Stack
 
@@ -39,7 +40,6 @@ BROWSER = {
     "Sec-Fetch-Mode": "cors",
     "Sec-Fetch-Site": "cross-site",
 }
-WARM_UP_S = 1.0  # of a load, not counted in its rate
 CORS_TARGET, SEGMENT_TARGET = 1.05, 0.6
 
 
@@ -94,9 +94,7 @@ class Bench:
         puts: dict[str, float] = {}
         both = [("without CORS", plain), ("with CORS", listing)]
         for name, collector in reversed(both) if swap else both:
-            began = collector.cpu_s()
-            rate = await self._put(collector, self._puts, CONNECTIONS)
-            used = (collector.cpu_s() - began) / ((self._seconds + WARM_UP_S) * rate) * 1e6
+            rate, used = await self._put(collector, self._puts, CONNECTIONS)
             self._report.figure(f"PUT {name}", rate, "events/s")
             puts[name] = self._report.figure(f"PUT {name}: CPU of the collector", used, "us/event")
         self._report.check(
@@ -105,10 +103,12 @@ class Bench:
             at_most=CORS_TARGET,
         )
         good = f'"accepted":{BATCH},"rejected":0'.encode()
-        events = BATCH * await self._put(plain, self._events, BATCH_CONNECTIONS, good)
+        found = await self._put(plain, self._events, BATCH_CONNECTIONS, good)
+        events = BATCH * found.per_second
         self._report.figure(f"POST /events, {BATCH} each", events, "events/s")
         good = b'{"success":true}'
-        batches = BATCH * await self._put(plain, self._segments, BATCH_CONNECTIONS, good)
+        found = await self._put(plain, self._segments, BATCH_CONNECTIONS, good)
+        batches = BATCH * found.per_second
         self._report.figure(f"POST /v1/batch, {BATCH} each", batches, "events/s")
         self._report.check(
             "POST /v1/batch / POST /events", batches / events, at_least=SEGMENT_TARGET
@@ -116,10 +116,10 @@ class Bench:
 
     async def _put(
         self, collector: BenchWorker, requests: list[bytes], connections: int, good: bytes = b""
-    ) -> float:
-        """Return the requests a second."""
+    ) -> PutCost:
+        """Return what the requests cost."""
         load = Load(collector.port, connections, self._seconds, requests, must_hold=good)
-        return (await put_load(load, self._log)).per_second
+        return await put_cost(load, self._log, collector)
 
 
 async def main() -> None:
@@ -139,8 +139,7 @@ async def main() -> None:
             stack.worker(settings, "collect") as without,
             stack.worker(listing, "collect", number=2) as with_cors,
         ):
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for number in report.repeats():
                 await bench.repeat(without, with_cors, swap=bool(number % 2))
     report.save()
 

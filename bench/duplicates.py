@@ -64,8 +64,7 @@ async def main() -> None:
     report = Report("duplicates", chosen)
     async with Stack() as stack:
         bench = Bench(stack, report, chosen)
-        for number in range(chosen.repeats):
-            print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+        for number in report.repeats():
             await bench.repeat(chosen.seed + number)
     report.save()
 

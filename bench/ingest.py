@@ -92,8 +92,7 @@ async def main() -> None:
             running("bench.peers.bare_http", log, given={"port": port}) as bare,
         ):
             await bare.says()
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for _ in report.repeats():
                 await bench.repeat(collector, port)
     report.save()
 

@@ -78,8 +78,7 @@ async def main() -> None:
     report.note("Statistics are off: the four counters alone; bench.statistics has the others.")
     async with Stack() as stack:
         bench = Bench(stack, report, chosen)
-        for number in range(chosen.repeats):
-            print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+        for number in report.repeats():
             await bench.flat(number)
             for keys in chosen.keys:
                 await bench.by_keys(keys)

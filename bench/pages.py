@@ -109,8 +109,7 @@ async def main() -> None:
             stack.worker(settings, "count"),
             stack.worker(settings, "collect") as collector,
         ):
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for _ in report.repeats():
                 await bench.repeat(collector)
     report.save()
 

@@ -123,8 +123,7 @@ async def main() -> None:
         ):
             await bare.says()
             bench = Bench(stack, settings, report, chosen)
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for _ in report.repeats():
                 await bench.repeat(port)
     report.save()
 

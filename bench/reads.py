@@ -18,6 +18,7 @@ import aiohttp
 
 from app.settings import Settings
 from bench.support.backlog import Mix
+from bench.support.costs import put_cost
 from bench.support.load_client import Load, put_load, request
 from bench.support.results import Report, options, percentile
 from bench.support.stack import BenchWorker, Stack
@@ -96,11 +97,9 @@ class Bench:
                 load = Load(
                     self._port, PUT_CONNECTIONS, self._chosen.turn_seconds, self._puts[path]
                 )
-                used = self._collector.cpu_s()
-                rate = (await put_load(load, self._log)).per_second
-                used = self._collector.cpu_s() - used
+                rate, cost = await put_cost(load, self._log, self._collector)
                 rates[path].append(rate)
-                costs[path].append(used / rate / (load.seconds + load.warmup_s) * 1e6)
+                costs[path].append(cost)
             order.reverse()
         for path, name in ((PUT, "PUT"), (f"{PUT}?position=1", "PUT with position")):
             self._report.figure(name, median(rates[path]), "events/s")
@@ -128,8 +127,7 @@ async def main() -> None:
             stack.worker(settings, "collect") as collector,
         ):
             bench = Bench(stack, settings, collector, report, chosen)
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for _ in report.repeats():
                 await bench.reads()
                 await bench.puts()
     report.save()

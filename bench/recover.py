@@ -125,8 +125,7 @@ async def main() -> None:
     async with Stack() as stack:
         bench = Bench(stack, report, chosen)
         await bench.product()
-        for number in range(chosen.repeats):
-            print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+        for _ in report.repeats():
             await bench.repeat()
     report.save()
 

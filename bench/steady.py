@@ -122,8 +122,7 @@ async def main() -> None:
             stack.worker(settings, "collect") as collect,
         ):
             bench = Bench(stack, settings, report, chosen)
-            for number in range(chosen.repeats):
-                print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+            for _ in report.repeats():
                 await bench.cost([count, store, collect])
                 await bench.freshness()
     report.save()

@@ -89,8 +89,7 @@ async def main() -> None:
     report = Report("store", chosen)
     async with Stack("postgres") as stack:
         bench = Bench(stack, report, chosen)
-        for number in range(chosen.repeats):
-            print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+        for _ in report.repeats():
             await bench.repeat()
     report.save()
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from app.names import Names
 from app.settings import Settings
 from bench.support.backlog import Mix, fill
-from bench.support.load_client import Load, put_load, request
+from bench.support.costs import put_cost
+from bench.support.load_client import Load, request
 from bench.support.results import Report, options
 from bench.support.stack import BenchWorker, KafkaPart, Stack
 from bench.support.watch import Counted, Offsets
@@ -129,10 +130,8 @@ class Bench:
     ) -> Cost:
         """Return what it takes to collect; events: in a request."""
         load = Load(collector.port, connections, self._seconds, requests)
-        began = collector.cpu_s()
-        rate = events * (await put_load(load, self._log)).per_second
-        seconds = self._seconds + load.warmup_s
-        return Cost(rate, (collector.cpu_s() - began) / (seconds * rate) * 1e6)
+        rate, cpu_us = await put_cost(load, self._log, collector)
+        return Cost(events * rate, cpu_us / events)
 
     async def _count(self, settings: Settings, mix: Mix) -> Cost:
         """Return what it takes to count a backlog."""
@@ -161,8 +160,7 @@ async def main() -> None:
     report.note("Statistics are off. Kafka makes and reads what is encrypted on the same cores.")
     async with SecuredStack() as stack:
         bench = Bench(stack, report, chosen.events, chosen.seconds)
-        for number in range(chosen.repeats):
-            print(f"repeat {number + 1} of {chosen.repeats}", flush=True)
+        for number in report.repeats():
             await bench.repeat(chosen.seed + number, swap=bool(number % 2))
     report.save()
 

@@ -8,6 +8,7 @@ import os
 import platform
 import statistics
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,10 +36,17 @@ class Report:
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         self._name = name
         self._quick = bool(options.quick)
+        self._repeats = int(options.repeats)
         self._options = {key: str(value) for key, value in vars(options).items()}
         self._figures: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
         self._conditions = conditions()
+
+    def repeats(self) -> Iterator[int]:
+        """Yield the number of each repeat, from 0 on, and say that it begins."""
+        for number in range(self._repeats):
+            print(f"repeat {number + 1} of {self._repeats}", flush=True)
+            yield number
 
     def figure(self, name: str, value: float, unit: str) -> float:
         """Add a value; returns it."""
