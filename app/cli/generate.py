@@ -20,6 +20,7 @@ from app.errors import StartError
 from app.ingest.generator import Generator, Shape
 from app.ingest.generator_run import Load, Pace, Tally, show, summary
 from app.ingest.generator_targets import HttpTarget, KafkaTarget, Target
+from app.kafka.repeats import leave_out_repeats
 from app.settings import Settings, keyed
 from app.stack.data_dir import read_run_file
 
@@ -88,6 +89,7 @@ class Seconds(click.FloatRange):
 def command(*, rate: int, seconds: float | None, way: str, **of_events: Any) -> None:
     """Send random events at a steady rate; Ctrl-C ends it."""
     logging.basicConfig(level=logging.ERROR)
+    leave_out_repeats()
     settings = Settings.from_env(os.environ)
     generator = Generator(**of_events)
     target = target_of(settings, way)

@@ -24,6 +24,7 @@ from app.ingest.importer import (
     looks_like,
     read_lines,
 )
+from app.kafka.repeats import leave_out_repeats
 from app.settings import Settings
 from app.text import printable
 
@@ -83,6 +84,7 @@ def command(
     count again.
     """
     logging.basicConfig(level=logging.ERROR)
+    leave_out_repeats()
     if follow:
         check_followed(files, again=again)
     else:

@@ -16,6 +16,7 @@ from app.cli.running import with_servers
 from app.errors import REJECT_CODES
 from app.events.event import to_ms
 from app.ingest.replay import Replay, Replayed, Wanted
+from app.kafka.repeats import leave_out_repeats
 from app.settings import Settings
 
 
@@ -46,6 +47,7 @@ def command(
     a time of its own counts when it came first.
     """
     logging.basicConfig(level=logging.ERROR)
+    leave_out_repeats()
     check_range(begin, end)
     fields = dict(map(field_of, changes))
     begin_ms, end_ms = (None if time is None else to_ms(time) for time in (begin, end))

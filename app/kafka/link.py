@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka.errors import KafkaError
@@ -22,26 +21,6 @@ Mend = Callable[[Mapping[int, int]], Awaitable[object]]
 ASK_S = 1.0  # between questions whether Kafka is there
 RETRY_S = 0.5  # between attempts to connect
 CONNECT_S = 10.0  # for one attempt: connections, metadata, producer id
-SAY_AGAIN_S = 30.0  # before aiokafka may log the same once more
-
-
-class _Rarely(logging.Filter):
-    """Lets a message pass once in a while: aiokafka logs each failed attempt, ten a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        now = time.monotonic()
-        if now - self._said.get(record.msg, -SAY_AGAIN_S) < SAY_AGAIN_S:
-            return False
-        self._said[record.msg] = now
-        return True
-
-
-_rarely = _Rarely()
-AIOKAFKA_LOGS = ("aiokafka", "aiokafka.cluster", "aiokafka.conn")
 
 
 class KafkaLink:
@@ -67,8 +46,6 @@ class KafkaLink:
 
     def start(self) -> None:
         """Begin to connect, in the background: Kafka may come later."""
-        for name in AIOKAFKA_LOGS:
-            logging.getLogger(name).addFilter(_rarely)
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
     async def stop(self) -> None:

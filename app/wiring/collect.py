@@ -13,6 +13,7 @@ import web.query.forward
 import web.stats.rates
 import web.stats.topics
 from app.ingest.collector import Collector
+from app.kafka.repeats import leave_out_repeats
 from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
@@ -38,6 +39,7 @@ def build(settings: Settings) -> faust.App:
 
         async def on_start(self) -> None:
             self.add_future(collect_garbage())
+            leave_out_repeats()  # under faust -A nobody else does
             await collector.start()
             rates.start()
             pages.start()

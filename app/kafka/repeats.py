@@ -1,0 +1,31 @@
+"""Keeps what aiokafka repeats a hundred times a second, while Kafka is away, out of a log."""
+
+from __future__ import annotations
+
+import logging
+
+REPEAT_S = 10.0
+
+
+class Repeats(logging.Filter):
+    """For a handler: lets the same message of aiokafka through once in REPEAT_S."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write the record."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        if record.created - self._said.get(str(record.msg), 0.0) < REPEAT_S:
+            return False
+        self._said[str(record.msg)] = record.created
+        return True
+
+
+def leave_out_repeats() -> None:
+    """Have all that the handlers of the root logger write pass Repeats, once."""
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(one, Repeats) for one in handler.filters):
+            handler.addFilter(Repeats())
