@@ -11,15 +11,18 @@ import faust  # noqa: E402 - the loop comes before Faust
 
 from app.counting.registry import Registry  # noqa: E402
 from app.factory import create_app  # noqa: E402
-from app.kafka.tables_version import current_version  # noqa: E402
+from app.kafka.clients import KafkaClients  # noqa: E402
+from app.kafka.tables_version import version_on  # noqa: E402
+from app.kafka.watermarks import Watermarks  # noqa: E402
 from app.settings import Settings  # noqa: E402
-from app.wiring.own_counters import agree  # noqa: E402
+from app.wiring.own_counters import agree_on  # noqa: E402
 
 
 async def agreed(settings: Settings) -> tuple[int, Registry]:
     """Return the version of the tables that a count worker counts into, and its own counters."""
-    version = await current_version(settings)
-    return version, await agree(settings, version)
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        version = await version_on(kafka, settings)
+        return version, await agree_on(kafka, settings, version)
 
 
 def app_of(settings: Settings) -> faust.App:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
@@ -11,13 +12,25 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
-from app.errors import KafkaAccessError, reason
+from app.errors import KafkaAccessError, KafkaUnavailableError, reason
 from app.kafka.refusals import refusal
 from app.kafka.security import PLAINTEXT, security_of
 from app.kafka.unreadable import pass_unreadable
 from app.settings import Settings
 
 KNOCK_S = 10.0  # for one server
+
+
+@contextmanager
+def kafka_away(what: str = "Kafka is away") -> Iterator[None]:
+    """Turn what the clients raise within, TimeoutError too, into KafkaUnavailableError.
+
+    what: did not work, begins its message.
+    """
+    try:
+        yield
+    except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
+        raise KafkaUnavailableError(f"{what}: {reason(exc)}") from exc
 
 
 class KafkaClients:
@@ -41,21 +54,6 @@ class KafkaClients:
         """Return a consumer that commits nothing by itself, and passes what cannot be read."""
         pass_unreadable()
         return AIOKafkaConsumer(**self._common, enable_auto_commit=False, **options)
-
-    async def paused(self, parts: Sequence[Any], **options: Any) -> AIOKafkaConsumer:
-        """Return a started consumer of partitions that fetches nothing until one is resumed.
-
-        For who looks now and then. Raises KafkaError, or OSError.
-        """
-        consumer = self.consumer(**options)
-        try:
-            await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        consumer.assign(parts)
-        consumer.pause(*parts)
-        return consumer
 
     def producer(self, **options: Any) -> AIOKafkaProducer:
         """Return a producer."""

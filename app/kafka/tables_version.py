@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import logging
 
-from aiokafka.errors import KafkaError
-
 from app import metrics
-from app.errors import KafkaUnavailableError, reason
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.log import KafkaLog
 from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
@@ -75,8 +72,13 @@ def version_in(key: bytes | None, value: bytes | None) -> int | None:
 async def current_version(settings: Settings) -> int:
     """Return the version that counts now; raise KafkaUnavailableError."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        if not await kafka.has(Names(settings.namespace).tables_version):
-            return FIRST  # nothing was ever rebuilt
+        return await version_on(kafka, settings)
+
+
+async def version_on(kafka: Watermarks, settings: Settings) -> int:
+    """Return the version that counts now, asked over a connection that is open."""
+    if not await kafka.has(Names(settings.namespace).tables_version):
+        return FIRST  # nothing was ever rebuilt
     version = TablesVersion(settings)
     try:
         return await version.read()
@@ -88,11 +90,10 @@ async def switch_version(settings: Settings, version: int) -> None:
     """Let a version count from now on; raise KafkaUnavailableError, then it may count or not."""
     producer = KafkaClients.of(settings).producer(acks="all")
     try:
-        await producer.start()
-        topic = Names(settings.namespace).tables_version
-        await producer.send_and_wait(topic, str(version).encode(), key=KEY)
-    except (KafkaError, OSError) as exc:
-        raise KafkaUnavailableError(f"Kafka did not take the new version: {reason(exc)}") from exc
+        with kafka_away("Kafka did not take the new version"):
+            await producer.start()
+            topic = Names(settings.namespace).tables_version
+            await producer.send_and_wait(topic, str(version).encode(), key=KEY)
     finally:
         await producer.stop()
 

@@ -59,8 +59,14 @@ async def agree(settings: Settings, version: int) -> Registry:
     version: of the tables. Raises SettingsError where the file says otherwise than the others,
     and KafkaUnavailableError.
     """
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        return await agree_on(kafka, settings, version)
+
+
+async def agree_on(kafka: Watermarks, settings: Settings, version: int) -> Registry:
+    """As agree(), asked over a connection that is open."""
     declared = load_counters(settings)
-    if not await _has_log(settings):
+    if not await _has_log(kafka, settings):
         if not declared:
             return Registry()
         await ensure_topics(settings, version)
@@ -97,8 +103,9 @@ def changed_error(settings: Settings, fault: ValueError) -> SettingsError:
 
 async def decided(settings: Settings) -> Registry:
     """Return what is declared by now; raise KafkaUnavailableError."""
-    if not await _has_log(settings):
-        return Registry()
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        if not await _has_log(kafka, settings):
+            return Registry()
     decisions = CounterLog(settings)
     try:
         return await decisions.read()
@@ -106,6 +113,5 @@ async def decided(settings: Settings) -> Registry:
         await decisions.close()
 
 
-async def _has_log(settings: Settings) -> bool:
-    async with Watermarks(KafkaClients.of(settings)) as kafka:
-        return await kafka.has(Names(settings.namespace).decisions)
+async def _has_log(kafka: Watermarks, settings: Settings) -> bool:
+    return await kafka.has(Names(settings.namespace).decisions)
