@@ -9,10 +9,10 @@ import sys
 from typing import Any
 
 import click
-from aiokafka.errors import KafkaError
 
 from app.cli.tables import print_table
-from app.errors import KafkaUnavailableError, StartError, reason
+from app.errors import StartError
+from app.kafka.clients import kafka_away
 from app.kafka.tables_version import FIRST, current_version
 from app.kafka.topic_faults import TopicSpec, TopicState, faults_of
 from app.kafka.topics import ensure_topics, topic_specs, topics_there
@@ -54,10 +54,8 @@ async def look(settings: Settings, *, create: bool = False) -> list[dict[str, An
         version = await current_version(settings)
         if create:
             await ensure_topics(settings, version, access=False)
-        try:
+        with kafka_away():
             there = await topics_there(settings, version)
-        except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
     return [said_of(spec, there, settings.replication) for spec in topic_specs(settings, version)]
 
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError, reason
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.log import KafkaLog
 from app.kafka.mending import Groups
+from app.kafka.reader import PartitionReader
 from app.kafka.watermarks import Watermarks
 
 PACKED = 1  # of gzip: small topics of text
@@ -72,30 +71,26 @@ class TopicCopier:
         producer = self._kafka.producer(acks="all", enable_idempotence=True)
         done: dict[int, int] = {}
         try:
-            await producer.start()
+            with kafka_away():
+                await producer.start()
             with gzip.open(file, "rb") as lines:
                 while records := await asyncio.to_thread(_next, lines):
-                    done |= await _send(producer, topic, records)
-        except KafkaError as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
+                    with kafka_away():
+                        done |= await _send(producer, topic, records)
         finally:
             await producer.stop()
         if group:
             groups = Groups(self._kafka, topic, [group])
             for partition, offset in done.items():
-                await groups.begin_at(partition, offset)
+                with kafka_away():
+                    await groups.begin_at(partition, offset)
 
     async def written_to(self, topic: str) -> int:
         """Return the end of a topic of one partition, with what is in open transactions."""
         part = TopicPartition(topic, 0)
-        consumer = self._kafka.consumer()  # not read_committed
-        try:
-            await consumer.start()
-            return int((await consumer.end_offsets([part]))[part])
-        except KafkaError as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
-        finally:
-            await consumer.stop()
+        with kafka_away():
+            async with PartitionReader(self._kafka, [part]) as reader:  # not read_committed
+                return (await reader.ends())[part]
 
 
 async def _send(producer: Any, topic: str, records: Sequence[KeptRecord]) -> dict[int, int]:

@@ -8,15 +8,16 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.errors import UnavailableError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.reader import PartitionReader
 
 ANSWER_S = 4.0  # for one answer, with the wait for others that ask
 REQUEST_MS = 2500
-POLL_MS = 1000
+SILENCE_MS = 4000  # as ANSWER_S, which ends it before
 ANSWER_MAX_BYTES = 4_000_000  # of values; a rejected record may have 32 KB
 
 
@@ -24,12 +25,16 @@ class TopicEnds:
     """Topics by name, with their partitions; costs a small request while nobody writes."""
 
     def __init__(self, kafka: KafkaClients, topics: Mapping[str, int]) -> None:
-        self._kafka = kafka
         self._parts = {
             topic: [TopicPartition(topic, number) for number in range(count)]
             for topic, count in topics.items()
         }
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader = PartitionReader(
+            kafka,
+            [part for parts in self._parts.values() for part in parts],
+            auto_offset_reset="none",  # deleted meanwhile: an error, and a new attempt
+            request_timeout_ms=REQUEST_MS,
+        )
         self._lock = asyncio.Lock()
         self._known: dict[str, tuple[dict[TopicPartition, int], int, list[Any]]] = {}
 
@@ -47,21 +52,18 @@ class TopicEnds:
 
     async def close(self) -> None:
         """Disconnect; the next call connects again."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            with contextlib.suppress(KafkaError, OSError):
-                await consumer.stop()
+        with contextlib.suppress(KafkaError, OSError):
+            await self._reader.close()
 
     async def _newest(self, topic: str, limit: int) -> list[Any]:
         parts = self._parts[topic]
         try:
-            consumer = await self._connected()
-            ends = await consumer.end_offsets(parts)
+            ends = await self._reader.ends(parts)
             known_ends, known_limit, records = self._known.get(topic, ({}, 0, []))
             if ends != known_ends or limit > known_limit:
-                firsts = await consumer.beginning_offsets(parts)
+                firsts = await self._reader.begins(parts)
                 begins = {part: max(firsts[part], ends[part] - limit) for part in parts}
-                found = [await self._read(consumer, p, begins[p], ends[p]) for p in parts]
+                found = [await self._read(p, begins[p], ends[p]) for p in parts]
                 records = _merged(found, limit)
                 self._known[topic] = ends, limit, records
         except BaseException:  # cancelled too: its partitions may be left flowing
@@ -69,35 +71,16 @@ class TopicEnds:
             raise
         return records[:limit]
 
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            self._consumer = await self._kafka.paused(
-                [part for parts in self._parts.values() for part in parts],
-                auto_offset_reset="none",  # deleted meanwhile: an error, and a new attempt
-                request_timeout_ms=REQUEST_MS,
-            )
-        return self._consumer
-
-    async def _read(
-        self, consumer: AIOKafkaConsumer, part: TopicPartition, begin: int, end: int
-    ) -> deque[Any]:
+    async def _read(self, part: TopicPartition, begin: int, end: int) -> deque[Any]:
         """Return the last records of [begin, end) that fit into an answer, oldest first."""
         kept: deque[Any] = deque()
-        if begin == end:
-            return kept
         size = 0
-        consumer.seek(part, begin)
-        consumer.resume(part)
-        while await consumer.position(part) < end:
-            found = await consumer.getmany(part, timeout_ms=POLL_MS)
-            for record in found.get(part, ()):
+        async for records, _ in self._reader.read(part, begin, end, silence_ms=SILENCE_MS):
+            for record in records:
                 kept.append(record)
                 size += len(record.value or b"")
             while size > ANSWER_MAX_BYTES and len(kept) > 1:
                 size -= len(kept.popleft().value or b"")
-        consumer.pause(part)
-        while kept and kept[-1].offset >= end:
-            kept.pop()
         return kept
 
 

@@ -18,14 +18,15 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from app.errors import KafkaUnavailableError, UnavailableError, reason
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
+from app.kafka.groups import committed
 from app.kafka.padding import pad
+from app.kafka.reader import PartitionReader
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 10.0  # for begins and ends; a topic that is not there yet never answers
 
-Offsets = Mapping[int, int]  # by partition
 Record = tuple[bytes | None, bytes | None]  # key and value
 
 
@@ -34,7 +35,7 @@ class LogMemory(Protocol):
 
     name: str
 
-    async def positions(self) -> Offsets:
+    async def positions(self) -> Mapping[int, int]:
         """Return the offset below which it has seen everything, by partition.
 
         Raises UnavailableError.
@@ -77,18 +78,17 @@ class Groups:
         self.name = f"the groups {', '.join(groups)}"
         self._kafka, self._topic, self._groups = kafka, topic, groups
 
-    async def positions(self) -> Offsets:
+    async def positions(self) -> Mapping[int, int]:
         """Return the largest committed offset of each partition."""
         found: dict[int, int] = {}
         admin = self._kafka.admin()
         try:
-            await admin.start()
-            for group in self._groups:
-                for part, at in (await admin.list_consumer_group_offsets(group)).items():
-                    if part.topic == self._topic:
-                        found[part.partition] = max(at.offset, found.get(part.partition, -1))
-        except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
+            with kafka_away():
+                await admin.start()
+                for group in self._groups:
+                    for part, at in (await committed(admin, group)).items():
+                        if part.topic == self._topic:
+                            found[part.partition] = max(at, found.get(part.partition, -1))
         finally:
             await admin.close()
         return found
@@ -98,12 +98,13 @@ class Groups:
         part = TopicPartition(self._topic, partition)
         for group in self._groups:
             consumer = self._kafka.consumer(group_id=group)
-            await consumer.start()
             try:
+                await consumer.start()
                 consumer.assign([part])
-                await consumer.commit({part: offset})
-            except KafkaError as exc:
-                log.info("%s: offset %d is not committed: %s", group, offset, reason(exc))
+                try:
+                    await consumer.commit({part: offset})
+                except KafkaError as exc:
+                    log.info("%s: offset %d is not committed: %s", group, offset, reason(exc))
             finally:
                 await consumer.stop()
 
@@ -132,7 +133,7 @@ class Mender:
         self._filler, self._groups, self._identity = filler, groups, identity
         self._memories = [groups, *memories]
 
-    async def mend(self, known: Offsets | None = None) -> list[FilledGap]:
+    async def mend(self, known: Mapping[int, int] | None = None) -> list[FilledGap]:
         """Fill up what is too short; return what that was.
 
         known: what the caller remembers by itself. Safe when several do it at once. Raises
@@ -140,7 +141,7 @@ class Mender:
         """
         remembered = [(memory.name, await self._ask(memory)) for memory in self._memories]
         remembered.append(("this worker", known or {}))
-        try:
+        with kafka_away(f"Kafka does not say how long {self._topic} is"):
             async with asyncio.timeout(LOOK_S):
                 logs = await self._logs()
             if self._identity is not None:
@@ -148,15 +149,11 @@ class Mender:
             short = find_short(logs, remembered)
             for found in short:
                 await self._fill(found, logs[found.partition])
-        except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
-            raise KafkaUnavailableError(
-                f"Kafka does not say how long {self._topic} is: {reason(exc)}"
-            ) from exc
         if self._identity is not None:
             await self._identity.accept()
         return short
 
-    async def _ask(self, memory: LogMemory) -> Offsets:
+    async def _ask(self, memory: LogMemory) -> Mapping[int, int]:
         """Return what somebody remembers; who is away must not stop events from coming in."""
         try:
             return await memory.positions()
@@ -170,13 +167,9 @@ class Mender:
             return {}
 
     async def _logs(self) -> dict[int, Log]:
-        consumer = self._kafka.consumer()  # not read_committed: an open transaction is no loss
-        await consumer.start()
-        try:
-            begins = await consumer.beginning_offsets(self._parts)
-            ends = await consumer.end_offsets(self._parts)
-        finally:
-            await consumer.stop()
+        # Not read_committed: an open transaction is no loss.
+        async with PartitionReader(self._kafka, self._parts) as reader:
+            begins, ends = await reader.begins(), await reader.ends()
         return {part.partition: Log(begins[part], ends[part]) for part in self._parts}
 
     async def _fill(self, found: FilledGap, was: Log) -> None:
@@ -201,19 +194,20 @@ class Mender:
     async def _skip(self, found: FilledGap) -> None:
         """Let nobody read what only fills up a log that is new."""
         admin = self._kafka.admin()
-        await admin.start()
+        part = TopicPartition(self._topic, found.partition)
         try:
-            part = TopicPartition(self._topic, found.partition)
-            await admin.delete_records({part: RecordsToDelete(found.until)})
-        except KafkaError as exc:  # a compacted topic: its readers step over them
-            log.info("%s-%d: fillers stay: %s", self._topic, found.partition, reason(exc))
+            await admin.start()
+            try:
+                await admin.delete_records({part: RecordsToDelete(found.until)})
+            except KafkaError as exc:  # a compacted topic: its readers step over them
+                log.info("%s-%d: fillers stay: %s", self._topic, found.partition, reason(exc))
         finally:
             await admin.close()
         await self._groups.begin_at(found.partition, found.until)
 
 
 def find_short(
-    logs: Mapping[int, Log], remembered: Iterable[tuple[str, Offsets]]
+    logs: Mapping[int, Log], remembered: Iterable[tuple[str, Mapping[int, int]]]
 ) -> list[FilledGap]:
     """Return the partitions that end before what somebody remembers. Pure.
 

@@ -9,10 +9,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError, reason
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 
 POLL_MS = 500
 AT_ONCE = 500  # records of a poll: 2 ms to decode
@@ -35,7 +33,7 @@ class Newest:
             auto_offset_reset="latest", isolation_level="read_committed"
         )
         try:
-            try:
+            with kafka_away():
                 await consumer.start()
                 consumer.assign(self._parts)
                 await consumer.seek_to_end(*self._parts)
@@ -44,8 +42,6 @@ class Newest:
                     records = [record for some in found.values() for record in some]
                     records.sort(key=lambda record: record.timestamp)
                     yield records, await self._pass_over(consumer)
-            except (KafkaError, OSError) as exc:
-                raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
         finally:
             await consumer.stop()
 

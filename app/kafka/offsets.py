@@ -14,11 +14,10 @@ from aiokafka.errors import KafkaError
 from app.errors import UnavailableError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.groups import committed
+from app.kafka.reader import PartOffsets
 
 ANSWER_S = 3.0  # for all that one look asks
 REQUEST_MS = 2500  # for one request of it
-
-Offsets = dict[TopicPartition, int]
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Look:
     goes on from}}; where a group has committed nothing, the oldest record there was at first sight.
     """
 
-    ends: Offsets
-    done: Mapping[str, Offsets]
+    ends: PartOffsets
+    done: Mapping[str, PartOffsets]
 
 
 class KafkaOffsets:
@@ -50,7 +49,7 @@ class KafkaOffsets:
         self._read_by = read_by
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
-        self._origin: Offsets = {}
+        self._origin: PartOffsets = {}
 
     async def look(self) -> Look:
         """Return where everything is now; raise UnavailableError where Kafka does not say it."""

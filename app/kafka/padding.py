@@ -25,8 +25,8 @@ async def pad(
         compression_type="gzip",
         max_batch_size=BATCH_BYTES,
     )
-    await producer.start()
     try:
+        await producer.start()
         waiting: list[Any] = []
         while count:
             builder = producer.create_batch()

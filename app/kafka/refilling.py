@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError, reason
 from app.events.filler import again
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.mending import FilledGap, Groups, Mender, Record
 from app.kafka.padding import pad
 
@@ -42,8 +40,6 @@ async def ask_again(kafka: KafkaClients, events: str, partitions: int) -> None:
 
     Raises KafkaUnavailableError.
     """
-    try:
+    with kafka_away():
         for partition in range(partitions):
             await pad(kafka, events, partition, 1, (None, again()))
-    except (KafkaError, OSError) as exc:
-        raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc

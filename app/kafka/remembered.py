@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from app.errors import KafkaUnavailableError, reason
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.log import KafkaLog
 from app.kafka.watermarks import Watermarks
 
@@ -26,11 +24,12 @@ class Remembered:
     async def __aenter__(self) -> Self:
         self._producer: AIOKafkaProducer = self._kafka.producer(acks="all", enable_idempotence=True)
         try:
-            await self._kafka.knock()
-            await self._producer.start()
-        except (KafkaError, OSError) as exc:
+            with kafka_away(f"Kafka at {self._kafka}"):
+                await self._kafka.knock()
+                await self._producer.start()
+        except BaseException:
             await self._producer.stop()
-            raise KafkaUnavailableError(f"Kafka at {self._kafka}: {reason(exc)}") from exc
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -54,12 +53,10 @@ class Remembered:
 
     async def write(self, values: Mapping[str, bytes | None], prefix: str = "") -> None:
         """Set values, in this order; None: forget the key. Done when Kafka has acknowledged all."""
-        try:
+        with kafka_away(f"{self._topic} was not written"):
             waiting = [
                 await self._producer.send(self._topic, value, key=f"{prefix}{key}".encode())
                 for key, value in values.items()
             ]
             for sent in waiting:
                 await sent
-        except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"{self._topic} was not written: {reason(exc)}") from exc

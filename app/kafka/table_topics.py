@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, Self
 
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
-from app.errors import KafkaUnavailableError, reason
-from app.kafka.clients import KafkaClients
+from app.errors import KafkaUnavailableError
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.groups import committed
 from app.kafka.tables_version import FIRST
 from app.kafka.watermarks import Offsets
@@ -32,10 +32,11 @@ class TableTopics:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._admin.start()
-        except (KafkaError, OSError) as exc:
+            with kafka_away():
+                await self._admin.start()
+        except BaseException:
             await self._admin.close()
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -81,10 +82,8 @@ class TableTopics:
 
     @staticmethod
     async def _ask(answer: Any) -> Any:
-        try:
+        with kafka_away():
             return await answer
-        except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
 
 
 def versions_in(topics: Collection[str], namespace: str) -> dict[int, list[str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from typing import Any
 
-from app.errors import KafkaUnavailableError, reason
-from app.kafka.clients import KafkaClients
+from aiokafka import TopicPartition
+
+from app.errors import KafkaUnavailableError
+from app.kafka.clients import KafkaClients, kafka_away
+from app.kafka.reader import PartitionReader
 
 TIMEOUT_MS = 2000  # for a record that is known to be there
 
@@ -18,9 +20,8 @@ class TopicTail:
     """
 
     def __init__(self, kafka: KafkaClients, topic: str) -> None:
-        self._kafka = kafka
         self._part = TopicPartition(topic, 0)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader = PartitionReader(kafka, [self._part])
         self.end = 0
         self._last: bytes | None = None
         self.key: bytes | None = None  # of the last record that read() returned
@@ -31,42 +32,24 @@ class TopicTail:
 
         Raises KafkaUnavailableError.
         """
-        try:
-            consumer = await self._connected()
-            end = (await consumer.end_offsets([self._part]))[self._part]
+        with kafka_away(f"no answer about {self._part.topic}"):
+            end = (await self._reader.ends())[self._part]
             if end != self.end:
-                self._last = await self._record(consumer, end)
+                await self._read_last(end)
                 self.end = end
-        except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(
-                f"no answer about {self._part.topic}: {reason(exc)}"
-            ) from exc
         return self._last
 
     async def close(self) -> None:
         """Disconnect."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
+        await self._reader.close()
 
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            self._consumer = await self._kafka.paused([self._part])
-        return self._consumer
-
-    async def _record(self, consumer: AIOKafkaConsumer, end: int) -> bytes | None:
-        first = (await consumer.beginning_offsets([self._part]))[self._part]
-        if first == end:
-            self.key, self.headers = None, {}
-            return None
-        consumer.seek(self._part, end - 1)
-        consumer.resume(self._part)
-        try:
-            found = await consumer.getmany(self._part, timeout_ms=TIMEOUT_MS)
-        finally:
-            consumer.pause(self._part)
-        records = found.get(self._part)
+    async def _read_last(self, end: int) -> None:
+        if (await self._reader.begins())[self._part] == end:
+            self._last, self.key, self.headers = None, None, {}
+            return
+        found = self._reader.read(self._part, end - 1, end, silence_ms=TIMEOUT_MS)
+        records: list[Any] = [record async for some, _ in found for record in some]
         if not records:
             raise KafkaUnavailableError(f"{self._part.topic} did not give its last record")
-        self.key, self.headers = records[-1].key, dict(records[-1].headers)
-        return records[-1].value or b""
+        last = records[-1]
+        self._last, self.key, self.headers = last.value or b"", last.key, dict(last.headers)

@@ -8,10 +8,10 @@ from time import monotonic
 from typing import Any, Self
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import TopicAuthorizationFailedError
 
-from app.errors import KafkaAccessError, KafkaUnavailableError, StartError, reason
-from app.kafka.clients import KafkaClients
+from app.errors import KafkaAccessError, StartError
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.groups import committed
 
 POLL_S = 0.2
@@ -89,10 +89,8 @@ class Watermarks:
 
     @staticmethod
     async def _ask(answer: Awaitable[Any]) -> Any:
-        try:
+        with kafka_away():
             return await answer
-        except (KafkaError, OSError) as exc:
-            raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}") from exc
 
 
 async def wait_for(

@@ -14,7 +14,6 @@ TWICE = {
     "Found",
     "Level",
     "Names",
-    "Offsets",
     "Part",
     "Partials",
     "Place",
@@ -24,7 +23,6 @@ TWICE = {
     "Rows",
     "Seen",
     "Slice",
-    "Worker",
 }
 ALIAS = re.compile(r"_?[A-Z]\w*[a-z]\w*")
 
