@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
     KafkaError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
@@ -33,6 +36,7 @@ HOUR_MS = 3_600_000
 ALERTS_RETENTION_HOURS = 30 * 24
 UNIQUES_RETENTION_HOURS = 7 * 24  # merged into a table: longer than any worker is away
 VISIBLE_DEADLINE_S = 30
+FENCED, FENCED_S = "fenced", 0.2  # what Kafka says, and until it is asked again
 # Rows replace rows of the same key: compaction keeps the last of each. Smaller segments than
 # the default (1 GB), because the newest one is never compacted and is read at each recovery.
 COMPACT = {
@@ -107,15 +111,18 @@ async def ensure_topics(settings: Settings, version: int = 1, *, access: bool = 
 
 
 async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], replication: int) -> None:
-    """Ask for the topics; one that exists by now is fine."""
+    """Ask for the topics; one that exists by now is fine, and brokers that just start may wait."""
     # acks=all waits for these; one node may be away.
     safe = {"min.insync.replicas": str(max(1, replication - 1))}
-    answer = await admin.create_topics(
-        [
-            NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config | safe)
-            for spec in specs
-        ]
-    )
+    wanted = [
+        NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config | safe)
+        for spec in specs
+    ]
+    until = time.monotonic() + VISIBLE_DEADLINE_S
+    answer = await admin.create_topics(wanted)
+    while is_starting(answer.topic_errors) and time.monotonic() < until:
+        await asyncio.sleep(FENCED_S)
+        answer = await admin.create_topics(wanted)
     for name, code, *words in answer.topic_errors:
         error = for_code(code)
         if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
@@ -125,6 +132,14 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], replicatio
             )
         if code and error is not TopicAlreadyExistsError:
             raise StartError(f"Kafka refused topic {name}: {error.__name__} {words}")
+
+
+def is_starting(errors: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether brokers are there and may not lead yet: fenced until their first heartbeat counts."""
+    return any(
+        for_code(code) is InvalidReplicationFactorError and FENCED in str(words)
+        for _, code, *words in errors
+    )
 
 
 async def topics_there(settings: Settings, version: int = 1) -> dict[str, TopicState]:

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError
 
 from app.errors import StartError
 from app.kafka.clients import KafkaClients
-from app.kafka.topics import ensure_topics
+from app.kafka.topics import ensure_topics, is_starting
 from app.monitor.figures import lag
 from app.names import Names
 from app.settings import Settings
@@ -25,6 +26,19 @@ async def config_of(kafka: KafkaClient, topic: str) -> dict[str, str]:
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     await admin.close()
     return {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
+
+
+def test_a_broker_that_just_starts_is_waited_for_and_too_few_are_not() -> None:
+    """In the words of Kafka 4.1."""
+    said, code = "Unable to replicate the partition", InvalidReplicationFactorError.errno
+    fenced = ("events", code, f"{said} 1 time(s): All brokers are currently fenced.")
+    few = (
+        "events",
+        code,
+        f"{said} 3 time(s): The target replication factor of 3 cannot be reached",
+    )
+    assert is_starting([("counts", 0, None), fenced])
+    assert not is_starting([few, ("counts", TopicAlreadyExistsError.errno, "exists"), ("a", 0)])
 
 
 async def test_two_that_make_the_topics_at_once_agree(
