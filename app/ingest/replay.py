@@ -17,6 +17,7 @@ from app.errors import (
     KafkaUnavailableError,
     MalformedJsonError,
     NotAnObjectError,
+    OutsideRetentionError,
     RejectedError,
     StartError,
     TooLargeError,
@@ -28,6 +29,7 @@ from app.events.rejects import TIMESTAMP
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.remembered import Remembered
+from app.kafka.topics import HOUR_MS
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
@@ -127,6 +129,8 @@ class Replay:
     def __init__(self, settings: Settings, wanted: Wanted) -> None:
         self._kafka, self._wanted = KafkaClients.of(settings), wanted
         self._names = Names(settings.namespace)
+        # It is sent with the time when it came: Kafka may delete what is older before it counts.
+        self._keeps_ms = settings.events_retention_hours * HOUR_MS
         self.outcomes: defaultdict[str, Replayed] = defaultdict(Replayed)
 
     async def run(self, *, dry: bool = False) -> None:
@@ -180,6 +184,9 @@ class Replay:
             return None
         came_ms = int(dict(record.headers).get(TIMESTAMP, b"%d" % record.timestamp))
         now_ms = time.time_ns() // 1_000_000
+        if came_ms < now_ms - self._keeps_ms:
+            outcome.still[OutsideRetentionError.code] += 1
+            return None
         try:
             made = sendable(rejection, came_ms, self._wanted.fields, now_ms)
         except RejectedError as exc:

@@ -21,6 +21,8 @@ from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
 
+NOW_MS = time.time_ns() // 1_000_000  # Kafka deletes what is older than its retention
+
 StartCollector = Callable[..., Awaitable[Collector]]
 
 
@@ -42,9 +44,7 @@ async def start_collector(settings: Settings) -> AsyncIterator[StartCollector]:
 
 
 def records(count: int, key: str = "key", size: int = 1) -> list[Record]:
-    return [
-        (f"{key}{n}".encode(), b"%d" % n + b" " * size, 1_790_000_000_000) for n in range(count)
-    ]
+    return [(f"{key}{n}".encode(), b"%d" % n + b" " * size, NOW_MS) for n in range(count)]
 
 
 async def test_long_keys_are_hashed_in_many_turns(

@@ -32,6 +32,8 @@ from tests.support.waiting import wait_until
 
 CAME_MS = 1_790_000_000_000
 NOW_MS = CAME_MS + 3 * 86_400_000
+RECENT_MS = time.time_ns() // 1_000_000 - 86_400_000
+OLD_MS = RECENT_MS - 7 * 86_400_000  # Kafka deletes what is older than its retention
 Replay = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -113,8 +115,10 @@ def said(process: subprocess.Popen[bytes]) -> list[str]:
     return out.decode().splitlines()
 
 
-async def reject(kafka: KafkaClient, topics: Names, values: list[bytes]) -> None:
-    made = [rejected(value, offset) for offset, value in enumerate(values)]
+async def reject(
+    kafka: KafkaClient, topics: Names, values: list[bytes], at_ms: int = RECENT_MS
+) -> None:
+    made = [rejected(value, offset, at_ms) for offset, value in enumerate(values)]
     waiting = [
         await kafka._producer.send(topics.rejected, value, key, headers=headers)
         for key, value, headers in made
@@ -146,7 +150,18 @@ async def test_each_is_sent_at_most_once_by_code_and_time(
     assert said(replay("--code", "missing_type", "--set", "type=B"))[-1] == "replayed 1"
     found = [json.loads(value) for value in await kafka.values(topics.events)]
     assert Counter(event["type"] for event in found) == {"A": 3, "B": 1}
-    assert {record.timestamp for record in await kafka.read(topics.events)} == {CAME_MS}
+    assert {record.timestamp for record in await kafka.read(topics.events)} == {RECENT_MS}
+
+
+async def test_what_kafka_would_delete_at_once_stays_rejected(
+    replay: Replay, kafka: KafkaClient, topics: Names
+) -> None:
+    await reject(kafka, topics, [b'{"type":"A","timestamp":"x"}'], OLD_MS)
+    assert said(replay("--set", "timestamp=null")) == [
+        "invalid_timestamp: 0 sent, 1 still rejected (outside_retention 1)",
+        "replayed 0",
+    ]
+    assert await kafka.values(topics.events) == []
 
 
 async def test_killed_and_called_again_it_sends_each_once(
