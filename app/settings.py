@@ -120,7 +120,6 @@ class Settings(BaseModel):
         description="Secret of collectors and count workers; empty: none, run makes one.",
     )
     count_workers: int = Field(1, ge=1, le=64, description="Count workers that run starts.")
-
     events_partitions: int = Field(
         4, ge=1, le=1000, description="Partitions of events; fixed after the first start."
     )
@@ -134,7 +133,6 @@ class Settings(BaseModel):
     hourly_retention_days: int = Field(
         0, ge=0, description="Days that hourly counts are kept, fixed at first; 0: for good."
     )
-
     statistics: bool = Field(
         default=True, description="Count pages, users, sessions, ads and bots, too; stays on."
     )
@@ -166,9 +164,11 @@ class Settings(BaseModel):
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="Key that signs webhook requests; empty: unsigned."
     )
-
     session_timeout_s: float = Field(
         6.0, ge=6, description="Seconds without a heartbeat until partitions move."
+    )
+    stale_max_s: float = Field(
+        3600.0, ge=0, description="Seconds that figures may be old while Kafka is away; then 503."
     )
     commit_interval_s: float = Field(
         1.0, gt=0, description="Seconds between offset commits; longer, more replay after a crash."

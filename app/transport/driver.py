@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -15,6 +16,7 @@ class BatchTransport(driver.Transport):
 
     isolation_level: read_committed leaves out the records of aborted transactions.
     batch_pause_s: seconds between small fetches. hooks: what is done about logs that are too short.
+    heard: called when the coordinator has said that this worker is a member of its group.
     """
 
     Consumer = BatchConsumer
@@ -24,3 +26,4 @@ class BatchTransport(driver.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.hooks = LogHooks()
+        self.heard: Callable[[], None] = lambda: None

@@ -12,11 +12,13 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 
 from app.transport.batch import Batch, Record
+from app.transport.contact import listening
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
 # While Kafka holds back the answer for partitions without news, those that have been used up
 # meanwhile cannot be asked for: one request a broker is on its way.
 FETCH_WAIT_MS = 50
+ASK_S = 2.0  # for a question to the coordinator; it keeps fetches and commits from their thread
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -114,8 +116,15 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         return committed, start
 
     async def heartbeat(self) -> bool:
-        """Return whether the coordinator still knows this member, asked now; raise KafkaError."""
-        return bool(await self._ensure_consumer()._coordinator._do_heartbeat())
+        """Return whether the coordinator still knows this member, asked now; raise KafkaError.
+
+        False, too, where no answer comes within ASK_S: a join of others may be before it.
+        """
+        try:
+            async with asyncio.timeout(ASK_S):
+                return bool(await self._ensure_consumer()._coordinator._do_heartbeat())
+        except TimeoutError:
+            return False
 
     def verify_event_path(self, now: float, tp: Any) -> None:
         """As Faust's, which ends the worker where an offset is being reset."""
@@ -137,6 +146,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         # Faust offers this only together with exactly_once.
         consumer._isolation_level = transport.isolation_level
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._client.send = listening(consumer._client.send, transport.heard)
         return consumer
 
 

@@ -29,7 +29,7 @@ def build(settings: Settings) -> faust.App:
     app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
     collector, rates = Collector(settings, mend_events(settings)), RateSampler(settings)
     ends = web.stats.topics.register(app, settings)
-    workers = web.query.forward.register(app, settings)
+    workers = web.query.forward.register(app, settings, collector.check_ready)
     pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)
     app.web.guard = Guard(settings, settings.read_token.get_secret_value())
 

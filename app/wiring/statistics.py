@@ -25,6 +25,7 @@ from app.kafka.log import KafkaLog
 from app.names import Names
 from app.settings import Settings
 from app.stores.ad_months import AdMonths
+from app.transport.contact import Contact
 from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
 from app.wiring.sinks import counts_log
@@ -65,7 +66,9 @@ def answer_queries(
 ) -> Queries:
     """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
     secret = WorkerSecret(settings.worker_secret.get_secret_value())
-    queries = Queries(app, owned, secret, totals.reached, settings.events_partitions)
+    contact = Contact(settings.session_timeout_s, settings.stale_max_s)
+    app.transport.heard = contact.heard
+    queries = Queries(app, owned, secret, totals.reached, settings.events_partitions, contact)
     web.stats.report.register(queries, totals, counters)
     web.stats.counts.register(queries, totals, counters)
     gathering = Gathering(app, queries, owned, totals.reached)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from http import HTTPStatus
 
+import aiohttp
 import pytest
 from redis.asyncio import Redis as RedisClient
 
@@ -12,13 +15,15 @@ from app.stack.postgres import Postgres
 from app.stack.redis import Redis
 from tests.kill.conftest import MakeScene, Scene
 from tests.support.load import Load
+from tests.support.waiting import wait_until
+from web.query.messages import AS_OF
 
 pytestmark = pytest.mark.kill
 
 
 async def everyone(scene: Scene) -> None:
     """Start a worker of each role."""
-    for role in ("collect", "count", "store"):
+    for role in ("count", "collect", "store"):  # the collector asks those before it
         scene.crew.hire(role).join()
     await scene.crew.ready()
 
@@ -30,6 +35,13 @@ async def away(part: Postgres | Redis, scene: Scene) -> None:
         await part.stop()
     else:
         part.child.kill()
+
+
+async def figures(scene: Scene) -> tuple[int, bool]:
+    """Ask through the collector; return the status, and whether the answer says how old it is."""
+    url = f"http://{scene.settings.http_host}:{scene.settings.http_port}/counters"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return answer.status, AS_OF in answer.headers
 
 
 async def compare_everything(scene: Scene, load: Load) -> None:
@@ -50,10 +62,13 @@ async def test_a_broker_killed_under_load(make_scene: MakeScene, kafka_part: Kaf
             kafka_part.child.kill()
             tally.outages += 1
             await asyncio.sleep(rng.random() * 3)
+            if tally.outages == 1:
+                await wait_until(partial(figures, scene), (HTTPStatus.OK, True))
             rng.choice(scene.crew.members).kill()  # it cannot start before Kafka has
             await kafka_part.start()
         await load.sent(300)
         await compare_everything(scene, load)
+        await wait_until(partial(figures, scene), (HTTPStatus.OK, False))
     tally.exact = True
 
 

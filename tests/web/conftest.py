@@ -45,7 +45,7 @@ async def serve() -> AsyncIterator[Serve]:
             collector = Collector(settings)
             web.http.health.register(app, collector.check_ready)
             web.ingest.register.register(app, collector, settings)
-            workers = web.query.forward.register(app, settings)
+            workers = web.query.forward.register(app, settings, lambda: True)
             ends = web.stats.topics.register(app, settings)
             stack.push_async_callback(ends.close)
             rates, check = RateSampler(settings), collector.check_ready

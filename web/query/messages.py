@@ -9,6 +9,7 @@ import msgspec
 from aiohttp.web import Response
 
 from app.errors import BadRequestError, BehindError, CounterError
+from app.events.times import rfc3339
 from web.http import paths
 from web.http.args import SHOWN_MAX, args_of
 from web.http.quick import QuickResponse
@@ -17,6 +18,7 @@ from web.http.worker_secret import WorkerSecret
 from web.query.least import least
 
 OWNER_TIMEOUT_S = 2.0
+AS_OF = "X-Event-Counter-As-Of"  # of figures that may be old: when Kafka was last heard of
 
 _encode_json = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -73,6 +75,10 @@ class Answer(msgspec.Struct, array_like=True):
         again = error.retry_after_s
         headers = JSON if again is None else {**JSON, "Retry-After": str(again)}
         return cls(error.status, _encode_json(error.as_dict()), headers)
+
+    def as_of(self, seconds: float) -> Answer:
+        """Return it with the time that it is of, since 1970."""
+        return Answer(self.status, self.body, {**self.headers, AS_OF: rfc3339(int(seconds))})
 
     @property
     def is_behind(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from time import time
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -21,16 +22,18 @@ from app.errors import (
     MethodNotAllowedError,
     NotFoundError,
     RecoveringError,
+    UnavailableError,
     reason,
 )
+from app.transport.contact import Contact
 from app.transport.ownership import Ownership
 from tables.reached import Reached
 from web.http import paths
 from web.http.paths import Call, Kind
-from web.http.views import ApiView, page, read_body
+from web.http.views import OK, ApiView, page, read_body
 from web.http.worker_secret import WorkerSecret
 from web.query.least import Least, NotYetError, check, least, least_of
-from web.query.messages import Answer, Query, decode_queries, encode_answers, post_queries
+from web.query.messages import AS_OF, Answer, Query, decode_queries, encode_answers, post_queries
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,16 @@ FAILED = "%s %s failed"
 
 Handler = Callable[[Query], Answer | Awaitable[Answer]]
 Wait = tuple[list[int], Awaitable[None]]  # the places of queries, and what puts in their answers
+
+
+def believed(answer: Answer) -> Answer:
+    """Return an answer of somebody whom Kafka may have left out, asked by one whom it has not.
+
+    Its partitions may have moved to another worker, so it is 503.
+    """
+    if AS_OF not in answer.headers:
+        return answer
+    return Answer.error(RecoveringError("the worker that answers is cut off from Kafka"))
 
 
 class ElsewhereError(Exception):
@@ -69,10 +82,15 @@ class Queries:
         secret: WorkerSecret | None = None,
         reached: Reached | None = None,
         sources: int = 0,
+        contact: Contact | None = None,
     ) -> None:
-        """reached: how far the totals have come. sources: partitions of `events`."""
+        """reached: how far the totals have come. sources: partitions of `events`.
+
+        contact: None: never lost.
+        """
         self._app, self._ownership = app, ownership
         self._reached, self._sources = reached, sources
+        self._contact = contact
         self._patient: aiohttp.ClientSession | None = None  # those who wait hold up nobody else
         self.secret = secret or WorkerSecret()  # of this worker and those that it asks
         self._routes: dict[str, list[Route]] = {}  # by the first segment
@@ -126,7 +144,7 @@ class Queries:
                 elsewhere.setdefault(exc.url, []).append(place)
                 continue
             if isinstance(answer, Answer):
-                answers[place] = answer
+                answers[place] = self._dated(answer)
             else:
                 waits.append(([place], self._await_answer(answer, place, queries, answers)))
         for url, places in elsewhere.items():
@@ -174,7 +192,7 @@ class Queries:
         answers: list[Answer | None],
     ) -> None:
         try:
-            answers[place] = await answer
+            answers[place] = self._dated(await answer)
         except CounterError as exc:
             answers[place] = Answer.error(exc)
         except ElsewhereError as exc:
@@ -198,11 +216,28 @@ class Queries:
     async def post(self, url: str, queries: list[Query]) -> list[Answer]:
         """Ask another count worker, as post_queries()."""
         asked = least.get()
-        if asked is None or not (left_s := asked.left_s):
-            return await post_queries(self._app.http_client, url, queries, self.secret)
-        if self._patient is None:
-            self._patient = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        return await post_queries(self._patient, url, queries, self.secret, left_s)
+        session, left_s = self._app.http_client, 0.0 if asked is None else asked.left_s
+        if left_s:
+            if self._patient is None:
+                self._patient = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+            session = self._patient
+        found = await post_queries(session, url, queries, self.secret, left_s)
+        return found if self._silent_since_s is not None else list(map(believed, found))
+
+    @property
+    def _silent_since_s(self) -> float | None:
+        return None if self._contact is None else self._contact.silent_since_s
+
+    def _dated(self, answer: Answer) -> Answer:
+        """Return an answer with its age, where Kafka is not heard of; too old it is 503."""
+        since = self._silent_since_s
+        if since is None or self._contact is None or answer.status != OK:
+            return answer
+        if (age := time() - since) > self._contact.stale_max_s:
+            return Answer.error(
+                UnavailableError(f"no word from Kafka for {age:.0f} s: EVENT_COUNTER_STALE_MAX_S")
+            )
+        return answer.as_of(since)
 
     async def close(self, _app: object) -> None:
         """Close the connections to other workers."""

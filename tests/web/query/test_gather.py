@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
+from time import monotonic, time
 from typing import cast
 
 import aiohttp
 import faust
 import pytest
 
+import web.query.link
 import web.query.queries
 from app.errors import BadRequestError, RecoveringError
 from app.settings import Settings
 from app.stack.ports import free_port
+from app.transport.contact import Contact
 from app.transport.ownership import Ownership
 from tests.support.http import Http
 from web.http.paths import Call, Kind
 from web.http.server import Server
+from web.http.worker_secret import WorkerSecret
+from web.query.forward import CountWorkers
 from web.query.gather import GatheredQuery, Gathering
-from web.query.messages import Answer, Query
+from web.query.messages import AS_OF, Answer, Query
 from web.query.queries import Queries
 
 LISTED = Call("GET", "/stats/listed/{name}", Kind.FIGURES, "Asked of all.")
@@ -79,10 +85,16 @@ class CountWorker:
         )
         self.app.web = Server(self.app, Settings())
         owned = cast("Ownership", self.ownership)
-        queries = Queries(self.app, owned)
+        self.contact = Contact(silent_after_s=6, stale_max_s=60)
+        queries = Queries(self.app, owned, contact=self.contact)
         Gathering(self.app, queries, owned).add(LISTED, self.kind)
         queries.add(ITS_PATH, lambda query: Answer.json(query.segments))
         web.query.queries.register(self.app, queries)
+        web.query.link.register(self.app, queries)
+
+    def be_silent(self, seconds: float) -> None:
+        """As if Kafka had not been heard of for so long."""
+        self.contact._heard_at = monotonic() - seconds
 
 
 @pytest.fixture
@@ -186,3 +198,56 @@ async def test_paths_are_told_apart_by_all_their_parts(
     assert (await ask(workers[0], "/stats/a/b"))[0] == 404
     assert (await ask(workers[0], "/stats/listed/a/b?n=1"))[0] == 404
     assert (await ask(workers[0], "/stats"))[0] == 404
+
+
+async def test_figures_without_kafka_say_how_old_they_are(workers: list[CountWorker]) -> None:
+    path, begun = "/stats/listed/x?n=10", time()
+    async with aiohttp.ClientSession() as session:
+        one = Http(session, workers[0].url)
+        assert AS_OF not in (await one.get(path)).headers
+        for worker in workers:
+            worker.be_silent(10)
+        answer = await one.get(path)
+        assert answer.json == {"n": 10, "listed": [10, 11, 12, 13]}
+        of = datetime.fromisoformat(answer.headers[AS_OF]).timestamp()
+        assert begun - 11 < of <= time() - 9
+        assert AS_OF in (await one.get("/stats/a")).headers
+        for worker in workers:
+            worker.be_silent(61)
+        answer = await one.get("/stats/a")
+        assert (answer.status, answer.json["code"]) == (503, "unavailable")
+        assert "EVENT_COUNTER_STALE_MAX_S" in answer.json["message"]
+
+
+async def test_who_alone_is_cut_off_does_not_answer_for_others(
+    workers: list[CountWorker], ask: Ask
+) -> None:
+    workers[1].be_silent(10)
+    assert (await ask(workers[0]))[0] == 503  # it needs the other one's part
+    workers[0].be_silent(10)
+    assert (await ask(workers[0]))[0] == 200
+
+
+@pytest.mark.parametrize(("hears", "status"), [(True, 503), (False, 200)])
+async def test_a_collector_believes_old_figures_only_while_it_does_not_hear_kafka(
+    workers: list[CountWorker], *, hears: bool, status: int
+) -> None:
+    query = Query("GET", "/stats/a")
+    for urls in ([workers[0].url], [worker.url for worker in workers]):
+        asked = CountWorkers(urls, WorkerSecret(), lambda: hears)
+        for worker in workers:
+            worker.be_silent(0)
+        assert (await asked.ask(query)).status == 200
+        for worker in workers:
+            worker.be_silent(10)
+        assert (await asked.ask(query)).status == status
+        await asked.close(None)
+
+
+async def test_a_collector_asks_on_where_one_worker_is_cut_off(workers: list[CountWorker]) -> None:
+    asked = CountWorkers([worker.url for worker in workers], WorkerSecret(), lambda: True)
+    workers[1].be_silent(10)
+    for _ in range(4):
+        answer = await asked.ask(Query("GET", "/stats/a"))
+        assert (answer.status, AS_OF in answer.headers) == (200, False)
+    await asked.close(None)

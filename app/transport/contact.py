@@ -1,0 +1,55 @@
+"""When Kafka last said that this worker is a member of its group: how old its figures may be."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from time import monotonic, time
+from typing import Any
+
+from aiokafka.errors import NoError, RebalanceInProgressError
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+
+# A member goes on sending heartbeats while others join.
+KNOWN = (NoError.errno, RebalanceInProgressError.errno)
+
+Send = Callable[..., Awaitable[Any]]
+
+
+class Contact:
+    """Of one worker; heard() is called in its consumer thread."""
+
+    def __init__(self, silent_after_s: float, stale_max_s: float) -> None:
+        """silent_after_s: without a word its partitions may have moved.
+
+        stale_max_s: then its figures are too old.
+        """
+        self._silent_after_s, self.stale_max_s = silent_after_s, stale_max_s
+        self._heard_at = monotonic()
+
+    def heard(self) -> None:
+        """Note that the coordinator has just said that we are a member."""
+        self._heard_at = monotonic()
+
+    @property
+    def silent_since_s(self) -> float | None:
+        """The time of the last word, s since 1970, where it is too long ago; else None."""
+        silent_s = monotonic() - self._heard_at
+        return time() - silent_s if silent_s > self._silent_after_s else None
+
+
+def listening(send: Send, heard: Callable[[], None]) -> Send:
+    """Return send of an AIOKafkaClient that tells heard() when the coordinator knows us.
+
+    The client's own heartbeats and joins say so already. A question of ours would wait behind a
+    join on the same connection for as long as others take to join.
+    """
+
+    async def send_and_listen(node_id: int, request: Any, **options: Any) -> Any:
+        response = await send(node_id, request, **options)
+        if isinstance(request, (HeartbeatRequest, SyncGroupRequest)) and (
+            response.error_code in KNOWN
+        ):
+            heard()
+        return response
+
+    return send_and_listen

@@ -1,0 +1,70 @@
+"""When the coordinator was last heard of, and a question to it that nobody answers."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    IllegalGenerationError,
+    NoError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+
+import app.transport.fetching
+from app.transport.contact import Contact, listening
+from app.transport.fetching import FetchThread
+
+HEARTBEAT = HeartbeatRequest("group", 1, "member")
+
+
+async def words(request: Any, error: type) -> int:
+    """Return how often the worker counts as known after a request was answered."""
+    heard: list[bool] = []
+
+    async def send(_node_id: int, _request: Any, **_options: Any) -> Any:
+        return SimpleNamespace(error_code=error.errno)  # type: ignore[attr-defined]
+
+    answer = await listening(send, lambda: heard.append(True))(0, request, group=1)
+    assert answer.error_code == error.errno  # type: ignore[attr-defined]
+    return len(heard)
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (NoError, 1),
+        (RebalanceInProgressError, 1),
+        (IllegalGenerationError, 0),
+        (UnknownMemberIdError, 0),
+    ],
+)
+async def test_a_heartbeat_says_whether_the_worker_is_known(error: type, times: int) -> None:
+    assert await words(HEARTBEAT, error) == times
+
+
+async def test_only_what_needs_a_member_is_a_word() -> None:
+    assert await words(SyncGroupRequest("group", 1, "member", None, []), NoError) == 1
+    assert await words(FindCoordinatorRequest("group", 0), NoError) == 0
+
+
+async def test_a_worker_is_silent_until_the_next_word() -> None:
+    contact = Contact(silent_after_s=6, stale_max_s=60)
+    assert contact.silent_since_s is None
+    contact._heard_at -= 7
+    assert contact.silent_since_s is not None
+    contact.heard()
+    assert contact.silent_since_s is None
+
+
+async def test_a_question_that_nobody_answers_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.transport.fetching, "ASK_S", 0.01)
+    thread: Any = FetchThread.__new__(FetchThread)
+    coordinator = SimpleNamespace(_do_heartbeat=asyncio.get_running_loop().create_future)
+    thread._ensure_consumer = lambda: SimpleNamespace(_coordinator=coordinator)
+    assert not await thread.heartbeat()
