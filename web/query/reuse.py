@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Hashable
 from time import monotonic
 from typing import Generic, TypeVar
@@ -31,22 +32,35 @@ class Reuse(Generic[T]):
     async def get(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         """Return the answer to a question, made now or lately.
 
-        Raises UnavailableError where as many other questions are being answered.
+        Raises UnavailableError where as many other questions are being answered, also after what
+        the query may wait.
         """
         if (asked := least.get()) is not None:  # what was made before may hold less
             question = question, tuple(sorted(asked.positions.items()))
-        made = self._made.get(question)
-        if made is None or made.fresh_until < monotonic():
-            self._make_room()
-            made = self._made[question] = _Made(make, self._most_s)
+        while (made := self._made.get(question)) is None or made.fresh_until < monotonic():
+            if busy := self._busy():
+                await _wait_for_one(busy, 0.0 if asked is None else asked.left_s)
+            else:
+                self._make_room()
+                made = self._made[question] = _Made(make, self._most_s)
+                break
         return await asyncio.shield(made.task)
 
+    def _busy(self) -> list[asyncio.Task[T]]:
+        """Return what is on its way where no more may be; else nothing."""
+        busy = [made.task for made in self._made.values() if not made.task.done()]
+        return busy if len(busy) >= self._at_once else []
+
     def _make_room(self) -> None:
-        if sum(not made.task.done() for made in self._made.values()) >= self._at_once:
-            raise UnavailableError(f"{self._at_once} other questions are being answered")
         if len(self._made) >= KEPT:
             now = monotonic()
             self._made = {q: made for q, made in self._made.items() if made.fresh_until >= now}
+
+
+async def _wait_for_one(busy: list[asyncio.Task[T]], wait_s: float) -> None:
+    done = wait_s and (await asyncio.wait(busy, timeout=wait_s, return_when=FIRST_COMPLETED))[0]
+    if not done:
+        raise UnavailableError(f"{len(busy)} other questions are being answered")
 
 
 class _Made(Generic[T]):

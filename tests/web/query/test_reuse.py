@@ -11,6 +11,7 @@ import pytest
 import web.query.reuse
 from app.errors import UnavailableError
 from tests.support.waiting import wait_until
+from web.query.least import Least, least
 from web.query.reuse import AT_ONCE, Reuse
 
 
@@ -94,5 +95,9 @@ async def test_too_many_different_questions_at_once_are_turned_away() -> None:
     await wait_until(lambda: len(reuse._made), AT_ONCE)
     with pytest.raises(UnavailableError):
         await reuse.get("more", making(99))
+    least.set(Least({}, asyncio.get_running_loop().time() + 60, 60))
+    patient = asyncio.create_task(reuse.get("more", making(99)))
+    await asyncio.sleep(0)
+    assert len(reuse._made) == AT_ONCE
     go_on.set()
-    assert await asyncio.gather(*asking) == list(range(AT_ONCE))
+    assert await asyncio.gather(*asking, patient) == [*range(AT_ONCE), 99]
