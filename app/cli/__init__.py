@@ -26,6 +26,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "rebuild": "app.cli.rebuild",
     "backup": "app.cli.backup",
     "restore": "app.cli.restore",
+    "forget": "app.cli.forget",
     "counters": "app.cli.counters",
     "settings": "app.cli.settings",
     "topics": "app.cli.topics",

@@ -122,6 +122,10 @@ class Printer:
         self._write(f"up to {found['compared_to']}: {offsets}\n")
         for part, count in found["lost"].items():
             self._write(f"{part}: Kafka lost {count} offsets before they were stored\n")
+        if rows := found["forgotten"]["rows"]:
+            users = found["forgotten"]["users"]
+            whose = f"{users} users" if users > 1 else "1 user"
+            self._write(f"{rows} rows of {whose} were forgotten, and still count\n")
 
 
 class JsonPrinter(Printer):

@@ -97,7 +97,7 @@ class Audit:
                 self._say("counting event")
                 await sides.count(first, last, cut)
                 sizes = await sides.connection.fetchrow(sides.sql["compare.sizes"])
-                lost = await sides.lost()
+                gone = {"lost": await sides.lost(), "forgotten": await sides.forgotten()}
                 await found.hours(kept.hours_from)
                 if whole:
                     await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)
@@ -111,7 +111,7 @@ class Audit:
             "urls": sizes["urls"],
             "hours": sizes["hours"],
             "events": sizes["events"],
-            "lost": lost,
+            **gone,
             "whole": whole,
             "differing": found.count,
         }

@@ -76,6 +76,10 @@ class Comparison:
         )
         return {f"{self._topic}-{partition}": count for partition, count in rows}
 
+    async def forgotten(self) -> dict[str, int]:
+        """Return how many rows of how many users were forgotten: {"rows": 17, "users": 1}."""
+        return dict(await self.connection.fetchrow(self.sql["forgotten.sum"]))
+
     async def summary_positions(self) -> Offsets:
         """Return the offsets of `counts` that event_summary includes."""
         rows = await self.connection.fetch("select partition, position from summary_positions")

@@ -24,6 +24,7 @@ COPIED = (
     "event_messages",
     "bot_rule",
     "duplicate_rule",
+    "forgotten",
 )
 LEFT_OUT = {
     "applied_migrations": "made by the migrations",

@@ -1,0 +1,101 @@
+"""A user forgotten: out of event and the archive; the tables are made anew by the caller.
+
+Rows stay, as they are what figures are counted from. What says whose they are goes, and a name that
+something counts by becomes a token. So every figure is the same, also after a rebuild.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import asyncpg
+
+from app.archive.copies import is_unused
+from app.archive.files import Folders
+from app.archive.forget import forget_in_archive
+from app.counting.kept_fields import KeptFields
+from app.errors import StartError, reason
+from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
+from app.names import Names
+from app.settings import Settings
+from app.stores.connect import connect_session
+from app.stores.copies import stored_at
+from app.stores.sql import load_queries
+
+WORKERS_S = 60.0  # for store and archive workers: one that died is back by then
+MARGIN = timedelta(hours=1)  # by which records may be out of their order in time
+
+
+class Forgotten(NamedTuple):
+    """rows, archived: rows of event and of the archive.
+
+    messages: rows whose message_id stays for now, because copies of them may still come. newest:
+    Kafka time of the last record; None where there is none.
+    """
+
+    rows: int
+    archived: int
+    messages: int
+    newest: datetime | None
+
+
+class Forget:
+    """Takes users out of what is stored. Raises StartError or KafkaUnavailableError."""
+
+    def __init__(self, settings: Settings, kafka: Watermarks, kept: KeptFields, say: Say) -> None:
+        """kept: what declared counters count by."""
+        self._settings, self._kafka, self._kept, self._say = settings, kafka, kept, say
+        self._names, self._folders = Names(settings.namespace), Folders.of(settings)
+
+    async def user(self, user: str) -> Forgotten:
+        """Forget all that was acknowledged by now of a user; again: what came since."""
+        try:
+            return await self._user(user)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise StartError(f"Not all is forgotten: {reason(exc)}. Type it again") from exc
+
+    async def _user(self, user: str) -> Forgotten:
+        dsn = self._settings.postgres.get_secret_value()
+        connection = await connect_session(dsn, "event-counter forget")
+        salt = secrets.token_hex()
+        try:
+            await self._wait_for_stores(connection)
+            self._say("looking through event")
+            async with connection.transaction():
+                found = await connection.fetchrow(
+                    load_queries()["forget.user"],
+                    *(user, salt, datetime.now(UTC) - self._remembered()),
+                    *self._kept,
+                )
+                if found["rows"]:
+                    await connection.execute(
+                        "insert into forgotten (users, rows) values (1, $1)", found["rows"]
+                    )
+            token = await connection.fetchval("select forget_token($1, $2)", salt, user)
+        finally:
+            await connection.close()
+        self._say("looking through the archive")
+        archived = await asyncio.to_thread(forget_in_archive, self._folders, user, token)
+        return Forgotten(found["rows"], archived, found["messages"], found["newest"])
+
+    async def _wait_for_stores(self, connection: asyncpg.Connection) -> None:
+        """Return once all that is in `events` by now is in event and the archive."""
+        names, end = self._names, await self._kafka.ends(self._names.events)
+
+        async def stored() -> Offsets:
+            return (await stored_at(connection, names.events))[0]
+
+        async def archived() -> Offsets:
+            return await self._kafka.committed(names.archive_group, names.events)
+
+        await wait_for("the store workers", stored, end, WORKERS_S, self._say)
+        if not await asyncio.to_thread(is_unused, self._folders):
+            await wait_for("the archive workers", archived, end, WORKERS_S, self._say)
+
+    def _remembered(self) -> timedelta:
+        """Return how long ago a record may be that a duplicate is told by."""
+        hours = self._settings.dedupe_hours
+        return timedelta(hours=hours) + MARGIN if hours else timedelta()
