@@ -1,4 +1,4 @@
-"""Whether Kafka can take what a worker sends, asked over a connection of its own."""
+"""Whether Kafka takes what a worker sends, and where it is: asked over a connection of its own."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ async def diagnose(kafka: KafkaClients, topics: Sequence[str], in_sync: int) -> 
             if len(part["isr"]) < in_sync:
                 return f"{place} has {len(part['isr'])} replicas in sync, not {in_sync}"
     return ""
+
+
+async def brokers(kafka: KafkaClients) -> set[tuple[str, int]]:
+    """Return host and port of the brokers that the addresses lead to now; none: Kafka is away."""
+    admin = kafka.admin(request_timeout_ms=int(ASK_S * 1000))
+    try:
+        async with asyncio.timeout(2 * ASK_S):
+            await admin.start()
+            found = await admin.describe_cluster()
+    except (KafkaError, OSError):
+        return set()
+    finally:
+        await admin.close()
+    return {(broker["host"], broker["port"]) for broker in found["brokers"]}

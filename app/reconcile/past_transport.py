@@ -79,5 +79,5 @@ def past_transport(app: Any, past: PastReader) -> PastTransport:
     """Return the transport for an app that has a batch transport."""
     transport = PastTransport(app.conf.broker_consumer, app)
     transport.past = past
-    transport.batch_pause_s, transport.heard = app.transport.batch_pause_s, app.transport.heard
+    transport.batch_pause_s, transport.contact = app.transport.batch_pause_s, app.transport.contact
     return transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from time import monotonic, time
 from typing import Any
 
@@ -18,13 +19,24 @@ Send = Callable[..., Awaitable[Any]]
 class Contact:
     """Of one worker; heard() is called in its consumer thread."""
 
-    def __init__(self, silent_after_s: float, stale_max_s: float) -> None:
+    def __init__(self, silent_after_s: float = inf, stale_max_s: float = inf) -> None:
         """silent_after_s: without a word its partitions may have moved.
 
         stale_max_s: then its figures are too old.
         """
         self._silent_after_s, self.stale_max_s = silent_after_s, stale_max_s
         self._heard_at = monotonic()
+        self._cluster: Any = None
+
+    def attach(self, client: Any) -> None:
+        """Listen to an AIOKafkaClient from now on."""
+        client.send, self._cluster = listening(client.send, self.heard), client.cluster
+
+    @property
+    def brokers(self) -> set[tuple[str, int]]:
+        """Host and port of the brokers that the client knows of."""
+        known = () if self._cluster is None else self._cluster.brokers()
+        return {(broker.host, broker.port) for broker in known}
 
     def heard(self) -> None:
         """Note that the coordinator has just said that we are a member."""
@@ -33,8 +45,18 @@ class Contact:
     @property
     def silent_since_s(self) -> float | None:
         """The time of the last word, s since 1970, where it is too long ago; else None."""
-        silent_s = monotonic() - self._heard_at
+        silent_s = self._silent_s
         return time() - silent_s if silent_s > self._silent_after_s else None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, for GET /ready; empty: nothing."""
+        silent_s = self._silent_s
+        return f"no word from Kafka for {silent_s:.0f} s" if silent_s > self._silent_after_s else ""
+
+    @property
+    def _silent_s(self) -> float:
+        return monotonic() - self._heard_at
 
 
 def listening(send: Send, heard: Callable[[], None]) -> Send:

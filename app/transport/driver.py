@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 
 from app.transport.consumer import BatchConsumer
+from app.transport.contact import Contact
 from app.transport.lengths import LogHooks
 
 
@@ -16,7 +16,7 @@ class BatchTransport(driver.Transport):
 
     isolation_level: read_committed leaves out the records of aborted transactions.
     batch_pause_s: seconds between small fetches. hooks: what is done about logs that are too short.
-    heard: called when the coordinator has said that this worker is a member of its group.
+    contact: when Kafka was last heard of.
     """
 
     Consumer = BatchConsumer
@@ -26,4 +26,4 @@ class BatchTransport(driver.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.hooks = LogHooks()
-        self.heard: Callable[[], None] = lambda: None
+        self.contact = Contact()

@@ -12,7 +12,6 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 
 from app.transport.batch import Batch, Record
-from app.transport.contact import listening
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
 # While Kafka holds back the answer for partitions without news, those that have been used up
@@ -146,7 +145,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         # Faust offers this only together with exactly_once.
         consumer._isolation_level = transport.isolation_level
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        consumer._client.send = listening(consumer._client.send, transport.heard)
+        transport.contact.attach(consumer._client)
         return consumer
 
 

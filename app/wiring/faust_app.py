@@ -11,11 +11,13 @@ import faust
 from faust.tables.manager import TableManager
 from mode import Service
 
+import agents.watch_brokers
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import FIRST
 from app.monitor.loop_watch import watch_loop
 from app.settings import Settings
 from app.transport import BatchTransport, batch_scheduler
+from app.transport.contact import Contact
 from web.http.server import Server
 
 GARBAGE_S = 60.0  # takes 5 ms of a collector, whose memory is frozen but for requests
@@ -113,6 +115,8 @@ def batch_app(
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     app.transport.batch_pause_s = settings.batch_pause_s
+    app.transport.contact = Contact(settings.session_timeout_s, settings.stale_max_s)
+    agents.watch_brokers.register(app, KafkaClients.of(settings))
 
     @app.on_worker_init.connect
     def make_data_dir(*_args: Any, **_kwargs: Any) -> None:
@@ -159,6 +163,6 @@ def batch_topic(app: faust.App, name: str, partitions: int) -> Any:
 
 def ready(app: faust.App) -> bool | str:
     """Whether partitions are assigned, recovered and being read; the reason why they cannot be."""
-    if problem := app.consumer.refused or app.consumer.hanging:
+    if problem := app.consumer.refused or app.consumer.hanging or app.transport.contact.problem:
         return str(problem)
     return bool(app.consumer.is_flowing()) and not app.rebalancing

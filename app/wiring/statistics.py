@@ -25,7 +25,6 @@ from app.kafka.log import KafkaLog
 from app.names import Names
 from app.settings import Settings
 from app.stores.ad_months import AdMonths
-from app.transport.contact import Contact
 from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
 from app.wiring.sinks import counts_log
@@ -66,8 +65,7 @@ def answer_queries(
 ) -> Queries:
     """Serve the queries; owned: partitions of `counts`. users: None without statistics."""
     secret = WorkerSecret(settings.worker_secret.get_secret_value())
-    contact = Contact(settings.session_timeout_s, settings.stale_max_s)
-    app.transport.heard = contact.heard
+    contact = app.transport.contact
     queries = Queries(app, owned, secret, totals.reached, settings.events_partitions, contact)
     web.stats.report.register(queries, totals, counters)
     web.stats.counts.register(queries, totals, counters)

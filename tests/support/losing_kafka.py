@@ -36,6 +36,11 @@ class LosingKafka(MortalKafka):
         self.kill()
         shutil.rmtree(self._data)
 
+    def move(self, port: int) -> None:
+        """Let it have another port when it starts next, with all that it knows. It must not run."""
+        ports = self._data.parent / "ports.json"
+        ports.write_text(json.dumps(json.loads(ports.read_text()) | {"broker": port}), "utf-8")
+
     def cut(self, topic: str, rng: random.Random) -> int:
         """Cut the newest segment of each partition at a random place; return the bytes gone.
 
