@@ -25,6 +25,7 @@ from app.counting.spec import DAY, HOUR
 from app.events.batches import Slice
 from tables.batch_table import BatchTable
 from tables.scans import scan_prefix
+from tables.turns import Turns, nothing
 
 RETENTION_S = 62 * DAY
 ROW_EVENTS = 32  # with so many a row is done: it is written whole at each flush
@@ -160,23 +161,29 @@ class Sessions(BatchTable):
 
     # -- reading --------------------------------------------------------------------------
 
-    def read(self, user_id: str, begin: int, end: int, at: int = 0) -> dict[str, Session]:  # noqa: ARG002
+    async def read(
+        self, user_id: str, begin: int, end: int, check: Callable[[], None] = nothing
+    ) -> dict[str, Session]:
         """Return {session: (first and last microsecond, events)} of the seconds [begin, end).
 
         Only what the partitions of this worker know: the parts of a session are put together with
-        merged(). Events are kept as long as hours, so `at` decides nothing.
+        merged(). Others have their turn between rows; check: raises where they are not ours then.
         """
         found: dict[str, Session] = {}
-        for partition in self._partitions_owned():
+        turns = Turns(check)
+        for partition in list(self._partitions_owned()):
             db = self.db(partition)
             for hour in range(begin - begin % HOUR, end, HOUR):
                 low, high = ((edge - hour) * MICROSECONDS for edge in (begin, end))
-                for session, seen in _events_of(db, hour, user_id).items():
+                events = await _events_of(db, hour, user_id, turns)
+                for session, seen in events.items():
                     moments = [moment for moment in seen.values() if low <= moment < high]
                     if moments:
                         start = hour * MICROSECONDS
                         part = start + min(moments), start + max(moments), len(moments)
                         found[session] = merged(found.get(session), part)
+                    await turns.next()
+                await turns.next()
         return found
 
 
@@ -187,7 +194,7 @@ def merged(one: Session | None, other: Session) -> Session:
     return min(one[0], other[0]), max(one[1], other[1]), one[2] + other[2]
 
 
-def _events_of(db: Any, hour: int, user: str) -> dict[str, dict[int, int]]:
+async def _events_of(db: Any, hour: int, user: str, turns: Turns) -> dict[str, dict[int, int]]:
     """Return {session: {offset: microsecond of the hour}}, each event once."""
     found: dict[str, dict[int, int]] = {}
     prefix = _user_prefix(hour, user)
@@ -196,6 +203,7 @@ def _events_of(db: Any, hour: int, user: str) -> dict[str, dict[int, int]]:
         for session, events in _decode(value).items():
             seen = found.setdefault(session, {})
             seen.update(zip([first + after for after in events[::2]], events[1::2], strict=True))
+        await turns.next()
     return found
 
 

@@ -22,6 +22,10 @@ STEP_FIRST, STEP_LEAST, STEP_MOST = 250, 50, 20_000
 T = TypeVar("T")
 
 
+def nothing() -> None:
+    """Check it."""
+
+
 async def in_turns(rows: Iterable[T], check: Callable[[], None]) -> AsyncIterator[list[T]]:
     """Yield rows in lists; others run between two, and then check() may raise.
 
@@ -57,15 +61,19 @@ async def in_buckets(items: Sequence[T], size: int, key: Callable[[T], bytes]) -
 
 
 class Turns:
-    """Lets others have their turn where TURN_S have passed since they had it."""
+    """Lets others have their turn where TURN_S have passed since they had it.
 
-    def __init__(self) -> None:
-        self._since = perf_counter()
+    check: asked after a turn of others; raises where there is nothing to go on with.
+    """
+
+    def __init__(self, check: Callable[[], None] = nothing) -> None:
+        self._check, self._since = check, perf_counter()
 
     async def next(self) -> None:
         """Call it between steps of a few milliseconds."""
         if perf_counter() - self._since > TURN_S:
             await asyncio.sleep(0)
+            self._check()
             self._since = perf_counter()
 
 

@@ -13,9 +13,12 @@ import pytest
 from faust.stores.rocksdb import Store
 from faust.types import TP
 
+import tables.turns
+from app.errors import RecoveringError
 from app.events.event import Event
 from tables.sessions import OPEN_MAX, RETENTION_S, ROW_BYTES, ROW_EVENTS, Sessions, merged, row_key
 from tests.support.batches import slice_of
+from tests.support.turns import turns_of
 from tests.tables.conftest import SentRecords
 
 NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=250_000)
@@ -44,24 +47,24 @@ async def test_a_session_has_its_first_and_last_moment_and_its_events(
     note(sessions, [event(), event("t"), event(None), event("s", None), event("s", "u2")])
     note(sessions, [event(minutes=25), event(minutes=40)], 5)
     await sessions.flush_partition(0)
-    found = sessions.read("u", NOW_S - 3600, NOW_S + 1)
+    found = await sessions.read("u", NOW_S - 3600, NOW_S + 1)
     assert found == {
         "s": (NOW_US - 2400 * 1_000_000, NOW_US, 3),
         "t": (NOW_US, NOW_US, 1),
     }
-    assert sessions.read("u3", NOW_S - 3600, NOW_S + 1) == {}
+    assert await sessions.read("u3", NOW_S - 3600, NOW_S + 1) == {}
 
 
 async def test_a_window_cuts_a_session(make_sessions: MakeSessions) -> None:
     sessions = make_sessions()
     note(sessions, [event(seconds=n - 0.25) for n in range(1, 100)])
     await sessions.flush_partition(0)
-    found = sessions.read("u", NOW_S - 9, NOW_S - 2)
+    found = await sessions.read("u", NOW_S - 9, NOW_S - 2)
     first, last = NOW_US - 8_750_000, NOW_US - 2_750_000
     assert found == {"s": (first, last, 7)}
-    found = sessions.read("u", NOW_S - 2, NOW_S)
+    found = await sessions.read("u", NOW_S - 2, NOW_S)
     assert found == {"s": (NOW_US - 1_750_000, NOW_US - 750_000, 2)}
-    assert sessions.read("u", NOW_S + 1, NOW_S + 9) == {}
+    assert await sessions.read("u", NOW_S + 1, NOW_S + 9) == {}
 
 
 async def test_parts_on_several_partitions_are_put_together(make_sessions: MakeSessions) -> None:
@@ -70,7 +73,7 @@ async def test_parts_on_several_partitions_are_put_together(make_sessions: MakeS
     note(sessions, [event(minutes=5.5), event()], partition=1)
     for partition in (0, 1):
         await sessions.flush_partition(partition)
-    found = sessions.read("u", NOW_S - 3600, NOW_S + 1)
+    found = await sessions.read("u", NOW_S - 3600, NOW_S + 1)
     assert found == {"s": (NOW_US - 330 * 1_000_000, NOW_US, 4)}
     assert merged((1, 5, 2), (0, 3, 1)) == (0, 5, 3)
 
@@ -82,7 +85,7 @@ async def test_the_end_of_one_name_is_not_the_beginning_of_another(
     note(sessions, [event("s", "ü"), event("bs", "a"), event("s", "ab"), event("", "")])
     await sessions.flush_partition(0)
     for user, session in (("ü", "s"), ("a", "bs"), ("ab", "s"), ("", "")):
-        assert sessions.read(user, NOW_S, NOW_S + 1) == {session: (NOW_US, NOW_US, 1)}
+        assert await sessions.read(user, NOW_S, NOW_S + 1) == {session: (NOW_US, NOW_US, 1)}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -95,7 +98,7 @@ async def test_batches_that_come_again_add_nothing(make_sessions: MakeSessions, 
     once = make_sessions()
     note(once, made)
     await once.flush_partition(0)
-    expected = {user: once.read(user, NOW_S - 7200, NOW_S + 1) for user in "uv"}
+    expected = {user: await once.read(user, NOW_S - 7200, NOW_S + 1) for user in "uv"}
     for key, _ in list(once.db(0).items()):
         once.db(0).delete(key)
     once.forget()
@@ -111,7 +114,7 @@ async def test_batches_that_come_again_add_nothing(make_sessions: MakeSessions, 
             at = 0 if dice.random() < 0.2 else at  # read again from what was committed
             note(once, made[:at])
     await once.flush_partition(0)
-    assert {user: once.read(user, NOW_S - 7200, NOW_S + 1) for user in "uv"} == expected
+    assert {user: await once.read(user, NOW_S - 7200, NOW_S + 1) for user in "uv"} == expected
 
 
 async def test_a_row_that_comes_again_is_sent_again(
@@ -153,7 +156,25 @@ async def test_a_row_that_is_long_is_not_written_again(make_sessions: MakeSessio
         await sessions.flush_partition(0)
     firsts = [int.from_bytes(key[-8:]) for key in dict(sessions.db(0).items())]
     assert firsts == [0, ROW_EVENTS, 2 * ROW_EVENTS]
-    assert sessions.read("u", NOW_S, NOW_S + 1) == {"s": (NOW_US, NOW_US, 3 * ROW_EVENTS)}
+    assert await sessions.read("u", NOW_S, NOW_S + 1) == {"s": (NOW_US, NOW_US, 3 * ROW_EVENTS)}
+
+
+async def test_others_have_their_turn_while_many_rows_are_read(
+    make_sessions: MakeSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables.turns, "TURN_S", -1)  # between any two rows
+    sessions, rows = make_sessions(), 100
+    for n in range(rows * ROW_EVENTS):
+        note(sessions, [event(str(n))], n)
+        if n % ROW_EVENTS == ROW_EVENTS - 1:
+            await sessions.flush_partition(0)
+    assert await turns_of(sessions.read("u", NOW_S, NOW_S + 1)) > rows * ROW_EVENTS + rows
+
+    def moved() -> None:
+        raise RecoveringError("moved")
+
+    with pytest.raises(RecoveringError):
+        await sessions.read("u", NOW_S, NOW_S + 1, moved)
 
 
 async def test_rows_that_would_be_too_long_are_cut(make_sessions: MakeSessions) -> None:
@@ -164,13 +185,13 @@ async def test_rows_that_would_be_too_long_are_cut(make_sessions: MakeSessions) 
     sizes = [len(value) for value in dict(sessions.db(0).items()).values()]
     assert len(sizes) > 4
     assert max(sizes) < ROW_BYTES + 40_000
-    found = sessions.read("u", NOW_S, NOW_S + 1)
+    found = await sessions.read("u", NOW_S, NOW_S + 1)
     assert len(found) == 21
     assert found["s"][2] == many
     sessions.forget()
     note(sessions, [event() for _ in range(many)], 20)  # cut at other places
     await sessions.flush_partition(0)
-    assert sessions.read("u", NOW_S, NOW_S + 1) == found
+    assert await sessions.read("u", NOW_S, NOW_S + 1) == found
 
 
 async def test_hours_past_the_retention_go_also_after_a_restart(
@@ -201,4 +222,4 @@ async def test_rows_that_are_written_do_not_stay_in_memory(make_sessions: MakeSe
     assert not sessions._open[0]
     note(sessions, [event(user=str(n)) for n in range(10)], OPEN_MAX + 1)
     await sessions.flush_partition(0)
-    assert sessions.read("7", NOW_S, NOW_S + 1)["s"][2] == 2
+    assert (await sessions.read("7", NOW_S, NOW_S + 1))["s"][2] == 2

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from time import time
 from typing import Any
 
 import msgspec
 
-from app.counting.spec import DAY
 from app.counting.stats_window import HOURS, Window, parse_window, split
 from app.errors import RecoveringError
 from app.events.times import rfc3339
@@ -23,11 +21,10 @@ Found = dict[str, Session]
 
 
 class SessionsAsk(msgspec.Struct, array_like=True, frozen=True):
-    """What is asked; now: the clock of the worker that was."""
+    """What is asked."""
 
     user_id: str
     window: Window
-    now: int
 
 
 class UserSessions(GatheredQuery[SessionsAsk, Found]):
@@ -43,22 +40,17 @@ class UserSessions(GatheredQuery[SessionsAsk, Found]):
         now = time()
         window = parse_window(query.args, now, default_s=1800)
         split(window, now, (HOURS,))  # raises where it is not kept
-        return SessionsAsk(query.segments[2], window, int(now))
+        return SessionsAsk(query.segments[2], window)
 
     async def local(self, ask: SessionsAsk, partitions: list[int]) -> Found:
-        """Return what these partitions of `events` saw; a day, then others have their turn."""
-        found: Found = {}
-        begin, end = ask.window.begin, ask.window.end
-        while begin < end:
+        """Return what these partitions of `events` saw."""
+
+        def check() -> None:
             if set(partitions) != set(self._sources.partitions()):
                 raise RecoveringError("partitions are moving to another worker")
-            until = min(end, begin - begin % DAY + DAY)
-            part = self._sessions.read(ask.user_id, begin, until, ask.now)
-            for session, seen in part.items():
-                found[session] = merged(found.get(session), seen)
-            begin = until
-            await asyncio.sleep(0)
-        return found
+
+        check()
+        return await self._sessions.read(ask.user_id, ask.window.begin, ask.window.end, check)
 
     def merge(self, ask: SessionsAsk, parts: list[Found]) -> object:
         """Return {"user_id", "active_sessions", "sessions": [...]}, the last seen first."""
