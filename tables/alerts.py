@@ -64,7 +64,6 @@ class Alerts(BatchTable):
         self._longest = max((rule.window for rule in rules), default=0)
         self._silent: defaultdict[int, dict[bytes, int]] = defaultdict(dict)
         self._due: defaultdict[int, dict[bytes, Due]] = defaultdict(dict)
-        self._lock = asyncio.Lock()
 
     def _changelog_topic_name(self) -> str:
         return self._topic_name
@@ -103,7 +102,7 @@ class Alerts(BatchTable):
         """
         if not self._due.get(partition):
             return True
-        async with self._lock:  # a rebalance waits for the end of this
+        async with self.busy:  # a rebalance waits for the end of this
             due = self._due.pop(partition, {})
             places = sorted(due)
             known = self.db(partition).get(places) if places else []
@@ -156,15 +155,12 @@ class Alerts(BatchTable):
         # Twice the time: the clock of another worker may be behind.
         return place_before(oldest_start(time(), 2 * self._longest))
 
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Forget alerts of windows that none is raised for any more; return how many.
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
+        """Return where windows lie that no alert is raised for any more.
 
-        Only here: in the topic they stay until its retention ends.
+        Only here are they forgotten: in the topic they stay until its retention ends.
         """
-        dropped, bounds = 0, (b"", self._oldest())
-        for partition in partitions:
-            dropped += await self.delete_range(partition, bounds)
-        return dropped
+        return ((b"", self._oldest()),)
 
     async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
         """Delete rows here, and leave them in the topic."""
@@ -173,11 +169,6 @@ class Alerts(BatchTable):
             changes.delete(row)
         self.db(partition).write(changes)
         await asyncio.sleep(0)
-
-    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """As BatchTable; what is being raised ends first."""
-        async with self._lock:
-            await super().on_rebalance(*args, **kwargs)
 
     def forget(self) -> None:
         """Drop what is only in memory: it is seen again."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from time import time
 from typing import Any
 
 import rocksdict
@@ -45,6 +46,7 @@ class BatchTable(HealingTable):
         super().__init__(*args, **kwargs)
         self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
         self._draining = asyncio.Lock()
+        self.busy = asyncio.Lock()  # whoever has it ends before partitions move
         self._deleted_to: dict[tuple[int, bytes], bytes] = {}  # by partition and begin of a range
         self._writes = 0  # that have begun and not ended
         self._no_writes = asyncio.Event()
@@ -134,6 +136,10 @@ class BatchTable(HealingTable):
             sent = await producer.send_batch(builder, topic, partition=partition)
             self._pending[source].append((sent, builder.record_count(), own))
 
+    def in_flight(self) -> list[Any]:
+        """Return the sends that the next commit waits for."""
+        return [sent for sends in self._pending.values() for sent, _, _ in sends]
+
     def await_before_commit(self, source: int, sent: Any) -> None:
         """Make the next commit wait for a send of somebody else's."""
         self._pending[source].append((sent, 1, False))
@@ -183,8 +189,9 @@ class BatchTable(HealingTable):
         self, assigned: Any, revoked: Any, newly_assigned: Any, generation_id: int = 0
     ) -> None:
         """Forget what is not committed, of all partitions: it is read again."""
-        self.forget()
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        async with self.busy:
+            self.forget()
+            await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     def forget(self) -> None:
         """Drop all that is only in memory."""
@@ -235,6 +242,23 @@ class BatchTable(HealingTable):
         return ()
 
     # -- expiry ---------------------------------------------------------------------------
+
+    async def expire(self, partitions: Iterable[int]) -> int:
+        """Delete the rows of these partitions that are past their retention; return how many."""
+        now = time()
+        old = [(part, bounds) for part in partitions for bounds in self.expired(part, now)]
+        await self.before_expiry()  # what comes in from now on is in none of these ranges
+        dropped = 0
+        for partition, bounds in old:
+            dropped += await self.delete_range(partition, bounds)
+        return dropped
+
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:
+        """Return the ranges [begin, end) of keys past their retention; now: s since 1970."""
+        raise NotImplementedError
+
+    async def before_expiry(self) -> None:
+        """Nothing; a table whose memory may hold such rows flushes them."""
 
     async def delete_range(self, partition: int, bounds: tuple[bytes, bytes]) -> int:
         """Delete the rows whose keys lie in [begin, end); return how many.

@@ -9,19 +9,18 @@ of the partition, and how many clicks lie below each.
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from app.counting.rules import BOT_MEMORY, Accepted, Clicks, Memory, Needs, View, judge, needs
 from app.events.batches import Judged, Slice
-from tables.batch_table import BatchTable
 from tables.record_clock import RecordClock
 from tables.scans import scan_prefix
+from tables.write_behind import WriteBehindTable
 
 VIEWS, CLICKS = b"v", b"c"
 CHUNK = struct.Struct(">cIQQ")  # VIEWS, second, offsets of the first and the last view
@@ -39,7 +38,7 @@ _decode_views = msgspec.msgpack.Decoder(list[tuple[str, int, int]]).decode
 _decode_clicks = msgspec.msgpack.Decoder(tuple[int | list[int], list[int]]).decode
 
 
-class JudgedTable(BatchTable):
+class JudgedTable(WriteBehindTable):
     """(second, offsets): page views accepted; user: ad clicks; per partition of `events`."""
 
     def __init__(
@@ -51,7 +50,6 @@ class JudgedTable(BatchTable):
         self._memory: defaultdict[int, Memory] = defaultdict(Memory)
         self._clock = RecordClock()
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
-        self._lock = asyncio.Lock()
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch, as app.counting.rules.judge()."""
@@ -107,37 +105,39 @@ class JudgedTable(BatchTable):
         """Note the position behind a batch, and the time of its last record, s since 1970."""
         self._clock.passed(partition, position, record_s)
 
-    async def flush_partition(self, partition: int) -> None:
+    def gathered(self) -> Collection[int]:
+        """Return the partitions with views or clicks that are not written."""
+        return [part for part, one in self._memory.items() if one.fresh or one.clicked]
+
+    async def write_gathered(self, partitions: Collection[int]) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
-        async with self._lock:
+        for partition in partitions:
             memory = self._memory[partition]
-            fresh, memory.fresh = memory.fresh, {}
-            clicked, memory.clicked = memory.clicked, set()
-            rows: list[tuple[bytes, bytes | None]] = []
-            if clicked:
-                committed = self._committed(partition)
-                for user in clicked:
-                    (clicks := memory.clicks[user]).settle(committed)
-                    rows.append((CLICKS + user.encode(), _encoded(clicks)))
-            for second, views in fresh.items():
-                if views:
-                    rows += _chunks(second, views)
-            if rows:
+            if rows := self._take_rows(partition, memory):
                 await self.write(partition, sorted(rows))
             if self._untrimmed[partition] > TRIM_EVERY:
                 self._untrimmed[partition] = 0
                 _trim(memory)
+
+    def _take_rows(self, partition: int, memory: Memory) -> list[tuple[bytes, bytes | None]]:
+        fresh, memory.fresh = memory.fresh, {}
+        clicked, memory.clicked = memory.clicked, set()
+        rows: list[tuple[bytes, bytes | None]] = []
+        if clicked:
+            committed = self._committed(partition)
+            for user in clicked:
+                (clicks := memory.clicks[user]).settle(committed)
+                rows.append((CLICKS + user.encode(), _encoded(clicks)))
+        for second, views in fresh.items():
+            if views:
+                rows += _chunks(second, views)
+        return rows
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """What both know of a user's clicks; rows of views are the same."""
         if old == new or not (_is_clicks(old) and _is_clicks(new)):
             return new
         return _encoded(_merged(_clicks_of(old), _clicks_of(new)))
-
-    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """As BatchTable; a flush that has begun ends first."""
-        async with self._lock:
-            await super().on_rebalance(*args, **kwargs)
 
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""
@@ -146,22 +146,18 @@ class JudgedTable(BatchTable):
         self._memory.clear()
         self._untrimmed.clear()
 
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete views that no page view can be compared with any more; return how many rows.
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
+        """Return where views lie that no page view can be compared with any more, and forget them.
 
         That is judged by the time of the records up to the committed position, not by the clock: a
         worker that was down for days judges the events of those days as it would have done then.
         """
-        dropped = 0
-        for partition in partitions:
-            if (end := self._expired_before(partition)) <= 0:
-                continue
-            bounds = SECOND.pack(VIEWS, 0), SECOND.pack(VIEWS, end)
-            memory = self._memory[partition]
-            for second in [at for at in memory.views if at < end and not memory.fresh.get(at)]:
-                del memory.views[second]
-            dropped += await self.delete_range(partition, bounds)
-        return dropped
+        if (end := self._expired_before(partition)) <= 0:
+            return ()
+        memory = self._memory[partition]
+        for second in [at for at in memory.views if at < end and not memory.fresh.get(at)]:
+            del memory.views[second]
+        return ((SECOND.pack(VIEWS, 0), SECOND.pack(VIEWS, end)),)
 
     def _expired_before(self, partition: int) -> int:
         """Return the second before which nothing is compared any more; 0: not known yet."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
 from app import metrics
@@ -16,9 +16,9 @@ from app.counting.duplicates import MessageRun, Seen
 from app.events.batches import Judged, Named, Slice
 from app.settings import Settings
 from app.transport.ownership import Ownership
-from tables.batch_table import BatchTable
 from tables.record_clock import RecordClock
 from tables.scans import scan_prefix
+from tables.write_behind import WriteBehindTable
 
 RUNS = b"m"  # Faust keeps an offset among the rows
 KEY = struct.Struct(">cQQ")  # RUNS, lowest and highest offset
@@ -27,7 +27,7 @@ SAMPLE = 64  # one of so many message_ids is watched
 SAMPLED_MAX = 10_000
 
 
-class Messages(BatchTable):
+class Messages(WriteBehindTable):
     """(lowest, highest offset): hashes, offsets and times of records with a message_id."""
 
     def __init__(
@@ -43,7 +43,6 @@ class Messages(BatchTable):
         self._seen: dict[int, Seen] = {}
         self._clock = RecordClock()
         self._generation = 0
-        self._lock = asyncio.Lock()
         self._places = Places()
 
     @classmethod
@@ -107,23 +106,20 @@ class Messages(BatchTable):
         """Note the position behind a batch, and the time of its last record, s since 1970."""
         self._clock.passed(partition, position, record_s)
 
-    async def flush(self, partition: int) -> None:
+    def gathered(self) -> Collection[int]:
+        """Return the partitions with ids that are not written."""
+        return [partition for partition, seen in self._seen.items() if seen.fresh]
+
+    async def write_gathered(self, partitions: Collection[int]) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
-        async with self._lock:
-            seen = self._seen.get(partition)
-            if seen is not None and seen.fresh:
-                runs = list(seen.take_fresh())
-                rows = [(KEY.pack(RUNS, run.offset, run.last), run.pack()) for run in runs]
-                await self.write(partition, rows)
+        for partition in partitions:
+            runs = list(self._seen[partition].take_fresh())
+            rows = [(KEY.pack(RUNS, run.offset, run.last), run.pack()) for run in runs]
+            await self.write(partition, rows)
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """Rows of the same key are the same."""
         return max(old, new)
-
-    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """As BatchTable; a flush that has begun ends first."""
-        async with self._lock:
-            await super().on_rebalance(*args, **kwargs)
 
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""

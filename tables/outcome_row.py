@@ -17,10 +17,10 @@ VOID = LOST + 1  # see app.events.filler.Losses
 
 
 class OutcomeRow:
-    """The row OUTCOMES_ROW of Partials. _cache, _dirty: its rows in memory, by partition."""
+    """The row OUTCOMES_ROW of Partials. _cache, dirty: its rows in memory, by partition."""
 
     _cache: Any
-    _dirty: Any
+    dirty: Any
 
     def db(self, partition: int) -> Any:
         """Return the RocksDB of a partition."""
@@ -48,7 +48,7 @@ class OutcomeRow:
         if (lost := end - max(begin, partial.last + 1)) > 0:
             cells = partial.cells | {LOST: partial.cells.get(LOST, 0) + lost}
             self._cache[partition][OUTCOMES_ROW] = Partial(end - 1, cells)
-            self._dirty[partition].add(OUTCOMES_ROW)
+            self.dirty[partition].add(OUTCOMES_ROW)
 
     def void(self, partition: int) -> int:
         """Return how many fillers right below the position stand for nothing."""

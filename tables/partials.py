@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from time import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
-from tables.batch_table import BatchTable
 from tables.layout import check
 from tables.outcome_row import OutcomeRow
 from tables.partial_values import Partial, add_singly, decode_partial, overflows
 from tables.turns import in_buckets
+from tables.write_behind import WriteBehindTable
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
@@ -58,7 +57,7 @@ class Rider(Protocol):
         """Drop what was not sent: the events are read again."""
 
 
-class Partials(BatchTable, OutcomeRow):
+class Partials(WriteBehindTable, OutcomeRow):
     """(counter, key, row start, label) of a source partition: (last offset, {slot: count})."""
 
     def __init__(
@@ -77,14 +76,13 @@ class Partials(BatchTable, OutcomeRow):
         self._counts_topic = counts_topic
         self._counts_partitions = counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
-        self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
+        self.dirty: defaultdict[int, set[bytes]] = defaultdict(set)  # rows that wait for a flush
         self._read_to: dict[int, int] = {}
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
         self._flushed: dict[int, int] = {}
         self._checked: set[int] = set()
         self._sums = {spec.number for spec in counters.values() if spec.measure.signs > 1}
         self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
-        self._lock = asyncio.Lock()
         self._riders: list[Rider] = []
         self._again: set[int] = set()
 
@@ -96,9 +94,9 @@ class Partials(BatchTable, OutcomeRow):
         """Add the events of a batch; first, last: their offsets."""
         self.check_layout(partition)
         rows = fold(first - 1, last)
-        cache = self._load(partition, rows)
+        cache = self.load(partition, rows)
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
-        self._dirty[partition].update(rows)
+        self.dirty[partition].update(rows)
         # Where rows have seen a part of the batch, each up to an offset of its own, cut it there.
         cuts = sorted({at for row in rows if first <= (at := cache[row].last) < last})
         begins = [first - 1, *cuts]
@@ -127,7 +125,7 @@ class Partials(BatchTable, OutcomeRow):
         if stored is not None:
             check(decode_partial(stored).cells, layout)
         self._cache[partition][LAYOUT] = Partial(len(layout), layout)
-        self._dirty[partition].add(LAYOUT)
+        self.dirty[partition].add(LAYOUT)
         self._checked.add(partition)
 
     def absorbed(self, partition: int, position: int, done: Callable[[], object]) -> None:
@@ -149,22 +147,23 @@ class Partials(BatchTable, OutcomeRow):
     @property
     def dirty_rows(self) -> int:
         """Rows that wait for a flush."""
-        return sum(map(len, self._dirty.values()))
+        return sum(map(len, self.dirty.values()))
 
-    async def flush(self) -> None:
-        """Publish, store and log what changed since the last flush."""
-        async with self._lock:  # a commit must not overtake a flush that is still sending
-            if self._read_to:
-                await self._flush_all()
+    def gathered(self) -> Collection[int]:
+        """Return the source partitions of which something was absorbed."""
+        return self._read_to.keys()
 
     async def before_release(self) -> None:
         """Called by the transport before a revocation or a stop: finish what is begun."""
         await self.flush()
 
-    async def _flush_all(self) -> None:
-        """Flush all source partitions together; then they may be committed."""
-        positions, self._read_to = self._read_to, {}
-        dirty = {partition: self._dirty.pop(partition, set()) for partition in positions}
+    async def write_gathered(self, partitions: Collection[int]) -> None:
+        """Publish, store and log what changed, all partitions together; then they may be committed.
+
+        Beside it comes what rules, sessions and users gave rise to.
+        """
+        positions = {partition: self._read_to.pop(partition) for partition in list(partitions)}
+        dirty = {partition: self.dirty.pop(partition, set()) for partition in positions}
         done = [call for partition in positions for call in self._done.pop(partition, ())]
         await self._flush_rows(dirty, positions)
         for partition in positions:
@@ -211,7 +210,7 @@ class Partials(BatchTable, OutcomeRow):
 
     def _trim(self, partition: int) -> None:
         """Forget rows that are not waiting for a flush."""
-        cache, dirty = self._cache[partition], self._dirty[partition]
+        cache, dirty = self._cache[partition], self.dirty[partition]
         self._cache[partition] = {row: cache[row] for row in dirty}
 
     async def _publish(
@@ -243,7 +242,8 @@ class Partials(BatchTable, OutcomeRow):
             records.extend(marks)
             await self.send(ALL_SOURCES, self._counts_topic, target, records)
 
-    def _load(self, partition: int, rows: Rows) -> dict[bytes, Partial]:
+    def load(self, partition: int, rows: Iterable[bytes]) -> dict[bytes, Partial]:
+        """Return what is in memory of a partition, with these rows."""
         cache = self._cache[partition]
         missing = [row for row in rows if row not in cache]
         if missing:
@@ -262,33 +262,27 @@ class Partials(BatchTable, OutcomeRow):
         """The value that has read further: a zombie's late write lowers nothing."""
         return new if decode_partial(new).last > decode_partial(old).last else old
 
-    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """As BatchTable; a flush that has begun ends first."""
-        async with self._lock:
-            await super().on_rebalance(*args, **kwargs)
-
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._cache, self._dirty, self._read_to, self._done, self._flushed):
+        for state in (self._cache, self.dirty, self._read_to, self._done, self._flushed):
             state.clear()
         for partitions in (self._checked, self._again):
             partitions.clear()
         for rider in self._riders:
             rider.forget()
 
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete rows past their retention, here and in `counts`; return how many."""
-        dropped = 0
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
+        """Return the ranges of keys past their retention, here and in `counts`."""
+        return self.counters.expired_ranges(now)
+
+    async def before_expiry(self) -> None:
+        """Write what has gathered: none of it comes after a deletion."""
         await self.flush()
-        for bounds in self.counters.expired_ranges(time()):
-            for partition in partitions:
-                dropped += await self.delete_range(partition, bounds)
-        return dropped
 
     async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
         """As BatchTable, and in `counts`; what waits for a flush stays until a rebalance."""
-        rows = [row for row in rows if row not in self._dirty[partition]]
+        rows = [row for row in rows if row not in self.dirty[partition]]
         for row in rows:
             self._cache[partition].pop(row, None)
         source = SOURCE.pack(partition)

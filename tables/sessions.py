@@ -13,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import attrgetter
-from time import time
 from typing import Any
 
 import msgspec
@@ -23,9 +22,9 @@ import numpy as np
 
 from app.counting.spec import DAY, HOUR
 from app.events.batches import Slice
-from tables.batch_table import BatchTable
 from tables.scans import scan_prefix
 from tables.turns import Turns, nothing
+from tables.write_behind import WriteBehindTable
 
 RETENTION_S = 62 * DAY
 ROW_EVENTS = 32  # with so many a row is done: it is written whole at each flush
@@ -58,7 +57,7 @@ class Row(msgspec.Struct, gc=False):
     done: bool = False
 
 
-class Sessions(BatchTable):
+class Sessions(WriteBehindTable):
     """(hour, user, first offset): events by session; per partition of `events`."""
 
     def __init__(self, app: Any, *, owned: Callable[[], Iterable[int]], **kwargs: Any) -> None:
@@ -70,7 +69,6 @@ class Sessions(BatchTable):
         self._dirty: defaultdict[int, list[Row]] = defaultdict(list)
         self._events_waiting: defaultdict[int, int] = defaultdict(int)
         self._begun: defaultdict[int, int] = defaultdict(int)  # rows, since they were last few
-        self._lock = asyncio.Lock()
 
     def note(self, partition: int, part: Slice, now: float) -> None:
         """Add the events of a batch that have a user and a session; now: s since 1970."""
@@ -113,10 +111,14 @@ class Sessions(BatchTable):
         rows = sum(map(len, self._dirty.values()))
         return rows + sum(self._events_waiting.values()) // EVENTS_A_ROW
 
-    async def flush_partition(self, partition: int) -> None:
+    def gathered(self) -> Collection[int]:
+        """Return the partitions with rows that changed."""
+        return [partition for partition, dirty in self._dirty.items() if dirty]
+
+    async def write_gathered(self, partitions: Collection[int]) -> None:
         """Write what changed; the batches that it came from are acknowledged afterwards."""
-        async with self._lock:
-            dirty = self._dirty.pop(partition, [])
+        for partition in partitions:
+            dirty = self._dirty.pop(partition)
             self._events_waiting.pop(partition, None)
             dirty.sort(key=_key_of)
             for begin in range(0, len(dirty), FLUSH_CHUNK):
@@ -139,25 +141,16 @@ class Sessions(BatchTable):
         """The longer one, it goes on where the other ends: a zombie's late write lowers nothing."""
         return new if len(new) > len(old) else old
 
-    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """As BatchTable; a flush that has begun ends first."""
-        async with self._lock:
-            await super().on_rebalance(*args, **kwargs)
-
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
         for state in (self._open, self._dirty, self._events_waiting, self._begun):
             state.clear()
 
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete hours past the retention; return how many rows."""
-        dropped = 0
-        end = int(time()) - RETENTION_S - HOUR
-        bounds = _HEAD.pack(OLDEST, 0), _HEAD.pack(end - end % HOUR + HOUR, 0)
-        for partition in partitions:
-            dropped += await self.delete_range(partition, bounds)
-        return dropped
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
+        """Return where the hours past the retention lie."""
+        end = int(now) - RETENTION_S - HOUR
+        return ((_HEAD.pack(OLDEST, 0), _HEAD.pack(end - end % HOUR + HOUR, 0)),)
 
     # -- reading --------------------------------------------------------------------------
 

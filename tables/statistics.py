@@ -84,8 +84,8 @@ class Statistics:
     async def flush(self, partition: int) -> None:
         """Write what is new of a partition; called by the partials."""
         position = self._passed.get(partition, 0)
-        await self._judged.flush_partition(partition)
-        await self.sessions.flush_partition(partition)
+        await self._judged.flush(partition)
+        await self.sessions.flush(partition)
         self._flushed[partition] = position
         self.reached.wake(partition)
 

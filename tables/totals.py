@@ -139,13 +139,9 @@ class Totals(BatchTable):
         for changes in self._watchers:
             changes.forget()
 
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete rows past their retention; return how many."""
-        dropped = 0
-        for bounds in self._counters.expired_ranges(time()):
-            for partition in partitions:
-                dropped += await self.delete_range(partition, bounds)
-        return dropped
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
+        """Return the ranges of keys past their retention."""
+        return self._counters.expired_ranges(now)
 
     async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
         """As BatchTable."""

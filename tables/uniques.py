@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from time import monotonic, time
 from typing import Any
 
@@ -27,13 +27,13 @@ from app.counting.uniques import (
     level_bounds,
     month_row,
 )
-from tables.batch_table import BatchTable
 from tables.partials import MARK
 from tables.reached import Reached, all_reached
 from tables.scans import scan_keys, scan_prefix
 from tables.totals import Changes
 from tables.unique_marks import SIGN, decode_record, decode_row, encode_row, merge_rows
 from tables.unreadable import UNREADABLE, leave_out
+from tables.write_behind import WriteBehindTable
 
 DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions
 LIVE_MAX = 1000  # rows of a partition kept in memory between flushes; at most 100 KB each
@@ -42,7 +42,7 @@ SLICE_S = 0.005  # of a flush, until queries get their turn
 State = tuple[int, int]  # of a sketch that is only added to: equal where nothing was new
 
 
-class Uniques(BatchTable):
+class Uniques(WriteBehindTable):
     """(metric, level, bucket start, key): theta sketch of the users."""
 
     def __init__(self, app: Any, **kwargs: Any) -> None:
@@ -54,7 +54,6 @@ class Uniques(BatchTable):
         self._watchers: list[Changes] = []
         self._marks: dict[int, dict[int, int]] = {}
         self.reached = Reached(lambda part, asked: all_reached(self.merged_to(part), asked))
-        self._lock = asyncio.Lock()
 
     def watch(self, metric: int) -> Changes:
         """Return a record of the rows of one metric that change from now on."""
@@ -117,17 +116,20 @@ class Uniques(BatchTable):
         """Rows that wait for a flush."""
         return sum(map(len, self._dirty.values()))
 
-    async def flush(self) -> None:
-        """Store and log what changed since the last flush."""
-        async with self._lock:  # a commit must not overtake a flush that is still sending
-            for partition in list(self._done):
-                await self._flush_partition(partition)
+    def gathered(self) -> Collection[int]:
+        """Return the partitions of which something was merged."""
+        return self._done.keys()
 
     async def before_release(self) -> None:
         """Called by the transport before a revocation or a stop: finish what is begun."""
         await self.flush()
 
-    async def _flush_partition(self, partition: int) -> None:
+    async def write_gathered(self, partitions: Collection[int]) -> None:
+        """Store and log what changed since the last flush."""
+        for partition in list(partitions):
+            await self._write_partition(partition)
+
+    async def _write_partition(self, partition: int) -> None:
         rows, done = sorted(self._dirty.pop(partition, ())), self._done.pop(partition)
         mark = encode_row(self.merged_to(partition))  # of what is in memory now, so in these rows
         at, is_whole = 0, False
@@ -190,11 +192,6 @@ class Uniques(BatchTable):
         merged: bytes = Union(decode_sketch(old), decode_sketch(new)).sketch().serialize()
         return merged
 
-    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """As BatchTable; a flush that has begun ends first."""
-        async with self._lock:
-            await super().on_rebalance(*args, **kwargs)
-
     def forget(self) -> None:
         """Drop what is only in memory: it is read again."""
         super().forget()
@@ -204,15 +201,13 @@ class Uniques(BatchTable):
         for changes in self._watchers:
             changes.forget()
 
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete rows past their retention; return how many."""
-        dropped = 0
-        expired = list(expired_bounds(time()))  # what is merged from now on is none of these
+    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
+        """Return the ranges of keys past their retention."""
+        return expired_bounds(now)
+
+    async def before_expiry(self) -> None:
+        """Write what has gathered: none of it comes after a deletion."""
         await self.flush()
-        for bounds in expired:
-            for partition in partitions:
-                dropped += await self.delete_range(partition, bounds)
-        return dropped
 
     async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
         """As BatchTable."""

@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,12 +31,15 @@ from tables.partials import Partials  # noqa: E402
 from tables.sessions import Sessions  # noqa: E402
 from tables.totals import Totals  # noqa: E402
 from tables.uniques import Uniques  # noqa: E402
+from tables.write_behind import WriteBehindTable  # noqa: E402
 
-# Tables that a flush of the partials writes too, and whether it has anything for a partition.
-RIDERS: dict[str, tuple[Any, str, Callable[[Any, int], bool]]] = {
-    "judged": (JudgedTable, "flush_partition", lambda table, p: bool(table._memory[p].fresh)),
-    "messages": (Messages, "flush", lambda table, p: p in table._seen and table._seen[p].fresh > 0),
-    "sessions": (Sessions, "flush_partition", lambda table, p: bool(table._dirty[p])),
+# Each writes what has gathered by write_gathered(), within which a worker may end.
+WRITE_BEHIND: dict[str, type[WriteBehindTable]] = {
+    "partials": Partials,
+    "uniques": Uniques,
+    "judged": JudgedTable,
+    "messages": Messages,
+    "sessions": Sessions,
 }
 LINGER_S = 2.5  # the commit interval is 1 s
 
@@ -84,7 +86,7 @@ class Dying:
         """Put the end in its place."""
         if self._fate.forgetful:
             forget_replays()
-        if self._fate.where in ("partials", "totals", "uniques", *RIDERS):
+        if self._fate.where in ("totals", *WRITE_BEHIND):
             self._end_in_a_flush()
         elif self._fate.where == "alerts":
             self._end_at_an_alert()
@@ -133,40 +135,16 @@ class Dying:
 
             replace(Totals, "merge", last_merge)
             return
-        if self._fate.where == "uniques":
-            write = Uniques._flush_partition
+        owner: Any = WRITE_BEHIND[self._fate.where]
+        write = owner.write_gathered
 
-            async def last_write(table: Any, partition: int) -> None:
-                if table._dirty[partition]:
-                    await self._flush(table, write(table, partition))
-                else:
-                    await write(table, partition)
-
-            replace(Uniques, "_flush_partition", last_write)
-            return
-        if rider := RIDERS.get(self._fate.where):
-            self._end_in_a_rider(*rider)
-            return
-        flush = Partials._flush_all
-
-        async def last_flush(table: Any) -> None:
-            if table.dirty_rows:
-                await self._flush(table, flush(table))
+        async def last_write(table: Any, partitions: Any) -> None:
+            if getattr(table, "dirty_rows", True):
+                await self._flush(table, write(table, partitions))
             else:
-                await flush(table)
+                await write(table, partitions)
 
-        replace(Partials, "_flush_all", last_flush)
-
-    def _end_in_a_rider(self, owner: Any, name: str, waits: Callable[[Any, int], bool]) -> None:
-        write = getattr(owner, name)
-
-        async def last_write(table: Any, partition: int) -> None:
-            if waits(table, partition):
-                await self._flush(table, write(table, partition))
-            else:
-                await write(table, partition)
-
-        replace(owner, name, last_write)
+        replace(owner, "write_gathered", last_write)
 
     async def _flush(self, table: Any, flush: Any) -> None:
         if self._table is not None or not self._due():
@@ -177,8 +155,7 @@ class Dying:
         if self._fate.lingers:
             asyncio.get_running_loop().call_later(LINGER_S, die)
         else:
-            pending = [sent for sends in table._pending.values() for sent, _, _ in sends]
-            await asyncio.gather(*pending)
+            await asyncio.gather(*table.in_flight())
             die()
 
     def _filter_writes(self) -> None:
@@ -192,7 +169,7 @@ class Dying:
                 arrives = fate.changelog if own else self._rng.random() < fate.counts
                 if fate.lingers:
                     never = asyncio.get_running_loop().create_future()
-                    table._pending[source].append((never, 1, own))
+                    table.await_before_commit(source, never)
                 if fate.lingers or not arrives:
                     return
             await send(table, source, topic, partition, records, own=own)
@@ -224,9 +201,9 @@ def forget_replays() -> None:
 
     def forgetful_absorb(table: Any, partition: int, first: int, last: int, fold: Any) -> None:
         rows = fold(first - 1, last)
-        dirty = table._dirty[partition]
+        dirty = table.dirty[partition]
         waiting = set(dirty)
-        cache = table._load(partition, rows)
+        cache = table.load(partition, rows)
         before = {row: dict(cache[row].cells) for row in rows}
         absorb(table, partition, first, last, fold)
         same = {row for row, cells in before.items() if cache[row].cells == cells}

@@ -30,7 +30,7 @@ def counting(partials: Partials) -> tuple[Counting, SimpleNamespace]:
 
 def counted(partials: Partials, counters: Counters) -> int:
     row = counters["events_by_type"].row("", 0, "VIEW")
-    return sum(partials._load(0, {row: {}})[row].cells.values())
+    return sum(partials.load(0, [row])[row].cells.values())
 
 
 async def test_others_have_their_turn_while_a_batch_is_counted(

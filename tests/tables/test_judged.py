@@ -79,7 +79,7 @@ async def test_verdicts_go_on_after_a_restart(make_judged: MakeJudged) -> None:
     for first in range(0, 80, 10):
         bots, clicks = verdicts(judged, events(first, first + 10))
         found = (found[0] + bots, found[1] + clicks)
-        await judged.flush_partition(0)
+        await judged.flush(0)
         judged = reopened(judged, make_judged)
     assert found == whole
 
@@ -88,7 +88,7 @@ async def test_what_was_not_flushed_is_judged_again(make_judged: MakeJudged) -> 
     judged = make_judged()
     parts = [verdicts(judged, events(*span)) for span in ((0, 20), (20, 60))]
     whole = tuple(first + second for first, second in zip(*parts, strict=True))
-    await judged.flush_partition(0)  # the partials were not
+    await judged.flush(0)  # the partials were not
     judged.forget()
     assert verdicts(judged, events(0, 60)) == whole
     judged.forget()
@@ -103,7 +103,7 @@ async def test_what_came_again_is_sent_again_in_the_same_rows(
     judged = make_judged()
     for _ in range(2):
         judged.judge(0, events(0, 60))
-        await judged.flush_partition(0)
+        await judged.flush(0)
         judged.forget()  # Kafka had none of it
     (_, _, first, _), (_, _, second, _) = sent.batches
     assert first.record_count() == second.record_count() == 3
@@ -115,7 +115,7 @@ async def test_a_changelog_makes_the_same_memory(make_judged: MakeJudged) -> Non
     judged.forget()
     for first, end in ((0, 20), (20, 40), (0, 30), (30, 60)):
         judged.judge(0, events(first, end))
-        await judged.flush_partition(0)
+        await judged.flush(0)
     rows = [SimpleNamespace(key=key, value=value) for key, value in rows_of(judged, 0).items()]
     tp = TP("t-judged-changelog", 1)
     body = SimpleNamespace(tp=tp, partition=1, offset=9, value=[*rows, *rows[::-1]])
@@ -145,7 +145,7 @@ async def test_clicks_that_an_older_version_remembered_go_on(make_judged: MakeJu
     judged = make_judged()
     judged.db(0).put(b"ca", msgspec.msgpack.encode((7, [20, 22])))
     assert verdicts(judged, events(20, 32, "a"))[1] == [22, 28]  # the 9th and the 12th
-    await judged.flush_partition(0)
+    await judged.flush(0)
     assert msgspec.msgpack.decode(judged.db(0).get(b"ca")) == [[0, 21, 23, 32], [7, 8, 9, 13]]
 
 
@@ -155,7 +155,7 @@ async def test_clicks_are_known_only_from_the_committed_position_on(
     judged = make_judged()
     for first in range(0, 100, 10):
         judged.judge(0, events(first, first + 10, "a"))
-        await judged.flush_partition(0)
+        await judged.flush(0)
         committed[0] = first + 10
     assert msgspec.msgpack.decode(judged.db(0).get(b"ca")) == [[90, 100], [45, 50]]
 
@@ -171,7 +171,7 @@ async def test_views_go_once_no_later_one_is_compared_with_them(
     judged = make_judged()
     judged.judge(0, events(0, 10, hours=1))
     judged.judge(0, events(10, 20))
-    await judged.flush_partition(0)
+    await judged.flush(0)
     gone_at = NOON_S - 3600 + BOT_MEMORY + MARGIN_S
     judged.passed(0, 20, gone_at - 1)
     judged.passed(0, 30, gone_at + 1)
@@ -195,7 +195,7 @@ async def test_a_record_from_the_future_makes_nothing_forgotten(
 ) -> None:
     judged = make_judged()
     judged.judge(0, slice_of([Event(type="VIEW", user_id="u", timestamp=soon())], received=[0.0]))
-    await judged.flush_partition(0)
+    await judged.flush(0)
     judged.passed(0, 1, time() + 10 * BOT_MEMORY)
     committed[0] = 1
     assert await judged.expire([0]) == 0
@@ -214,7 +214,7 @@ async def test_the_cache_keeps_the_seconds_that_were_used_last(make_judged: Make
         ]
         part = slice_of(made, first=hours * views, received=[NOON_S + 1.0] * views)
         judged.judge(0, part)
-        await judged.flush_partition(0)
+        await judged.flush(0)
     kept = judged._memory[0].views
     assert sum(map(len, kept.values())) <= CACHE_MAX
     assert NOON_S not in kept
@@ -229,7 +229,7 @@ async def test_a_second_with_very_many_views_has_rows_of_bounded_size(
     made = [Event(type="VIEW", user_id=user, timestamp=NOON) for user in users]
     part = slice_of(made, received=[NOON_S + 1.0] * 1000)
     judged.judge(0, part)
-    await judged.flush_partition(0)
+    await judged.flush(0)
     rows = [value for _, value in judged.db(0).items()]
     assert len(rows) > 1
     assert max(map(len, rows)) <= CHUNK_BYTES

@@ -189,7 +189,7 @@ def test_another_rule_than_the_one_that_judged_is_refused(
     partials = make_partials()
     partials._rules = rules(Settings())
     partials.check_layout(0)
-    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials._cache[0][LAYOUT]))
+    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials.load(0, [LAYOUT])[LAYOUT]))
     partials.forget()
     partials.check_layout(0)
     partials.forget()
@@ -204,5 +204,5 @@ def test_tables_from_before_there_were_rules_go_on(make_partials: MakePartials) 
     partials.db(0).put(LAYOUT, msgspec.msgpack.encode(row))
     partials._rules = rules(Settings())
     partials.check_layout(0)
-    assert partials._cache[0][LAYOUT].cells[DUPLICATES] == 48
-    assert partials._cache[0][LAYOUT].cells[BOTS] == 10
+    assert partials.load(0, [LAYOUT])[LAYOUT].cells[DUPLICATES] == 48
+    assert partials.load(0, [LAYOUT])[LAYOUT].cells[BOTS] == 10

@@ -59,7 +59,7 @@ def counted(partials: Partials, counters: Counters) -> dict[str, int]:
     found = {}
     for url in sorted(set(URLS)):
         row = spec.row(url, spec.place(int(NOW.timestamp()))[0], "VIEW")
-        cells = partials._load(0, {row: {}})[row].cells
+        cells = partials.load(0, [row])[row].cells
         if cells:
             found[url] = sum(cells.values())
     return found
@@ -97,12 +97,12 @@ def test_a_replay_of_many_small_batches_looks_at_each_event_twice_at_most(
     fold = fold_of(counters, folded, urls=700)
     for first in range(0, 2000, 10):
         partials.absorb(0, first, first + 9, fold)
-    before = {row: dict(one.cells) for row, one in partials._cache[0].items()}
+    before = {row: dict(one.cells) for row, one in partials.load(0, ()).items()}
     folded.clear()
     partials.absorb(0, 0, 1999, fold)
     assert sum(folded) <= 2 * 2000, "distinct offsets x events otherwise"
-    assert {row: one.cells for row, one in partials._cache[0].items()} == before
-    assert {one.last for row, one in partials._cache[0].items() if row != LAYOUT} == {1999}
+    assert {row: one.cells for row, one in partials.load(0, ()).items()} == before
+    assert {one.last for row, one in partials.load(0, ()).items() if row != LAYOUT} == {1999}
 
 
 async def test_a_replay_changes_nothing_and_is_sent_again(
@@ -209,7 +209,7 @@ def test_rows_of_another_layout_stop_the_worker(
     changed = declare(Settings(hourly_retention_days=30))
     partials = make_partials()
     absorb(partials, counters, 0, 10)
-    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials._cache[0][LAYOUT]))
+    partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials.load(0, [LAYOUT])[LAYOUT]))
     partials.forget()
     partials.counters = changed
     with pytest.raises(SettingsError, match="HOURLY_RETENTION_DAYS"):

@@ -46,7 +46,7 @@ async def test_a_session_has_its_first_and_last_moment_and_its_events(
     sessions = make_sessions()
     note(sessions, [event(), event("t"), event(None), event("s", None), event("s", "u2")])
     note(sessions, [event(minutes=25), event(minutes=40)], 5)
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     found = await sessions.read("u", NOW_S - 3600, NOW_S + 1)
     assert found == {
         "s": (NOW_US - 2400 * 1_000_000, NOW_US, 3),
@@ -58,7 +58,7 @@ async def test_a_session_has_its_first_and_last_moment_and_its_events(
 async def test_a_window_cuts_a_session(make_sessions: MakeSessions) -> None:
     sessions = make_sessions()
     note(sessions, [event(seconds=n - 0.25) for n in range(1, 100)])
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     found = await sessions.read("u", NOW_S - 9, NOW_S - 2)
     first, last = NOW_US - 8_750_000, NOW_US - 2_750_000
     assert found == {"s": (first, last, 7)}
@@ -72,7 +72,7 @@ async def test_parts_on_several_partitions_are_put_together(make_sessions: MakeS
     note(sessions, [event(minutes=5), event(minutes=4)])
     note(sessions, [event(minutes=5.5), event()], partition=1)
     for partition in (0, 1):
-        await sessions.flush_partition(partition)
+        await sessions.flush(partition)
     found = await sessions.read("u", NOW_S - 3600, NOW_S + 1)
     assert found == {"s": (NOW_US - 330 * 1_000_000, NOW_US, 4)}
     assert merged((1, 5, 2), (0, 3, 1)) == (0, 5, 3)
@@ -83,7 +83,7 @@ async def test_the_end_of_one_name_is_not_the_beginning_of_another(
 ) -> None:
     sessions = make_sessions()
     note(sessions, [event("s", "ü"), event("bs", "a"), event("s", "ab"), event("", "")])
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     for user, session in (("ü", "s"), ("a", "bs"), ("ab", "s"), ("", "")):
         assert await sessions.read(user, NOW_S, NOW_S + 1) == {session: (NOW_US, NOW_US, 1)}
 
@@ -97,7 +97,7 @@ async def test_batches_that_come_again_add_nothing(make_sessions: MakeSessions, 
     ]
     once = make_sessions()
     note(once, made)
-    await once.flush_partition(0)
+    await once.flush(0)
     expected = {user: await once.read(user, NOW_S - 7200, NOW_S + 1) for user in "uv"}
     for key, _ in list(once.db(0).items()):
         once.db(0).delete(key)
@@ -108,12 +108,12 @@ async def test_batches_that_come_again_add_nothing(make_sessions: MakeSessions, 
         note(once, made[at:end], at)
         at = end
         if dice.random() < 0.5:
-            await once.flush_partition(0)
+            await once.flush(0)
         if dice.random() < 0.3:
             once.forget()
             at = 0 if dice.random() < 0.2 else at  # read again from what was committed
             note(once, made[:at])
-    await once.flush_partition(0)
+    await once.flush(0)
     assert {user: await once.read(user, NOW_S - 7200, NOW_S + 1) for user in "uv"} == expected
 
 
@@ -123,7 +123,7 @@ async def test_a_row_that_comes_again_is_sent_again(
     sessions = make_sessions()
     for _ in range(2):
         note(sessions, [event(), event("t")])
-        await sessions.flush_partition(0)
+        await sessions.flush(0)
         sessions.forget()  # Kafka had none of it
     (_, _, first, _), (_, _, second, _) = sent.batches
     assert first.record_count() == second.record_count() == 1
@@ -135,7 +135,7 @@ async def test_recovery_keeps_the_value_that_read_further(
     sessions, values = make_sessions(), []
     for n in range(3):
         note(sessions, [event(seconds=n)], 5 + n)
-        await sessions.flush_partition(0)
+        await sessions.flush(0)
         ((key, value),) = sessions.db(0).items()
         values.append(value)
     assert key == row_key(NOW_S // 3600 * 3600, "u", 5)
@@ -153,7 +153,7 @@ async def test_a_row_that_is_long_is_not_written_again(make_sessions: MakeSessio
     sessions = make_sessions()
     for n in range(3 * ROW_EVENTS):
         note(sessions, [event()], n)
-        await sessions.flush_partition(0)
+        await sessions.flush(0)
     firsts = [int.from_bytes(key[-8:]) for key in dict(sessions.db(0).items())]
     assert firsts == [0, ROW_EVENTS, 2 * ROW_EVENTS]
     assert await sessions.read("u", NOW_S, NOW_S + 1) == {"s": (NOW_US, NOW_US, 3 * ROW_EVENTS)}
@@ -167,7 +167,7 @@ async def test_others_have_their_turn_while_many_rows_are_read(
     for n in range(rows * ROW_EVENTS):
         note(sessions, [event(str(n))], n)
         if n % ROW_EVENTS == ROW_EVENTS - 1:
-            await sessions.flush_partition(0)
+            await sessions.flush(0)
     assert await turns_of(sessions.read("u", NOW_S, NOW_S + 1)) > rows * ROW_EVENTS + rows
 
     def moved() -> None:
@@ -181,7 +181,7 @@ async def test_rows_that_would_be_too_long_are_cut(make_sessions: MakeSessions) 
     sessions, longest, many = make_sessions(), "x" * 30_000, ROW_BYTES // 5
     note(sessions, [event(longest + str(n)) for n in range(20)])
     note(sessions, [event() for _ in range(many)], 20)
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     sizes = [len(value) for value in dict(sessions.db(0).items()).values()]
     assert len(sizes) > 4
     assert max(sizes) < ROW_BYTES + 40_000
@@ -190,7 +190,7 @@ async def test_rows_that_would_be_too_long_are_cut(make_sessions: MakeSessions) 
     assert found["s"][2] == many
     sessions.forget()
     note(sessions, [event() for _ in range(many)], 20)  # cut at other places
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     assert await sessions.read("u", NOW_S, NOW_S + 1) == found
 
 
@@ -203,7 +203,7 @@ async def test_hours_past_the_retention_go_also_after_a_restart(
     assert sessions.waiting == 2, "what is too old is not taken in"
     note(sessions, [event("old", hours=1)], 3)
     sessions.note(0, slice_of([event(days=days + 1)], first=4), 0.0)  # at that time it was not
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     sessions.data._dbs.clear()
     del sessions
     gc.collect()  # closes RocksDB
@@ -218,8 +218,8 @@ async def test_hours_past_the_retention_go_also_after_a_restart(
 async def test_rows_that_are_written_do_not_stay_in_memory(make_sessions: MakeSessions) -> None:
     sessions = make_sessions()
     note(sessions, [event(user=str(n)) for n in range(OPEN_MAX + 1)])
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     assert not sessions._open[0]
     note(sessions, [event(user=str(n)) for n in range(10)], OPEN_MAX + 1)
-    await sessions.flush_partition(0)
+    await sessions.flush(0)
     assert (await sessions.read("7", NOW_S, NOW_S + 1))["s"][2] == 2
