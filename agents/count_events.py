@@ -45,7 +45,7 @@ class Judges:
     messages: Messages | None = None
     begun: Beginnings | None = None
 
-    def riders(self) -> list[Statistics | Messages]:
+    def tables(self) -> list[Statistics | Messages]:
         """Return what remembers something of a batch."""
         return [part for part in (self.messages, self.statistics) if part is not None]
 
@@ -90,8 +90,8 @@ def register(
 ) -> None:
     """Add agent and timer. rejections: None: they go nowhere."""
     pace, count = FlushPace(), Counting(app, partials, judges, rejections)
-    for rider in judges.riders():
-        partials.carry(rider)
+    for table in judges.tables():
+        partials.carry(table)
     if judges.begun is not None:
         partials.carry(judges.begun)
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from app.counting.counters import Counters
 from app.counting.stats_window import Month
-from app.counting.uniques import AD_VISITORS, Row
+from app.counting.uniques import AD_VISITORS, SketchRow
 from app.stores.ad_months import AdRow
 from app.transport.ownership import Ownership
 from tables.row_sources import ChangeLog, in_chunks
@@ -67,7 +67,7 @@ class AdVisitors:
     def take(self, partition: int) -> tuple[Iterator[list[AdRow]], int]:
         """Return what changed since the last take, in chunks, and the position that it includes."""
         rows, position = self._changes.take(partition)
-        return in_chunks(self._made(partition, map(Row.unpack, rows))), position
+        return in_chunks(self._made(partition, map(SketchRow.unpack, rows))), position
 
     async def note_between(self, partition: int, begin: int, end: int) -> bool:
         """As RowSource."""
@@ -77,7 +77,7 @@ class AdVisitors:
         """Iterate over all rows, in chunks."""
         return in_chunks(self._made(partition, self._uniques.rows_of(AD_VISITORS, partition)))
 
-    def _made(self, partition: int, rows: Iterable[Row]) -> Iterator[AdRow]:
+    def _made(self, partition: int, rows: Iterable[SketchRow]) -> Iterator[AdRow]:
         for row in rows:
             found = self._uniques.users_of(partition, row.pack())
             yield Month.of(row.start), row.key, found.users

@@ -23,7 +23,7 @@ import rocksdict
 from faust.types import TP
 
 from app.transport import kafka_producer
-from tables.healing import HealingTable, Rows
+from tables.healing import HealingTable, RowChanges
 from tables.record_batches import RecordBatches
 from tables.scans import scan_keys
 from tables.table_store import TableStore
@@ -91,7 +91,7 @@ class BatchTable(HealingTable):
     # -- writing --------------------------------------------------------------------------
 
     async def write(
-        self, partition: int, rows: Rows, beside: Iterable[tuple[bytes, bytes]] = ()
+        self, partition: int, rows: RowChanges, beside: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
         """Write rows to RocksDB and the changelog; before_commit() awaits the latter.
 
@@ -176,7 +176,7 @@ class BatchTable(HealingTable):
         if last > before and partition in self.data._dbs:
             self.data.set_persisted_offset(changelog, last)
 
-    async def send_rows(self, partition: int, rows: Rows) -> None:
+    async def send_rows(self, partition: int, rows: RowChanges) -> None:
         """Send rows as they are in RocksDB to the changelog."""
         records = self.record_batches()
         records.extend(rows)

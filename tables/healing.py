@@ -8,7 +8,7 @@ from typing import Any
 
 from faust.tables.table import Table
 
-Rows = Sequence[tuple[bytes, bytes | None]]
+RowChanges = Sequence[tuple[bytes, bytes | None]]
 
 CHUNK = 10_000  # rows read and sent at a time
 # Beside Faust's own key: all rows must be sent again, whatever has ended the last attempt.
@@ -30,7 +30,7 @@ class HealingTable(Table):
         """Return the RocksDB of a partition."""
         return self.data._db_for_partition(partition)
 
-    async def send_rows(self, partition: int, rows: Rows) -> None:
+    async def send_rows(self, partition: int, rows: RowChanges) -> None:
         """Send rows as they are in RocksDB."""
         raise NotImplementedError
 

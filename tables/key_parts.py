@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 
 from app.counting.key_columns import Pieces, RowColumns, TailSums, total_of
-from app.counting.ranking import Names
+from app.counting.ranking import KeyNumbers
 from app.counting.spec import Cells, CounterSpec
-from tables.key_scans import Row, split_row, split_tail
+from tables.key_scans import ScannedRow, split_row, split_tail
 
 PASTS_MAX = 4  # ranges
 LATE_MAX = 5_000  # tails that are read again one by one; for more, the range is read anew
@@ -30,8 +30,8 @@ class KeyPart:
     def __init__(self, spec: CounterSpec) -> None:
         self._spec, self._signs = spec, spec.measure.signs
         self.used = monotonic()
-        self.tails = Names()
-        self._keys, self._labels = Names(), Names()
+        self.tails = KeyNumbers()
+        self._keys, self._labels = KeyNumbers(), KeyNumbers()
         self._key_of: list[int] = []  # by number of the tail
         self._label_of: list[int] = []
         self._arrays: tuple[Any, Any] = (np.zeros(0, np.int32), np.zeros(0, np.int32))
@@ -78,7 +78,7 @@ class KeyPart:
                 return past
         return None
 
-    def take(self, rows: Sequence[Row]) -> None:
+    def take(self, rows: Sequence[ScannedRow]) -> None:
         """Take rows that were read, where they are asked for."""
         past = next((key for key in self.reading if isinstance(key, tuple)), (0, 0))
         reading = self.reading

@@ -22,7 +22,7 @@ _START = struct.Struct(">I")
 _BEHIND_STARTS = b"\xff" * _START.size
 _EXPIRING_HEAD = 5  # number, row start; then a tail
 
-Row = tuple[int, bytes, bytes]  # row start, tail, value
+ScannedRow = tuple[int, bytes, bytes]  # row start, tail, value
 
 
 def split_row(spec: CounterSpec, row: bytes) -> tuple[int, bytes]:
@@ -39,7 +39,7 @@ def split_tail(tail: bytes) -> tuple[bytes, bytes]:
     return tail[2:end], tail[end:]
 
 
-def rows_between(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[Row]:
+def rows_between(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[ScannedRow]:
     """Iterate over the rows that start in [begin, end), in any order; 0: all time has no windows.
 
     Rows that expire are one range. Those kept for good lie by key: the range is a part of each.
@@ -67,7 +67,7 @@ def rows_between(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[R
             yield start, tail, value
 
 
-def _seek_rows(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[Row]:
+def _seek_rows(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[ScannedRow]:
     """As rows_between(), of rows kept for good, most of which lie outside."""
     number, cursor, first = bytes((spec.number,)), db.iter(), _START.pack(begin)
     cursor.seek(number)

@@ -44,7 +44,7 @@ def _row_of(key: bytes) -> bytes:
     return key[:-2]
 
 
-class Rider(Protocol):
+class FlushHook(Protocol):
     """What else a flush of a source partition must bring to Kafka before it may be committed."""
 
     async def flush(self, partition: int) -> None:
@@ -83,12 +83,12 @@ class Partials(WriteBehindTable, OutcomeRow):
         self._checked: set[int] = set()
         self._sums = {spec.number for spec in counters.values() if spec.measure.signs > 1}
         self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
-        self._riders: list[Rider] = []
+        self._hooks: list[FlushHook] = []
         self._again: set[int] = set()
 
-    def carry(self, rider: Rider) -> None:
+    def carry(self, hook: FlushHook) -> None:
         """Let something else come along with each flush."""
-        self._riders.append(rider)
+        self._hooks.append(hook)
 
     def absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
         """Add the events of a batch; first, last: their offsets."""
@@ -167,8 +167,8 @@ class Partials(WriteBehindTable, OutcomeRow):
         done = [call for partition in positions for call in self._done.pop(partition, ())]
         await self._flush_rows(dirty, positions)
         for partition in positions:
-            for rider in self._riders:
-                await rider.flush(partition)
+            for hook in self._hooks:
+                await hook.flush(partition)
         for partition in self._again & positions.keys():
             await self.send_all(partition)
             self._again.discard(partition)
@@ -269,8 +269,8 @@ class Partials(WriteBehindTable, OutcomeRow):
             state.clear()
         for partitions in (self._checked, self._again):
             partitions.clear()
-        for rider in self._riders:
-            rider.forget()
+        for hook in self._hooks:
+            hook.forget()
 
     def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
         """Return the ranges of keys past their retention, here and in `counts`."""

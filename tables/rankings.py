@@ -13,7 +13,7 @@ from time import monotonic
 
 import numpy as np
 
-from app.counting.ranking import Block, Names, Sums, longer, slices, top
+from app.counting.ranking import Block, KeyNumbers, Sums, longer, slices, top
 from app.counting.spec import Cells, CounterSpec
 from app.counting.stats_window import Level, Run
 from app.errors import RecoveringError
@@ -34,7 +34,7 @@ class Rankings:
 
     def __init__(self, totals: Totals, levels: Mapping[Level, CounterSpec]) -> None:
         self._totals, self._levels = totals, levels
-        self._parts: dict[int, _Part] = {}
+        self._parts: dict[int, _RankedPart] = {}
         self._asked = monotonic()
         self._one_at_a_time = asyncio.Lock()
         totals.watch_with(self)
@@ -82,9 +82,9 @@ class Rankings:
 
     # -- blocks -----------------------------------------------------------------------------
 
-    async def _sums(self, partition: int, runs: list[Run], turns: Turns) -> tuple[Names, Sums]:
+    async def _sums(self, partition: int, runs: list[Run], turns: Turns) -> tuple[KeyNumbers, Sums]:
         self._asked = monotonic()
-        part = self._parts.setdefault(partition, _Part())
+        part = self._parts.setdefault(partition, _RankedPart())
         sums: Sums = np.zeros(0)
         for run in runs:
             spec = self._levels[run.level]
@@ -100,7 +100,9 @@ class Rankings:
             self._parts.pop(partition, None)
         return part.names, sums
 
-    async def _block(self, partition: int, part: _Part, head: bytes, *, detail: bool) -> _KeptBlock:
+    async def _block(
+        self, partition: int, part: _RankedPart, head: bytes, *, detail: bool
+    ) -> _KeptBlock:
         """Return a block that knows all that is merged."""
         kept = part.blocks.get(head)
         try:
@@ -118,7 +120,7 @@ class Rankings:
         kept.used = monotonic()
         return kept
 
-    def _check(self, partition: int, part: _Part) -> None:
+    def _check(self, partition: int, part: _RankedPart) -> None:
         """Raise RecoveringError where the partition moved meanwhile."""
         if self._parts.get(partition) is not part:
             raise RecoveringError("partitions moved to another worker")
@@ -154,11 +156,11 @@ class _KeptBlock:
         return list(changed.items())
 
 
-class _Part:
+class _RankedPart:
     """What is kept of a partition."""
 
     def __init__(self) -> None:
-        self.names = Names()
+        self.names = KeyNumbers()
         self.blocks: dict[bytes, _KeptBlock] = {}
 
     def numbered(self, rows: Iterable[tuple[bytes, Cells]]) -> dict[int, Cells]:

@@ -20,15 +20,15 @@ from tables.totals import Changes, Totals
 CHUNK = 2000  # rows handed over at a time
 CHUNK_S = 0.02  # of reading them, then they are handed over, however few
 
-Row = TypeVar("Row")
+ChunkRow = TypeVar("ChunkRow")
 
 
-def in_chunks(rows: Iterable[Row | None]) -> Iterator[list[Row]]:
+def in_chunks(rows: Iterable[ChunkRow | None]) -> Iterator[list[ChunkRow]]:
     """Yield rows by the CHUNK, or by what takes CHUNK_S, each made when it is asked for.
 
     rows: None is work that made no row; so a chunk may be empty.
     """
-    chunk: list[Row] = []
+    chunk: list[ChunkRow] = []
     began = thread_time()
     for row in rows:
         if row is not None:
@@ -64,7 +64,7 @@ class ChangeLog:
         return True
 
 
-def batched(records: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def batched(records: Sequence[ChunkRow]) -> Iterator[Sequence[ChunkRow]]:
     """Yield records by the CHUNK."""
     return (records[begin : begin + CHUNK] for begin in range(0, len(records), CHUNK))
 

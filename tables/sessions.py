@@ -46,7 +46,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Events).decode
 
 
-class Row(msgspec.Struct, gc=False):
+class SessionRow(msgspec.Struct, gc=False):
     """A row in memory. first, last: source offsets. waits: for a flush. done: is long enough."""
 
     key: bytes
@@ -65,8 +65,8 @@ class Sessions(WriteBehindTable):
         super().__init__(app, **kwargs)
         self._partitions_owned = owned
         # By hours since 1970 and user: what the next event is added to.
-        self._open: defaultdict[int, dict[int, dict[str, Row]]] = defaultdict(dict)
-        self._dirty: defaultdict[int, list[Row]] = defaultdict(list)
+        self._open: defaultdict[int, dict[int, dict[str, SessionRow]]] = defaultdict(dict)
+        self._dirty: defaultdict[int, list[SessionRow]] = defaultdict(list)
         self._events_waiting: defaultdict[int, int] = defaultdict(int)
         self._begun: defaultdict[int, int] = defaultdict(int)  # rows, since they were last few
 
@@ -74,7 +74,7 @@ class Sessions(WriteBehindTable):
         """Add the events of a batch that have a user and a session; now: s since 1970."""
         oldest = now - RETENTION_S
         opened, dirty = self._open[partition], self._dirty[partition]
-        hour_before, rows = -1, dict[str, Row]()
+        hour_before, rows = -1, dict[str, SessionRow]()
         for session, user, offset, hour, microsecond in _by_hour(part, oldest):
             if session is None or user is None or hour < 0:
                 continue
@@ -96,14 +96,14 @@ class Sessions(WriteBehindTable):
                 events += (offset - row.first, microsecond)
         self._events_waiting[partition] += len(part.events)
 
-    def _begin(self, partition: int, hour: int, user: str, offset: int) -> Row:
+    def _begin(self, partition: int, hour: int, user: str, offset: int) -> SessionRow:
         """Return a row that begins with an event; after a crash it may be there, and longer."""
         key = row_key(hour * HOUR, user, offset)
         value = self.db(partition).get(key)
         events: Events = {} if value is None else _decode(value)
         last = max((found[-2] for found in events.values()), default=-1)
         self._begun[partition] += 1
-        return Row(key, offset, offset + last, events)
+        return SessionRow(key, offset, offset + last, events)
 
     @property
     def waiting(self) -> int:
@@ -211,7 +211,7 @@ def _by_hour(part: Slice, oldest: float) -> Iterator[tuple[str | None, str | Non
     return zip(*columns, strict=True)
 
 
-def _written(row: Row) -> Iterator[tuple[bytes, bytes]]:
+def _written(row: SessionRow) -> Iterator[tuple[bytes, bytes]]:
     """Yield what is to be written of a row, and note that it does not wait any more."""
     row.waits = False
     value = _encode(row.events)
@@ -223,7 +223,7 @@ def _written(row: Row) -> Iterator[tuple[bytes, bytes]]:
         row.done, row.events = True, {}
 
 
-def _pieces(row: Row) -> Iterator[tuple[bytes, bytes]]:
+def _pieces(row: SessionRow) -> Iterator[tuple[bytes, bytes]]:
     """Yield the rows that a row is cut into which would be too long."""
     flat = sorted(
         (after, session, moment)
@@ -240,7 +240,7 @@ def _pieces(row: Row) -> Iterator[tuple[bytes, bytes]]:
     yield _key_at(row, begin), _encode(events)
 
 
-def _key_at(row: Row, after: int) -> bytes:
+def _key_at(row: SessionRow, after: int) -> bytes:
     """Return the key of the part of a row that begins at an offset, counted from its first."""
     return row.key[: -_FIRST.size] + _FIRST.pack(row.first + after)
 

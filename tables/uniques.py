@@ -18,8 +18,8 @@ from app.counting.stats_window import Month, Run
 from app.counting.uniques import (
     LEVELS,
     Estimate,
-    Row,
     Sketch,
+    SketchRow,
     Union,
     buckets_of,
     decode_sketch,
@@ -77,7 +77,7 @@ class Uniques(WriteBehindTable):
                     source, position = decode_record(record.key, record.value)
                     marks[source] = max(position, marks.get(source, 0))
                     continue
-                Row.unpack(record.key).check()
+                SketchRow.unpack(record.key).check()
                 sketch, rows = decode_sketch(record.value), buckets_of(record.key, now)
             except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
                 strange.append((record, exc))
@@ -246,10 +246,10 @@ class Uniques(WriteBehindTable):
         value = self.db(partition).get(row)
         return _union_of(value).estimate()
 
-    def rows_of(self, metric: int, partition: int) -> Iterator[Row]:
+    def rows_of(self, metric: int, partition: int) -> Iterator[SketchRow]:
         """Iterate over the rows of a metric that are written."""
         for row, _ in scan_prefix(self.db(partition), bytes((metric,))):
-            yield Row.unpack(row)
+            yield SketchRow.unpack(row)
 
     def _sketches(self, partition: int, begin: bytes, end: bytes) -> Iterator[Sketch]:
         """Yield the sketches of the rows in [begin, end)."""

@@ -21,9 +21,9 @@ from app.names import Names
 from app.settings import Role, Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
-from app.stack.postgres import DATABASE, Postgres
+from app.stack.postgres import DATABASE, LocalPostgres
 from app.stack.redis import Redis
-from app.stack.workers import Worker, worker_settings
+from app.stack.workers import WorkerProcess, worker_settings
 from tests.support import java_cache
 from tests.support.kafka_client import KafkaClient
 
@@ -43,7 +43,7 @@ class StartWorker(Protocol):
 
     async def __call__(
         self, settings: Settings, role: Role, name: str = ..., *, ready: bool = ...
-    ) -> Worker:
+    ) -> WorkerProcess:
         """Start one."""
         ...
 
@@ -75,9 +75,9 @@ def kafka_part(stack_folder: Path) -> Iterator[Kafka]:
 
 
 @pytest.fixture(scope="session")
-def postgres_part(stack_folder: Path) -> Iterator[Postgres]:
+def postgres_part(stack_folder: Path) -> Iterator[LocalPostgres]:
     """Yield the Postgres of this run."""
-    part = Postgres(stack_folder / "postgres", stack_folder / "logs/postgres.log")
+    part = LocalPostgres(stack_folder / "postgres", stack_folder / "logs/postgres.log")
     asyncio.run(part.start())
     yield part
     asyncio.run(part.stop())
@@ -107,7 +107,9 @@ async def kafka(kafka_part: Kafka) -> AsyncIterator[KafkaClient]:
 
 
 @pytest.fixture
-async def make_database(postgres_part: Postgres) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+async def make_database(
+    postgres_part: LocalPostgres,
+) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Return a factory of empty databases; it returns their DSN."""
     made: list[str] = []
 
@@ -177,11 +179,11 @@ async def start_worker(tmp_path: Path) -> AsyncIterator[StartWorker]:
     name: its folder and static membership, so that a second worker needs another. A ready one
     answers 200 on GET /ready; log: tmp_path/logs/<name>.log.
     """
-    workers: list[Worker] = []
+    workers: list[WorkerProcess] = []
 
     async def start(
         settings: Settings, role: Role, name: str = "", *, ready: bool = True
-    ) -> Worker:
+    ) -> WorkerProcess:
         name = name or f"{role}-{len(workers) + 1}"
         first = not any(worker.settings.role == role for worker in workers)
         fixed = settings.http_port if role == "collect" else settings.worker_port
@@ -189,7 +191,7 @@ async def start_worker(tmp_path: Path) -> AsyncIterator[StartWorker]:
         own = worker_settings(
             settings, role, name, port, f"http://{settings.worker_host}:{settings.worker_port}"
         )
-        worker = Worker(own, tmp_path / "logs" / f"{name}.log")
+        worker = WorkerProcess(own, tmp_path / "logs" / f"{name}.log")
         workers.append(worker)
         worker.start()
         if ready:

@@ -17,9 +17,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.archive.files import Folders, Part, cluster_name, exchange, publish, sync
+from app.archive.files import ArchivePart, Folders, cluster_name, exchange, publish, sync
 from app.archive.messages import MessageFiles, Runs
-from app.archive.rows import DAY_US, Row, day_of
+from app.archive.rows import DAY_US, ArchiveRow, day_of
 from app.counting.duplicates import Seen
 from app.errors import ArchiveBusyError
 
@@ -67,7 +67,7 @@ class Archive:
         with self._folders.writing(BUSY_WAIT_S):  # another worker may remove old ones
             return self._messages.read(partition)
 
-    def write(self, rows: Mapping[int, Mapping[int, Row]], runs: Runs = NO_RUNS) -> int:
+    def write(self, rows: Mapping[int, Mapping[int, ArchiveRow]], runs: Runs = NO_RUNS) -> int:
         """Archive rows by partition and offset; return how many were not archived before.
 
         runs: what is new of message_ids.
@@ -91,13 +91,13 @@ class Archive:
         return written
 
     def _write_day(
-        self, folder: Path, partition: int, offsets: list[int], rows: Mapping[int, Row]
+        self, folder: Path, partition: int, offsets: list[int], rows: Mapping[int, ArchiveRow]
     ) -> int:
         parts = [p for p in parts_of(folder) if self._is_ours(p, partition)]
         done = [part for part in parts if part.last >= offsets[0]]  # none, but after a crash
         missing = [o for o in offsets if not any(p.first <= o <= p.last for p in done)]
         if missing:
-            part = Part(self._cluster, self._topic, partition, missing[0], missing[-1])
+            part = ArchivePart(self._cluster, self._topic, partition, missing[0], missing[-1])
             scratch = self._folders.new / str(part)
             write_rows(scratch, [rows[offset] for offset in missing])
             publish(scratch, folder / str(part))
@@ -105,7 +105,7 @@ class Archive:
                 self._try_to_merge(folder)
         return len(missing)
 
-    def _is_ours(self, part: Part, partition: int) -> bool:
+    def _is_ours(self, part: ArchivePart, partition: int) -> bool:
         return _source(part) == (self._cluster, self._topic, partition)
 
     def _try_to_merge(self, folder: Path) -> None:
@@ -121,15 +121,15 @@ class Archive:
             log.warning("%s: small files stay, folders cannot be swapped here: %s", folder, exc)
 
 
-def parts_of(folder: Path) -> list[Part]:
+def parts_of(folder: Path) -> list[ArchivePart]:
     """Return what the files in the folder of a date hold."""
     try:
-        return [part for file in folder.iterdir() if (part := Part.of(file.name))]
+        return [part for file in folder.iterdir() if (part := ArchivePart.of(file.name))]
     except FileNotFoundError:
         return []
 
 
-def write_rows(file: Path, rows: Iterable[Row]) -> None:
+def write_rows(file: Path, rows: Iterable[ArchiveRow]) -> None:
     """Write a parquet file."""
     columns = zip(*rows, strict=True)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
@@ -152,7 +152,7 @@ def merge_small(folder: Path, new: Path) -> int:
     merged = {str(part) for small in plan for part in small}
     for small in plan:
         first, last = small[0], small[-1]
-        whole = Part(first.cluster, first.topic, first.partition, first.first, last.last)
+        whole = ArchivePart(first.cluster, first.topic, first.partition, first.first, last.last)
         merge([folder / str(part) for part in small], built / str(whole))
     for file in folder.iterdir():
         if file.name not in merged:
@@ -163,9 +163,9 @@ def merge_small(folder: Path, new: Path) -> int:
     return sum(len(small) - 1 for small in plan)
 
 
-def _small(folder: Path, parts: list[Part]) -> list[Part]:
+def _small(folder: Path, parts: list[ArchivePart]) -> list[ArchivePart]:
     """Return the small files after the last large one: neighbours, in the order of offsets."""
-    small: list[Part] = []
+    small: list[ArchivePart] = []
     for part in parts:
         if (folder / str(part)).stat().st_size < SMALL_BYTES:
             small.append(part)

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from app import metrics
 from app.archive.messages import Runs
-from app.archive.rows import Row, text_size
+from app.archive.rows import ArchiveRow, text_size
 from app.counting.duplicates import MessageRun, Seen
 
 ROWS_MAX = 50_000  # that wait; about 30 MB
 TEXT_MAX = 32_000_000  # characters in them: one event may have 32,768
 
-Rows = dict[int, dict[int, Row]]  # by partition and offset
+WaitingRows = dict[int, dict[int, ArchiveRow]]  # by partition and offset
 
 
 class Writer(Protocol):
@@ -26,7 +26,7 @@ class Writer(Protocol):
         """Return the message_ids of a partition, in a thread."""
         ...
 
-    def write(self, rows: Mapping[int, Mapping[int, Row]], runs: Runs) -> int:
+    def write(self, rows: Mapping[int, Mapping[int, ArchiveRow]], runs: Runs) -> int:
         """Write rows, and what is new of message_ids, in a thread; return how many were new."""
         ...
 
@@ -43,7 +43,7 @@ class ArchiveBuffer:
         self._open = open_archive
         self._archive: Writer | None = None
         self._clock = clock
-        self._rows: Rows = defaultdict(dict)
+        self._rows: WaitingRows = defaultdict(dict)
         self._runs: dict[int, list[MessageRun]] = defaultdict(list)
         self._seen: dict[int, tuple[int, Seen | None]] = {}  # by partition: generation
         self._done: list[Callable[[], object]] = []
@@ -63,7 +63,7 @@ class ArchiveBuffer:
     def add(
         self,
         partition: int,
-        rows: dict[int, Row],
+        rows: dict[int, ArchiveRow],
         done: Callable[[], object],
         runs: Iterable[MessageRun] = (),
     ) -> None:

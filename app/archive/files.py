@@ -34,7 +34,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True, order=True)
-class Part:
+class ArchivePart:
     """What one file of a date holds: offsets first to last of a partition.
 
     cluster: cluster_name() of its Kafka; the offsets of another one mean other events.

@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from app.archive.files import Folders, Part
+from app.archive.files import ArchivePart, Folders
 
 
 class ArchivedPositions:
@@ -27,7 +27,7 @@ def archived_to(folder: Path, topic: str) -> dict[int, int]:
     found: dict[int, int] = {}
     for _, _, names in os.walk(folder):
         for name in names:
-            part = Part.of(name)
+            part = ArchivePart.of(name)
             if part is not None and part.topic == topic:
                 found[part.partition] = max(found.get(part.partition, 0), part.last + 1)
     return found

@@ -24,8 +24,8 @@ SAID_MAX = 300  # characters of what DuckDB says; it repeats what it was given
 WIDTH_MAX = 60  # of a column, for its heading and alignment; longer values are not cut
 NULL_SHOWN = "NULL"
 
-Rows = Iterator[tuple[Any, ...]]
-Print = Callable[[list[str], Rows, TextIO], None]
+ResultRows = Iterator[tuple[Any, ...]]
+Print = Callable[[list[str], ResultRows, TextIO], None]
 
 
 def run_query(folders: Folders, sql: str, memory_mb: int, show: Print, out: TextIO) -> None:
@@ -50,7 +50,7 @@ def run_query(folders: Folders, sql: str, memory_mb: int, show: Print, out: Text
 
 def _execute(
     connection: duckdb.DuckDBPyConnection, folders: Folders, sql: str
-) -> tuple[list[str], Rows]:
+) -> tuple[list[str], ResultRows]:
     readable = ", ".join(quoted(f"{f}/") for f in (folders.archive, folders.enriched))
     connection.execute(f"set allowed_directories = [{readable}]")
     connection.execute("set enable_external_access = false")
@@ -62,12 +62,12 @@ def _execute(
     return [column[0] for column in result.description], _fetch(result)
 
 
-def _fetch(result: duckdb.DuckDBPyConnection) -> Rows:
+def _fetch(result: duckdb.DuckDBPyConnection) -> ResultRows:
     while rows := result.fetchmany(CHUNK_ROWS):
         yield from rows
 
 
-def show_table(columns: list[str], rows: Rows, out: TextIO) -> None:
+def show_table(columns: list[str], rows: ResultRows, out: TextIO) -> None:
     """Print aligned columns, as wide as the values of the first rows ask for."""
     first = [[_cell(value) for value in row] for row in islice(rows, CHUNK_ROWS)]
     heads = [printable(name) for name in columns]
@@ -81,7 +81,7 @@ def show_table(columns: list[str], rows: Rows, out: TextIO) -> None:
     print(f"({printed} {'row' if printed == 1 else 'rows'})", file=out)
 
 
-def show_csv(columns: list[str], rows: Rows, out: TextIO) -> None:
+def show_csv(columns: list[str], rows: ResultRows, out: TextIO) -> None:
     """Print RFC 4180 with a heading, lines ended by a line feed; nothing stands for null."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -89,7 +89,7 @@ def show_csv(columns: list[str], rows: Rows, out: TextIO) -> None:
         writer.writerow(["" if value is None else _plain(value) for value in row])
 
 
-def show_json(columns: list[str], rows: Rows, out: TextIO) -> None:
+def show_json(columns: list[str], rows: ResultRows, out: TextIO) -> None:
     """Print a JSON array with an object per row, a row a line; of equal names the later get _1."""
     columns = _distinct(columns)
     between = "["

@@ -17,7 +17,7 @@ DAY_US = 86_400_000_000
 NO_ACTION = "null"  # the type under which an event without action is counted
 
 
-class Row(NamedTuple):
+class ArchiveRow(NamedTuple):
     """A row of the archive; event_time: microseconds since 1970, UTC."""
 
     event_time: int
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     event_value: float | None
 
 
-def text_size(row: Row) -> int:
+def text_size(row: ArchiveRow) -> int:
     """Return the characters in a row."""
     _, user, app, action, category, _ = row
     return len(user or "") + len(app) + len(action or "") + len(category or "")
@@ -36,7 +36,7 @@ def text_size(row: Row) -> int:
 
 def app_rows(
     records: Sequence[Any], seen: Seen | None = None, *, by_uuid: bool = False
-) -> dict[int, Row]:
+) -> dict[int, ArchiveRow]:
     """Return the row of each app event by offset; records: aiokafka's, of one partition.
 
     seen: the message_ids before; what was sent before is left out. by_uuid: whether the uuid of an
@@ -61,7 +61,9 @@ def app_rows(
     return without_duplicates(rows, seen, Named(ids, offsets, times))
 
 
-def without_duplicates(rows: dict[int, Row], seen: Seen | None, named: Named) -> dict[int, Row]:
+def without_duplicates(
+    rows: dict[int, ArchiveRow], seen: Seen | None, named: Named
+) -> dict[int, ArchiveRow]:
     """Leave out of rows, by offset, what was sent before; named: the message_ids of their batch."""
     if seen is not None and named.ids:
         for offset in seen.judge(named):
@@ -74,10 +76,10 @@ def _may_matter(value: bytes, *, by_uuid: bool) -> bool:
     return by_uuid or b"app_name" in value or b"message" in value or b"\\" in value
 
 
-def row_of(event: Event, app_name: str) -> Row:
+def row_of(event: Event, app_name: str) -> ArchiveRow:
     """Return the row of an app event."""
     time = event.timestamp or EPOCH  # decode() sets it
-    return Row(
+    return ArchiveRow(
         (time - EPOCH) // MICROSECOND,
         event.user_id,
         app_name,

@@ -15,7 +15,7 @@ import click
 
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_servers
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
@@ -44,7 +44,7 @@ def command(begin: datetime | None, end: datetime | None, *, as_json: bool) -> N
     check_range(begin, end)
     settings = with_servers(Settings.from_env(os.environ), *SIDES)
     printer = JsonPrinter() if as_json else Printer()
-    with Telling() as telling:
+    with ProgressLog() as telling:
         found = asyncio.run(audit(settings, begin, end, printer, telling))
     printer.end(found)
     sys.exit(1 if found["differing"] else 0)
@@ -55,7 +55,7 @@ async def audit(
     begin: datetime | None,
     end: datetime | None,
     printer: Printer,
-    telling: Telling,
+    telling: ProgressLog,
 ) -> dict[str, Any]:
     """Print the differences; return what was compared."""
     async with AsyncExitStack() as stack:

@@ -11,7 +11,7 @@ import click
 
 from app.archive.files import Folders
 from app.cli.running import tell_archive, with_servers
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 from app.kafka.clients import KafkaClients
 from app.kafka.watermarks import Watermarks
 from app.reconcile.backup import Backup
@@ -30,7 +30,7 @@ def command(folder: Path) -> None:
     settings = with_servers(Settings.from_env(os.environ), "kafka", "postgres")
     tell_archive(Folders.of(settings))
     started = time.monotonic()
-    with Telling() as telling:
+    with ProgressLog() as telling:
         found = asyncio.run(backup(settings, folder.absolute(), telling))
     offsets = ", ".join(f"{part}:{at}" for part, at in sorted(found.database.positions.items()))
     click.echo(
@@ -39,7 +39,7 @@ def command(folder: Path) -> None:
     )
 
 
-async def backup(settings: Settings, folder: Path, telling: Telling) -> Manifest:
+async def backup(settings: Settings, folder: Path, telling: ProgressLog) -> Manifest:
     """Return what the backup says of itself."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
         return await Backup(settings, kafka, folder, telling.say).run()

@@ -11,7 +11,7 @@ import click
 
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_servers
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 from app.kafka.clients import KafkaClients
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import current_version
@@ -58,7 +58,7 @@ def command(what: str, begin: datetime | None, end: datetime | None) -> None:
     check_range(begin, end)
     settings = with_servers(Settings.from_env(os.environ), *SIDES[what])
     started = time.monotonic()
-    with Telling() as telling:
+    with ProgressLog() as telling:
         if what == "tables":
             words = tables_words(asyncio.run(rebuild_tables(settings, telling)))
         else:
@@ -70,7 +70,11 @@ def command(what: str, begin: datetime | None, end: datetime | None) -> None:
 
 
 async def rebuild(
-    settings: Settings, what: str, begin: datetime | None, end: datetime | None, telling: Telling
+    settings: Settings,
+    what: str,
+    begin: datetime | None,
+    end: datetime | None,
+    telling: ProgressLog,
 ) -> Mended:
     """Return what was done."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
@@ -78,7 +82,9 @@ async def rebuild(
         return await (work.redis() if what == "redis" else work.summary(begin, end))
 
 
-async def rebuild_tables(settings: Settings, telling: Telling, *, alone: bool = False) -> Rebuilt:
+async def rebuild_tables(
+    settings: Settings, telling: ProgressLog, *, alone: bool = False
+) -> Rebuilt:
     """Return what was done; alone: no count worker can run, so nobody is asked."""
     registry = await agree(settings, await current_version(settings))
     counters = declare(settings, registry.specs())

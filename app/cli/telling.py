@@ -12,7 +12,7 @@ EVERY_S = 2.0  # where lines cannot be replaced
 QUICK_S = 0.1
 
 
-class Telling:
+class ProgressLog:
     """Says what a command is at; nothing where it is done at once."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import aiohttp
 import click
 import msgspec
 
-from app.archive.files import Folders, Part
+from app.archive.files import ArchivePart, Folders
 from app.cli.running import with_servers
 from app.errors import StartError, UnavailableError, reason
 from app.settings import Settings
@@ -75,7 +75,7 @@ def archived(folders: Folders, settings: Settings, found: dict[str, Any]) -> str
     date = event["timestamp"][: len("2026-11-28")]
     topic = f"{settings.namespace}events"
     for file in sorted((folders.archive / f"date={date}").glob("*.parquet")):
-        part = Part.of(file.name)
+        part = ArchivePart.of(file.name)
         if part is None or (part.topic, part.partition) != (topic, partition):
             continue
         if part.first <= offset <= part.last:

@@ -16,12 +16,12 @@ import numpy as np
 
 from app.counting.groups import (
     BatchColumns,
-    Found,
     Group,
+    GroupCounts,
+    GroupKey,
+    GroupRows,
     KeptKeys,
     LeftOut,
-    Place,
-    Seen,
     added,
     bounded,
     chosen,
@@ -78,15 +78,15 @@ class Fold:
                     _spread_all(group, bounded(group, seen, kept, left), fine, now, rows)
         return rows
 
-    def _seen(self, group: Group, columns: BatchColumns) -> Seen:
+    def _seen(self, group: Group, columns: BatchColumns) -> GroupCounts:
         """Return the counts of a group by key, label and window."""
         if group.follows_from_url_and_type and (group.of, group.unit) in self._shared:
             return derived(group, columns.pages(group.unit))
         keys, labels, units, _ = chosen(group, columns)
-        return Counter[Place](zip(keys, labels, units, strict=False))
+        return Counter[GroupKey](zip(keys, labels, units, strict=False))
 
 
-def _fine(group: Group, columns: BatchColumns, now: float) -> Found | None:
+def _fine(group: Group, columns: BatchColumns, now: float) -> GroupRows | None:
     """Return the rows of the smallest window of a group that is counted by the second.
 
     Nearly each event is a count of its own then: sorting numbers is faster than a dict of places.
@@ -118,7 +118,7 @@ def _fine(group: Group, columns: BatchColumns, now: float) -> Found | None:
     edges = [*(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
     starts, places = (windows - slots).tolist(), (codes >> WINDOW_BITS).tolist()
     slot_list, counts = slots.tolist(), many.tolist()
-    found, begin = Found(), 0
+    found, begin = GroupRows(), 0
     for end in edges:
         if (key := names[places[begin]]) is not None:
             cells = dict(zip(slot_list[begin:end], counts[begin:end], strict=True))
@@ -128,7 +128,7 @@ def _fine(group: Group, columns: BatchColumns, now: float) -> Found | None:
 
 
 def _spread_all(
-    group: Group, seen: Seen, fine: Found | None, now: float, rows: Rows, sign: int = 0
+    group: Group, seen: GroupCounts, fine: GroupRows | None, now: float, rows: Rows, sign: int = 0
 ) -> None:
     """Add counts, by windows of the group's unit, to the rows of its counters.
 
@@ -147,7 +147,7 @@ def _spread_all(
         span = spec.row_span
 
 
-def _summed(found: Found, window: int) -> Seen:
+def _summed(found: GroupRows, window: int) -> GroupCounts:
     """Return counts by windows as large as the rows are that were found."""
     return {
         (key, label, start // window): sum(cells.values())
@@ -155,9 +155,9 @@ def _summed(found: Found, window: int) -> Seen:
     }
 
 
-def _coarser(seen: Seen, times: int) -> Seen:
+def _coarser(seen: GroupCounts, times: int) -> GroupCounts:
     """Return counts by windows that are so many times as large."""
-    found: dict[Place, int] = {}
+    found: dict[GroupKey, int] = {}
     for (key, label, at), count in seen.items():
         place = key, label, at // times
         found[place] = found.get(place, 0) + count
@@ -165,8 +165,8 @@ def _coarser(seen: Seen, times: int) -> Seen:
 
 
 def _spread(
-    spec: CounterSpec, seen: Seen, unit: int, now: float, rows: Rows, sign: int
-) -> Found | None:
+    spec: CounterSpec, seen: GroupCounts, unit: int, now: float, rows: Rows, sign: int
+) -> GroupRows | None:
     """Add counts to the rows of one counter; unit: the seconds that they are counted by.
 
     Return the rows by (key, label, start); None: something was too old for this counter.
@@ -177,7 +177,7 @@ def _spread(
         places = {at: (start, slot * signs + sign) for at, (start, slot) in places.items()}
     if not places:
         return None
-    found: Found = {}
+    found: GroupRows = {}
     for (key, label, at), count in seen.items():
         if key is None or label is None or at not in places:
             continue
@@ -191,7 +191,7 @@ def _spread(
     return found if len(places) == len(units) else None
 
 
-def _put(spec: CounterSpec, found: Found, rows: Rows) -> None:
+def _put(spec: CounterSpec, found: GroupRows, rows: Rows) -> None:
     """Add the rows of a counter."""
     row_of = spec.row
     if spec.measure.signs > 1:  # a row has both signs

@@ -13,9 +13,9 @@ from app.events.event import Event
 
 ALL_TIME_UNIT = 86_400  # s; counters without windows are counted by the day, and no finer
 
-Place = tuple[str | None, str | None, int]  # key, label, windows since 1970
-Seen = Mapping[Place, int]
-Found = dict[Place, Cells]  # by key, label, row start
+GroupKey = tuple[str | None, str | None, int]  # key, label, windows since 1970
+GroupCounts = Mapping[GroupKey, int]
+GroupRows = dict[GroupKey, Cells]  # by key, label, row start
 KeptKeys = Mapping[int, Container[str]]  # by number of the counter; others are OTHER_KEY
 LeftOut = Counter[tuple[str, str]]  # by name of the counter, and code
 
@@ -49,7 +49,7 @@ class BatchColumns:
     def __init__(self, part: Slice) -> None:
         self.part = part
         self._units: dict[int, list[int]] = {}
-        self._pages: dict[int, Seen] = {}
+        self._pages: dict[int, GroupCounts] = {}
         self._chosen: dict[object, list[bool]] = {}
 
     def chosen(self, types: frozenset[str], where: tuple[Condition, ...]) -> list[bool]:
@@ -72,20 +72,20 @@ class BatchColumns:
             found = self._units[unit] = (self.part.seconds // unit).tolist()
         return found
 
-    def pages(self, unit: int) -> Seen:
+    def pages(self, unit: int) -> GroupCounts:
         """Return the counts by url, type and window."""
         found = self._pages.get(unit)
         if found is None:
             urls = [event.url for event in self.part.events]
             places = zip(urls, self.part.types, self.units(unit), strict=True)
-            found = self._pages[unit] = Counter[Place](places)
+            found = self._pages[unit] = Counter[GroupKey](places)
         return found
 
 
-def derived(group: Group, pages: Seen) -> Seen:
+def derived(group: Group, pages: GroupCounts) -> GroupCounts:
     """Return the counts of a group, from those by url and type."""
     key_of, label_of, types = group.key.of_page, group.label.of_page, group.types
-    found: dict[Place, int] = {}
+    found: dict[GroupKey, int] = {}
     for (url, name, at), count in pages.items():
         if url is None or (types and name not in types):
             continue
@@ -112,9 +112,11 @@ def chosen(
     return keys, labels, units, events
 
 
-def added(group: Group, columns: BatchColumns, left_out: LeftOut) -> tuple[Seen, Seen]:
+def added(
+    group: Group, columns: BatchColumns, left_out: LeftOut
+) -> tuple[GroupCounts, GroupCounts]:
     """Return millionths by key, label and window: what is added, and what is taken away."""
-    get, found = group.measure.get, (dict[Place, int](), dict[Place, int]())
+    get, found = group.measure.get, (dict[GroupKey, int](), dict[GroupKey, int]())
     assert get is not None  # noqa: S101 - a sum is one of a field
     keys, labels, units, events = chosen(group, columns)
     for key, label, unit, event in zip(keys, labels, units, events, strict=False):
@@ -131,11 +133,11 @@ def added(group: Group, columns: BatchColumns, left_out: LeftOut) -> tuple[Seen,
     return found
 
 
-def bounded(group: Group, seen: Seen, kept: KeptKeys, left_out: LeftOut) -> Seen:
+def bounded(group: Group, seen: GroupCounts, kept: KeptKeys, left_out: LeftOut) -> GroupCounts:
     """Return the same with OTHER_KEY in place of keys that are not kept."""
     if not group.limited:
         return seen
-    keys, found = kept.get(group.limited, ()), dict[Place, int]()
+    keys, found = kept.get(group.limited, ()), dict[GroupKey, int]()
     others = {key for key, _, _ in seen if key is not None and key not in keys}
     if others:
         left_out[group.specs[0].name, OTHER_KEY] += len(others)

@@ -23,14 +23,14 @@ Slots = np.ndarray[Any, np.dtype[np.uint8]]
 Sums = np.ndarray[Any, np.dtype[np.float64]]  # whole numbers, exact up to 2^53
 
 
-class Slice(NamedTuple):
+class RowSlice(NamedTuple):
     """Windows [first, last) of the rows that begin at start; None: all of them."""
 
     start: int
     slots: tuple[int, int] | None
 
 
-def slices(run: Run, row_windows: int) -> list[Slice]:
+def slices(run: Run, row_windows: int) -> list[RowSlice]:
     """Return the parts of rows that make up a run of buckets."""
     span = run.level.span
     row_span = span * row_windows
@@ -39,11 +39,11 @@ def slices(run: Run, row_windows: int) -> list[Slice]:
         first = max(0, (run.begin - start) // span)
         last = min(row_windows, (run.end - start) // span)
         whole = last - first == row_windows
-        found.append(Slice(start, None if whole else (first, last)))
+        found.append(RowSlice(start, None if whole else (first, last)))
     return found
 
 
-class Names:
+class KeyNumbers:
     """Keys by number, in the order in which they were first met."""
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ class Estimate(NamedTuple):
     error: float
 
 
-class Row(NamedTuple):
+class SketchRow(NamedTuple):
     """Which users a sketch is about; level: a place in LEVELS, or MONTHLY. key: ad_id or empty."""
 
     metric: int
@@ -59,7 +59,7 @@ class Row(NamedTuple):
         return _ROW.pack(self.metric, self.level, self.start) + self.key.encode()
 
     @classmethod
-    def unpack(cls, row: bytes) -> Row:
+    def unpack(cls, row: bytes) -> SketchRow:
         """Return the row of a table key."""
         metric, level, start = _ROW.unpack_from(row)
         return cls(metric, level, start, row[_ROW.size :].decode())
@@ -91,7 +91,7 @@ def buckets_of(row: bytes, now: float) -> list[bytes]:
 def month_row(month: Month, ad_id: str | None) -> bytes:
     """Return the row of an ad's visitors in a month; None: of all ads."""
     metric = AD_VISITORS_ALL if ad_id is None else AD_VISITORS
-    return Row(metric, MONTHLY, month.begin, ad_id or "").pack()
+    return SketchRow(metric, MONTHLY, month.begin, ad_id or "").pack()
 
 
 def level_bounds(level: int, begin: int, end: int) -> tuple[bytes, bytes]:
@@ -157,7 +157,7 @@ class Accumulator:
         for start, found in buckets.items():
             for place, level in enumerate(LEVELS):
                 if level.has(start, now):
-                    self._add(Row(ACTIVE_USERS, place, start).pack(), found)
+                    self._add(SketchRow(ACTIVE_USERS, place, start).pack(), found)
                     break
 
     def _note_visitors(self, events: Slice) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from app.errors import TooLargeError
 from app.events.event import EVENT_MAX_BYTES, Event, at_ms, encode, partition_key
 
-Record = tuple[bytes, bytes, int]  # key, value, timestamp in ms since 1970
+PackedRecord = tuple[bytes, bytes, int]  # key, value, timestamp in ms since 1970
 
 UUID_HEX = 32
 UUIDS_AT_ONCE = 128  # one system call for so many
@@ -29,7 +29,7 @@ _next_uuid = _make_uuids().__next__
 _moment = lru_cache(maxsize=64)(at_ms)  # many events come within a millisecond
 
 
-def pack(event: Event, now_ms: int) -> Record:
+def pack(event: Event, now_ms: int) -> PackedRecord:
     """Return the record of an event received at now_ms; sets its received_at and a missing uuid.
 
     A timestamp that only repeats now_ms was filled in by decode(): it is left out, every reader

@@ -16,7 +16,7 @@ from app import metrics
 from app.errors import KafkaUnavailableError, NotAcknowledgedError, OverloadedError, reason
 from app.events.event import Event
 from app.events.murmur2 import partition_of
-from app.events.packing import Record, pack
+from app.events.packing import PackedRecord, pack
 from app.events.positions import EventPositions
 from app.kafka.clients import KafkaClients
 from app.kafka.link import KafkaLink, Mend
@@ -28,7 +28,7 @@ RECORD_OVERHEAD_BYTES = 200  # of what surrounds a waiting record in memory
 KEYS_AT_ONCE_BYTES = 65_536  # hashed in one turn: 8 ms; a user id may have 32 KB
 
 
-class _Batch(RecordBatch):
+class _WaitingBatch(RecordBatch):
     """Records of one partition, and who waits for them."""
 
     __slots__ = ("done", "error", "since", "size", "waiters")
@@ -77,13 +77,13 @@ class _Lane:
 
     def __init__(self, session: KafkaSession) -> None:
         self.session = session
-        self.filling: dict[int, _Batch] = {}  # by partition
-        self.full: deque[_Batch] = deque()
+        self.filling: dict[int, _WaitingBatch] = {}  # by partition
+        self.full: deque[_WaitingBatch] = deque()
         self.flight: asyncio.Task[None] | None = None
 
-    def take(self) -> list[_Batch]:
+    def take(self) -> list[_WaitingBatch]:
         """Remove and return what goes into one request: the oldest batch of each partition."""
-        taken: dict[int, _Batch] = {}
+        taken: dict[int, _WaitingBatch] = {}
         for _ in range(len(self.full)):
             batch = self.full.popleft()
             if taken.setdefault(batch.partition, batch) is not batch:
@@ -92,7 +92,7 @@ class _Lane:
             taken[partition] = self.filling.pop(partition)
         return list(taken.values())
 
-    def empty(self) -> list[_Batch]:
+    def empty(self) -> list[_WaitingBatch]:
         """Remove and return everything."""
         batches = [*self.full, *self.filling.values()]
         self.full.clear()
@@ -144,7 +144,7 @@ class Collector:
         return await self.send_records([pack(event, now_ms) for event in events])
 
     async def send_records(
-        self, records: Sequence[Record], *, admitted: bool = False
+        self, records: Sequence[PackedRecord], *, admitted: bool = False
     ) -> EventPositions:
         """Return the offset behind them of each partition once Kafka has acknowledged all of them.
 
@@ -155,7 +155,9 @@ class Collector:
         none is stored. admitted: a part of their request is stored, so they are taken in any case.
         """
         self._check_open(admitted=admitted)
-        batches: dict[_Batch, int] = {}  # and the number of records in it behind the last of ours
+        batches: dict[
+            _WaitingBatch, int
+        ] = {}  # and the number of records in it behind the last of ours
         hashed = 0
         for record in records:
             batch = self._add(record)
@@ -171,7 +173,7 @@ class Collector:
             positions[batch.partition] = batch.position(count)
         return positions
 
-    async def send_record(self, record: Record) -> EventPositions:
+    async def send_record(self, record: PackedRecord) -> EventPositions:
         """As send_records(), for one."""
         self._check_open()
         batch = self._add(record)
@@ -192,7 +194,7 @@ class Collector:
             self._lanes = [lanes[leader] for leader in leaders]
             self._session = session
 
-    def _add(self, record: Record) -> _Batch:
+    def _add(self, record: PackedRecord) -> _WaitingBatch:
         """Put a record into the batch of its partition; returns that batch."""
         key, value, _ = record
         partition = partition_of(key, len(self._lanes))
@@ -201,7 +203,7 @@ class Collector:
         if batch is None or not batch.append(record):
             if batch is not None:
                 lane.full.append(batch)
-            batch = lane.filling[partition] = _Batch(partition)
+            batch = lane.filling[partition] = _WaitingBatch(partition)
             batch.append(record)
         size = len(key) + len(value) + RECORD_OVERHEAD_BYTES
         batch.size += size
@@ -227,7 +229,7 @@ class Collector:
             lane.flight = None
             self._finish(lane.empty(), "the collector stops")
 
-    async def _request(self, session: KafkaSession, batches: list[_Batch]) -> str:
+    async def _request(self, session: KafkaSession, batches: list[_WaitingBatch]) -> str:
         """Send a batch of each partition and finish them all; return what failed, or nothing.
 
         Waits until send_timeout_s after a batch's first event; for what had to queue, half more.
@@ -254,7 +256,7 @@ class Collector:
         metrics.acknowledge_seconds.observe(time.monotonic() - started)
         return failure
 
-    def _finish(self, batches: list[_Batch], failure: str = "") -> None:
+    def _finish(self, batches: list[_WaitingBatch], failure: str = "") -> None:
         for batch in batches:
             batch.finish(failure)
             self._waiting_bytes -= batch.size

@@ -12,7 +12,7 @@ import msgspec
 from app.errors import KafkaUnavailableError
 from app.ingest.growing import GrowingLog
 from app.ingest.importer import Importer
-from app.ingest.log_file import Piece, Place
+from app.ingest.log_file import LogPlace, Piece
 from app.kafka.clients import KafkaClients
 from app.kafka.remembered import Remembered
 from app.names import Names
@@ -22,7 +22,7 @@ EVERY_S = 0.5  # a look at the files
 AGAIN_S = 1.0  # after Kafka was away
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Place).decode
+_decode = msgspec.json.Decoder(LogPlace).decode
 RunInLoop = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
@@ -47,12 +47,12 @@ class LogPlaces:
         names = Names(self._settings.namespace)
         return await Remembered(KafkaClients.of(self._settings), names.places).__aenter__()
 
-    def read(self, log: str) -> dict[str, Place]:
+    def read(self, log: str) -> dict[str, LogPlace]:
         """Return the places of a log by their names; none where it was never followed."""
         found = self._run(self._topic.read(f"{log}\n"))
         return {name: _decode(value) for name, value in found.items()}
 
-    def write(self, log: str, places: dict[str, Place]) -> None:
+    def write(self, log: str, places: dict[str, LogPlace]) -> None:
         """Remember places."""
         values = {name: _encode(place) for name, place in places.items()}
         self._run(self._topic.write(values, f"{log}\n"))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Literal
 
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 
 Shape = Literal["counter", "clickstream", "ads", "analytics", "app"]
 
@@ -52,7 +52,7 @@ class Generator:
         # Page n is visited in proportion to 1/n, as on a real site.
         self._weights = list(accumulate(1 / n for n in range(1, PAGES + 1)))
 
-    def events(self, count: int, now_us: int) -> list[Record]:
+    def events(self, count: int, now_us: int) -> list[PackedRecord]:
         """Return the next events: key (as the collector's), JSON, and ms since 1970.
 
         now_us: microseconds since 1970. Shapes with a timestamp get one per microsecond from

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, Self
 import aiohttp
 
 from app.errors import KafkaUnavailableError, StartError, reason
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.ingest.collector import Collector
 from app.settings import Settings
 
@@ -55,7 +55,7 @@ class Target(Protocol):
         """Disconnect."""
         ...
 
-    async def send(self, records: Sequence[Record]) -> Taken:
+    async def send(self, records: Sequence[PackedRecord]) -> Taken:
         """Return when Kafka has acknowledged them; raise NotTakenError."""
         ...
 
@@ -98,7 +98,7 @@ class HttpTarget:
     ) -> None:
         await self._session.close()
 
-    async def send(self, records: Sequence[Record]) -> Taken:
+    async def send(self, records: Sequence[PackedRecord]) -> Taken:
         """Post a batch."""
         body = b"\n".join([value for _, value, _ in records])
         try:
@@ -147,7 +147,7 @@ class KafkaTarget:
     ) -> None:
         await self._collector.stop()
 
-    async def send(self, records: Sequence[Record]) -> Taken:
+    async def send(self, records: Sequence[PackedRecord]) -> Taken:
         """Hand a batch to Kafka."""
         try:
             await self._collector.send_records(records, admitted=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from app.errors import StartError
-from app.ingest.log_file import UNREADABLE, LogFile, Piece, Place, digest
+from app.ingest.log_file import UNREADABLE, LogFile, LogPlace, Piece, digest
 
 COPY_S = 60.0  # a file that changed within it may still be growing: copytruncate, or a server
 # What was rotated away since may be what an earlier start, killed before it began, was to read.
@@ -27,21 +27,21 @@ class GrowingLog:
     inode, which a copy changes. say: told of files that cannot be read.
     """
 
-    def __init__(self, path: Path, places: dict[str, Place], say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, places: dict[str, LogPlace], say: Callable[[str], None]) -> None:
         self.path, self.places, self._say = path, places, say
-        self.at: Place | None = None  # in the file that has the path now
+        self.at: LogPlace | None = None  # in the file that has the path now
         self._open: list[LogFile] = []  # the last one is at path
         self._seen: dict[tuple[int, int], tuple[int, int]] = {}  # files of which all is read
         self._told: set[Path] = set()
 
-    def pass_older(self) -> dict[str, Place]:
+    def pass_older(self) -> dict[str, LogPlace]:
         """Begin for the first time: return the places at the ends of what was rotated long ago."""
         own = None
         if self.path.exists():
             with closing(LogFile(self.path)) as file:
                 own = file.first_line()
         # Never empty, so that the next time is not the first.
-        found = {uuid4().hex: Place("")}
+        found = {uuid4().hex: LogPlace("")}
         for path, file in self._rotated():
             try:
                 if time.time() - file.stat.st_mtime < RECENT_S:
@@ -125,7 +125,7 @@ class GrowingLog:
         if known and not growing and time.time() - file.stat.st_mtime < COPY_S:
             return None
         name = uuid4().hex
-        self.places[name] = Place(wanted)
+        self.places[name] = LogPlace(wanted)
         return name
 
     def _is_quiet(self, file: LogFile) -> bool:

@@ -27,7 +27,7 @@ from app.errors import KafkaUnavailableError, RejectedError, StartError, TooLarg
 from app.events.access_log import LogLines, line_uuid, parse_line
 from app.events.decoding import decode
 from app.events.event import EVENT_MAX_BYTES, Event
-from app.events.packing import Record, pack
+from app.events.packing import PackedRecord, pack
 from app.events.url_rules import UrlRules
 from app.ingest.collector import Collector
 from app.settings import Settings
@@ -54,7 +54,7 @@ class Importer:
 
     def __init__(
         self,
-        send: Callable[[list[Record]], Future[None]],
+        send: Callable[[list[PackedRecord]], Future[None]],
         parse: ParseLine,
         say: Callable[[str], None],
         rules: UrlRules | None = None,
@@ -88,7 +88,7 @@ class Importer:
 
     def read_on(self, name: str, log: LogLines, lines: Iterable[tuple[int, bytes]]) -> None:
         """As read(), for some (number, line) of a log."""
-        records: list[Record] = []
+        records: list[PackedRecord] = []
         size = 0
         for number, line in lines:
             if line.strip():
@@ -110,7 +110,7 @@ class Importer:
         while self._on_way:
             self._land()
 
-    def _record(self, name: str, log: LogLines, number: int, line: bytes) -> Record:
+    def _record(self, name: str, log: LogLines, number: int, line: bytes) -> PackedRecord:
         if len(line) > LINE_MAX_BYTES:
             raise TooLargeError(f"the line has more than {LINE_MAX_BYTES} bytes")
         now_ms = time.time_ns() // 1_000_000
@@ -122,7 +122,7 @@ class Importer:
             event.message_id = log.message_id(number, line)
         return pack(event, now_ms)
 
-    def _hand_over(self, records: list[Record]) -> None:
+    def _hand_over(self, records: list[PackedRecord]) -> None:
         if records:
             self._on_way.append((self._send(records), len(records)))
         while len(self._on_way) > CHUNKS_ON_WAY:
@@ -180,7 +180,7 @@ class BackgroundCollector:
         self._thread.join()
         self._loop.close()
 
-    def send(self, records: list[Record]) -> Future[Any]:
+    def send(self, records: list[PackedRecord]) -> Future[Any]:
         """Send records; the future is done when Kafka has acknowledged them."""
         return asyncio.run_coroutine_threadsafe(
             self._collector.send_records(records, admitted=True), self._loop

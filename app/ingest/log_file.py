@@ -22,7 +22,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in no text: packed by somethin
 UNREADABLE = (OSError, EOFError, zlib.error)
 
 
-class Place(msgspec.Struct, frozen=True):
+class LogPlace(msgspec.Struct, frozen=True):
     """How far a log was read, in bytes and lines of its text.
 
     first: hash of its first line. head: hash of its first bytes, as many as head_size says.
@@ -40,7 +40,7 @@ class Piece(NamedTuple):
 
     first: bytes
     lines: list[tuple[int, bytes]]
-    after: Place
+    after: LogPlace
 
 
 class LogFile:
@@ -90,20 +90,20 @@ class LogFile:
             return size
         return int.from_bytes(os.pread(self._raw.fileno(), 4, max(0, size - 4)), "little")
 
-    def is_read(self, place: Place) -> bool:
+    def is_read(self, place: LogPlace) -> bool:
         """Whether all of a packed file is read, without unpacking it."""
         return self._packed is not None and self.size() == place.offset % PACKED_SIZE
 
-    def begins_as(self, place: Place) -> bool:
+    def begins_as(self, place: LogPlace) -> bool:
         """Whether its head is that of the log of a place."""
         return digest(self.read(0, place.head_size)) == place.head if place.head else True
 
-    def whole(self, first: bytes) -> Place:
+    def whole(self, first: bytes) -> LogPlace:
         """Return the place at its end."""
         head = self.read(0, HEAD_BYTES)
-        return Place(digest(first), self.size(), 0, digest(head), len(head))
+        return LogPlace(digest(first), self.size(), 0, digest(head), len(head))
 
-    def piece(self, place: Place) -> Piece | None:
+    def piece(self, place: LogPlace) -> Piece | None:
         """Return the whole lines behind a place, up to READ_BYTES of them; None for none."""
         first = self.first_line()
         data = self.read(place.offset, READ_BYTES)
@@ -126,12 +126,12 @@ class LogFile:
         # It may have been emptied and filled anew between two readings.
         return Piece(first, lines, after) if self.first_line() == first else None
 
-    def _moved(self, place: Place, length: int, lines: int) -> Place:
+    def _moved(self, place: LogPlace, length: int, lines: int) -> LogPlace:
         offset, head, size = place.offset + length, place.head, place.head_size
         if size < HEAD_BYTES:
             size = min(offset, HEAD_BYTES)
             head = digest(self.read(0, size))
-        return Place(place.first, offset, place.lines + lines, head, size)
+        return LogPlace(place.first, offset, place.lines + lines, head, size)
 
     def _long_line(self, offset: int, data: bytes) -> int:
         """Return how long a line is that does not end in data; 0: nor in the file."""

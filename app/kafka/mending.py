@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 10.0  # for begins and ends; a topic that is not there yet never answers
 
-Record = tuple[bytes | None, bytes | None]  # key and value
+FillRecord = tuple[bytes | None, bytes | None]  # key and value
 
 
 class LogMemory(Protocol):
@@ -118,7 +118,7 @@ class Mender:
         self,
         kafka: KafkaClients,
         parts: Sequence[TopicPartition],
-        filler: Callable[[int], Record],
+        filler: Callable[[int], FillRecord],
         groups: Groups,
         memories: Sequence[LogMemory] = (),
         identity: Identity | None = None,

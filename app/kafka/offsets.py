@@ -16,13 +16,13 @@ from app.kafka.clients import KafkaClients
 from app.kafka.groups import committed
 from app.kafka.reader import PartOffsets
 
-ANSWER_S = 3.0  # for all that one look asks
+ANSWER_S = 3.0  # for all that one snapshot asks
 REQUEST_MS = 2500  # for one request of it
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at Kafka.
+class KafkaSnapshot:
+    """Kafka at one moment.
 
     ends: offset behind the last record by partition. done: {group: {partition: offset that it
     goes on from}}; where a group has committed nothing, the oldest record there was at first sight.
@@ -51,11 +51,11 @@ class KafkaOffsets:
         self._admin: AIOKafkaAdminClient | None = None
         self._origin: PartOffsets = {}
 
-    async def look(self) -> Look:
+    async def snapshot(self) -> KafkaSnapshot:
         """Return where everything is now; raise UnavailableError where Kafka does not say it."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                return await self._look()
+                return await self._snapshot()
         except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
             await self.close()
             raise UnavailableError(f"Kafka does not answer: {reason(exc)}") from exc
@@ -64,7 +64,7 @@ class KafkaOffsets:
             raise
 
     async def close(self) -> None:
-        """Disconnect; the next look connects again."""
+        """Disconnect; the next snapshot connects again."""
         admin, consumer = self._admin, self._consumer
         self._admin = self._consumer = None
         with contextlib.suppress(KafkaError, OSError):
@@ -74,7 +74,7 @@ class KafkaOffsets:
             if consumer is not None:
                 await consumer.stop()
 
-    async def _look(self) -> Look:
+    async def _snapshot(self) -> KafkaSnapshot:
         consumer = await self._connected()
         done_by = {group: await committed(self._admin, group) for group in self._read_by}
         wanted = {
@@ -89,7 +89,7 @@ class KafkaOffsets:
             group: {part: done_by[group].get(part, self._origin.get(part, 0)) for part in parts}
             for group, parts in wanted.items()
         }
-        return Look(ends, done)
+        return KafkaSnapshot(ends, done)
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:

@@ -9,10 +9,10 @@ from aiokafka import TopicPartition
 
 from app.events.filler import again
 from app.kafka.clients import KafkaClients, kafka_away
-from app.kafka.mending import FilledGap, Groups, Mender, Record
+from app.kafka.mending import FilledGap, FillRecord, Groups, Mender
 from app.kafka.padding import pad
 
-FILLER: Record = (b"\0\0lost", None)  # of `counts` and `uniques`: compacted away, and no row
+FILLER: FillRecord = (b"\0\0lost", None)  # of `counts` and `uniques`: compacted away, and no row
 
 
 class Refiller(Mender):

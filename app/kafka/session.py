@@ -30,7 +30,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.kafka.clients import KafkaClients
 
 BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
@@ -65,7 +65,7 @@ class RecordBatch:
         )
         self._data = b""
 
-    def append(self, record: Record) -> bool:
+    def append(self, record: PackedRecord) -> bool:
         """Take a record; False when there is no room left."""
         key, value, timestamp_ms = record
         if self._builder.append(self.count, timestamp_ms, key, value, _NO_HEADERS) is None:

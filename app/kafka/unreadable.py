@@ -44,10 +44,10 @@ class _Readable:
     def next_batch(self) -> Any:
         """Return the next batch."""
         batch = self._batches.next_batch()
-        return batch if batch.is_control_batch else _Batch(self._tp, batch)
+        return batch if batch.is_control_batch else _ReadableBatch(self._tp, batch)
 
 
-class _Batch:
+class _ReadableBatch:
     """A record batch, with what aiokafka's fetcher looks at."""
 
     is_control_batch = False

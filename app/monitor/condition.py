@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.monitor.rates import WINDOW_S, Rates
 
-Level = Literal["ok", "warn", "bad"]
+Severity = Literal["ok", "warn", "bad"]
 
 SLACK = 20  # events; a commit that is a moment late is no news
 GROUPS = {"count": "Counting", "store": "Storing", "archive": "Archive"}
@@ -29,13 +29,13 @@ class Finding(NamedTuple):
     """One line; state: while it stays the same, so does the moment since when it is so."""
 
     name: str
-    level: Level
+    level: Severity
     state: str
     text: str
 
 
 @dataclass
-class Seen:
+class WorkerState:
     """One look at a worker: problem is "" where it answers and is ready.
 
     away: {sink: whether it cannot write to it}. lag: records, {(group, topic-partition): n}.
@@ -48,7 +48,7 @@ class Seen:
     lag: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-def read_metrics(seen: Seen, text: str) -> None:
+def read_metrics(seen: WorkerState, text: str) -> None:
     """Take what GET /metrics of a worker says about sinks and partitions.
 
     Raises ValueError for a text of another format.
@@ -68,7 +68,7 @@ def short(group: str) -> str:
     return VERSION.sub("", group.rpartition("event-counter-")[2])
 
 
-def of_worker(seen: Seen) -> Finding:
+def of_worker(seen: WorkerState) -> Finding:
     """Return the finding about a worker."""
     if not seen.answers:
         return Finding(seen.name, "bad", "silent", f"{seen.name}: does not answer")
@@ -77,7 +77,7 @@ def of_worker(seen: Seen) -> Finding:
     return Finding(seen.name, "ok", "ready", f"{seen.name}: running")
 
 
-def of_sinks(workers: Iterable[Seen]) -> Iterable[Finding]:
+def of_sinks(workers: Iterable[WorkerState]) -> Iterable[Finding]:
     """Yield a finding about each store that some worker writes to."""
     told: dict[str, list[str]] = {}  # sink: who cannot write to it
     for seen in workers:
@@ -114,7 +114,9 @@ def of_groups(rates: Rates | None) -> Iterable[Finding]:
             yield Finding(f"{role} group", "ok", "there", f"{name}: up to date")
 
 
-def lag_table(workers: Iterable[Seen], namespace: str, rates: Rates | None) -> dict[str, Any]:
+def lag_table(
+    workers: Iterable[WorkerState], namespace: str, rates: Rates | None
+) -> dict[str, Any]:
     """Return {"groups", "rows"}: records that wait, by topic, then by partition.
 
     A row: [topic or partition, ...], a number for each group, null where nobody says. The topic

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.errors import UnavailableError, reason
 from app.kafka.clients import KafkaClients
-from app.kafka.offsets import ANSWER_S, KafkaOffsets, Look
+from app.kafka.offsets import ANSWER_S, KafkaOffsets, KafkaSnapshot
 from app.kafka.tables_version import FIRST, TablesVersion
 from app.names import Names
 from app.settings import Settings
@@ -75,7 +75,7 @@ class Rates:
         }
 
 
-def sample_of(look: Look, names: Names, at: float) -> Sample:
+def sample_of(look: KafkaSnapshot, names: Names, at: float) -> Sample:
     """Return the sums of one look at Kafka."""
 
     def ends(topic: str) -> int:
@@ -186,7 +186,7 @@ class RateSampler:
     async def sample(self) -> None:
         """Take one sample; raise UnavailableError where Kafka is away."""
         await self._follow()
-        look = await self._offsets.look()
+        look = await self._offsets.snapshot()
         sample = sample_of(look, self._names, self._clock())
         while self._samples and self._samples[0].at < sample.at - WINDOW_S - INTERVAL_S / 2:
             self._samples.popleft()

@@ -42,7 +42,7 @@ class WorkerMetrics(Collector):
         yield rows
 
 
-class Partials(Protocol):
+class OutcomeSource(Protocol):
     """What became of the records of a partition of `events`, see tables.partials."""
 
     def outcomes(self, partition: int) -> tuple[int, Cells]:
@@ -52,7 +52,7 @@ class Partials(Protocol):
 class OutcomeMetrics(Collector):
     """received = counted + bots + duplicates + rejected: all of one position, at each scrape."""
 
-    def __init__(self, partials: Partials, owned: Ownership) -> None:
+    def __init__(self, partials: OutcomeSource, owned: Ownership) -> None:
         """owned: partitions of `events`."""
         self._partials, self._owned = partials, owned
 

@@ -13,11 +13,11 @@ from app.errors import SettingsError
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.kafka import Kafka
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
 
 
-class Part(Protocol):
+class LocalServer(Protocol):
     """Kafka, Postgres or Redis."""
 
     name: str
@@ -51,9 +51,9 @@ class Parts:
     def __init__(self, settings: Settings, console: Console) -> None:
         """settings: with an absolute data_dir."""
         self._settings, self._console = settings, console
-        self._parts: list[Part] = []
+        self._parts: list[LocalServer] = []
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[LocalServer]:
         return iter(self._parts)
 
     async def start(self) -> Settings:
@@ -68,13 +68,13 @@ class Parts:
             self._parts.append(Kafka(folder / "kafka", logs / "kafka.log", say))
         if not given.postgres.get_secret_value():
             self._parts.append(
-                Postgres(folder / "postgres", logs / "postgres.log", self._console.step)
+                LocalPostgres(folder / "postgres", logs / "postgres.log", self._console.step)
             )
         if not given.redis.get_secret_value():
             self._parts.append(Redis(folder / "redis", logs / "redis.log"))
         addresses: dict[str, str] = {}
 
-        async def start(part: Part) -> None:
+        async def start(part: LocalServer) -> None:
             started = time.monotonic()
             self._console.step(f"starting {part.name}")
             addresses[part.name] = await part.start()

@@ -40,7 +40,7 @@ OPTIONS = {
 }
 
 
-class Postgres:
+class LocalPostgres:
     """Start and stop it as often as wanted; everything it knows is in its folder."""
 
     name = "postgres"

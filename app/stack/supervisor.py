@@ -15,11 +15,11 @@ from app.errors import SettingsError, StartError, reason
 from app.settings import Settings
 from app.stack.data_dir import check_whole, owned, write_run_file
 from app.stack.keeper import Keeper
-from app.stack.parts import Console, Part, Parts
+from app.stack.parts import Console, LocalServer, Parts
 from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
 from app.stack.watch import Watch
-from app.stack.workers import Worker, reached_at, worker_settings
+from app.stack.workers import WorkerProcess, reached_at, worker_settings
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
@@ -54,7 +54,7 @@ class Supervisor:
         self._logs = folder / "logs"
         self._console = console
         self._parts = Parts(self.settings, console)
-        self._workers: list[Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._keepers: list[Keeper] = []
 
     async def run(self, on_ready: Callable[[Settings], None]) -> None:
@@ -74,7 +74,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """End everything at once; what is kept is as after kill -9, that is: all of it."""
-        units: list[Part | Worker] = [*self._workers, *self._parts]
+        units: list[LocalServer | WorkerProcess] = [*self._workers, *self._parts]
         for unit in units:
             unit.child.kill()
 
@@ -123,7 +123,9 @@ class Supervisor:
         plans.append(worker_settings(self.settings, "archive", "archive-1", own["archive-1"]))
         collect = worker_settings(self.settings, "collect", "collect-1", http)
         plans.append(collect.model_copy(update={"watched_workers": watched}))
-        self._workers = [Worker(plan, self._logs / f"{plan.worker_name}.log") for plan in plans]
+        self._workers = [
+            WorkerProcess(plan, self._logs / f"{plan.worker_name}.log") for plan in plans
+        ]
 
     @contextlib.asynccontextmanager
     async def _kept(self) -> AsyncIterator[list[asyncio.Task[None]]]:
@@ -132,7 +134,7 @@ class Supervisor:
         self._console.step(f"starting the workers {names}")
         for worker in self._workers:
             worker.start()
-        units: list[Part | Worker] = [*self._parts, *self._workers]
+        units: list[LocalServer | WorkerProcess] = [*self._parts, *self._workers]
         for unit in units:
             self._keepers.append(Keeper(unit.child, self._again(unit), self._console.step))
         self._tell()
@@ -146,11 +148,11 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _again(self, unit: Part | Worker) -> Callable[[], Awaitable[None]]:
+    def _again(self, unit: LocalServer | WorkerProcess) -> Callable[[], Awaitable[None]]:
         """Return what starts the unit again and tells `status`."""
 
         async def start() -> None:
-            if isinstance(unit, Worker):
+            if isinstance(unit, WorkerProcess):
                 unit.start()
             elif await unit.start() not in self._addresses():
                 raise StartError("has a new address, which the workers do not know; run again")
@@ -185,7 +187,7 @@ class Supervisor:
 
     def _tell(self) -> None:
         """Write run.json anew."""
-        every: list[Part | Worker] = [*self._parts, *self._workers]
+        every: list[LocalServer | WorkerProcess] = [*self._parts, *self._workers]
         ports = {unit.name: unit.port for unit in every}
         units = [{"name": "run", "pid": os.getpid(), "port": 0, "restarts": 0}]
         units += [

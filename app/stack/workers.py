@@ -43,7 +43,7 @@ def reached_at(host: str, port: int) -> str:
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
-class Worker:
+class WorkerProcess:
     """A worker process; start it again after it died."""
 
     def __init__(self, settings: Settings, log: Path) -> None:

@@ -17,7 +17,7 @@ from app.stores.sql import load_queries
 
 FORGET_EVERY_MS = 600_000
 
-Place = tuple[str, int]  # topic, partition
+TopicPlace = tuple[str, int]  # topic, partition
 
 
 class StoredMessages:
@@ -29,10 +29,10 @@ class StoredMessages:
         self._hours = hours
         self._sql = load_queries()
         self._rule_is_checked = False
-        self._forget_at: dict[Place, int] = {}  # ms, by the records
-        self._known: dict[Place, tuple[int, Seen]] = {}
+        self._forget_at: dict[TopicPlace, int] = {}  # ms, by the records
+        self._known: dict[TopicPlace, tuple[int, Seen]] = {}
 
-    async def take(self, connection: Any, place: Place, position: int) -> Seen | None:
+    async def take(self, connection: Any, place: TopicPlace, position: int) -> Seen | None:
         """Return what is remembered of a partition that is stored up to a position, -1: not at all.
 
         None: nothing is a duplicate. keep() must follow, else it is read anew. Raises SettingsError
@@ -51,7 +51,7 @@ class StoredMessages:
         rows = await connection.fetch(self._sql["event_messages.read"], *place)
         return await asyncio.to_thread(Seen, self._hours, [row["run"] for row in rows])
 
-    async def keep(self, connection: Any, place: Place, seen: Seen, last_ms: int) -> None:
+    async def keep(self, connection: Any, place: TopicPlace, seen: Seen, last_ms: int) -> None:
         """Write what is new, and forget what nothing can be a duplicate of.
 
         last_ms: Kafka timestamp of the last record.
@@ -66,7 +66,7 @@ class StoredMessages:
             end = seen.forgotten_before(now_ms)
             await connection.execute(self._sql["event_messages.forget"], *place, end)
 
-    def committed(self, place: Place, seen: Seen | None, position: int) -> None:
+    def committed(self, place: TopicPlace, seen: Seen | None, position: int) -> None:
         """Note that the transaction was committed, and up to which position it stored."""
         self._rule_is_checked = True
         if seen is not None:

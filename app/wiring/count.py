@@ -62,7 +62,7 @@ def build(
     agents.merge_counts.register(app, counts, totals, alerts, all_again(settings, names))
     users = count_users(app, settings, names.uniques) if statistics else None
     expiring: list[OwnedTable] = [(totals, owned), (partials, sources)]
-    expiring += [(part, sources) for part in judges.riders()]
+    expiring += [(part, sources) for part in judges.tables()]
     expiring += [(users.table, users.owned)] if users else []
     expiring += [(alerts, owned)] if alerts is not None else []  # an empty table is false
     agents.expire_rows.register(app, expiring)

@@ -20,16 +20,16 @@ from pydantic import SecretStr
 from app.kafka.topics import ensure_topics, topic_specs
 from app.settings import Role, Settings
 from app.stack.kafka import Kafka
-from app.stack.parts import Part
+from app.stack.parts import LocalServer
 from app.stack.ports import free_port
-from app.stack.postgres import DATABASE, Postgres
+from app.stack.postgres import DATABASE, LocalPostgres
 from app.stack.redis import Redis
-from app.stack.workers import Worker, worker_settings
+from app.stack.workers import WorkerProcess, worker_settings
 
 READY_POLL_S = 0.01
 
 
-class KafkaPart(Part, Protocol):
+class KafkaPart(LocalServer, Protocol):
     """A Kafka to start."""
 
     address: str
@@ -50,9 +50,9 @@ class Stack:
         self.folder = Path(self._exits.enter_context(scratch))
         logs = self.folder / "logs"
         self.kafka = self.make_kafka(self.folder / "kafka")
-        self._postgres = Postgres(self.folder / "postgres", logs / "postgres.log")
+        self._postgres = LocalPostgres(self.folder / "postgres", logs / "postgres.log")
         self._redis = Redis(self.folder / "redis", logs / "redis.log")
-        parts: list[Part] = [self.kafka, self._postgres, self._redis]
+        parts: list[LocalServer] = [self.kafka, self._postgres, self._redis]
         for part in (part for part in parts if part.name in ("kafka", *self._wanted)):
             self._exits.push_async_callback(part.stop)
             await part.start()
@@ -135,7 +135,7 @@ class Stack:
             await worker.stop()
 
 
-class BenchWorker(Worker):
+class BenchWorker(WorkerProcess):
     """A worker whose process is watched."""
 
     @property

@@ -17,7 +17,7 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from app.stack.ports import free_port
-from app.stack.workers import Worker, worker_settings
+from app.stack.workers import WorkerProcess, worker_settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support import archive
 from tests.support.archive import app_events
@@ -145,7 +145,7 @@ async def test_a_disk_that_takes_nothing_stops_the_worker_before_it_commits(
     await wait_until(lambda: users(settings), list(range(400)), deadline_s=20)
 
 
-class DyingArchiver(Worker):
+class DyingArchiver(WorkerProcess):
     """An archive worker whose next processes end as told; see dying_archiver."""
 
     fates: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ from redis.asyncio import Redis as Client
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events
 from tests.support.database import Database
@@ -30,10 +30,10 @@ class Counting:
 
     def __init__(self, folder: Path, settings: Settings, kafka: KafkaClient) -> None:
         self.redis = Redis(folder / "redis", folder / "redis.log")
-        self.postgres = Postgres(folder / "postgres", folder / "postgres.log")
+        self.postgres = LocalPostgres(folder / "postgres", folder / "postgres.log")
         self.settings, self._kafka = settings, kafka
         self.sent = 0
-        self.worker: Worker
+        self.worker: WorkerProcess
 
     async def click(self, times: int = 1) -> None:
         """Send clicks for each url."""

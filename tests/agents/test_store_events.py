@@ -17,7 +17,7 @@ from app.factory import create_app
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events
 from tests.support.database import Database
@@ -115,7 +115,7 @@ async def test_a_postgres_that_is_away_makes_the_same_worker_wait(
     start_worker: StartWorker,
     tmp_path: Path,
 ) -> None:
-    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
     settings = await make_settings(postgres=await part.start())
     await ensure_topics(settings)
     topics, database = Names(settings.namespace), database_of(settings)
@@ -147,7 +147,7 @@ async def test_a_postgres_that_is_away_makes_the_same_worker_wait(
 async def test_a_worker_may_start_before_postgres(
     kafka: KafkaClient, make_settings: MakeSettings, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
     settings = await make_settings(postgres=await part.start())
     await part.stop()
     await ensure_topics(settings)

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, ViewportSize, async_pl
 
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
-from app.stack.postgres import DATABASE, Postgres
+from app.stack.postgres import DATABASE, LocalPostgres
 from app.stack.redis import Redis
 from tests.browser.tab import Tab
 from tests.support.running_copy import RunningCopy, running_copy
@@ -40,7 +40,7 @@ OpenTab = Callable[[], Awaitable[Tab]]
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def copy(
     kafka_part: Kafka,
-    postgres_part: Postgres,
+    postgres_part: LocalPostgres,
     redis_part: Redis,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[RunningCopy]:

@@ -13,7 +13,7 @@ from playwright.async_api import expect
 
 from app.settings import Settings
 from app.stack.ports import free_port
-from app.stack.workers import Worker, worker_settings
+from app.stack.workers import WorkerProcess, worker_settings
 from tests.browser.support import LIVE
 from tests.browser.tab import Tab
 from tests.support.running_copy import RunningCopy
@@ -64,7 +64,7 @@ async def test_a_read_token_is_asked_for(copy: RunningCopy, tab: Tab, tmp_path: 
         }
     )
     plan = worker_settings(settings, "collect", "locked", free_port(), run["count_urls"])
-    worker = Worker(plan, tmp_path / "locked.log")
+    worker = WorkerProcess(plan, tmp_path / "locked.log")
     worker.start()
     try:
         await worker.ready()

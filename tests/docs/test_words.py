@@ -8,22 +8,6 @@ from collections import defaultdict
 
 from tests.docs.test_structure import PACKAGES, files
 
-# Still defined twice. May only get shorter: rename one, and take it out here.
-TWICE = {
-    "Batch",
-    "Found",
-    "Level",
-    "Names",
-    "Part",
-    "Partials",
-    "Place",
-    "Postgres",
-    "Record",
-    "Row",
-    "Rows",
-    "Seen",
-    "Slice",
-}
 ALIAS = re.compile(r"_?[A-Z]\w*[a-z]\w*")
 
 
@@ -48,10 +32,4 @@ def definitions() -> dict[str, list[str]]:
 
 
 def test_a_name_means_one_thing() -> None:
-    twice = {name: places for name, places in definitions().items() if len(places) > 1}
-    assert {name: places for name, places in twice.items() if name not in TWICE} == {}
-
-
-def test_what_was_renamed_is_no_exception_any_more() -> None:
-    places = definitions()
-    assert {name for name in TWICE if len(places[name]) < 2} == set()
+    assert {name: places for name, places in definitions().items() if len(places) > 1} == {}

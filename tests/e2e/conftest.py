@@ -13,17 +13,17 @@ from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
-from app.stack.workers import Worker, worker_settings
+from app.stack.workers import WorkerProcess, worker_settings
 
 
 @pytest.fixture
-def shared_workers(shared: tuple[Worker, Worker]) -> str:
+def shared_workers(shared: tuple[WorkerProcess, WorkerProcess]) -> str:
     """Return the URL of a collector with one count worker behind it."""
     return shared[1].url
 
 
 @pytest.fixture
-def shared_count_url(shared: tuple[Worker, Worker]) -> str:
+def shared_count_url(shared: tuple[WorkerProcess, WorkerProcess]) -> str:
     """Return the URL of that count worker."""
     return shared[0].url
 
@@ -31,7 +31,7 @@ def shared_count_url(shared: tuple[Worker, Worker]) -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(
     kafka_part: Kafka, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Worker, Worker]]:
+) -> AsyncIterator[tuple[WorkerProcess, WorkerProcess]]:
     """Yield a count worker and a collector before it."""
     folder: Path = tmp_path_factory.mktemp("shared")
     settings = Settings(
@@ -45,11 +45,11 @@ async def shared(
     await ensure_topics(settings)
     url = f"http://{settings.worker_host}:{settings.worker_port}"
     workers = (
-        Worker(
+        WorkerProcess(
             worker_settings(settings, "count", "count-1", settings.worker_port),
             folder / "count.log",
         ),
-        Worker(
+        WorkerProcess(
             worker_settings(settings, "collect", "collect-1", settings.http_port, url),
             folder / "collect.log",
         ),

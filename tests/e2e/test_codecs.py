@@ -20,7 +20,7 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from app.stack.kafka import Kafka
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.archive import app_events, users
 from tests.support.database import Database
@@ -57,7 +57,7 @@ async def compress_topic(kafka: str, topic: str, codec: str) -> None:
     await admin.close()
 
 
-async def start_readers(settings: Settings, start_worker: StartWorker) -> Worker:
+async def start_readers(settings: Settings, start_worker: StartWorker) -> WorkerProcess:
     """Start count, store and archive; return count."""
     count, *_ = await asyncio.gather(
         *(start_worker(settings, role) for role in ("count", "store", "archive"))
@@ -65,7 +65,7 @@ async def start_readers(settings: Settings, start_worker: StartWorker) -> Worker
     return count
 
 
-async def expect_all(settings: Settings, count: Worker, numbers: list[int]) -> None:
+async def expect_all(settings: Settings, count: WorkerProcess, numbers: list[int]) -> None:
     """Wait until all three have these events, and no others."""
     database = Database(settings.postgres.get_secret_value())
 

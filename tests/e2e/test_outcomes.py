@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import StartWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.ledger import Truth, truth_of
@@ -36,7 +36,7 @@ class Scrapes:
     newest: dict[int, int] = field(default_factory=dict)
     answers: int = 0
 
-    async def scrape(self, workers: list[Worker]) -> None:
+    async def scrape(self, workers: list[WorkerProcess]) -> None:
         """Ask in turn, without a pause, until cancelled."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
             while True:

@@ -11,7 +11,7 @@ import aiohttp
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import StartWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import command_line
@@ -29,16 +29,16 @@ window = "all"
 """
 
 
-async def ask(worker: Worker, path: str) -> Any:
+async def ask(worker: WorkerProcess, path: str) -> Any:
     async with aiohttp.ClientSession() as http, http.get(f"{worker.url}{path}") as answer:
         return await answer.json()
 
 
-async def total(worker: Worker, question: str) -> Any:
+async def total(worker: WorkerProcess, question: str) -> Any:
     return (await ask(worker, f"/counts/{question}"))["total"]
 
 
-async def start_again(worker: Worker) -> None:
+async def start_again(worker: WorkerProcess) -> None:
     """Start a worker once it has ended by itself."""
     await wait_until(worker.child.alive, expected=False, deadline_s=60)
     worker.start()

@@ -21,7 +21,7 @@ from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
-from app.stack.workers import Worker, worker_settings
+from app.stack.workers import WorkerProcess, worker_settings
 from tests.support.analytics import Event, analytics
 from tests.support.waiting import wait_until
 
@@ -40,8 +40,8 @@ class Scene:
     """Three count workers and a collector that took some events."""
 
     http: aiohttp.ClientSession
-    workers: list[Worker]
-    collector: Worker
+    workers: list[WorkerProcess]
+    collector: WorkerProcess
     events: list[Event]
 
     async def ask(self, path: str, url: str = "") -> Any:
@@ -62,8 +62,10 @@ async def scene(
     )
     await ensure_topics(settings)
 
-    def worker(role: Any, name: str, port: int, urls: str = "") -> Worker:
-        return Worker(worker_settings(settings, role, name, port, urls), folder / f"{name}.log")
+    def worker(role: Any, name: str, port: int, urls: str = "") -> WorkerProcess:
+        return WorkerProcess(
+            worker_settings(settings, role, name, port, urls), folder / f"{name}.log"
+        )
 
     counting = [worker("count", f"count-{n}", free_port()) for n in range(3)]
     urls = ",".join(one.url for one in counting)

@@ -19,8 +19,8 @@ from app.names import Names
 from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
-from app.stack.postgres import DATABASE, Postgres
-from app.stack.workers import Worker, worker_settings
+from app.stack.postgres import DATABASE, LocalPostgres
+from app.stack.workers import WorkerProcess, worker_settings
 from tests.support.database import Database
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
@@ -42,7 +42,7 @@ class Users:
         settings: Settings,
         kafka: KafkaClient,
         http: aiohttp.ClientSession,
-        workers: list[Worker],
+        workers: list[WorkerProcess],
     ) -> None:
         self.settings, self.database = settings, Database(settings.postgres.get_secret_value())
         self.workers = workers
@@ -79,7 +79,7 @@ class Users:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def users(
-    kafka_part: Kafka, postgres_part: Postgres, tmp_path_factory: pytest.TempPathFactory
+    kafka_part: Kafka, postgres_part: LocalPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Users]:
     """Yield three ready workers; the tests keep out of each other's windows and months."""
     folder = tmp_path_factory.mktemp("users")
@@ -94,7 +94,7 @@ async def users(
     )
     await ensure_topics(settings)
     workers = [
-        Worker(worker_settings(settings, "count", name, free_port()), folder / f"{name}.log")
+        WorkerProcess(worker_settings(settings, "count", name, free_port()), folder / f"{name}.log")
         for name in ("count-1", "count-2", "count-3")
     ]
     for worker in workers:

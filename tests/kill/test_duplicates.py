@@ -9,7 +9,7 @@ import pytest
 
 from app.settings import Role
 from app.stack.kafka import Kafka
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from tests.kill.conftest import MakeScene, Scene
 from tests.support.crew import DyingWorker, Member, moments
 from tests.support.dying_worker import Fate
@@ -49,7 +49,7 @@ def doomed(scene: Scene) -> list[Member]:
 
 
 async def test_what_clients_send_again_and_again_counts_once(
-    make_scene: MakeScene, kafka_part: Kafka, postgres_part: Postgres, soaking: bool
+    make_scene: MakeScene, kafka_part: Kafka, postgres_part: LocalPostgres, soaking: bool
 ) -> None:
     scene = await make_scene()
     crew, rng, tally = scene.crew, scene.rng, scene.tally

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 
 from app.stack.kafka import Kafka
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
 from tests.kill.conftest import MakeScene, Scene
 from tests.support.load import Load
@@ -28,7 +28,7 @@ async def everyone(scene: Scene) -> None:
     await scene.crew.ready()
 
 
-async def away(part: Postgres | Redis, scene: Scene) -> None:
+async def away(part: LocalPostgres | Redis, scene: Scene) -> None:
     """Stop or kill a part."""
     scene.tally.outages += 1
     if scene.rng.random() < 0.5:
@@ -73,7 +73,7 @@ async def test_a_broker_killed_under_load(make_scene: MakeScene, kafka_part: Kaf
 
 
 async def test_postgres_and_redis_away_for_a_while(
-    make_scene: MakeScene, postgres_part: Postgres, redis_part: Redis
+    make_scene: MakeScene, postgres_part: LocalPostgres, redis_part: Redis
 ) -> None:
     scene = await make_scene()
     rng, tally = scene.rng, scene.tally

@@ -18,7 +18,7 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.reconcile.manifest import read_manifest
 from app.settings import Settings
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from app.wiring.own_counters import decided
 from tests.conftest import MakeSettings, StartWorker
 from tests.support import archive
@@ -128,7 +128,7 @@ async def ads_are(stores: Stores, *ads: str) -> None:
 
 async def running(
     settings: Settings, client: KafkaClient, start_worker: StartWorker, seed: int
-) -> tuple[Stores, list[Worker]]:
+) -> tuple[Stores, list[WorkerProcess]]:
     """Start workers of all roles that read; return what asks them."""
     store, count, archiving = await asyncio.gather(
         *(start_worker(settings, role) for role in ("store", "count", "archive"))

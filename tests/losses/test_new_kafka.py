@@ -7,11 +7,11 @@ import asyncio
 import aiohttp
 
 from app.cli.rebuild import rebuild_tables
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from app.stack.prepare import prepare_logs
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.losses.test_cut_logs import QUICK
 from tests.support.database import Database
@@ -38,7 +38,7 @@ async def stored(settings: Settings, count: int) -> None:
     await wait_until(rows, count, deadline_s=60)
 
 
-async def kept(worker: Worker, stop: asyncio.Event) -> None:
+async def kept(worker: WorkerProcess, stop: asyncio.Event) -> None:
     """Start a worker again whenever it has ended, as a supervisor does."""
     while not stop.is_set():
         if not worker.child.alive():
@@ -79,7 +79,7 @@ async def test_tables_are_rebuilt_on_a_new_cluster_and_say_nothing_before(
         assert await clicks(counts, "/old") == -1
         await send(settings, 300, "/new")
         await stored(settings, 1300)
-        with Telling() as telling:
+        with ProgressLog() as telling:
             await rebuild_tables(settings, telling)
         await wait_until(lambda: clicks(counts, "/old"), 1000, deadline_s=60)
         assert await clicks(counts, "/new") == 300

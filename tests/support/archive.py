@@ -9,20 +9,20 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from app.archive.rows import Row
+from app.archive.rows import ArchiveRow
 
 MINUTE_US = 60_000_000
 NOON_US = 1_790_078_400_000_000  # 2026-09-22T12:00:00Z
 DAY_US = 86_400_000_000
 
 
-def row(user: str | None = "1", action: str | None = "scroll", **changes: Any) -> Row:
+def row(user: str | None = "1", action: str | None = "scroll", **changes: Any) -> ArchiveRow:
     """Return a row of product_1 at noon."""
-    given = Row(NOON_US, user, "product_1", action, "category_2", 12.0)
+    given = ArchiveRow(NOON_US, user, "product_1", action, "category_2", 12.0)
     return given._replace(**changes)
 
 
-def numbered(offsets: Iterable[int], *days: int) -> dict[int, Row]:
+def numbered(offsets: Iterable[int], *days: int) -> dict[int, ArchiveRow]:
     """Return a row per offset, its offset as its user; days: before noon's, in turns."""
     days = days or (0,)
     return {n: row(user=str(n), event_time=NOON_US - days[n % len(days)] * DAY_US) for n in offsets}

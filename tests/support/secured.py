@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.stack.child import Child
 from app.stack.ports import LOOPBACK, accepts, free_port
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stack.secrets_file import password_in
 from tests.support.brokers import Broker
 
@@ -103,7 +103,7 @@ class SecuredPostgres:
         if not POSTGRES_BINARIES:
             pytest.skip("needs Debian's postgresql; make servers")
         self._folder, self._authority = folder, authority
-        self.part = Postgres(folder, folder / "postgres.log")
+        self.part = LocalPostgres(folder, folder / "postgres.log")
         self.part._binaries = _older(folder / "bin", POSTGRES_BINARIES[-1])
 
     async def start(self) -> str:

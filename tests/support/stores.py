@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from app.cli.audit import JsonPrinter, audit
 from app.cli.rebuild import rebuild
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.reconcile.rebuild import Mended
@@ -97,14 +97,14 @@ class Stores:
         """Return what `audit --json` prints."""
         lines: list[str] = []
         printer = JsonPrinter(lines.append)
-        with Telling() as telling:
+        with ProgressLog() as telling:
             printer.end(await audit(self.settings, begin, end, printer, telling))
         found: dict[str, Any] = json.loads("".join(lines))
         return found
 
     async def rebuild(self, what: str, begin: Any = None, end: Any = None) -> Mended:
         """Do what `rebuild` does."""
-        with Telling() as telling:
+        with ProgressLog() as telling:
             return await rebuild(self.settings, what, begin, end, telling)
 
     async def differences(self) -> list[dict[str, Any]]:

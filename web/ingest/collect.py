@@ -18,7 +18,7 @@ from app import metrics
 from app.errors import BadRequestError, InvalidFieldError, RejectedError
 from app.events.decoding import decode
 from app.events.event import MESSAGE_ID_MAX_BYTES, Event
-from app.events.packing import Record, pack
+from app.events.packing import PackedRecord, pack
 from app.events.positions import EventPositions, shown
 from app.ingest.collector import Collector
 from app.settings import Settings
@@ -95,7 +95,7 @@ def _register_events(app: Any, collector: Collector, keys: WriteKeys, senders: S
             return positioned(request, json_bytes(found), stored)
 
 
-async def _single(request: Request, sender: Sender | None) -> Record:
+async def _single(request: Request, sender: Sender | None) -> PackedRecord:
     """Return the record of the event that is the body; raise the RejectedError it deserves."""
     key = idempotency_key(request)
     return record_of(await read_body(request), now_ms(), sender, message_id=key)
@@ -123,7 +123,7 @@ async def _take(
     """
     errors: list[bytes] = []  # as JSON: a hundred thousand are 15 MB, encoded at once 0.1 s
 
-    def judge(piece: list[bytes], first: int) -> list[Record]:
+    def judge(piece: list[bytes], first: int) -> list[PackedRecord]:
         found, faults = records_of(piece, first, now_ms(), given)
         errors.extend(faults)
         return found
@@ -137,13 +137,15 @@ async def _take(
 
 
 async def send_all(
-    items: list[bytes], collector: Collector, judge: Callable[[list[bytes], int], list[Record]]
+    items: list[bytes],
+    collector: Collector,
+    judge: Callable[[list[bytes], int], list[PackedRecord]],
 ) -> EventPositions:
     """Send what judge() makes of the items, in turns; return where it is once Kafka has it.
 
     judge: some items and the place of the first of them -> the records of the good ones.
     """
-    records: list[Record] = []
+    records: list[PackedRecord] = []
     stored: dict[int, int] = {}
     judged, was_sent = 0, False
     for piece in pieces(items):
@@ -189,7 +191,7 @@ def record_of(
     sender: Sender | None = None,
     dialect: Dialect | None = None,
     message_id: str = "",
-) -> Record:
+) -> PackedRecord:
     """Return the record of one event of any shape; raise the RejectedError it deserves.
 
     sender: completes the event. message_id: of one that has none. dialect: what it is written in,
@@ -221,7 +223,7 @@ def _said(body: bytes, received_ms: int, dialect: Dialect) -> Event:
 
 def records_of(
     items: list[bytes], first: int, received_ms: int, given: Given
-) -> tuple[list[Record], list[bytes]]:
+) -> tuple[list[PackedRecord], list[bytes]]:
     """Return the records of the good items and {"index", "code", "message"} of each bad one.
 
     first: the index of the first item in the request.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp.web import Request
 
 from app.errors import RejectedError
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.events.positions import EventPositions
 from app.ingest.collector import Collector
 from web.ingest.collect import idempotency_key, now_ms, record_of, send_all
@@ -24,7 +24,7 @@ async def take(
     """
     faults: list[Fault] = []
 
-    def judge(piece: list[bytes], first: int) -> list[Record]:
+    def judge(piece: list[bytes], first: int) -> list[PackedRecord]:
         received_ms = now_ms()
         records = []
         for index, item in enumerate(piece, first):

@@ -10,7 +10,7 @@ from aiohttp.web import Request, Response
 
 from app import metrics
 from app.errors import BadRequestError, InvalidFieldError, RejectedError
-from app.events.packing import Record, pack
+from app.events.packing import PackedRecord, pack
 from app.events.shapes import from_json
 from app.ingest.collector import Collector
 from web.http import paths
@@ -55,7 +55,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
             return Response(headers=HEADERS)
 
 
-def record_of(args: dict[str, str], received_ms: int, sender: Sender | None) -> Record:
+def record_of(args: dict[str, str], received_ms: int, sender: Sender | None) -> PackedRecord:
     """Return the record of the event in a query string; raise the RejectedError it deserves."""
     try:
         event = from_json(fields_of(args), received_ms)

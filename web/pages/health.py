@@ -12,7 +12,7 @@ import aiohttp
 from app.errors import KafkaUnavailableError, UnavailableError
 from app.monitor.condition import (
     Conditions,
-    Seen,
+    WorkerState,
     lag_table,
     of_groups,
     of_kafka,
@@ -70,8 +70,8 @@ class Health:
         if self._session is not None:
             await self._session.close()
 
-    async def _look(self, name: str, url: str) -> Seen:
-        seen = Seen(name)
+    async def _look(self, name: str, url: str) -> WorkerState:
+        seen = WorkerState(name)
         assert self._session is not None  # noqa: S101 - ask() has opened it
         try:
             async with self._session.get(f"{url}/ready") as answer:

@@ -22,15 +22,15 @@ from web.query.reuse import Reuse
 REUSE_S = 60.0  # a website of 100,000 pages and a year takes a minute to read, in turns
 LIMIT_MAX = 1000
 
-Found = tuple[int, list[tuple[str, int]]]  # all views, and the pages with the most
+PagesFound = tuple[int, list[tuple[str, int]]]  # all views, and the pages with the most
 
 
 def register(queries: Queries, totals: Totals, owned: Ownership, counters: Counters) -> None:
     """Add the query of a count worker."""
     spec = counters["page_views_by_website_hourly"]
-    reuse = Reuse[Found](REUSE_S)
+    reuse = Reuse[PagesFound](REUSE_S)
 
-    async def read(website: str, end: int, limit: int, check: Undisturbed) -> Found:
+    async def read(website: str, end: int, limit: int, check: Undisturbed) -> PagesFound:
         pages = await read_pages(totals, spec, website, end, check.check)
         return sum(pages.values()), await first_pages(pages, limit)
 

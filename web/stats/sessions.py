@@ -17,7 +17,7 @@ from web.query.gather import GatheredQuery, Gathering
 from web.query.messages import Query
 
 MICROSECONDS = 1_000_000
-Found = dict[str, Session]
+SessionsFound = dict[str, Session]
 
 
 class SessionsAsk(msgspec.Struct, array_like=True, frozen=True):
@@ -27,10 +27,10 @@ class SessionsAsk(msgspec.Struct, array_like=True, frozen=True):
     window: Window
 
 
-class UserSessions(GatheredQuery[SessionsAsk, Found]):
+class UserSessions(GatheredQuery[SessionsAsk, SessionsFound]):
     """GET ?window=1800&at= -> the sessions of a user that were seen in the window."""
 
-    ask_type, part_type = SessionsAsk, Found
+    ask_type, part_type = SessionsAsk, SessionsFound
 
     def __init__(self, sessions: Sessions, sources: Ownership) -> None:
         self._sessions, self._sources = sessions, sources
@@ -42,7 +42,7 @@ class UserSessions(GatheredQuery[SessionsAsk, Found]):
         split(window, now, (HOURS,))  # raises where it is not kept
         return SessionsAsk(query.segments[2], window)
 
-    async def local(self, ask: SessionsAsk, partitions: list[int]) -> Found:
+    async def local(self, ask: SessionsAsk, partitions: list[int]) -> SessionsFound:
         """Return what these partitions of `events` saw."""
 
         def check() -> None:
@@ -52,9 +52,9 @@ class UserSessions(GatheredQuery[SessionsAsk, Found]):
         check()
         return await self._sessions.read(ask.user_id, ask.window.begin, ask.window.end, check)
 
-    def merge(self, ask: SessionsAsk, parts: list[Found]) -> object:
+    def merge(self, ask: SessionsAsk, parts: list[SessionsFound]) -> object:
         """Return {"user_id", "active_sessions", "sessions": [...]}, the last seen first."""
-        found: Found = {}
+        found: SessionsFound = {}
         for part in parts:
             for session, seen in part.items():
                 found[session] = merged(found.get(session), seen)

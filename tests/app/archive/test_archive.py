@@ -12,8 +12,8 @@ import pytest
 
 from app.archive import archive
 from app.archive.archive import SMALL_FILES, Archive, parts_of
-from app.archive.files import Folders, Part, exchange, publish
-from app.archive.rows import Row, app_rows, day_of
+from app.archive.files import ArchivePart, Folders, exchange, publish
+from app.archive.rows import ArchiveRow, app_rows, day_of
 from app.errors import ArchiveBusyError
 from tests.support.archive import NOON_US, files, numbered, read, row, users
 from tests.support.batches import RECORD_MS, batch_of
@@ -37,15 +37,15 @@ def open_archive(tmp_path: Path) -> OpenArchive:
     [
         (
             {"user_id": 1, "app_name": "p", "event_action": "scroll", "event_value": 12},
-            Row(RECORD_US, "1", "p", "scroll", None, 12.0),
+            ArchiveRow(RECORD_US, "1", "p", "scroll", None, 12.0),
         ),
         (
             {"app_name": "p", "event_action": None, "event_category": "c", "event_value": None},
-            Row(RECORD_US, None, "p", None, "c", None),
+            ArchiveRow(RECORD_US, None, "p", None, "c", None),
         ),
         (
             {"type": "x", "app_name": "", "timestamp": "2026-09-21T01:00:00.5+01:00"},
-            Row(1_789_948_800_500_000, None, "", "x", None, None),
+            ArchiveRow(1_789_948_800_500_000, None, "", "x", None, None),
         ),
         ({"type": "CLICK", "url": "/a"}, None),
         ({"type": "CLICK", "app_name": None}, None),
@@ -54,14 +54,16 @@ def open_archive(tmp_path: Path) -> OpenArchive:
         ([], None),
     ],
 )
-def test_an_event_with_an_app_name_is_a_row(event: object, expected: Row | None) -> None:
+def test_an_event_with_an_app_name_is_a_row(event: object, expected: ArchiveRow | None) -> None:
     found = app_rows(batch_of([json.dumps(event).encode()], first=7))
     assert found == ({} if expected is None else {7: expected})
 
 
 def test_a_name_spelled_with_an_escape_is_seen() -> None:
     value = b'{"event_action":"scroll","app_\\u006eame":"p"}'
-    assert app_rows(batch_of([b"", value])) == {1: Row(RECORD_US, None, "p", "scroll", None, None)}
+    assert app_rows(batch_of([b"", value])) == {
+        1: ArchiveRow(RECORD_US, None, "p", "scroll", None, None)
+    }
 
 
 def test_each_date_has_a_folder_and_the_names_carry_the_offsets(
@@ -155,10 +157,10 @@ def test_offsets_of_another_cluster_or_topic_are_other_events(
 
 @pytest.mark.parametrize("topic", ["events", "my.app-events", "a-1-2"])
 def test_a_file_name_says_what_is_in_it(topic: str) -> None:
-    part = Part("JSPpTh-rTb6m_8QJvKiMbQ", topic, 3, 0, 1_234_567_890_123)
-    assert Part.of(str(part)) == part
-    assert Part.of("part-0.parquet") is None
-    assert Part.of(f"{part}.tmp") is None
+    part = ArchivePart("JSPpTh-rTb6m_8QJvKiMbQ", topic, 3, 0, 1_234_567_890_123)
+    assert ArchivePart.of(str(part)) == part
+    assert ArchivePart.of("part-0.parquet") is None
+    assert ArchivePart.of(f"{part}.tmp") is None
 
 
 def test_many_small_files_become_one_of_the_same_rows(

@@ -8,7 +8,7 @@ import pytest
 
 from app.archive.buffer import ROWS_MAX, ArchiveBuffer
 from app.archive.messages import Runs
-from app.archive.rows import Row
+from app.archive.rows import ArchiveRow
 from tests.support.archive import numbered, row
 
 
@@ -22,7 +22,7 @@ class Notes:
     def seen(self, partition: int) -> None:
         assert partition >= 0
 
-    def write(self, rows: Mapping[int, Mapping[int, Row]], runs: Runs) -> int:
+    def write(self, rows: Mapping[int, Mapping[int, ArchiveRow]], runs: Runs) -> int:
         assert not runs
         if self.full:
             raise OSError(28, "No space left on device")

@@ -14,7 +14,7 @@ import pytest
 from app.archive.archive import Archive
 from app.archive.enrich import enrich
 from app.archive.files import Folders, locked
-from app.archive.rows import Row
+from app.archive.rows import ArchiveRow
 from app.archive.snapshot import Snapshot
 from app.errors import ArchiveBusyError, StartError
 from tests.support.archive import MINUTE_US, NOON_US, row, users
@@ -28,7 +28,7 @@ Fill = Callable[..., Folders]
 def fill(tmp_path: Path) -> Fill:
     """Return what archives rows, in batches of one, and returns the folders."""
 
-    def make(*rows: Row, base: Path = tmp_path) -> Folders:
+    def make(*rows: ArchiveRow, base: Path = tmp_path) -> Folders:
         folders = Folders(base)
         Archive(folders, "events", "one").write({0: dict(enumerate(rows))})
         return folders
@@ -50,7 +50,7 @@ def figures(folders: Folders) -> dict[Any, tuple[int | None, str | None]]:
     return {user: values.pop() for user, values in found.items()}
 
 
-def at(minutes: float, user: str | None, action: str | None) -> Row:
+def at(minutes: float, user: str | None, action: str | None) -> ArchiveRow:
     """Return a row so many minutes before noon."""
     return row(user, action, event_time=NOON_US - round(minutes * MINUTE_US))
 

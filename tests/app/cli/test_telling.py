@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from app.cli import telling
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 
 
 def test_what_was_said_is_not_said_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(telling, "EVERY_S", 0.0)
-    with Telling() as told:
+    with ProgressLog() as told:
         for text in ("counting", "counting", "counting", "waiting", "counting"):
             told.say(text)
     assert capsys.readouterr().err.splitlines() == ["counting", "waiting", "counting"]

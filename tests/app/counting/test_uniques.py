@@ -18,7 +18,7 @@ from app.counting.uniques import (
     LEVELS,
     MONTHLY,
     Accumulator,
-    Row,
+    SketchRow,
     Union,
     buckets_of,
     decode_sketch,
@@ -38,19 +38,19 @@ def event(user: str | None, ago: int = 0, **fields: str) -> Event:
     return Event(user_id=user, timestamp=datetime.fromtimestamp(NOW - ago, UTC), **fields)  # type: ignore[arg-type]
 
 
-def users_by_row(*batches: Iterable[Event]) -> dict[Row, int]:
+def users_by_row(*batches: Iterable[Event]) -> dict[SketchRow, int]:
     accumulator = Accumulator()
     for batch in batches:
         accumulator.note(slice_of(batch), NOW)
     return {
-        Row.unpack(row): Union(decode_sketch(sketch)).estimate().users
+        SketchRow.unpack(row): Union(decode_sketch(sketch)).estimate().users
         for row, sketch in accumulator.take().items()
     }
 
 
 def test_a_user_is_counted_once_in_the_second_of_the_events() -> None:
     found = users_by_row([event("a"), event("b"), event("a")], [event("a"), event("a", ago=1)])
-    assert found == {Row(ACTIVE_USERS, 0, NOW): 2, Row(ACTIVE_USERS, 0, NOW - 1): 1}
+    assert found == {SketchRow(ACTIVE_USERS, 0, NOW): 2, SketchRow(ACTIVE_USERS, 0, NOW - 1): 1}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ def test_an_event_that_comes_late_is_in_the_finest_bucket_that_is_kept(
     ago: int, level: int, span: int
 ) -> None:
     second = NOW - ago
-    assert users_by_row([event("a", ago)]) == {Row(ACTIVE_USERS, level, second - second % span): 1}
+    assert users_by_row([event("a", ago)]) == {
+        SketchRow(ACTIVE_USERS, level, second - second % span): 1
+    }
 
 
 def test_events_of_all_ages_in_one_batch_go_into_their_buckets() -> None:
@@ -110,21 +112,23 @@ def test_visitors_are_counted_by_ad_and_month_for_good() -> None:
     )
     october = Month(2026, 10).begin
     assert {row: users for row, users in found.items() if row.level == MONTHLY} == {
-        Row(AD_VISITORS, MONTHLY, NOVEMBER, "34"): 3,
-        Row(AD_VISITORS, MONTHLY, NOVEMBER, "35"): 1,
-        Row(AD_VISITORS, MONTHLY, october, "34"): 1,
-        Row(AD_VISITORS_ALL, MONTHLY, NOVEMBER): 3,
-        Row(AD_VISITORS_ALL, MONTHLY, october): 1,
+        SketchRow(AD_VISITORS, MONTHLY, NOVEMBER, "34"): 3,
+        SketchRow(AD_VISITORS, MONTHLY, NOVEMBER, "35"): 1,
+        SketchRow(AD_VISITORS, MONTHLY, october, "34"): 1,
+        SketchRow(AD_VISITORS_ALL, MONTHLY, NOVEMBER): 3,
+        SketchRow(AD_VISITORS_ALL, MONTHLY, october): 1,
     }
 
 
 def test_a_second_belongs_to_its_minute_hour_and_day() -> None:
     starts = [NOW, NOW - NOW % MINUTE, NOW - NOW % HOUR, NOW - NOW % DAY]
-    found = [Row.unpack(row) for row in buckets_of(Row(ACTIVE_USERS, 0, NOW).pack(), NOW)]
-    assert found == [Row(ACTIVE_USERS, level, start) for level, start in enumerate(starts)]
-    late = buckets_of(Row(ACTIVE_USERS, 0, NOW).pack(), NOW + 3 * DAY)
-    assert [Row.unpack(row).level for row in late] == [2, 3]
-    month = Row(AD_VISITORS, MONTHLY, NOVEMBER, "ü/34").pack()
+    found = [
+        SketchRow.unpack(row) for row in buckets_of(SketchRow(ACTIVE_USERS, 0, NOW).pack(), NOW)
+    ]
+    assert found == [SketchRow(ACTIVE_USERS, level, start) for level, start in enumerate(starts)]
+    late = buckets_of(SketchRow(ACTIVE_USERS, 0, NOW).pack(), NOW + 3 * DAY)
+    assert [SketchRow.unpack(row).level for row in late] == [2, 3]
+    month = SketchRow(AD_VISITORS, MONTHLY, NOVEMBER, "ü/34").pack()
     assert buckets_of(month, NOW + 999 * DAY) == [month]
 
 
@@ -132,11 +136,11 @@ def test_expired_rows_are_those_that_no_event_is_added_to() -> None:
     expired = list(expired_bounds(NOW))
     for place, level in enumerate(LEVELS):
         begin, end = expired[place]
-        first_kept = Row.unpack(end).start
+        first_kept = SketchRow.unpack(end).start
         assert level.has(first_kept, NOW)
         assert not level.has(first_kept - 1, NOW)
-        assert begin <= Row(ACTIVE_USERS, place, first_kept - level.span).pack() < end
-    month = Row(AD_VISITORS, MONTHLY, 0, "a").pack()
+        assert begin <= SketchRow(ACTIVE_USERS, place, first_kept - level.span).pack() < end
+    month = SketchRow(AD_VISITORS, MONTHLY, 0, "a").pack()
     assert not any(begin <= month < end for begin, end in expired)
 
 

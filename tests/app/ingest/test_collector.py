@@ -14,7 +14,7 @@ from app import metrics
 from app.errors import KafkaUnavailableError, TooLargeError
 from app.events.event import Event
 from app.events.murmur2 import partition_of
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.ingest.collector import Collector
 from app.names import Names
 from app.settings import Settings
@@ -43,7 +43,7 @@ async def start_collector(settings: Settings) -> AsyncIterator[StartCollector]:
         await collector.stop()
 
 
-def records(count: int, key: str = "key", size: int = 1) -> list[Record]:
+def records(count: int, key: str = "key", size: int = 1) -> list[PackedRecord]:
     return [(f"{key}{n}".encode(), b"%d" % n + b" " * size, NOW_MS) for n in range(count)]
 
 

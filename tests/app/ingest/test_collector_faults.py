@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.errors import KafkaUnavailableError, OverloadedError
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.ingest.collector import Collector
 from app.kafka.topics import ensure_topics
 from app.names import Names
@@ -57,7 +57,7 @@ async def ready(collector: Collector) -> None:
     await wait_until(collector.check_ready, bool, passing=(KafkaUnavailableError,), deadline_s=30)
 
 
-def record(number: int, size: int = 0) -> Record:
+def record(number: int, size: int = 0) -> PackedRecord:
     return b"%d" % number, b"%d" % number + b" " * size, NOW_MS
 
 

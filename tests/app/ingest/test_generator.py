@@ -12,7 +12,7 @@ import pytest
 
 from app.events.decoding import decode
 from app.events.event import Event, partition_key
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.ingest.generator import BOT_BURST, Generator, Shape
 from app.ingest.generator_run import Load, Pace, Tally, summary
 from app.ingest.generator_targets import NotTakenError, Taken
@@ -22,7 +22,7 @@ SHAPES = get_args(Shape)
 VIEWS = ("page_view", "PageView", "VIEW")
 
 
-def some(generator: Generator, count: int = 3000) -> list[Record]:
+def some(generator: Generator, count: int = 3000) -> list[PackedRecord]:
     """Return events of three batches."""
     return [
         record
@@ -31,7 +31,7 @@ def some(generator: Generator, count: int = 3000) -> list[Record]:
     ]
 
 
-def decoded(records: list[Record]) -> list[Event]:
+def decoded(records: list[PackedRecord]) -> list[Event]:
     return [decode(value, ms) for _, value, ms in records]
 
 
@@ -136,7 +136,7 @@ class Taking:
     ) -> None:
         pass
 
-    async def send(self, records: Sequence[Record]) -> Taken:
+    async def send(self, records: Sequence[PackedRecord]) -> Taken:
         self.calls += 1
         await asyncio.sleep(self._answer_s)
         if self._refuses and self.calls % 2:

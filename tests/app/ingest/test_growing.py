@@ -14,7 +14,7 @@ import pytest
 from app.errors import StartError
 from app.ingest.growing import GrowingLog
 from app.ingest.importer import LINE_MAX_BYTES
-from app.ingest.log_file import READ_BYTES, Place
+from app.ingest.log_file import READ_BYTES, LogPlace
 
 
 class Reader:
@@ -243,4 +243,4 @@ def test_a_folder_in_its_place_is_one_error(path: Path) -> None:
 
 def test_a_place_of_nothing_is_no_place_of_a_log(path: Path) -> None:
     reader = Reader(path)
-    assert list(reader.log.places.values()) == [Place("")]
+    assert list(reader.log.places.values()) == [LogPlace("")]

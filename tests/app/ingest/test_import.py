@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.events.decoding import decode
-from app.events.packing import Record
+from app.events.packing import PackedRecord
 from app.events.url_rules import UrlRules
 from app.ingest.importer import Importer, read_lines
 from app.kafka.topics import ensure_topics
@@ -264,9 +264,9 @@ async def test_an_import_survives_the_death_of_its_kafka(tmp_path: Path) -> None
 
 
 def test_the_urls_of_a_log_are_cleaned_by_the_rules() -> None:
-    sent: list[Record] = []
+    sent: list[PackedRecord] = []
 
-    def send(records: list[Record]) -> Future[None]:
+    def send(records: list[PackedRecord]) -> Future[None]:
         sent.extend(records)
         done: Future[None] = Future()
         done.set_result(None)

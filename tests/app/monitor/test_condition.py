@@ -7,7 +7,7 @@ import pytest
 from app.monitor.condition import (
     Conditions,
     Finding,
-    Seen,
+    WorkerState,
     lag_table,
     of_groups,
     of_kafka,
@@ -53,7 +53,7 @@ def test_a_group_that_is_behind_is_told_with_a_number() -> None:
 
 
 def test_the_line_and_the_table_of_waiting_events_say_the_same() -> None:
-    seen = Seen("store-1", lag={("store", "x.events-0"): 43_500, ("store", "x.counts-0"): 1})
+    seen = WorkerState("store-1", lag={("store", "x.events-0"): 43_500, ("store", "x.counts-0"): 1})
     looked = rates(0, store=22_500)
     (found,) = of_groups(looked)
     assert found.text == "Storing: behind, 22,500 events waiting"
@@ -68,20 +68,20 @@ def test_a_group_keeps_its_name_after_a_rebuild() -> None:
 
 
 def test_metrics_tell_of_sinks_and_partitions() -> None:
-    seen = Seen("store-1")
+    seen = WorkerState("store-1")
     read_metrics(seen, METRICS)
     assert of_worker(seen).text == "store-1: running"
     lost = "Postgres: unavailable, events wait in Kafka, none is lost (reported by store-1)"
     assert told(list(of_sinks([seen]))) == [("bad", lost), ("ok", "Redis: OK")]
-    assert lag_table([seen, Seen("away", answers=False)], "", None) == {
+    assert lag_table([seen, WorkerState("away", answers=False)], "", None) == {
         "groups": ["store"],
         "rows": [["events", 12_407], ["events-2", 12_400], ["events-10", 7]],
     }
 
 
 def test_the_topic_that_most_groups_read_comes_first() -> None:
-    count = Seen("c", lag={("count", "my.counts-0"): 1, ("count", "my.events-0"): 2})
-    store = Seen("s", lag={("store", "my.events-0"): 3, ("store", "my.events-1"): 4})
+    count = WorkerState("c", lag={("count", "my.counts-0"): 1, ("count", "my.events-0"): 2})
+    store = WorkerState("s", lag={("store", "my.events-0"): 3, ("store", "my.events-1"): 4})
     assert lag_table([count, store], "my.", None)["rows"] == [
         ["events", 2, 7],
         ["counts", 1, None],
@@ -92,14 +92,17 @@ def test_the_topic_that_most_groups_read_comes_first() -> None:
 
 
 def test_a_store_is_away_once_whoever_says_so() -> None:
-    workers = [Seen("count-1", away={"redis": True}), Seen("count-2", away={"redis": False})]
-    ((level, text),) = told(list(of_sinks([*workers, Seen("count-3", answers=False)])))
+    workers = [
+        WorkerState("count-1", away={"redis": True}),
+        WorkerState("count-2", away={"redis": False}),
+    ]
+    ((level, text),) = told(list(of_sinks([*workers, WorkerState("count-3", answers=False)])))
     assert (level, text.endswith("(reported by count-1)")) == ("bad", True)
 
 
 def test_a_worker_that_is_silent_or_not_ready_is_named() -> None:
-    assert told([of_worker(Seen("a", answers=False))]) == [("bad", "a: does not answer")]
-    assert of_worker(Seen("a", problem="the tables are being restored")).level == "warn"
+    assert told([of_worker(WorkerState("a", answers=False))]) == [("bad", "a: does not answer")]
+    assert of_worker(WorkerState("a", problem="the tables are being restored")).level == "warn"
     assert of_kafka("refused").level == "bad"
     assert of_kafka("").level == "ok"
 

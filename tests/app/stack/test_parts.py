@@ -23,7 +23,7 @@ from app.stack.child import Child
 from app.stack.kafka import Kafka
 from app.stack.passage import let_pass
 from app.stack.ports import LOOPBACK
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT, is_gone
@@ -63,7 +63,7 @@ async def test_kafka_keeps_records_and_address_after_kill_9(tmp_path: Path) -> N
 
 
 async def test_postgres_keeps_rows_and_address_after_kill_9_while_it_works(tmp_path: Path) -> None:
-    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
     before = await part.start()
     connection = await asyncpg.connect(before)
     await connection.execute("create table kept (n int); insert into kept values (7)")
@@ -107,7 +107,7 @@ async def test_a_part_takes_another_port_when_its_own_is_occupied(tmp_path: Path
 
 
 async def test_strangers_are_not_let_in(tmp_path: Path) -> None:
-    database = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    database = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
     address = await database.start()
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(address.replace(address.split(":")[2].split("@")[0], "guess"))
@@ -123,7 +123,7 @@ async def test_postgres_runs_under_another_account_where_namespaces_are_forbidde
     above = tmp_path / "closed"
     above.mkdir(mode=0o700)
     said: list[str] = []
-    part = Postgres(above / "postgres", tmp_path / "postgres.log", said.append)
+    part = LocalPostgres(above / "postgres", tmp_path / "postgres.log", said.append)
     for _ in range(2):
         await part.start()
         assert psutil.Process(part.child.pid).uids().effective != 0

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from app.errors import RowRefusedError, UnavailableError
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stores.event_store import EventStore
 from tests.support.batches import TOPIC, batch_of, events
 from tests.support.cutting_proxy import CuttingProxy
@@ -129,7 +129,7 @@ async def test_the_store_waits_while_postgres_is_stopped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
     await part.start()
     database = Database(part.address)
     store = EventStore(part.address)

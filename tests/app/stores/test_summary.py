@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError, UnavailableError
-from app.stack.postgres import Postgres
+from app.stack.postgres import LocalPostgres
 from app.stores.summary import SummaryRow, SummaryWriter
 from tests.support.database import Database
 
@@ -89,7 +89,7 @@ async def test_two_writers_of_the_same_rows_end_with_the_larger_counts(database:
 
 
 async def test_a_postgres_that_is_away_is_unavailable(tmp_path: Path) -> None:
-    part = Postgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
     writer = SummaryWriter(await part.start())
     await writer.write(0, [("/a", NOON, "CLICK", 1)], 1)
     await part.stop()
