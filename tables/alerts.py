@@ -80,11 +80,11 @@ class Alerts(BatchTable):
             if (lowest := least.get(row[0])) is None:
                 continue
             if sum(cells.values()) >= silent.get(row, lowest):
-                silent[row] = self._evaluate(partition, row, cells, now)
+                silent[row] = self.evaluate(partition, row, cells, now)
         if len(silent) > SILENT_MAX:
             silent.clear()
 
-    def _evaluate(self, partition: int, row: bytes, cells: Cells, now: float) -> int:
+    def evaluate(self, partition: int, row: bytes, cells: Cells, now: float) -> int:
         """Note what is due in a row; return the sum that it must reach for anything more."""
         spec = self._counters.by_number[row[0]]
         key, start, label = spec.parse(row)

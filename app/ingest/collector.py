@@ -114,7 +114,7 @@ class Collector:
         self._session: KafkaSession | None = None  # the one that the lanes belong to
         self._lanes: list[_Lane] = []  # by partition; partitions of one leader share a lane
         self._flights: set[asyncio.Task[None]] = set()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0  # of events that Kafka has not acknowledged
         self._stopping = False
 
     def check_ready(self) -> bool:
@@ -185,8 +185,8 @@ class Collector:
         if self._link.session is None or self._stopping:
             problem = "the collector stops" if self._stopping else self._link.problem
             raise (NotAcknowledgedError if admitted else KafkaUnavailableError)(problem)
-        if self._waiting_bytes > self._max_bytes and not admitted:
-            raise OverloadedError(f"{self._waiting_bytes} bytes of events wait for Kafka")
+        if self.waiting_bytes > self._max_bytes and not admitted:
+            raise OverloadedError(f"{self.waiting_bytes} bytes of events wait for Kafka")
         session = self._link.session
         if session is not None and session is not self._session:
             leaders = [session.leader(number) for number in range(session.partitions)]
@@ -207,7 +207,7 @@ class Collector:
             batch.append(record)
         size = len(key) + len(value) + RECORD_OVERHEAD_BYTES
         batch.size += size
-        self._waiting_bytes += size
+        self.waiting_bytes += size
         if lane.flight is None:
             lane.flight = asyncio.get_running_loop().create_task(self._fly(lane))
             self._flights.add(lane.flight)
@@ -240,7 +240,7 @@ class Collector:
         failure = "not acknowledged in time"
         started = time.monotonic()
         waited_s = max(batch.age_s() for batch in batches)
-        metrics.waiting_bytes.set(self._waiting_bytes)
+        metrics.waiting_bytes.set(self.waiting_bytes)
         try:
             async with asyncio.timeout(max(self._timeout_s - waited_s, self._timeout_s / 2)):
                 await session.send(batches)
@@ -252,14 +252,14 @@ class Collector:
         finally:
             self._finish([batch for batch in batches if batch.acknowledged])
             self._finish([batch for batch in batches if not batch.acknowledged], failure)
-            metrics.waiting_bytes.set(self._waiting_bytes)
+            metrics.waiting_bytes.set(self.waiting_bytes)
         metrics.acknowledge_seconds.observe(time.monotonic() - started)
         return failure
 
     def _finish(self, batches: list[_WaitingBatch], failure: str = "") -> None:
         for batch in batches:
             batch.finish(failure)
-            self._waiting_bytes -= batch.size
+            self.waiting_bytes -= batch.size
             if not failure:
                 metrics.batch_events.observe(batch.count)
                 metrics.events_received.inc(batch.count)

@@ -42,6 +42,17 @@ class KafkaClient:
         ]
         return [(await future).offset for future in waiting]
 
+    async def send_records(
+        self, topic: str, records: Iterable[tuple[bytes, bytes, list[tuple[str, bytes]]]]
+    ) -> None:
+        """Send (key, value, headers); return once all are acked."""
+        waiting = [
+            await self._producer.send(topic, value, key, headers=headers)
+            for key, value, headers in records
+        ]
+        for sent in waiting:
+            await sent
+
     async def read(self, topic: str) -> list[ConsumerRecord]:
         """Return all records that the topic holds now, partition after partition."""
         records: list[ConsumerRecord] = []

@@ -204,13 +204,13 @@ def test_looking_at_rows_costs_little(
     pair, spec = make_pair(), counters["page_views_by_page_hourly"]
     start, _ = spec.place(int(NOW.timestamp()))
     rows = {spec.row(f"/{n}", start, ""): {n % 24: 4} for n in range(100)}
-    evaluate, looks = pair.alerts._evaluate, []
+    evaluate, looks = pair.alerts.evaluate, []
 
     def note_row(partition: int, row: bytes, cells: dict[int, int], now: float) -> int:
         looks.append(row)
         return evaluate(partition, row, cells, now)
 
-    monkeypatch.setattr(pair.alerts, "_evaluate", note_row)
+    monkeypatch.setattr(pair.alerts, "evaluate", note_row)
     pair.alerts.note(pair.partition, rows, 1)
     assert not looks
     for cells in rows.values():

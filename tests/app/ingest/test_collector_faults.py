@@ -183,7 +183,7 @@ async def test_too_much_that_waits_is_refused_at_once(
         results = await asyncio.gather(*sending, return_exceptions=True)
     refused_at_once = [r for r in results if isinstance(r, OverloadedError)]
     assert 1 <= len(refused_at_once) < 10
-    assert collector._waiting_bytes == 0
+    assert collector.waiting_bytes == 0
 
 
 async def test_a_collector_may_start_before_its_kafka(own: Settings, broker: MortalKafka) -> None:
@@ -204,7 +204,7 @@ async def test_a_topic_that_is_missing_is_waited_for(broker: MortalKafka) -> Non
     )
     collector = Collector(settings)
     await collector.start()
-    await wait_until(lambda: "not connected yet" not in collector._link.problem, bool)
+    await wait_until(lambda: "no topic" in problem_of(collector), bool)
     await refused_at_once(collector, 1)
     await ensure_topics(settings)
     await ready(collector)

@@ -119,12 +119,7 @@ async def reject(
     kafka: KafkaClient, topics: Names, values: list[bytes], at_ms: int = RECENT_MS
 ) -> None:
     made = [rejected(value, offset, at_ms) for offset, value in enumerate(values)]
-    waiting = [
-        await kafka._producer.send(topics.rejected, value, key, headers=headers)
-        for key, value, headers in made
-    ]
-    for sent in waiting:
-        await sent
+    await kafka.send_records(topics.rejected, made)
 
 
 async def test_each_is_sent_at_most_once_by_code_and_time(
