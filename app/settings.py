@@ -46,37 +46,37 @@ class Settings(BaseModel):
     http_port: int = Field(8000, ge=1, le=65535, description="Port of the collector.")
     hosts: str = Field(
         "",
-        description="Names under which figures may be asked for, by commas, beside loopback names "
-        "and IP addresses; *: any.",
+        description="Host names that may ask for figures, comma-separated, besides loopback "
+        "names and IP addresses; *: any.",
     )
     origins: str = Field(
         "",
-        description="Origins of web pages that may send events, by commas, such as "
+        description="Origins of web pages that may send events, comma-separated, such as "
         "https://shop.example; *: any; empty: no CORS.",
     )
     trusted_proxies: str = Field(
         "",
-        description="Addresses or networks of proxies, by commas, whose X-Forwarded-For or "
-        "Forwarded is believed.",
+        description="Addresses or networks of proxies, comma-separated, whose X-Forwarded-For "
+        "or Forwarded is trusted.",
     )
     base_path: str = Field(
         "",
         pattern=r"^(/[\w.~-]+)*$",
-        description="Path of a proxy below which all is served too, as /counter; empty: none.",
+        description="Path prefix of a proxy under which all is served, too, such as /counter.",
     )
     client_ip: Literal["none", "anonymous", "full"] = Field(
         "none",
-        description="What events without an ip get: nothing, the sender's network (/24, /48), or "
-        "its address.",
+        description="ip of events without one: none, the sender's network (/24, /48), "
+        "or its full address.",
     )
     url_rules: str = Field(
-        "", description="TOML file of rules that make one page one url; empty: urls as sent."
+        "", description="TOML file with rules that clean up urls; empty: urls as sent."
     )
-    data_dir: Path = Field(Path(".data"), description="Folder of all state on this machine.")
+    data_dir: Path = Field(Path(".data"), description="Folder for all state on this machine.")
     kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local Kafka.")
     kafka_security: KafkaSecurity = Field(
         "PLAINTEXT",
-        description="How to connect to a Kafka that is given: SSL encrypts, SASL signs in.",
+        description="How to connect to the Kafka given: SSL encrypts, SASL authenticates.",
     )
     kafka_sasl: KafkaSasl = Field(
         "SCRAM-SHA-512", description="SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
@@ -99,7 +99,7 @@ class Settings(BaseModel):
     namespace: str = Field(
         "",
         pattern=r"^[a-zA-Z0-9._-]{0,60}$",
-        description="Prefix of topics and groups, so that counters can share a cluster.",
+        description="Prefix of topics and groups, so that several counters can share a cluster.",
     )
 
     worker_name: str = Field(
@@ -108,16 +108,16 @@ class Settings(BaseModel):
         description="Fixed name of this worker, to resume within 2 s after a crash.",
     )
     worker_host: str = Field(
-        "127.0.0.1", description="Address of any other worker, which all workers must reach."
+        "127.0.0.1", description="Address of every other worker, reachable by all workers."
     )
-    worker_port: int = Field(6067, ge=1, le=65535, description="Port of any other worker.")
+    worker_port: int = Field(6067, ge=1, le=65535, description="Port of every other worker.")
     count_urls: str = Field(
         "http://127.0.0.1:6067",
-        description="URLs of the count workers that the collector asks, by commas.",
+        description="URLs of the count workers that the collector queries, comma-separated.",
     )
     worker_secret: SecretStr = Field(
         SecretStr(""),
-        description="Secret of collectors and count workers; empty: none, run makes one.",
+        description="Secret shared by collectors and count workers; empty: none; run makes one.",
     )
     count_workers: int = Field(1, ge=1, le=64, description="Count workers that run starts.")
     events_partitions: int = Field(
@@ -131,29 +131,29 @@ class Settings(BaseModel):
         168, ge=1, description="Hours that Kafka keeps events and rejected events."
     )
     hourly_retention_days: int = Field(
-        0, ge=0, description="Days that hourly counts are kept, fixed at first; 0: for good."
+        0, ge=0, description="Days to keep hourly counts; fixed at the first start; 0: for good."
     )
     statistics: bool = Field(
-        default=True, description="Count pages, users, sessions, ads and bots, too; stays on."
+        default=True, description="Also count pages, users, sessions, ads and bots; stays on."
     )
     bot_limit: int = Field(
         10,
         ge=1,
         le=1000,
-        description="Page views of a user with the same timestamp that count; a change needs "
-        "rebuild tables.",
+        description="Page views of a user with the same timestamp that count; changing it "
+        "needs rebuild tables.",
     )
     dedupe_hours: int = Field(
         24,
         ge=0,
         le=720,
-        description="Hours that a message_id is remembered: again, it is a duplicate; 0: never.",
+        description="Hours in which an event with the same message_id is a duplicate; 0: never.",
     )
     dedupe_uuid: bool = Field(
-        default=False, description="Take the uuid as the message_id of events that have none."
+        default=False, description="Use the uuid as the message_id of events that have none."
     )
     counters: str = Field(
-        "", description="TOML file of counters of one's own, the same on all machines."
+        "", description="TOML file with your own counters; the same on all machines."
     )
     alert_rules: str = Field(
         "", description="TOML file with alert rules; empty: the two default rules."
@@ -168,19 +168,19 @@ class Settings(BaseModel):
         6.0, ge=6, description="Seconds without a heartbeat until partitions move."
     )
     stale_max_s: float = Field(
-        3600.0, ge=0, description="Seconds that figures may be old while Kafka is away; then 503."
+        3600.0, ge=0, description="Maximum age in seconds of figures while Kafka is away; then 503."
     )
     commit_interval_s: float = Field(
         1.0, gt=0, description="Seconds between offset commits; longer, more replay after a crash."
     )
     flush_interval_s: float = Field(
-        0.1, gt=0, description="Seconds from an event to its totals, without a backlog."
+        0.1, gt=0, description="Seconds from an event to its totals when there is no backlog."
     )
     batch_pause_s: float = Field(
-        0.02, ge=0, description="Seconds before a small fetch; longer saves CPU, adds delay."
+        0.02, ge=0, description="Seconds before a small fetch; longer saves CPU but adds delay."
     )
     totals_interval_s: float = Field(
-        1.0, gt=0, description="Seconds at least between messages on unique-event-topic."
+        1.0, gt=0, description="Minimum seconds between messages on unique-event-topic."
     )
     summary_interval_s: float = Field(
         10.0, gt=0, le=300, description="Seconds between refreshes of event_summary and ad_month."
@@ -196,19 +196,19 @@ class Settings(BaseModel):
         10_800.0, gt=0, description="Seconds between automatic runs of enrich by role archive."
     )
     duckdb_memory_mb: int = Field(
-        512, ge=256, description="Megabytes for enrich and query; beyond, they use disk."
+        512, ge=256, description="Memory in MB for enrich and query; beyond it, they use disk."
     )
     send_timeout_s: float = Field(
         3.0, gt=0, description="Seconds to wait for Kafka before answering 503."
     )
     waiting_max_bytes: int = Field(
-        67_108_864, ge=1_048_576, description="Bytes of events that may wait for Kafka; then 429."
+        67_108_864, ge=1_048_576, description="Maximum bytes of events waiting for Kafka; then 429."
     )
     body_max_bytes: int = Field(
-        16_777_216, ge=65_536, description="Bytes of a request body, also once unpacked."
+        16_777_216, ge=65_536, description="Maximum bytes of a request body, also decompressed."
     )
     read_token: SecretStr = Field(
-        SecretStr(""), description="Bearer token for all figures of the collector; empty: none."
+        SecretStr(""), description="Bearer token to read figures from the collector; empty: none."
     )
     write_keys: SecretStr = Field(
         SecretStr(""), description="Who may send events, as key=app,…; empty: everybody."

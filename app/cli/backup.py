@@ -24,8 +24,8 @@ from app.settings import Settings
 def command(folder: Path) -> None:
     """Copy everything into FOLDER while events flow.
 
-    FOLDER is not there yet, or empty. It gets Postgres, the archive, and the topics that cannot be
-    made from these, all of one moment. Addresses and secrets are not in it: keep the environment.
+    FOLDER must be new or empty. The backup holds Postgres, the archive, and the topics that cannot
+    be recomputed, all as of one moment. It has no addresses or secrets: keep the environment.
     """
     settings = with_servers(Settings.from_env(os.environ), "kafka", "postgres")
     tell_archive(Folders.of(settings))

@@ -13,7 +13,7 @@ from app.archive.enrich import enrich
 from app.archive.files import Folders
 from app.cli.rebuild import rebuild_tables, tables_words
 from app.cli.running import tell_archive, with_servers
-from app.cli.telling import Telling
+from app.cli.telling import ProgressLog
 from app.counting.kept_fields import kept_fields
 from app.kafka.clients import KafkaClients
 from app.kafka.watermarks import Watermarks
@@ -46,7 +46,7 @@ def command(user: str, *, yes: bool) -> None:
     tell_archive(folders)
     if not yes:
         click.confirm(f"Forget the user {user!r} for good?", abort=True)
-    with Telling() as telling:
+    with ProgressLog() as telling:
         found = asyncio.run(forget(settings, user, telling))
         if found.archived and folders.enriched.is_dir():
             enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
@@ -57,7 +57,7 @@ def command(user: str, *, yes: bool) -> None:
             click.echo(text, err=True)
 
 
-async def forget(settings: Settings, user: str, telling: Telling) -> Forgotten:
+async def forget(settings: Settings, user: str, telling: ProgressLog) -> Forgotten:
     """Return what was done."""
     registry = await decided(settings)
     kept = kept_fields(known.meaning for known in registry.counting.values())

@@ -79,9 +79,9 @@ def command(
 ) -> None:
     """Count the lines of access logs or NDJSON, each once.
 
-    FILE may be packed (.gz), or - for stdin. A line is a page view for GET and HEAD, else an event
-    of the method's name, at the log's time. Imported again within the dedupe hours it does not
-    count again.
+    FILE may be gzipped (.gz), or - for stdin. GET and HEAD lines are page views, other lines events
+    named after the method, at the time in the log. A line that is imported again within the dedupe
+    hours does not count again.
     """
     logging.basicConfig(level=logging.ERROR)
     leave_out_repeats()

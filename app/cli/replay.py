@@ -40,11 +40,11 @@ def command(
     *,
     dry_run: bool,
 ) -> None:
-    """Send rejected records anew, each at most once.
+    """Resend rejected records, each at most once.
 
-    Those of events-rejected that are events by today's rules, or by --set. At most once, however
-    often this is called or killed; what is still no event stays for another time. An event without
-    a time of its own counts when it came first.
+    Sends the records of events-rejected that are valid by today's rules, or after --set. Records
+    that are still invalid stay for another time. An event without a timestamp counts when it first
+    arrived.
     """
     logging.basicConfig(level=logging.ERROR)
     leave_out_repeats()

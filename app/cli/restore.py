@@ -24,12 +24,12 @@ from app.stack.parts import Parts
 def command(folder: Path, *, only_postgres: bool) -> None:
     """Put back the backup in FOLDER.
 
-    Data directory, database, Redis and the topics of the namespace have to be empty. Servers
-    without an address in the settings are started meanwhile, as event-counter run does, and stopped
-    at the end. All figures are then those of the moment of the backup, and go on with the next run.
+    The data directory, the database, Redis and the topics of the namespace must be empty. Servers
+    without an address in the settings are started for the restore, as event-counter run does, and
+    stopped at the end. All figures are then as of the backup, and counting continues with run.
 
-    With --only-postgres nothing but the database is empty: role store then reads from Kafka what
-    came after the backup.
+    --only-postgres restores an empty database and nothing else: role store then reads from Kafka
+    what came after the backup.
     """
     settings = Settings.from_env(os.environ)
     found = read_manifest(folder.absolute())

@@ -31,7 +31,7 @@ ADDRESSES = ("http", "kafka", "postgres", "redis")
 def command(*, as_json: bool, secrets: bool) -> None:
     """Show what runs, how far it is behind, and what it has counted.
 
-    Passwords are left out, but for a program that reads --json from a pipe or a file.
+    Passwords are hidden, except in --json written to a pipe or a file.
     """
     found = find_servers(Settings.from_env(os.environ))
     tell_servers(found, "kafka", "postgres", "redis", "count_urls")

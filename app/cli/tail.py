@@ -25,7 +25,7 @@ from app.text import printable
 def command(*, type_: str, url: str, user_id: str, as_json: bool) -> None:
     """Show events as they come, until Ctrl-C.
 
-    More than a terminal can show are left out, and their number is told.
+    If they come faster than a terminal can show them, some are skipped and counted.
     """
     settings = with_servers(Settings.from_env(os.environ), "kafka")
     wanted = wanted_of({"type": type_, "url": url, "user_id": user_id})

@@ -24,12 +24,12 @@ UNKNOWN, MISSING, RIGHT, WRONG = "not looked at", "missing", "ok", "wrong"
 
 @click.command(name="topics")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-@click.option("--create", is_flag=True, help="Make those that are missing.")
+@click.option("--create", is_flag=True, help="Create the missing ones.")
 def command(*, as_json: bool, create: bool) -> None:
     """Show every topic: partitions, settings, and what is wrong.
 
-    For whoever runs the cluster: without EVENT_COUNTER_KAFKA it shows what to make. Exits with 1
-    where a topic is missing or wrong.
+    For cluster operators: without EVENT_COUNTER_KAFKA it shows what to create. Exits with 1 if a
+    topic is missing or wrong.
     """
     settings = Settings.from_env(os.environ)
     running = read_run_file(settings.data_dir)

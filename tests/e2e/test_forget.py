@@ -13,7 +13,7 @@ import aiohttp
 
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.support import archive
 from tests.support.kafka_client import KafkaClient
@@ -57,13 +57,13 @@ def events(user: dict[str, Any], message: str) -> list[bytes]:
     return [json.dumps(user | event).encode() for event in some]
 
 
-async def ask(worker: Worker, path: str) -> Any:
+async def ask(worker: WorkerProcess, path: str) -> Any:
     """Return what a count worker says."""
     async with aiohttp.ClientSession(worker.url) as http, http.get(path) as answer:
         return await answer.json()
 
 
-async def figures(worker: Worker) -> list[Any]:
+async def figures(worker: WorkerProcess) -> list[Any]:
     """Return what a count worker says, without the names of users."""
     found = [await ask(worker, path) for path in ASKED]
     for one in found:
@@ -78,14 +78,14 @@ async def texts(stores: Stores) -> str:
     return json.dumps([[row[0] for row in rows], archived], default=str).lower()
 
 
-async def start_again(worker: Worker) -> None:
+async def start_again(worker: WorkerProcess) -> None:
     """Start a worker once it has ended by itself, as a supervisor does."""
     await wait_until(worker.child.alive, expected=False, deadline_s=120)
     worker.start()
     await worker.ready()
 
 
-async def forget(settings: Settings, user: str, worker: Worker) -> str:
+async def forget(settings: Settings, user: str, worker: WorkerProcess) -> str:
     """Return what the command says."""
     given = {n.removeprefix("EVENT_COUNTER_").lower(): v for n, v in settings.to_env().items()}
     done, _ = await asyncio.gather(
