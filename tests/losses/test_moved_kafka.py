@@ -11,7 +11,7 @@ import aiohttp
 from app.kafka.topics import ensure_topics
 from app.settings import Role
 from app.stack.ports import LOOPBACK, free_port
-from app.stack.workers import Worker
+from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.losses.test_cut_logs import QUICK
 from tests.losses.test_new_kafka import send, stored
@@ -23,14 +23,14 @@ from tests.support.waiting import wait_until
 ROLES: tuple[Role, ...] = ("store", "count", "archive")
 
 
-async def is_told(worker: Worker) -> bool:
+async def is_told(worker: WorkerProcess) -> bool:
     """Return whether a worker says that it does not hear Kafka."""
     async with aiohttp.ClientSession() as session:
         answer = await Http(session, worker.url).get("/ready")
     return answer.status == 503 and "no word from Kafka" in str(answer.json)
 
 
-async def started_again(worker: Worker) -> None:
+async def started_again(worker: WorkerProcess) -> None:
     """Start a worker once it has ended by itself, as a supervisor does."""
     await wait_until(worker.child.alive, expected=False, deadline_s=60)
     worker.start()
