@@ -1,4 +1,7 @@
-"""Task watch_tables: end the worker when other tables count, so that it is started with those."""
+"""Task watch_tables: end the worker when other tables count, so that it is started with those.
+
+And, where these tables follow others, answer nothing that is lower than what those answered.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,17 @@ from typing import Any
 
 from agents.ending import end_when
 from app.errors import KafkaUnavailableError
+from app.kafka.succession import counted_before
 from app.kafka.tables_version import TablesVersion
+from app.settings import Settings
+from tables.floor import Floor
+
+AGAIN_S = 1.0  # after Kafka did not answer
 
 
-def register(app: Any, current: TablesVersion, version: int) -> None:
-    """Add the task to the app; version: of the tables of this worker."""
+def register(app: Any, settings: Settings, version: int, floor: Floor) -> None:
+    """Add the tasks to the app; version: of the tables of this worker. floor: of all of them."""
+    current = TablesVersion(settings)
 
     async def outdated() -> str:
         try:
@@ -24,3 +33,15 @@ def register(app: Any, current: TablesVersion, version: int) -> None:
     async def watch_tables() -> None:
         """End the worker when other tables count."""
         await end_when(app, outdated, current.close)
+
+    @app.task
+    async def follow_tables() -> None:
+        """Learn what the tables before these may have answered."""
+        while not app.should_stop:
+            try:
+                floor.positions = await counted_before(settings, version)
+            except KafkaUnavailableError as exc:
+                app.log.warning("what older tables counted is not known: %s", exc)
+                await app.sleep(AGAIN_S)
+            else:
+                return

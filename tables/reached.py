@@ -9,7 +9,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
+from app.errors import RecoveringError
 from app.events.positions import EventPositions
+from tables.floor import BEHIND, Floor
 from tables.partials import MARK
 
 WAITING_MAX = 10_000  # of one table; 1 KB each
@@ -26,10 +28,17 @@ class Reached:
 
     def __init__(self, holds: Holds) -> None:
         self.holds = holds
+        self.floor: Floor | None = None  # no older tables have answered
         self._waiting: defaultdict[int, dict[asyncio.Future[None], EventPositions]] = defaultdict(
             dict
         )
         self._number = 0
+
+    def check_floor(self, partition: int) -> None:
+        """Raise RecoveringError while a partition holds less than older tables may have."""
+        floor = self.floor.known() if self.floor is not None else {}
+        if floor and not self.holds(partition, floor):
+            raise RecoveringError(BEHIND)
 
     async def wait(self, partition: int, positions: EventPositions, seconds: float) -> bool:
         """Return once a partition may hold what is asked for, or partitions move: look again.

@@ -88,6 +88,9 @@ class TablesRebuild:
             await sides.connection.execute("select 1")
             await switch_version(self._settings, new)
         staying = await self._end_old(old)
+        # While they are there, new tables answer once they hold what the old ones may have.
+        if not staying and (live is None or await self._is_followed_by(new)):
+            await self._topics.delete([old])
         return Rebuilt(sum(done.values()), new, staying)
 
     async def _answered(self, counted: Counted) -> Mapping[str, int | None] | None:
@@ -165,12 +168,10 @@ class TablesRebuild:
 
     async def _catch_up(self, child: Child, version: int) -> None:
         """Return once the worker is where `events` was a moment ago, and its rows are merged."""
-        names = Names(self._settings.namespace, version)
-        merged = [names.counts, *([names.uniques] if self._settings.statistics else [])]
         took = CLOSE_S
         while took >= CLOSE_S:
             began = monotonic()
-            for topic in (self._events, *merged):
+            for topic in (self._events, *self._merged(version)):
                 ends = await self._kafka.ends(topic)
                 while behind := _behind(await self._topics.committed(version, topic), ends):
                     if not child.alive():
@@ -200,15 +201,31 @@ class TablesRebuild:
         await at(names.counts, await self._kafka.ends(names.counts))
 
     async def _end_old(self, version: int) -> int:
-        """Delete the topics of a version once nobody counts into them; return who does still."""
+        """Return once nobody counts into the tables of a version, or who does still."""
         until = monotonic() + LEAVE_S
         while staying := await self._topics.members(version):
             if monotonic() > until:
                 return staying
             self._say(f"waiting for {staying} count workers to end, and to start with the new ones")
             await asyncio.sleep(POLL_S)
-        await self._topics.delete([version])
         return 0
+
+    async def _is_followed_by(self, version: int) -> bool:
+        """Return once the tables of a version hold, for good, all of `events` by now; or False."""
+        until = monotonic() + LEAVE_S
+        for topic in (self._events, *self._merged(version)):
+            ends = await self._kafka.ends(topic)
+            while behind := _behind(await self._topics.committed(version, topic), ends):
+                if monotonic() > until:
+                    self._say("the count workers lag: the next rebuild deletes the old topics")
+                    return False
+                self._say(f"waiting for the count workers: {behind} records of {topic} to go")
+                await asyncio.sleep(POLL_S)
+        return True
+
+    def _merged(self, version: int) -> list[str]:
+        names = Names(self._settings.namespace, version)
+        return [names.counts, *([names.uniques] if self._settings.statistics else [])]
 
 
 def _behind(done: Offsets, ends: Offsets) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import faust
 
 import agents.count_events
@@ -17,7 +19,7 @@ from app.counting.counters import Counters
 from app.counting.registry import Registry
 from app.kafka.counter_log import CounterLog
 from app.kafka.rejections import Rejections
-from app.kafka.tables_version import TablesVersion
+from app.kafka.tables_version import FIRST
 from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
 from app.names import Names
 from app.reconcile.past_events import PastReader
@@ -33,8 +35,11 @@ from app.wiring.statistics import answer_queries, count_users, refresh_ads
 from app.wiring.tables import count_tables
 from tables.beginnings import Beginnings
 from tables.counters import declare
+from tables.floor import Floor
 from tables.messages import Messages
 from tables.statistics import Statistics
+from tables.totals import Totals
+from tables.uniques import Uniques
 
 OwnedTable = tuple[Expiring, Ownership]
 
@@ -71,7 +76,7 @@ def build(
     if past is not None:
         app.transport = past_transport(app, past)
         return app
-    _watch(app, settings, begun, sources)
+    _watch(app, settings, begun, sources, [totals, statistics, users.table if users else None])
     agents.publish_totals.register(app, totals, counters, owned, settings)
     refresh_sinks(app, settings, totals, owned, counters, version)
     refresh_ads(app, users, totals, owned, counters, settings)
@@ -80,9 +85,20 @@ def build(
     return app
 
 
-def _watch(app: faust.App, settings: Settings, begun: Beginnings, sources: Ownership) -> None:
+def _watch(
+    app: faust.App,
+    settings: Settings,
+    begun: Beginnings,
+    sources: Ownership,
+    answering: Sequence[Totals | Statistics | Uniques | None],
+) -> None:
     agents.watch_counters.register(app, begun, sources)
-    agents.watch_tables.register(app, TablesVersion(settings), app.conf.version)
+    version = int(app.conf.version)
+    floor = Floor({} if version == FIRST else None)
+    for table in answering:
+        if table is not None:
+            table.reached.floor = floor
+    agents.watch_tables.register(app, settings, version, floor)
 
 
 def _counters(settings: Settings, registry: Registry | None) -> Counters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -11,7 +12,9 @@ from aiokafka import ConsumerRecord
 from app.kafka.tables_version import current_version
 from app.settings import Settings
 from tests.kill.conftest import MakeScene, Scene
+from tests.support.event_maker import HOT_URLS
 from tests.support.exactness import Exactness
+from tests.support.growing import Growing
 from tests.support.kafka_client import KafkaClient
 from tests.support.ledger import truth_of
 from tests.support.rebuilding import Command, count_too_much, versions
@@ -21,6 +24,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.timeout(400)]
 
 QUICK = {"summary_interval_s": 0.5, "redis_interval_s": 0.3, "commit_interval_s": 0.3}
 MINUTELY = 5  # number of events_by_type_minutely, which only the tables hold
+FIGURES = ["/counts/events_by_type", f"/counts/events_by_url?key={quote(HOT_URLS[0])}"]
 ENDED = ("ended with 0", "left with -15")  # to change over; told to end while it was starting
 
 
@@ -49,8 +53,7 @@ async def test_tables_are_counted_anew_while_events_flow_and_workers_die(
         second = _command(scene, "second", "rebuild", "tables")
         await wait_until(lambda: versions(kafka, namespace), [1, 3], deadline_s=60)
         counts[0].kill()
-        code, said = await second.done()
-        assert (code, "the tables are rebuilt" in said) == (0, True), said
+        await _switched(scene, second)
         assert await versions(kafka, namespace) == [3]
         await _compared_through_a_rebalance(scene)
         ledger = await load.stop()
@@ -83,6 +86,14 @@ async def _only_one_at_a_time(scene: Scene) -> None:
     await holder.close()
     assert code == 1
     assert said.splitlines()[-1].startswith("event-counter: another"), said
+
+
+async def _switched(scene: Scene, command: Command) -> None:
+    """No figure is lower after the switch than it was before."""
+    async with Growing(scene.crew.urls, FIGURES, lambda said: said["total"]) as figures:
+        code, said = await command.done()
+        assert (code, "the tables are rebuilt" in said) == (0, True), said
+        await figures.answered_again()
 
 
 async def _compared_through_a_rebalance(scene: Scene) -> None:

@@ -71,7 +71,11 @@ least: ContextVar[Least | None] = ContextVar("least", default=None)
 
 
 def check(partition: int, reached: Reached) -> None:
-    """Raise NotYetError where a partition of a table holds less than the query asks for."""
+    """Raise NotYetError where a partition of a table holds less than the query asks for.
+
+    Raises RecoveringError where it holds less than tables that answered before.
+    """
+    reached.check_floor(partition)
     if (asked := least.get()) is not None:
         asked.check(partition, reached)
 
@@ -79,8 +83,10 @@ def check(partition: int, reached: Reached) -> None:
 async def hold(partition: int, reached: Reached, is_ours: Callable[[], None]) -> None:
     """Wait until a partition of a table holds what the query asks for; raise BehindError.
 
-    is_ours: raises where the partition is not this worker's any more.
+    is_ours: raises where the partition is not this worker's any more. Raises RecoveringError where
+    it holds less than tables that answered before.
     """
+    reached.check_floor(partition)
     if (asked := least.get()) is None:
         return
     while not reached.holds(partition, asked.positions):

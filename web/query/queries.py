@@ -221,6 +221,8 @@ class Queries:
             if self._patient is None:
                 self._patient = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             session = self._patient
+        if session.closed:  # aiohttp would raise a RuntimeError, as for a fault of ours
+            raise aiohttp.ClientConnectionError("this worker is ending")
         found = await post_queries(session, url, queries, self.secret, left_s)
         return found if self._silent_since_s is not None else list(map(believed, found))
 

@@ -17,6 +17,7 @@ from app.events.positions import parse, shown
 from app.settings import Settings
 from app.stack.ports import free_port
 from app.transport.ownership import Ownership
+from tables.floor import Floor
 from tables.reached import Reached, all_reached
 from tests.support.http import Http
 from tests.web.query.test_gather import LISTED, FixedOwnership, Listed
@@ -144,6 +145,28 @@ async def test_a_query_that_asks_for_what_is_not_there_yet(
     for worker in workers:
         worker.merge(p1=7)
     assert (await waiting).status == 200
+
+
+@pytest.mark.parametrize("path", ["/stats/keyed?p=0", "/stats/keyed?p=2", "/stats/listed/a?n=1"])
+async def test_nothing_is_lower_than_what_older_tables_answered(
+    http: Http, workers: list[Worker], path: str
+) -> None:
+    floor = workers[0].reached.floor = workers[1].reached.floor = Floor()
+
+    async def refused(question: str) -> tuple[int, str, str | None]:
+        got = await http.get(question)
+        return got.status, got.json["code"], got.headers.get("Retry-After")
+
+    recovering = (503, "recovering", "1")
+    assert await refused(path) == recovering, "somebody answers from older tables"
+    floor.positions = {0: 5, 1: 7}
+    for worker in workers:
+        worker.merge(p0=5, p1=6)
+    assert await refused(path) == recovering
+    assert await refused(f"{path}&min_position=0:5&wait=10") == recovering
+    for worker in workers:
+        worker.merge(p1=7)
+    assert (await http.get(path)).status == 200
 
 
 async def test_those_who_wait_hold_up_nobody_else(http: Http, workers: list[Worker]) -> None:
