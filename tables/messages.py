@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
 from app import metrics
-from app.counting.duplicates import MessageRun, Seen
+from app.counting.duplicates import Seen
+from app.counting.message_runs import MessageRun
 from app.events.batches import Judged, Named, Slice
 from app.settings import Settings
 from app.transport.ownership import Ownership

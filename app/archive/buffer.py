@@ -11,7 +11,8 @@ from typing import Protocol
 from app import metrics
 from app.archive.messages import Runs
 from app.archive.rows import ArchiveRow, text_size
-from app.counting.duplicates import MessageRun, Seen
+from app.counting.duplicates import Seen
+from app.counting.message_runs import MessageRun
 
 ROWS_MAX = 50_000  # that wait; about 30 MB
 TEXT_MAX = 32_000_000  # characters in them: one event may have 32,768

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app.archive.files import Folders, publish
-from app.counting.duplicates import MessageRun, Seen
+from app.counting.duplicates import Seen
+from app.counting.message_runs import MessageRun
 
 Runs = Mapping[int, Sequence[MessageRun]]  # by partition
 ENDING = ".run"

@@ -144,9 +144,6 @@ def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
     if (known := getattr(batch, "decoded", None)) is not None:
         return known  # type: ignore[no-any-return]
     events, offsets, received, rejected = [], [], [], []
-    ids: list[str] = []
-    id_offsets: list[int] = []
-    id_times: list[int] = []
     fillers: list[Any] = []
     for record in batch:
         recorded_ms = record.timestamp
@@ -160,13 +157,28 @@ def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
             continue
         events.append(event)
         offsets.append(record.offset)
-        if (message_id := event.message_id or (event.uuid if by_uuid else None)) is not None:
-            ids.append(message_id)
-            id_offsets.append(record.offset)
-            id_times.append(recorded_ms)
         at = event.received_at
         # The same float as timestamp() makes of that moment: both round the exact quotient.
         received.append(recorded_ms / 1000 if at is None else at.timestamp())
     times = [event.timestamp.timestamp() for event in events]  # type: ignore[union-attr]
-    named = Named(ids, id_offsets, id_times)
-    return Decoded(Slice(events, offsets, times, received), rejected, named, fillers)
+    valid = Slice(events, offsets, times, received)
+    return Decoded(valid, rejected, _named(batch, valid, by_uuid=by_uuid), fillers)
+
+
+def _named(batch: Sequence[Any], valid: Slice, *, by_uuid: bool) -> Named:
+    """Return the valid events of a batch with a message_id: mostly all of them, or none."""
+    ids = [event.message_id or (event.uuid if by_uuid else None) for event in valid.events]
+    without = ids.count(None)
+    if without == len(ids):
+        return Named()
+    offsets = valid.offsets
+    if len(ids) == len(batch):
+        times = [record.timestamp for record in batch]
+    else:
+        kept = set(offsets)
+        times = [record.timestamp for record in batch if record.offset in kept]
+    if without:
+        has = [name is not None for name in ids]
+        columns = ids, offsets, times
+        return Named(*(list(compress(column, has)) for column in columns))
+    return Named(ids, offsets, times)  # type: ignore[arg-type]

@@ -62,6 +62,7 @@ MAX_BYTES = {"url": URL_MAX_BYTES, "message_id": MESSAGE_ID_MAX_BYTES}
 # Cut, not rejected: a browser says them, and who sends the event cannot help how long they are.
 CUT_BYTES = {"referrer": REFERRER_MAX_BYTES, "user_agent": USER_AGENT_MAX_BYTES}
 SHOWN_MAX = 60  # characters of a bad value in its error message
+ARRAY = ord("[")
 DEPTH_MAX = 100  # levels; what Python can take depends on who calls, and must not decide
 MILLISECONDS_FROM = 100_000_000_000  # as seconds: the year 5138; as milliseconds: 1973
 
@@ -106,8 +107,13 @@ def is_utf8(value: bytes) -> bool:
 
 def may_be_deep(value: bytes) -> bool:
     """Whether JSON has enough brackets to be nested deeper than DEPTH_MAX."""
-    # Most events are shorter than so many pairs of brackets, and counting takes 0.2 us.
-    return len(value) > 2 * DEPTH_MAX and value.count(b"{") + value.count(b"[") > DEPTH_MAX
+    # Most events are shorter than so many pairs of brackets, or one object without another: to
+    # see that takes 0.1 us, counting 0.4 and more.
+    return (
+        len(value) > 2 * DEPTH_MAX
+        and (ARRAY in value or value.rfind(b"{") > 0)
+        and value.count(b"{") + value.count(b"[") > DEPTH_MAX
+    )
 
 
 def _depth(value: bytes) -> int:

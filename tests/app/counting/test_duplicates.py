@@ -8,7 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from app.counting.duplicates import HOUR_MS, MARGIN_MS, ROW_IDS, MessageRun, Seen
+from app.counting import duplicates
+from app.counting.duplicates import HOUR_MS, MARGIN_MS, ROW_IDS, Seen
+from app.counting.message_runs import MessageRun
 from app.events.batches import Named
 
 NOON_MS = 1_790_000_000_000
@@ -59,6 +61,16 @@ def rows(seen: Seen) -> list[bytes]:
     return [run.pack() for run in seen.take_fresh()]
 
 
+@pytest.fixture(params=[False, True], ids=["few ids", "many runs"])
+def grown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a partition with many ids: runs that are merged no more, behind several filters."""
+    if request.param:
+        small = {"RUN_IDS": 64, "FILTER_RUNS": 3, "YOUNG_WIDTH": 8, "OLD_WIDTH": 9}
+        for name, value in small.items():
+            monkeypatch.setattr(duplicates, name, value)
+
+
+@pytest.mark.usefixtures("grown")
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("disorder_ms", [0, HOUR_MS, 100 * DAY_MS])
 def test_a_record_is_a_duplicate_for_as_long_as_it_says(seed: int, disorder_ms: int) -> None:
@@ -83,6 +95,7 @@ def test_a_duplicate_counts_as_sent_before_too() -> None:
     assert Seen(24).judge(named(log)) == {1, 2, 3, 4}
 
 
+@pytest.mark.usefixtures("grown")
 @pytest.mark.parametrize("seed", range(20))
 def test_what_comes_again_after_a_crash_gets_the_same_verdict(seed: int) -> None:
     """Of the runs above the committed position a crash leaves any part."""
@@ -114,6 +127,7 @@ def test_what_comes_again_after_a_crash_gets_the_same_verdict(seed: int) -> None
     assert committed or at == len(log)
 
 
+@pytest.mark.usefixtures("grown")
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_forgotten_is_not_missed(seed: int) -> None:
     rng = random.Random(seed)
@@ -125,6 +139,22 @@ def test_what_is_forgotten_is_not_missed(seed: int) -> None:
         seen.expire(max(ms for *_, ms in log[: begin + 50]))
         most = max(most, len(seen))
     assert most < len(log) / 2
+
+
+def test_filters_are_dropped_and_emptied_with_what_they_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(duplicates, "RUN_IDS", 64)
+    monkeypatch.setattr(duplicates, "FILTER_RUNS", 2)
+    seen = Seen(1)
+    for hour in range(50):
+        ms = NOON_MS + hour * HOUR_MS
+        seen.judge(named([(f"{hour} {at}", hour * 100 + at, ms) for at in range(80)]))
+        seen.judge(named([(f"{hour} late", hour * 100 + 90, ms)]))
+        seen.expire(ms)
+    assert len(seen._old) <= 3
+    unknown = MessageRun.of(named([(f"new {at}", at, NOON_MS) for at in range(10_000)]))
+    assert seen._young.may_have(unknown).sum() < 10
 
 
 def test_one_message_id_for_everything_costs_no_more_than_others() -> None:
