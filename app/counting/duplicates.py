@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from app.counting.message_runs import Array, MessageRun, Runs
+from app.counting.message_runs import Array, FilteredRuns, MessageRun
 from app.events.batches import Named
 
 ROW_IDS = 20_000  # of a packed run, 400 KB: a record batch holds 500,000 bytes
@@ -29,8 +29,8 @@ class Seen:
     def __init__(self, hours: int, rows: Iterable[bytes] = ()) -> None:
         """hours: how long a message_id is remembered. rows: what was packed, by offset."""
         self._within_ms = hours * HOUR_MS
-        self._old: list[Runs] = []  # those that are merged no more, oldest first
-        self._young = Runs(YOUNG_WIDTH)
+        self._old: list[FilteredRuns] = []  # those that are merged no more, oldest first
+        self._young = FilteredRuns(YOUNG_WIDTH)
         self._fresh: list[MessageRun] = []
         self.latest = 0
         waiting: list[MessageRun] = []
@@ -46,7 +46,7 @@ class Seen:
     def __len__(self) -> int:
         return sum(map(len, self._groups()))
 
-    def _groups(self) -> list[Runs]:
+    def _groups(self) -> list[FilteredRuns]:
         return [self._young, *reversed(self._old)]
 
     @property
@@ -97,12 +97,12 @@ class Seen:
             runs[-2:] = [MessageRun.merged(runs[-2:])]
         if max(map(len, runs[:2]), default=0) > RUN_IDS // 2:  # the first is merged no more
             self._keep(runs[0])
-            self._young = Runs(YOUNG_WIDTH, runs[1:])
+            self._young = FilteredRuns(YOUNG_WIDTH, runs[1:])
             self._merge()
 
     def _keep(self, run: MessageRun) -> None:
         if not self._old or len(self._old[-1].runs) == FILTER_RUNS:
-            self._old.append(Runs(OLD_WIDTH))
+            self._old.append(FilteredRuns(OLD_WIDTH))
         self._old[-1].add(run)
 
     def take_fresh(self) -> Iterator[MessageRun]:
@@ -128,4 +128,4 @@ class Seen:
         self._old = [group for group in self._old if group.runs]
         young = [run for run in self._young.runs if run.latest >= end]
         if len(young) < len(self._young.runs):
-            self._young = Runs(YOUNG_WIDTH, young)
+            self._young = FilteredRuns(YOUNG_WIDTH, young)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-Array = np.ndarray
-
 
 class HashFilter:
     """2^width bits; a hash that was added is always found, another one by chance."""
@@ -19,7 +17,7 @@ class HashFilter:
         self._shift = np.uint64(64 - width)
         self._bytes = np.zeros(1 << width - 3, np.uint8)
 
-    def add(self, hashes: Array) -> None:
+    def add(self, hashes: np.ndarray) -> None:
         """hashes: uint64 (n,), sorted, n > 0."""
         places = hashes >> self._shift
         within = places >> np.uint64(3)
@@ -27,7 +25,7 @@ class HashFilter:
         bits = np.left_shift(1, places & np.uint64(7), dtype=np.uint8, casting="unsafe")
         self._bytes[within[starts]] |= np.bitwise_or.reduceat(bits, starts)
 
-    def may_have(self, hashes: Array) -> Array:
+    def may_have(self, hashes: np.ndarray) -> np.ndarray:
         """Return bool (n,): False where a hash was not added. hashes: uint64 (n,)."""
         places = hashes >> self._shift
         found = self._bytes[places >> np.uint64(3)] >> (places & np.uint64(7)).astype(np.uint8)

@@ -131,7 +131,7 @@ class MessageRun:
         )
 
 
-class Runs:
+class FilteredRuns:
     """Runs behind one filter, oldest first: most hashes are in none of them."""
 
     def __init__(self, width: int, runs: Iterable[MessageRun] = ()) -> None:
