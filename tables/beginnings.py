@@ -26,9 +26,12 @@ log = logging.getLogger(__name__)
 class Beginnings:
     """Of the declared counters that this worker counts."""
 
-    def __init__(self, counters: Counters, decisions: CounterLog, *, of_past: bool) -> None:
-        """of_past: whether others begin them, and this worker only follows."""
+    def __init__(
+        self, counters: Counters, decisions: CounterLog, version: int, *, of_past: bool
+    ) -> None:
+        """version: of the tables. of_past: whether others begin them, and this worker follows."""
         self._counters, self._log, self._of_past = counters, decisions, of_past
+        self._version = version
         self._own = frozenset(s.number for s in counters.values() if s.declared)
         self._limited = [s for s in counters.values() if s.most_keys]
         self._begun: dict[int, dict[int, int]] = {}
@@ -61,7 +64,7 @@ class Beginnings:
             return
         async with self._lock:
             registry = await self.read()
-            while missing := [n for n in self._own if (n, partition) not in registry.begins]:
+            while missing := self._own - registry.began(partition, self._version).keys():
                 if self._of_past:
                     await asyncio.sleep(RETRY_S)
                     registry = await self.read()
@@ -73,7 +76,7 @@ class Beginnings:
                     log.warning("counters cannot begin: %s", exc)
                     await asyncio.sleep(RETRY_S)
                     registry = await self.read()
-            began = registry.began(partition)
+            began = registry.began(partition, self._version)
             self._begun[partition] = {number: began[number] for number in self._own}
 
     def has_room(self) -> bool:
@@ -116,17 +119,8 @@ class Beginnings:
         self, partition: int, judged: Judged, begin: int, now: float, left_out: LeftOut | None
     ) -> Rows:
         """Return what events behind an offset add up to, by what has begun where they lie."""
-        late = {n: at for n, at in self._begun.get(partition, {}).items() if at > begin + 1}
-        counters, kept = self._counters, self.kept
-        if not late:
-            return counters.fold(judged, now, kept, left_out)
-        rows = counters.without(late).fold(judged, now, kept, left_out)
-        last = max((part.offsets[-1] for part in judged if part.offsets), default=begin)
-        for number, at in late.items():
-            if at <= last:
-                part = judged.between(at - 1, last)
-                rows |= counters.only(number).fold(part, now, kept, left_out)
-        return rows
+        begun = self._begun.get(partition, {})
+        return self._counters.fold_begun(begun, judged, begin, now, self.kept, left_out)
 
     async def flush(self, partition: int) -> None:
         """Nothing: what is decided is in Kafka before it is counted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import click
+import msgspec
 
 from app.cli.moments import Moment, check_range
 from app.cli.running import with_servers
@@ -24,9 +26,14 @@ from app.reconcile.audit import Audit
 from app.reconcile.differences import Difference
 from app.settings import Settings
 from app.text import printable
+from app.wiring.own_counters import decided
 from web.query.table_rows import table_rows
 
+PLACES = ("counter", "key", "start", "url", "hour", "partition")
 SIDES = ("kafka", "postgres", "redis", "count_urls")
+NOT_ASCII = re.compile(r"[^ -~]")
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode  # sums, exactly
 
 
 @click.command(name="audit")
@@ -69,7 +76,9 @@ async def audit(
             telling.clear()
             printer.difference(difference)
 
-        work = Audit(settings, tables, kafka, telling.say, version)
+        work = Audit(
+            settings, tables, kafka, telling.say, lambda: decided(settings), version=version
+        )
         return await work.run(begin, end, report)
 
 
@@ -91,7 +100,8 @@ class Printer:
 
     def difference(self, found: Difference) -> None:
         """Print one."""
-        where = " ".join(str(found[name]) for name in ("url", "hour", "partition") if name in found)
+        where = " ".join(str(found[name]) for name in PLACES if found.get(name, "") != "")
+        where += f" [{found['label']}]" if found.get("label") else ""
         what = {"counted": "counted, all time", "bots": "left out as bots, all time"}
         place = " ".join(filter(None, [where, found.get("type", ""), what.get(found["what"], "")]))
         sides = (
@@ -148,8 +158,12 @@ class JsonPrinter(Printer):
 
 def _json(found: Difference) -> str:
     """Return JSON in which a terminal finds no command: C1 and marks of direction are escaped."""
-    text = json.dumps(found, ensure_ascii=False)
-    return text if printable(text) == text else json.dumps(found).replace("\x7f", "\\u007f")
+    text = _encode(found).decode()
+    return text if printable(text) == text else NOT_ASCII.sub(_escaped, text)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return json.dumps(character[0])[1:-1].replace("\x7f", "\\u007f")
 
 
 def _text(said: object) -> str:

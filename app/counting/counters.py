@@ -90,3 +90,27 @@ class Counters(Mapping[str, CounterSpec]):
         most_keys. left_out: gets how many events could not be added, by counter and code.
         """
         return self._fold.rows(judged, now, kept, left_out)
+
+    def fold_begun(
+        self,
+        begun: Mapping[int, int],
+        judged: Judged,
+        begin: int,
+        now: float,
+        kept: KeptKeys = NO_LIMITS,
+        left_out: LeftOut | None = None,
+    ) -> Rows:
+        """Return fold() of events behind an offset, by what has begun where they lie.
+
+        begun: {number: offset}; those that are not in it count from the first event on.
+        """
+        late = {number: at for number, at in begun.items() if at > begin + 1}
+        if not late:
+            return self.fold(judged, now, kept, left_out)
+        rows = self.without(late).fold(judged, now, kept, left_out)
+        last = max((part.offsets[-1] for part in judged if part.offsets), default=begin)
+        for number, at in late.items():
+            if at <= last:
+                part = judged.between(at - 1, last)
+                rows |= self.only(number).fold(part, now, kept, left_out)
+        return rows

@@ -37,9 +37,13 @@ class Begin(msgspec.Struct, tag="begin", tag_field="op"):
 
 
 class PastCounted(msgspec.Struct, tag="whole", tag_field="op"):
-    """What came before the beginning of a counter is counted, too."""
+    """What came before the beginning of a counter is counted, too.
+
+    version: of the first tables that hold it, and those after them do.
+    """
 
     number: int
+    version: int = 1
 
 
 class KeysSeen(msgspec.Struct, tag="keys", tag_field="op"):
@@ -75,7 +79,7 @@ class Registry:
         self.counting: dict[str, Registered] = {}
         self.dropped: dict[int, Registered] = {}
         self.begins: dict[tuple[int, int], int] = {}  # (number, partition of `events`) -> offset
-        self.whole: set[int] = set()
+        self.whole: dict[int, int] = {}  # number -> version of the first tables with its past
         self.keys: dict[int, dict[str, None]] = {}  # in the order of their arrival
         self._limits: dict[int, int] = {}
         self._next = FIRST_DECLARED
@@ -95,7 +99,7 @@ class Registry:
         elif isinstance(decision, Begin):
             self.begins.setdefault((decision.number, decision.partition), decision.offset)
         elif isinstance(decision, PastCounted):
-            self.whole.add(decision.number)
+            self.whole.setdefault(decision.number, decision.version)
         else:
             self._keep(decision)
         return True
@@ -139,13 +143,15 @@ class Registry:
         """Return the counters whose rows have to go."""
         return tuple(known.spec() for known in self.dropped.values())
 
-    def began(self, partition: int) -> dict[int, int]:
-        """Return {number: offset} that counters begin at on a partition; 0: the past is counted."""
-        return {
-            number: 0 if number in self.whole else offset
-            for (number, part), offset in self.begins.items()
-            if part == partition
+    def began(self, partition: int, version: int) -> dict[int, int]:
+        """Return {number: offset} that counters begin at on a partition, in tables of a version.
+
+        0: the past is counted, too. One that has not begun there is not in it.
+        """
+        begun = {
+            number: offset for (number, part), offset in self.begins.items() if part == partition
         }
+        return begun | {number: 0 for number, since in self.whole.items() if since <= version}
 
 
 def to_declare(declared: Iterable[Declared], registry: Registry) -> list[Declare]:

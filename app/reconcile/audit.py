@@ -28,6 +28,7 @@ from app.names import Names
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
 from app.reconcile.differences import Differences, OffsetRanges, Report
 from app.reconcile.live_scan import LiveScan
+from app.reconcile.own_counters import Decided, OwnCounters
 from app.settings import Settings
 
 WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
@@ -69,10 +70,17 @@ class Audit:
     """One comparison of everything in a range of hours."""
 
     def __init__(
-        self, settings: Settings, tables: Tables, kafka: Watermarks, say: Say, version: int = FIRST
+        self,
+        settings: Settings,
+        tables: Tables,
+        kafka: Watermarks,
+        say: Say,
+        decided: Decided,
+        version: int = FIRST,
     ) -> None:
-        """version: of the tables."""
+        """decided: gives what counters are declared by now. version: of the tables."""
         self._settings, self._tables, self._kafka, self._say = settings, tables, kafka, say
+        self._decided = decided
         self._names, self._version = Names(settings.namespace, version), version
         self._redis = settings.redis.get_secret_value()
 
@@ -91,6 +99,9 @@ class Audit:
             cut, began = await self._kafka.ends(self._names.events), time()
             await self._wait_for_all(sides, cut, live=whole)
             kept = await self._copy(sides, first, last, whole=whole)
+            own = OwnCounters(sides, self._decided, self._version, self._say)
+            if whole:
+                await own.copy(self._tables)
             await self._wait_for_store(sides, await self._kafka.ends(self._names.events))
             found = Differences(sides, report)
             async with sides.connection.transaction(isolation="repeatable_read"):
@@ -102,6 +113,8 @@ class Audit:
                 if whole:
                     await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)
                     await found.types(cut)
+                    await own.count(cut)
+                    await found.own(own)
                     await self._received(found, cut)
         return {
             "from": f"{first:%Y-%m-%dT%H:%M:%SZ}" if begin else None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.kafka.watermarks import Offsets
 from app.reconcile.comparison import Comparison, by_partition
+from app.reconcile.own_counters import OwnCounters
 
 Difference = dict[str, Any]
 Report = Callable[[Difference], None]
@@ -78,6 +79,11 @@ class Differences:
                     "tables": row["tables"],
                 }
             )
+
+    async def own(self, counters: OwnCounters) -> None:
+        """Counters of a counters.toml, by key, window and label."""
+        async for difference in counters.differences():
+            self._tell(difference)
 
     async def stored(self, topic: str, begins: Offsets, cut: Offsets, records: Any) -> None:
         """Rows of event by partition; received = stored + rejected."""

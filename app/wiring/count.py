@@ -59,7 +59,7 @@ def build(
     statistics = Statistics.create(app, settings, sources, partials, names.uniques)
     events = batch_topic(app, names.events, settings.events_partitions)
     counts = batch_topic(app, names.counts, settings.counts_partitions)
-    begun = Beginnings(counters, CounterLog(settings), of_past=past is not None)
+    begun = Beginnings(counters, CounterLog(settings), version, of_past=past is not None)
     judges = Judges(statistics, Messages.create_for(app, settings, sources), begun)
     rejected = None if past else Rejections(settings)
     agents.count_events.register(app, events, partials, settings, judges, rejected)

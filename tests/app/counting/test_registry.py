@@ -57,12 +57,22 @@ def test_the_first_beginning_and_the_first_keys_hold() -> None:
         KeysSeen(FIRST, ["/b", "/a", "/c"]),
         KeysSeen(FIRST, ["/d"]),
     )
-    assert registry.began(3) == {FIRST: 70}
+    assert registry.began(3, 1) == {FIRST: 70}
     assert list(registry.keys[FIRST]) == ["/b", "/a"]
     assert registry.is_full(FIRST)
     assert unknown_keys({FIRST: ["/e"]}, registry) == []
-    registry.apply(encode_decision(PastCounted(FIRST)))
-    assert registry.began(3) == {FIRST: 0}
+
+
+def test_the_past_is_counted_in_the_tables_of_a_version_and_all_after_them() -> None:
+    registry = registry_of(
+        Declare("a", HOURLY), Begin(FIRST, 3, 70), PastCounted(FIRST, 4), PastCounted(FIRST, 6)
+    )
+    assert [registry.began(3, version) for version in (3, 4, 5)] == [
+        {FIRST: 70},
+        {FIRST: 0},
+        {FIRST: 0},
+    ]
+    assert registry.began(2, 5) == {FIRST: 0}
 
 
 def test_only_keys_that_are_not_known_are_asked_for() -> None:

@@ -1,0 +1,52 @@
+"""`audit` finds what the tables, or `event`, have wrong of counters of a counters.toml."""
+
+from __future__ import annotations
+
+import random
+
+from app.names import Names
+from tests.conftest import MakeSettings, StartWorker
+from tests.kill.test_own_counters import COUNTERS, order
+from tests.support.kafka_client import KafkaClient
+from tests.support.rebuilding import count_too_much
+from tests.support.stores import Stores
+
+ORDERS = 61  # number of orders_by_plan
+SET_VALUE = "update event set value = $3 where kafka_partition = $1 and kafka_offset = $2"
+
+
+async def test_a_difference_of_own_counters_is_found(
+    make_settings: MakeSettings, kafka: KafkaClient, start_worker: StartWorker
+) -> None:
+    stores = await Stores.start(make_settings, kafka, start_worker, counters=str(COUNTERS))
+    rng = random.Random(3)
+    for partition in range(stores.settings.events_partitions):
+        await kafka.send(stores.events, [order(rng) for _ in range(200)], partition)
+    assert await stores.differences() == []
+    async with stores.flowing():
+        assert await stores.differences() == []
+    await _a_cent_too_much_in_event(stores)
+    await _too_much_in_the_tables(stores)
+    await stores.redis.aclose()
+
+
+async def _a_cent_too_much_in_event(stores: Stores) -> None:
+    row = await stores.one("select * from event where type = 'refund' limit 1")
+    place = row["kafka_partition"], row["kafka_offset"]
+    await stores.database.fetch(SET_VALUE, *place, row["value"] + 0.01)
+    (found,) = await stores.differences()
+    assert (found["what"], found["counter"]) == ("counter", "revenue")
+    assert found["key"] in row["properties"]
+    assert found["start"] == f"{row['datetime']:%Y-%m-%dT%H:00:00Z}"
+    assert round(found["event"] - found["tables"], 6) == 0.01
+    await stores.database.fetch(SET_VALUE, *place, row["value"])
+    assert await stores.differences() == []
+
+
+async def _too_much_in_the_tables(stores: Stores) -> None:
+    names = Names(stores.settings.namespace)
+    await count_too_much(stores.kafka, names, ORDERS)
+    found = await stores.differences()
+    assert {one["counter"] for one in found} == {"orders_by_plan"}
+    assert len({one["key"] for one in found}) == 6, "five plans and __other__"
+    assert all(one["tables"] > one["event"] > 0 for one in found)
