@@ -13,10 +13,10 @@ from app.cli.running import with_servers
 from app.counting.declared import Declared
 from app.counting.registry import Drop, Registry, left_over, to_declare
 from app.errors import StartError
-from app.kafka.counter_log import CounterLog
+from app.kafka.counter_log import decide
 from app.settings import Settings
 from app.text import printable
-from app.wiring.own_counters import changed_error, decided, load_counters
+from app.wiring.own_counters import changed_error, decided, declared_counter, load_counters
 
 
 @click.group(name="counters")
@@ -60,20 +60,10 @@ def drop(name: str, *, yes: bool) -> None:
     """
     settings = with_servers(Settings.from_env(os.environ), "kafka")
     registry = asyncio.run(decided(settings))
-    if (known := registry.counting.get(name)) is None:
-        there = ", ".join(registry.counting) or "none is declared"
-        raise StartError(f"no counter {name!r}; there are: {there}")
+    known = declared_counter(registry, name)
     if any(one.name == name and one.meaning == known.meaning for one in load_counters(settings)):
         raise StartError(f"{name} is in {settings.counters}, and would begin anew: take it out")
     if not yes:
         click.confirm(f"Delete {name} and all that it counted?", abort=True)
-    asyncio.run(_drop(settings, name))
+    asyncio.run(decide(settings, Drop(name)))
     click.echo(f"{name} is dropped; its rows go within minutes")
-
-
-async def _drop(settings: Settings, name: str) -> None:
-    decisions = CounterLog(settings)
-    try:
-        await decisions.append([Drop(name)])
-    finally:
-        await decisions.close()

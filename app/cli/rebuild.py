@@ -19,7 +19,7 @@ from app.kafka.watermarks import Watermarks
 from app.reconcile.rebuild import Mended, Rebuild
 from app.reconcile.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
-from app.wiring.own_counters import agree
+from app.wiring.own_counters import agree, declared_counter
 from tables.counters import declare
 from web.query.table_rows import table_rows
 
@@ -32,35 +32,42 @@ STAYING = (
     "rebuild"
 )
 SIDES = {  # what each works with
+    "counter": ("kafka", "postgres", "count_urls"),
     "redis": ("kafka", "postgres", "redis"),
     "summary": ("kafka", "postgres"),
     "tables": ("kafka", "postgres", "count_urls"),
 }
 ALL_OF_IT = {
+    "counter": "a counter is counted anew as a whole: give no --from or --to",
     "redis": "redis holds counts of all time: give no --from or --to",
     "tables": "tables are counted anew as a whole: give no --from or --to",
 }
 
 
 @click.command(name="rebuild")
-@click.argument("what", type=click.Choice(["redis", "summary", "tables"]))
+@click.argument("what", type=click.Choice(["counter", "redis", "summary", "tables"]))
+@click.argument("name", required=False)
 @click.option("--from", "begin", type=Moment(), help="First hour of event time; RFC 3339.")
 @click.option("--to", "end", type=Moment(), help="Event time up to which hours are rebuilt.")
-def command(what: str, begin: datetime | None, end: datetime | None) -> None:
-    """Count event again, to repair redis, summary or tables.
+def command(what: str, name: str | None, begin: datetime | None, end: datetime | None) -> None:
+    """Count event again, to repair redis, summary or tables, or for the past of a counter.
 
     redis and summary (event_summary) are corrected where they are, up and down. tables are counted
     into new ones while the old ones answer; at the end the count workers switch to them, and are
-    back within seconds. --from and --to are for summary alone: Redis holds counts of all time.
+    back within seconds. counter NAME does that too, and counts for NAME, which your counters.toml
+    declares, what came before it was declared. --from and --to are for summary alone: Redis holds
+    counts of all time.
     """
     if what in ALL_OF_IT and (begin or end):
         raise click.UsageError(ALL_OF_IT[what])
+    if (what == "counter") != (name is not None):
+        raise click.UsageError(f"{what} takes no name" if name else "give the NAME of the counter")
     check_range(begin, end)
     settings = with_servers(Settings.from_env(os.environ), *SIDES[what])
     started = time.monotonic()
     with ProgressLog() as telling:
-        if what == "tables":
-            words = tables_words(asyncio.run(rebuild_tables(settings, telling)))
+        if what in ("counter", "tables"):
+            words = tables_words(asyncio.run(rebuild_tables(settings, telling, name)), name)
         else:
             words = mended_words(what, asyncio.run(rebuild(settings, what, begin, end, telling)))
     result, warning = words
@@ -83,10 +90,14 @@ async def rebuild(
 
 
 async def rebuild_tables(
-    settings: Settings, telling: ProgressLog, *, alone: bool = False
+    settings: Settings, telling: ProgressLog, name: str | None = None, *, alone: bool = False
 ) -> Rebuilt:
-    """Return what was done; alone: no count worker can run, so nobody is asked."""
+    """Return what was done.
+
+    name: of a counter that gets its past. alone: no count worker can run, so nobody is asked.
+    """
     registry = await agree(settings, await current_version(settings))
+    past_of = declared_counter(registry, name).number if name else None
     counters = declare(settings, registry.specs())
     declared = {name: spec.retention for name, spec in counters.items()}
     async with (
@@ -95,7 +106,7 @@ async def rebuild_tables(
         table_rows(settings, settings.counts_partitions) as rows,
     ):
         work = TablesRebuild(settings, kafka, topics, telling.say)
-        return await work.run(None if alone else rows, declared)
+        return await work.run(None if alone else rows, declared, past_of)
 
 
 def mended_words(what: str, done: Mended) -> tuple[str, str]:
@@ -108,7 +119,10 @@ def mended_words(what: str, done: Mended) -> tuple[str, str]:
     return result, KEPT if done.kept else ""
 
 
-def tables_words(done: Rebuilt) -> tuple[str, str]:
-    """Return the result, and a warning or nothing."""
-    result = f"the tables are rebuilt: {done.events} records counted anew, version {done.version}"
+def tables_words(done: Rebuilt, name: str | None = None) -> tuple[str, str]:
+    """Return the result, and a warning or nothing; name: of a counter that got its past."""
+    what = f"{name} has its past, the" if name else "the"
+    result = (
+        f"{what} tables are rebuilt: {done.events} records counted anew, version {done.version}"
+    )
     return result, STAYING.format(staying=done.staying) if done.staying else ""

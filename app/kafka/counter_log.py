@@ -89,3 +89,12 @@ class CounterLog:
 
     def _away(self) -> AbstractContextManager[None]:
         return kafka_away(f"no answer about {self._part.topic}")
+
+
+async def decide(settings: Settings, decision: Decision) -> Registry:
+    """Add a decision and return what holds now; raise KafkaUnavailableError."""
+    decisions = CounterLog(settings)
+    try:
+        return await decisions.append([decision])
+    finally:
+        await decisions.close()

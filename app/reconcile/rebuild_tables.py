@@ -18,7 +18,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from app.counting.registry import PastCounted
 from app.errors import StartError, UnavailableError
+from app.kafka.counter_log import decide
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import current_version, switch_version
 from app.kafka.topics import ensure_topics
@@ -65,11 +67,17 @@ class TablesRebuild:
         self._events = Names(settings.namespace).events
         self._folder = settings.data_dir.absolute() / NAME
 
-    async def run(self, counted: Counted | None, declared: Mapping[str, int | None]) -> Rebuilt:
+    async def run(
+        self,
+        counted: Counted | None,
+        declared: Mapping[str, int | None],
+        past_of: int | None = None,
+    ) -> Rebuilt:
         """Count anew and switch.
 
         counted: None where no count worker can run. declared: as counted, by the settings of this
-        process.
+        process. past_of: number of a counter of a counters.toml that the new tables, and all after
+        them, count from the first event on.
         """
         dsn = self._settings.postgres.get_secret_value()
         async with Comparison.open(dsn, self._events) as sides:
@@ -81,6 +89,8 @@ class TablesRebuild:
             new = await self._topics.unused(old)  # no number twice: topics go slowly
             await self._topics.delete(set(await self._topics.by_version()) - {old})
             await ensure_topics(self._settings, new)
+            if past_of is not None:  # of a version that nobody else counts: we hold the lock
+                await decide(self._settings, PastCounted(past_of, new))
             done = await self._count(new)
             if live is not None:
                 await self._wait_for_live(old, done)

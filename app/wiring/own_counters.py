@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.counting.declared import Declared, parse_counters
-from app.counting.registry import Registry, left_over, to_declare
+from app.counting.registry import Registered, Registry, left_over, to_declare
 from app.counting.spec import FIRST_DECLARED, LAST_DECLARED
-from app.errors import SettingsError
+from app.errors import SettingsError, StartError
 from app.kafka.clients import KafkaClients
 from app.kafka.counter_log import CounterLog
 from app.kafka.topics import ensure_topics
@@ -99,6 +99,14 @@ def _new(settings: Settings, declared: tuple[Declared, ...], registry: Registry)
 def changed_error(settings: Settings, fault: ValueError) -> SettingsError:
     """Return what is said about a file that differs from what is counted."""
     return SettingsError(f"{SETTING}: {settings.counters}: {fault}. {CHANGED}")
+
+
+def declared_counter(registry: Registry, name: str) -> Registered:
+    """Return a counter that counts; raise StartError, which names those that do."""
+    if (known := registry.counting.get(name)) is None:
+        there = ", ".join(registry.counting) or "none is declared"
+        raise StartError(f"no counter {name!r}; there are: {there}")
+    return known
 
 
 async def decided(settings: Settings) -> Registry:

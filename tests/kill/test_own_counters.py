@@ -1,4 +1,4 @@
-"""Counters of a counters.toml, to the cent, with count workers killed in a flush."""
+"""Counters of a counters.toml, to the cent, killed in a flush and while one gets its past."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import json
 import random
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from aiokafka import ConsumerRecord
 
 from tests.kill.conftest import MakeScene, Scene
 from tests.kill.test_count_workers import dying
+from tests.support.crew import Member
 from tests.support.dying_worker import Fate
+from tests.support.rebuilding import Command, versions
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.kill
@@ -25,6 +29,16 @@ COUNTERS = Path(__file__).parents[1] / "data/own_counters.toml"
 PLANS = [f"plan {number}" for number in range(9)]
 KEPT = 5
 BATCH = 400
+LATE = """
+[[counter]]
+name = "refunds"
+where = { type = ["refund"] }
+key = "properties.plan"
+window = "all"
+"""
+QUICK = {"summary_interval_s": 0.5, "redis_interval_s": 0.3, "commit_interval_s": 0.3}
+ENDED = ("ended with 0", "left with -15")  # to change over; told to end while it was starting
+PAUSE_S = 0.05
 Sums = dict[tuple[str, str, str], Decimal]  # counter, key, label
 
 
@@ -41,7 +55,7 @@ def order(rng: random.Random) -> bytes:
     return f'{body[:-1]},"value":{value // 100}.{value % 100:02d}}}'.encode()
 
 
-def truth_of(records: list[ConsumerRecord]) -> Sums:
+def truth_of(records: list[ConsumerRecord], *, late: bool) -> Sums:
     """Return what the records of a topic add up to, one by one; "all": under whatever key."""
     sums: defaultdict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
     for record in records:
@@ -50,6 +64,8 @@ def truth_of(records: list[ConsumerRecord]) -> Sums:
         if event["type"] == "order" and not own["test"]:
             sums["orders_by_plan", "all", ""] += 1
             sums["orders_by_plan", own["plan"], ""] += 1
+        if event["type"] == "refund" and late:
+            sums["refunds", own["plan"], ""] += 1
         sums["revenue", own["plan"], own["currency"]] += event["value"]
         if not own["test"]:
             sums["revenue_of_all_time", "", ""] += Decimal(own["amount"])
@@ -65,7 +81,7 @@ async def answered(scene: Scene, http: aiohttp.ClientSession, counter: str, key:
         return json.loads(text, parse_float=Decimal)["total"]
 
 
-async def found_in(scene: Scene) -> Sums:
+async def found_in(scene: Scene, *, late: bool) -> Sums:
     """Return the same as truth_of() from the tables."""
     sums: Sums = {}
     async with aiohttp.ClientSession() as http:
@@ -74,6 +90,9 @@ async def found_in(scene: Scene) -> Sums:
             if said := await answered(scene, http, "orders_by_plan", plan):
                 orders[plan] = sums["orders_by_plan", plan, ""] = Decimal(said[""])
             if plan in PLANS:
+                if late:
+                    for value in (await answered(scene, http, "refunds", plan)).values():
+                        sums["refunds", plan, ""] = Decimal(value)
                 for currency, value in (await answered(scene, http, "revenue", plan)).items():
                     sums["revenue", plan, currency] = Decimal(value)
         sums["orders_by_plan", "all", ""] = Decimal(sum(orders.values()))
@@ -100,42 +119,122 @@ def differences(found: Sums, truth: Sums) -> list[object]:
     ]
 
 
-async def compare(scene: Scene) -> Sums:
-    """Wait until the tables say what the topic holds; return what they say."""
-    truth = truth_of(await scene.kafka.read(scene.names.events))
+async def compare(scene: Scene, *, late: bool = False) -> Sums:
+    """Wait until the tables say what the topic holds; return what they say.
+
+    late: whether they have the counter that was declared later.
+    """
+    truth = truth_of(await scene.kafka.read(scene.names.events), late=late)
 
     async def wrong() -> list[object]:
         try:
-            return differences(await found_in(scene), truth)
+            return differences(await found_in(scene, late=late), truth)
         except (AssertionError, aiohttp.ClientError, KeyError) as exc:
             return [repr(exc)]
 
     await wait_until(wrong, [], deadline_s=90)
-    return await found_in(scene)
+    return await found_in(scene, late=late)
 
 
-async def test_own_counters_are_exact_after_deaths_in_a_flush(make_scene: MakeScene) -> None:
-    scene = await make_scene(counters=str(COUNTERS), statistics=True)
-    rng, worker = scene.rng, scene.crew.hire("count", dying=True)
+async def test_own_counters_are_exact_whatever_dies(
+    make_scene: MakeScene, tmp_path: Path, *, soaking: bool
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(COUNTERS.read_text("utf-8"), "utf-8")
+    scene = await make_scene(counters=str(file), statistics=True, **QUICK)
+    scene.crew.hire("store").join()
+    worker = scene.crew.hire("count", dying=True)
+    await _deaths_in_a_flush(scene, worker, soaking=soaking)
+    before = await compare(scene)
+    file.write_text(COUNTERS.read_text("utf-8") + LATE, "utf-8")
+    worker.kill(wipe=True)  # what is left is what Kafka has
+    await scene.crew.ready()
+    assert await compare(scene) == before, "the same keys are kept"
+    async with _orders(scene):
+        await _the_past_of_a_counter(scene, worker)
+    after = await compare(scene, late=True)
+    assert {key for name, key, _ in after if name == "orders_by_plan"} == {
+        key for name, key, _ in before if name == "orders_by_plan"
+    }
+    code, said = await _command(scene, "audit", "audit").done()
+    assert code == 0, said
+    scene.tally.exact = True
+    assert [s for s in scene.tally.surprises if not any(end in s for end in ENDED)] == []
+
+
+async def _deaths_in_a_flush(scene: Scene, worker: Member, *, soaking: bool) -> None:
     ends = [
         Fate("partials", rocksdb=True, changelog=False, counts=0.0),
         Fate("partials", rocksdb=False, changelog=False, counts=0.5),
         Fate("totals", rocksdb=True, changelog=False),
         Fate("commit"),
     ]
-    rng.shuffle(ends)
+    scene.rng.shuffle(ends)
+    ends = ends if soaking else ends[:2]
     dying(worker, ends)
     worker.join()
     for number in range(len(ends)):
         while worker.deaths <= number:
-            events = [order(rng) for _ in range(rng.randrange(1, BATCH))]
-            await scene.kafka.send(scene.names.events, events)
-            await asyncio.sleep(0.05)
-        if rng.random() < 0.3:
+            await _send(scene)
+            await asyncio.sleep(PAUSE_S)
+        if scene.rng.random() < 0.3:
             worker.wipe_next()
     await scene.crew.ready()
-    before = await compare(scene)
-    await scene.rebuilt()
-    assert await compare(scene) == before, "the same keys are kept"
-    scene.tally.exact = True
-    assert not scene.tally.surprises
+
+
+async def _send(scene: Scene) -> None:
+    events = [order(scene.rng) for _ in range(scene.rng.randrange(1, BATCH))]
+    await scene.kafka.send(scene.names.events, events)
+
+
+@asynccontextmanager
+async def _orders(scene: Scene) -> AsyncIterator[None]:
+    """Send orders while inside."""
+    stop = asyncio.Event()
+
+    async def flow() -> None:
+        while not stop.is_set():
+            await _send(scene)
+            await asyncio.sleep(PAUSE_S * 4)
+
+    flowing = asyncio.create_task(flow())
+    try:
+        yield
+    finally:
+        stop.set()
+        await flowing
+
+
+async def _the_past_of_a_counter(scene: Scene, worker: Member) -> None:
+    """Count it; kill the command, then the worker that answers. Nothing is ever lower."""
+    watch = asyncio.create_task(_never_lower(scene))
+    first = _command(scene, "first", "rebuild", "counter", "refunds")
+    log = scene.settings.data_dir / "logs/rebuild-tables.log"
+    await wait_until(log.exists, expected=True, deadline_s=60)
+    await first.kill()
+    second = _command(scene, "second", "rebuild", "counter", "refunds")
+    await wait_until(lambda: versions(scene.kafka, scene.settings.namespace), [1, 3], deadline_s=60)
+    worker.kill()
+    code, said = await second.done()
+    assert (code, "refunds has its past" in said) == (0, True), said
+    await scene.crew.ready()
+    watch.cancel()
+    with suppress(asyncio.CancelledError):
+        await watch
+
+
+async def _never_lower(scene: Scene) -> None:
+    highest = 0
+    async with aiohttp.ClientSession() as http:
+        while True:
+            with suppress(AssertionError, aiohttp.ClientError):
+                said = await answered(scene, http, "refunds", PLANS[0])
+                if said.get("", 0) < highest:
+                    pytest.fail(f"{said} after {highest}")
+                highest = said.get("", 0)
+            await asyncio.sleep(PAUSE_S)
+
+
+def _command(scene: Scene, name: str, *arguments: str) -> Command:
+    output = scene.settings.data_dir.parent / f"{name}.out"
+    return Command(scene.settings, scene.crew.urls, output, *arguments)
