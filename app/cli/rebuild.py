@@ -50,7 +50,7 @@ ALL_OF_IT = {
 @click.option("--from", "begin", type=Moment(), help="First hour of event time; RFC 3339.")
 @click.option("--to", "end", type=Moment(), help="Event time up to which hours are rebuilt.")
 def command(what: str, name: str | None, begin: datetime | None, end: datetime | None) -> None:
-    """Count event again, to repair redis, summary or tables, or for the past of a counter.
+    """Count event again, into redis, summary, tables or a counter.
 
     redis and summary (event_summary) are corrected where they are, up and down. tables are counted
     into new ones while the old ones answer; at the end the count workers switch to them, and are

@@ -82,6 +82,7 @@ class Audit:
         self._settings, self._tables, self._kafka, self._say = settings, tables, kafka, say
         self._decided = decided
         self._names, self._version = Names(settings.namespace, version), version
+        self._dsn = settings.postgres.get_secret_value()
         self._redis = settings.redis.get_secret_value()
 
     async def run(
@@ -94,18 +95,14 @@ class Audit:
         """
         whole = begin is None and end is None
         first, last = whole_hours(begin, end)
-        dsn = self._settings.postgres.get_secret_value()
-        async with Comparison.open(dsn, self._names.events) as sides:
+        async with Comparison.open(self._dsn, self._names.events) as sides:
             cut, began = await self._kafka.ends(self._names.events), time()
             await self._wait_for_all(sides, cut, live=whole)
-            kept = await self._copy(sides, first, last, whole=whole)
-            own = OwnCounters(sides, self._decided, self._version, self._say)
-            if whole:
-                await own.copy(self._tables)
+            kept, own = await self._copy(sides, first, last, whole=whole)
             await self._wait_for_store(sides, await self._kafka.ends(self._names.events))
+            self._say("counting event")
             found = Differences(sides, report)
             async with sides.connection.transaction(isolation="repeatable_read"):
-                self._say("counting event")
                 await sides.count(first, last, cut)
                 sizes = await sides.connection.fetchrow(sides.sql["compare.sizes"])
                 gone = {"lost": await sides.lost(), "forgotten": await sides.forgotten()}
@@ -113,8 +110,7 @@ class Audit:
                 if whole:
                     await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)
                     await found.types(cut)
-                    await own.count(cut)
-                    await found.own(own)
+                    await found.own(own, cut)
                     await self._received(found, cut)
         return {
             "from": f"{first:%Y-%m-%dT%H:%M:%SZ}" if begin else None,
@@ -162,7 +158,7 @@ class Audit:
 
     async def _copy(
         self, sides: Comparison, first: datetime, last: datetime, *, whole: bool
-    ) -> Kept:
+    ) -> tuple[Kept, OwnCounters]:
         """Copy all sides but event."""
         kept = Kept(await self._tables.retentions(), first)
         copied = 0
@@ -172,11 +168,13 @@ class Audit:
             await sides.copy("side_tables", rows)
             copied += len(rows)
             self._say(f"reading the tables: {copied} hours")
+        own = OwnCounters(sides, self._decided, self._version, self._say)
         if whole:
             await self._copy_all_time(sides, kept)
+            await own.copy(self._tables)
         await sides.copy_summary(first, last)
         await sides.analyze()
-        return kept
+        return kept, own
 
     async def _copy_all_time(self, sides: Comparison, kept: Kept) -> None:
         if kept.all_time:

@@ -80,8 +80,9 @@ class Differences:
                 }
             )
 
-    async def own(self, counters: OwnCounters) -> None:
+    async def own(self, counters: OwnCounters, cut: Offsets) -> None:
         """Counters of a counters.toml, by key, window and label."""
+        await counters.count(cut)
         async for difference in counters.differences():
             self._tell(difference)
 
