@@ -7,10 +7,11 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -20,6 +21,7 @@ from tests.kill.conftest import MakeScene, Scene
 from tests.kill.test_count_workers import dying
 from tests.support.crew import Member
 from tests.support.dying_worker import Fate
+from tests.support.growing import Growing
 from tests.support.rebuilding import Command, versions
 from tests.support.waiting import wait_until
 
@@ -207,32 +209,21 @@ async def _orders(scene: Scene) -> AsyncIterator[None]:
 
 async def _the_past_of_a_counter(scene: Scene, worker: Member) -> None:
     """Count it; kill the command, then the worker that answers. Nothing is ever lower."""
-    watch = asyncio.create_task(_never_lower(scene))
-    first = _command(scene, "first", "rebuild", "counter", "refunds")
-    log = scene.settings.data_dir / "logs/rebuild-tables.log"
-    await wait_until(log.exists, expected=True, deadline_s=60)
-    await first.kill()
-    second = _command(scene, "second", "rebuild", "counter", "refunds")
-    await wait_until(lambda: versions(scene.kafka, scene.settings.namespace), [1, 3], deadline_s=60)
-    worker.kill()
-    code, said = await second.done()
-    assert (code, "refunds has its past" in said) == (0, True), said
-    await scene.crew.ready()
-    watch.cancel()
-    with suppress(asyncio.CancelledError):
-        await watch
-
-
-async def _never_lower(scene: Scene) -> None:
-    highest = 0
-    async with aiohttp.ClientSession() as http:
-        while True:
-            with suppress(AssertionError, aiohttp.ClientError):
-                said = await answered(scene, http, "refunds", PLANS[0])
-                if said.get("", 0) < highest:
-                    pytest.fail(f"{said} after {highest}")
-                highest = said.get("", 0)
-            await asyncio.sleep(PAUSE_S)
+    figures = [f"/counts/refunds?key={quote(plan)}" for plan in PLANS[:2]]
+    async with Growing(scene.crew.urls, figures, lambda said: said["total"]) as growing:
+        first = _command(scene, "first", "rebuild", "counter", "refunds")
+        log = scene.settings.data_dir / "logs/rebuild-tables.log"
+        await wait_until(log.exists, expected=True, deadline_s=60)
+        await first.kill()
+        second = _command(scene, "second", "rebuild", "counter", "refunds")
+        await wait_until(
+            lambda: versions(scene.kafka, scene.settings.namespace), [1, 3], deadline_s=60
+        )
+        worker.kill()
+        code, said = await second.done()
+        assert (code, "refunds has its past" in said) == (0, True), said
+        await scene.crew.ready()
+        await growing.answered_again()
 
 
 def _command(scene: Scene, name: str, *arguments: str) -> Command:
