@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from time import time
 
 import click
 
@@ -14,9 +15,16 @@ from app.counting.declared import Declared
 from app.counting.registry import Drop, Registry, left_over, to_declare
 from app.errors import StartError
 from app.kafka.counter_log import decide
+from app.reconcile.own_sample import SAMPLE_MAX, newest, rows_a_day
 from app.settings import Settings
 from app.text import printable
-from app.wiring.own_counters import changed_error, decided, declared_counter, load_counters
+from app.wiring.own_counters import (
+    changed_error,
+    decided,
+    declared_counter,
+    load_counters,
+    numbered_counters,
+)
 
 
 @click.group(name="counters")
@@ -29,9 +37,9 @@ def command() -> None:
 def check(file: Path) -> None:
     """Say what starting with FILE would do; exit 1 where the start would stop."""
     given = Settings.from_env(os.environ).model_copy(update={"counters": str(file)})
-    declared = load_counters(given)
-    registry = asyncio.run(decided(with_servers(given, "kafka")))
-    for line in effects(given, declared, registry):
+    declared, found = load_counters(given), with_servers(given, "kafka")
+    registry = asyncio.run(decided(found))
+    for line in [*effects(given, declared, registry), *costs(found)]:
         click.echo(printable(line))
 
 
@@ -48,6 +56,18 @@ def effects(settings: Settings, declared: Sequence[Declared], registry: Registry
     ]
     dropped = "is not in the file, and counted on until: event-counter counters drop"
     return said + [f"{name}: {dropped} {name}" for name in left_over(declared, registry)]
+
+
+def costs(settings: Settings) -> list[str]:
+    """Return a line for each counter, by the newest events; raise StartError."""
+    if not (dsn := settings.postgres.get_secret_value()):
+        return ["what they cost is not known: EVENT_COUNTER_POSTGRES is empty"]
+    events = asyncio.run(newest(dsn))
+    specs = [one.meaning.spec(number, one.name, "") for number, one in numbered_counters(settings)]
+    made = rows_a_day(specs, events, time())
+    most = "" if len(events) < SAMPLE_MAX else "at most "
+    said = [f"{name}: {most}{rows:,} rows a day" for name, rows in made.items()]
+    return [*said, f"rows a day: of tables, by the newest {len(events):,} events of the last 24 h"]
 
 
 @command.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 from app.names import Names
@@ -9,8 +10,10 @@ from tests.conftest import MakeSettings, StartWorker
 from tests.kill.test_own_counters import COUNTERS, order
 from tests.support.kafka_client import KafkaClient
 from tests.support.rebuilding import count_too_much
+from tests.support.running_copy import command_line
 from tests.support.stores import Stores
 
+DAYS = "select distinct (datetime at time zone 'UTC')::date as day from event"
 ORDERS = 61  # number of orders_by_plan
 SET_VALUE = "update event set value = $3 where kafka_partition = $1 and kafka_offset = $2"
 
@@ -23,11 +26,29 @@ async def test_a_difference_of_own_counters_is_found(
     for partition in range(stores.settings.events_partitions):
         await kafka.send(stores.events, [order(rng) for _ in range(200)], partition)
     assert await stores.differences() == []
+    await _what_they_cost(stores)
     async with stores.flowing():
         assert await stores.differences() == []
     await _a_cent_too_much_in_event(stores)
     await _too_much_in_the_tables(stores)
     await stores.redis.aclose()
+
+
+async def _what_they_cost(stores: Stores) -> None:
+    """`counters check` counts the rows that the events of a day make: all were just sent."""
+    settings = stores.settings
+    given = {"kafka": settings.kafka, "namespace": settings.namespace}
+    check = "counters", "check", str(COUNTERS)
+    postgres = settings.postgres.get_secret_value()
+    done = await asyncio.to_thread(command_line, *check, postgres=postgres, **given)
+    assert done.returncode == 0, done.stderr
+    days = {f"{at['day']}" for at in await stores.database.fetch(DAYS)}
+    for name, rows in (("orders_by_plan", 6), ("revenue", 18)):  # plans; plans and currencies
+        assert f"{name}: {rows * len(days)} rows a day" in done.stdout
+    assert "revenue_of_all_time: 1 rows a day" in done.stdout
+    assert "the newest 800 events of the last 24 h" in done.stdout
+    done = await asyncio.to_thread(command_line, *check, **given)
+    assert "EVENT_COUNTER_POSTGRES is empty" in done.stdout
 
 
 async def _a_cent_too_much_in_event(stores: Stores) -> None:
