@@ -29,8 +29,9 @@ CELLS_MAX = 100_000  # that wait for being copied
 NEVER = 1 << 62  # offset
 
 Decided = Callable[[], Awaitable[Registry]]
-Place = tuple[int, str, int, str]  # number, key, window start, label
-Amounts = dict[Place, list[int]]  # of all that every side has seen; then what was added, taken away
+CellPlace = tuple[int, str, int, str]  # number, key, window start, label
+# What all sides have seen; then what was added, what taken away.
+Amounts = dict[CellPlace, list[int]]
 
 _properties = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -131,7 +132,7 @@ class OwnCounters:
                     else:
                         found[place][0] += -value if negative else value
 
-    def _cells(self, rows: Rows) -> Iterator[tuple[Place, bool, int]]:
+    def _cells(self, rows: Rows) -> Iterator[tuple[CellPlace, bool, int]]:
         for row, cells in rows.items():
             spec = self.counters.by_number[row[0]]
             key, start, label = spec.parse(row)
