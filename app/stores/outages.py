@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 
 from app import metrics
+
+away: dict[str, int] = {}  # sinks that this process cannot write to: since when, s since 1970
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Outage:
         """Note a failed attempt; the first one of an outage is logged."""
         if self._since is None:
             self._since = self._counted = self._clock()
+            away[self._sink] = int(time())
             metrics.sink_away.labels(self._sink).set(1)
             metrics.sink_outages.labels(self._sink).inc()
             log.warning("%s: waiting, nothing is lost. %s", self._sink, reason)
@@ -35,6 +38,7 @@ class Outage:
         """Note a success; the first one after an outage is logged."""
         if self._since is not None:
             self._count()
+            away.pop(self._sink, None)
             metrics.sink_away.labels(self._sink).set(0)
             log.warning("%s: back after %.1f s", self._sink, self._clock() - self._since)
             self._since = None

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis as RedisClient
 
+from app.settings import Role
 from app.stack.kafka import Kafka
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
@@ -42,6 +43,14 @@ async def figures(scene: Scene) -> tuple[int, bool]:
     url = f"http://{scene.settings.http_host}:{scene.settings.http_port}/counters"
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         return answer.status, AS_OF in answer.headers
+
+
+async def state(scene: Scene, role: Role) -> tuple[str, set[str]]:
+    """Return what a worker of a role says of itself, and which sinks are away."""
+    (member,) = scene.crew.hired(role)
+    async with aiohttp.ClientSession(member.worker.url) as http, http.get("/ready") as answer:
+        said = await answer.json()
+    return said["status"], {*said.get("away_since", ())}
 
 
 async def compare_everything(scene: Scene, load: Load) -> None:
@@ -82,7 +91,9 @@ async def test_postgres_and_redis_away_for_a_while(
         await load.sent(rng.randrange(300, 600))
         await away(postgres_part, scene)
         await load.sent(rng.randrange(300, 600))
+        await wait_until(partial(state, scene, "store"), ("degraded", {"event"}))
         await away(redis_part, scene)
+        await wait_until(partial(state, scene, "count"), lambda said: "redis" in said[1])
         found = await scene.compare_with(load)
         await found.counted()  # while both are away
     async with scene.load(http=True, ledger=load.ledger) as load:
@@ -93,5 +104,7 @@ async def test_postgres_and_redis_away_for_a_while(
         await postgres_part.start()
         await load.sent(rng.randrange(300, 600))
         await compare_everything(scene, load)
+        for role in ("store", "count"):
+            await wait_until(partial(state, scene, role), ("ready", set()))
     tally.exact = True
     assert not tally.surprises

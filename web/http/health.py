@@ -10,6 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 
 from app.errors import RecoveringError
+from app.events.times import rfc3339
+from app.stores.outages import away
 from web.http import paths
 from web.http.views import ApiView, json_response, page
 
@@ -32,12 +34,15 @@ def register(app: Any, ready: Callable[[], bool | str], *collectors: Collector) 
 
     @page(app, paths.READY)
     class Ready(ApiView):
-        """GET -> 200 once this worker can do its work, else 503."""
+        """GET -> 200 once this worker can do its work, else 503; with the sinks that are away."""
 
         async def get(self, _request: Request) -> Response:
             state = ready()
             if state is not True:
                 raise RecoveringError(state or "the worker is not ready yet")
+            if away:
+                since = {sink: rfc3339(at) for sink, at in sorted(away.items())}
+                return json_response({"status": "degraded", "away_since": since})
             return json_response({"status": "ready"})
 
     @page(app, paths.METRICS)

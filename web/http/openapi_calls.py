@@ -293,6 +293,7 @@ DETAILS: dict[Call, Details] = {
     paths.TRACKER: Details({"200": text("text/javascript")}),
     paths.STATIC: Details({"200": {"*/*": {}}}),
     paths.OPENAPI: figures(OBJECT),
-    **dict.fromkeys((paths.HEALTH, paths.READY), figures(an({"status": STRING}))),
+    paths.HEALTH: figures(an({"status": STRING})),
+    paths.READY: figures(an({"status": STRING, "away_since": OBJECT}, "away_since")),
     paths.METRICS: Details({"200": text()}),
 }
