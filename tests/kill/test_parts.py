@@ -50,7 +50,7 @@ async def state(scene: Scene, role: Role) -> tuple[str, set[str]]:
     (member,) = scene.crew.hired(role)
     async with aiohttp.ClientSession(member.worker.url) as http, http.get("/ready") as answer:
         said = await answer.json()
-    return said["status"], {*said.get("away_since", ())}
+    return said.get("status", "unready"), {*said.get("away_since", ())}
 
 
 async def compare_everything(scene: Scene, load: Load) -> None:
