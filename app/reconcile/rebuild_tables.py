@@ -11,7 +11,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -181,14 +181,11 @@ class TablesRebuild:
         took = CLOSE_S
         while took >= CLOSE_S:
             began = monotonic()
-            for topic in (self._events, *self._merged(version)):
-                ends = await self._kafka.ends(topic)
-                while behind := _behind(await self._topics.committed(version, topic), ends):
-                    if not child.alive():
-                        words = child.last_words()
-                        raise StartError(f"the worker that counts has ended; {words}")
-                    self._say(f"counting anew: {behind} records of {topic} to go")
-                    await asyncio.sleep(POLL_S)
+            async for behind, topic in self._to_go(version):
+                if not child.alive():
+                    words = child.last_words()
+                    raise StartError(f"the worker that counts has ended; {words}")
+                self._say(f"counting anew: {behind} records of {topic} to go")
             took = monotonic() - began
 
     async def _wait_for_live(self, version: int, done: Offsets) -> None:
@@ -223,19 +220,25 @@ class TablesRebuild:
     async def _is_followed_by(self, version: int) -> bool:
         """Return once the tables of a version hold, for good, all of `events` by now; or False."""
         until = monotonic() + LEAVE_S
-        for topic in (self._events, *self._merged(version)):
-            ends = await self._kafka.ends(topic)
-            while behind := _behind(await self._topics.committed(version, topic), ends):
-                if monotonic() > until:
-                    self._say("the count workers lag: the next rebuild deletes the old topics")
-                    return False
-                self._say(f"waiting for the count workers: {behind} records of {topic} to go")
-                await asyncio.sleep(POLL_S)
+        async for behind, topic in self._to_go(version):
+            if monotonic() > until:
+                self._say("the count workers lag: the next rebuild deletes the old topics")
+                return False
+            self._say(f"waiting for the count workers: {behind} records of {topic} to go")
         return True
 
-    def _merged(self, version: int) -> list[str]:
+    async def _to_go(self, version: int) -> AsyncIterator[tuple[int, str]]:
+        """Yield how many records of a topic are to go, until a version holds, for good, all by now.
+
+        First `events`, then, each up to its own end, what its rows are merged from.
+        """
         names = Names(self._settings.namespace, version)
-        return [names.counts, *([names.uniques] if self._settings.statistics else [])]
+        merged = [names.counts, *([names.uniques] if self._settings.statistics else [])]
+        for topic in (self._events, *merged):
+            ends = await self._kafka.ends(topic)
+            while behind := _behind(await self._topics.committed(version, topic), ends):
+                yield behind, topic
+                await asyncio.sleep(POLL_S)
 
 
 def _behind(done: Offsets, ends: Offsets) -> int:
