@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,6 +20,8 @@ from app.settings import Settings
 
 KNOCK_S = 10.0  # for one server
 
+Connecting = TypeVar("Connecting", AIOKafkaConsumer, AIOKafkaProducer)
+
 
 @contextmanager
 def kafka_away(what: str = "Kafka is away") -> Iterator[None]:
@@ -31,6 +33,16 @@ def kafka_away(what: str = "Kafka is away") -> Iterator[None]:
         yield
     except (KafkaError, OSError) as exc:  # TimeoutError is an OSError
         raise KafkaUnavailableError(f"{what}: {reason(exc)}") from exc
+
+
+async def started(client: Connecting) -> Connecting:
+    """Return a consumer or producer, connected; where that fails, nothing of it stays open."""
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+    return client
 
 
 class KafkaClients:

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from app import metrics
 from app.counting.registry import Decision, Registry, encode_decision
-from app.kafka.clients import KafkaClients, kafka_away
+from app.kafka.clients import KafkaClients, kafka_away, started
 from app.kafka.reader import PartitionReader
 from app.names import Names
 from app.settings import Settings
@@ -69,13 +69,7 @@ class CounterLog:
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = self._kafka.producer(acks="all")
-            try:
-                await producer.start()
-            except BaseException:  # its connections and tasks would stay
-                await producer.stop()
-                raise
-            self._producer = producer
+            self._producer = await started(self._kafka.producer(acks="all"))
         return self._producer
 
     async def _read_to(self, end: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import KafkaUnavailableError
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, started
 
 PartOffsets = dict[TopicPartition, int]
 
@@ -85,12 +85,7 @@ class PartitionReader:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = self._kafka.consumer(**self._options)
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
+            consumer = await started(self._kafka.consumer(**self._options))
             consumer.assign(self._parts)
             consumer.pause(*self._parts)  # nothing is fetched until it is asked for
             self._consumer = consumer
