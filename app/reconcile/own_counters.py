@@ -14,15 +14,14 @@ from operator import itemgetter
 from time import time
 from typing import Any, Protocol
 
-import msgspec
-
 from app.counting.counters import Counters
 from app.counting.registry import Registry
 from app.counting.spec import FOREVER, HOUR, CounterSpec, Rows
 from app.events.batches import Judged, Slice
-from app.events.event import Event, at_ms
+from app.events.event import at_ms
 from app.kafka.watermarks import Offsets, Say
 from app.reconcile.comparison import Comparison
+from app.reconcile.past_events import event_of
 
 CHUNK_ROWS = 5000  # of event, that are folded in one go
 CELLS_MAX = 100_000  # that wait for being copied
@@ -32,8 +31,6 @@ Decided = Callable[[], Awaitable[Registry]]
 CellPlace = tuple[int, str, int, str]  # number, key, window start, label
 # What all sides have seen; then what was added, what taken away.
 Amounts = dict[CellPlace, list[int]]
-
-_properties = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class OwnTables(Protocol):
@@ -162,9 +159,8 @@ def judged_of(rows: Iterable[Any]) -> Iterator[tuple[int, Judged]]:
     """Yield (partition, its events by offset) of rows of human_event."""
     for partition, some in groupby(sorted(rows, key=itemgetter(0, 1)), itemgetter(0)):
         events, offsets = [], []
-        for _, offset, *fields, properties in some:
-            fields.append(None if properties is None else _properties(properties))
-            events.append(Event(*fields))
+        for _, offset, *columns in some:
+            events.append(event_of(columns))
             offsets.append(offset)
         times = [event.timestamp.timestamp() for event in events]  # type: ignore[union-attr]
         yield partition, Judged(Slice(events, offsets, times, times))

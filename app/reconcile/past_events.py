@@ -116,16 +116,21 @@ class PastReader:
         return await connection.cursor(self._sql["past.events"], *args)
 
 
+def event_of(columns: Sequence[Any]) -> Event:
+    """Return a row of event, in the order of the fields of Event; properties: JSON."""
+    *fields, properties = columns
+    fields.append(None if properties is None else _properties(properties))
+    return Event(*fields)
+
+
 def past_batch(topic: str, partition: int, rows: Sequence[Any]) -> PastBatch:
     """Return rows of event, by offset, as a batch; the caller sets its positions."""
     batch = PastBatch()
     events, offsets, times, received = [], [], [], []
     ids, id_offsets, id_times = [], [], []
     for row in rows:
-        offset, recorded, *fields, properties = row
-        recorded_ms = to_ms(recorded)
-        fields.append(None if properties is None else _properties(properties))
-        event = Event(*fields)
+        offset, recorded, *columns = row
+        recorded_ms, event = to_ms(recorded), event_of(columns)
         events.append(event)
         offsets.append(offset)
         times.append(event.timestamp.timestamp())  # type: ignore[union-attr]
