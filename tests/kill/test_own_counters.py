@@ -6,9 +6,8 @@ import asyncio
 import json
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +22,7 @@ from tests.support.crew import Member
 from tests.support.dying_worker import Fate
 from tests.support.growing import Growing
 from tests.support.rebuilding import Command, versions
-from tests.support.waiting import wait_until
+from tests.support.waiting import again_and_again, wait_until
 
 pytestmark = pytest.mark.kill
 
@@ -152,7 +151,7 @@ async def test_own_counters_are_exact_whatever_dies(
     worker.kill(wipe=True)  # what is left is what Kafka has
     await scene.crew.ready()
     assert await compare(scene) == before, "the same keys are kept"
-    async with _orders(scene):
+    async with again_and_again(partial(_send, scene), PAUSE_S * 4):
         await _the_past_of_a_counter(scene, worker)
     after = await compare(scene, late=True)
     assert {key for name, key, _ in after if name == "orders_by_plan"} == {
@@ -187,24 +186,6 @@ async def _deaths_in_a_flush(scene: Scene, worker: Member, *, soaking: bool) -> 
 async def _send(scene: Scene) -> None:
     events = [order(scene.rng) for _ in range(scene.rng.randrange(1, BATCH))]
     await scene.kafka.send(scene.names.events, events)
-
-
-@asynccontextmanager
-async def _orders(scene: Scene) -> AsyncIterator[None]:
-    """Send orders while inside."""
-    stop = asyncio.Event()
-
-    async def flow() -> None:
-        while not stop.is_set():
-            await _send(scene)
-            await asyncio.sleep(PAUSE_S * 4)
-
-    flowing = asyncio.create_task(flow())
-    try:
-        yield
-    finally:
-        stop.set()
-        await flowing
 
 
 async def _the_past_of_a_counter(scene: Scene, worker: Member) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
@@ -23,6 +23,7 @@ from tests.conftest import MakeSettings, StartWorker
 from tests.support.database import Database
 from tests.support.event_maker import EventMaker
 from tests.support.kafka_client import KafkaClient
+from tests.support.waiting import again_and_again
 
 QUICK = {"summary_interval_s": 0.3, "redis_interval_s": 0.2, "commit_interval_s": 0.3}
 
@@ -78,20 +79,9 @@ class Stores:
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
         """Send events while inside."""
-        stop = asyncio.Event()
-
-        async def flow() -> None:
-            while not stop.is_set():
-                await self.send(100)
-                await asyncio.sleep(FLOW_PAUSE_S)
-
         await self.send(200)
-        flowing = asyncio.create_task(flow())
-        try:
+        async with again_and_again(partial(self.send, 100), FLOW_PAUSE_S):
             yield
-        finally:
-            stop.set()
-            await flowing
 
     async def audit(self, begin: Any = None, end: Any = None) -> dict[str, Any]:
         """Return what `audit --json` prints."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 # How many times longer than a deadline says it may take where others have most of the processor.
@@ -42,3 +43,23 @@ async def wait_until(
         if time.monotonic() > until:
             raise AssertionError(f"after {deadline_s} s still {value!r}, expected {expected!r}")
         await asyncio.sleep(every_s)
+
+
+@asynccontextmanager
+async def again_and_again(
+    do: Callable[[], Awaitable[object]], pause_s: float
+) -> AsyncIterator[None]:
+    """Do something over and over while inside; what is begun ends."""
+    stop = asyncio.Event()
+
+    async def go_on() -> None:
+        while not stop.is_set():
+            await do()
+            await asyncio.sleep(pause_s)
+
+    going = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        stop.set()
+        await going
