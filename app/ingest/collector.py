@@ -155,9 +155,8 @@ class Collector:
         none is stored. admitted: a part of their request is stored, so they are taken in any case.
         """
         self._check_open(admitted=admitted)
-        batches: dict[
-            _WaitingBatch, int
-        ] = {}  # and the number of records in it behind the last of ours
+        # And the number of records in it behind the last of ours.
+        batches: dict[_WaitingBatch, int] = {}
         hashed = 0
         for record in records:
             batch = self._add(record)
