@@ -16,8 +16,8 @@ import click
 import msgspec
 
 from app.cli.moments import Moment, check_range
+from app.cli.progress import ProgressLog
 from app.cli.running import with_servers
-from app.cli.telling import ProgressLog
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
@@ -51,8 +51,8 @@ def command(begin: datetime | None, end: datetime | None, *, as_json: bool) -> N
     check_range(begin, end)
     settings = with_servers(Settings.from_env(os.environ), *SIDES)
     printer = JsonPrinter() if as_json else Printer()
-    with ProgressLog() as telling:
-        found = asyncio.run(audit(settings, begin, end, printer, telling))
+    with ProgressLog() as progress:
+        found = asyncio.run(audit(settings, begin, end, printer, progress))
     printer.end(found)
     sys.exit(1 if found["differing"] else 0)
 
@@ -62,7 +62,7 @@ async def audit(
     begin: datetime | None,
     end: datetime | None,
     printer: Printer,
-    telling: ProgressLog,
+    progress: ProgressLog,
 ) -> dict[str, Any]:
     """Print the differences; return what was compared."""
     async with AsyncExitStack() as stack:
@@ -73,11 +73,11 @@ async def audit(
         tables = await stack.enter_async_context(reader)
 
         def report(difference: Difference) -> None:
-            telling.clear()
+            progress.clear()
             printer.difference(difference)
 
         work = Audit(
-            settings, tables, kafka, telling.say, lambda: decided(settings), version=version
+            settings, tables, kafka, progress.say, lambda: decided(settings), version=version
         )
         return await work.run(begin, end, report)
 

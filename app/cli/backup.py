@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from app.archive.files import Folders
+from app.cli.progress import ProgressLog
 from app.cli.running import tell_archive, with_servers
-from app.cli.telling import ProgressLog
 from app.kafka.clients import KafkaClients
 from app.kafka.watermarks import Watermarks
 from app.reconcile.backup import Backup
@@ -30,8 +30,8 @@ def command(folder: Path) -> None:
     settings = with_servers(Settings.from_env(os.environ), "kafka", "postgres")
     tell_archive(Folders.of(settings))
     started = time.monotonic()
-    with ProgressLog() as telling:
-        found = asyncio.run(backup(settings, folder.absolute(), telling))
+    with ProgressLog() as progress:
+        found = asyncio.run(backup(settings, folder.absolute(), progress))
     offsets = ", ".join(f"{part}:{at}" for part, at in sorted(found.database.positions.items()))
     click.echo(
         f"backed up {found.database.events} events, up to {offsets or 'nothing'}, "
@@ -39,7 +39,7 @@ def command(folder: Path) -> None:
     )
 
 
-async def backup(settings: Settings, folder: Path, telling: ProgressLog) -> Manifest:
+async def backup(settings: Settings, folder: Path, progress: ProgressLog) -> Manifest:
     """Return what the backup says of itself."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        return await Backup(settings, kafka, folder, telling.say).run()
+        return await Backup(settings, kafka, folder, progress.say).run()

@@ -11,9 +11,9 @@ import click
 
 from app.archive.enrich import enrich
 from app.archive.files import Folders
+from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild_tables, tables_words
 from app.cli.running import tell_archive, with_servers
-from app.cli.telling import ProgressLog
 from app.counting.kept_fields import kept_fields
 from app.kafka.clients import KafkaClients
 from app.kafka.watermarks import Watermarks
@@ -46,23 +46,23 @@ def command(user: str, *, yes: bool) -> None:
     tell_archive(folders)
     if not yes:
         click.confirm(f"Forget the user {user!r} for good?", abort=True)
-    with ProgressLog() as telling:
-        found = asyncio.run(forget(settings, user, telling))
+    with ProgressLog() as progress:
+        found = asyncio.run(forget(settings, user, progress))
         if found.archived and folders.enriched.is_dir():
             enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
-        result, warning = tables_words(asyncio.run(rebuild_tables(settings, telling)))
+        result, warning = tables_words(asyncio.run(rebuild_tables(settings, progress)))
     click.echo(f"forgot {found.rows} rows of event and {found.archived} of the archive; {result}")
     for text in (*remains(settings, found), warning):
         if text:
             click.echo(text, err=True)
 
 
-async def forget(settings: Settings, user: str, telling: ProgressLog) -> Forgotten:
+async def forget(settings: Settings, user: str, progress: ProgressLog) -> Forgotten:
     """Return what was done."""
     registry = await decided(settings)
     kept = kept_fields(known.meaning for known in registry.counting.values())
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        return await Forget(settings, kafka, kept, telling.say).user(user)
+        return await Forget(settings, kafka, kept, progress.say).user(user)
 
 
 def remains(settings: Settings, found: Forgotten) -> Iterator[str]:

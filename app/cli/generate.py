@@ -127,10 +127,10 @@ async def send(generator: Generator, target: Target, pace: Pace) -> Tally:
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with target:
         load = Load(generator, target, pace)
-        telling = asyncio.create_task(show(load.tally, TimedConsole(sys.stderr).progress))
+        shown = asyncio.create_task(show(load.tally, TimedConsole(sys.stderr).progress))
         try:
             return await load.run(stop)
         finally:
-            telling.cancel()
+            shown.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await telling
+                await shown

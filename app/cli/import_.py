@@ -91,13 +91,13 @@ def command(
         for path in files:  # one that is followed may be missing for a moment
             FILE.convert(str(path), ctx.command.params[0], ctx)
     settings = with_servers(Settings.from_env(os.environ), "kafka")
-    with BackgroundCollector(settings) as collector, told_at_the_end() as telling:
+    with BackgroundCollector(settings) as collector, told_at_the_end() as rejects:
         importer = Importer(
-            *(collector.send, PARSERS[line_format], telling.say, load(settings.url_rules)),
+            *(collector.send, PARSERS[line_format], rejects.say, load(settings.url_rules)),
             log_name=log_name,
             again=again,
         )
-        telling.importer = importer
+        rejects.importer = importer
         if follow:
             follow_files(settings, importer, collector, name_logs(files, log_name))
             return
@@ -174,12 +174,12 @@ def what_next(settings: Settings, *, again: bool) -> str:
 @contextlib.contextmanager
 def told_at_the_end() -> Iterator[Rejects]:
     """Give what tells rejected lines; say at the end, whatever it is, what was imported."""
-    telling = Rejects()
+    rejects = Rejects()
     try:
-        yield telling
+        yield rejects
     finally:
-        telling.end()
-        if (done := telling.importer) is not None:
+        rejects.end()
+        if (done := rejects.importer) is not None:
             click.echo(f"imported {done.imported}, rejected {done.rejected}")
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 import click
 
 from app.cli.moments import Moment, check_range
+from app.cli.progress import ProgressLog
 from app.cli.running import with_servers
-from app.cli.telling import ProgressLog
 from app.kafka.clients import KafkaClients
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import current_version
@@ -65,11 +65,11 @@ def command(what: str, name: str | None, begin: datetime | None, end: datetime |
     check_range(begin, end)
     settings = with_servers(Settings.from_env(os.environ), *SIDES[what])
     started = time.monotonic()
-    with ProgressLog() as telling:
+    with ProgressLog() as progress:
         if what in ("counter", "tables"):
-            words = tables_words(asyncio.run(rebuild_tables(settings, telling, name)), name)
+            words = tables_words(asyncio.run(rebuild_tables(settings, progress, name)), name)
         else:
-            words = mended_words(what, asyncio.run(rebuild(settings, what, begin, end, telling)))
+            words = mended_words(what, asyncio.run(rebuild(settings, what, begin, end, progress)))
     result, warning = words
     click.echo(f"{result}, in {time.monotonic() - started:.1f} s")
     if warning:
@@ -81,16 +81,16 @@ async def rebuild(
     what: str,
     begin: datetime | None,
     end: datetime | None,
-    telling: ProgressLog,
+    progress: ProgressLog,
 ) -> Mended:
     """Return what was done."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        work = Rebuild(settings, kafka, telling.say)
+        work = Rebuild(settings, kafka, progress.say)
         return await (work.redis() if what == "redis" else work.summary(begin, end))
 
 
 async def rebuild_tables(
-    settings: Settings, telling: ProgressLog, name: str | None = None, *, alone: bool = False
+    settings: Settings, progress: ProgressLog, name: str | None = None, *, alone: bool = False
 ) -> Rebuilt:
     """Return what was done.
 
@@ -105,7 +105,7 @@ async def rebuild_tables(
         TableTopics(KafkaClients.of(settings), settings.namespace) as topics,
         table_rows(settings, settings.counts_partitions) as rows,
     ):
-        work = TablesRebuild(settings, kafka, topics, telling.say)
+        work = TablesRebuild(settings, kafka, topics, progress.say)
         return await work.run(None if alone else rows, declared, past_of)
 
 

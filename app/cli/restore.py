@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from app.cli.console import TimedConsole
+from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild_tables
-from app.cli.telling import ProgressLog
 from app.reconcile.manifest import Manifest, check_settings, read_manifest
 from app.reconcile.restore import Restore
 from app.settings import Settings
@@ -68,6 +68,6 @@ async def _everything(there: Settings, work: Restore, console: TimedConsole) -> 
     with restoring(there.data_dir):
         await work.run()
         console.step("counting the events again, into new tables")
-        with ProgressLog() as telling:
-            done = await rebuild_tables(there, telling, alone=True)
+        with ProgressLog() as progress:
+            done = await rebuild_tables(there, progress, alone=True)
     console.step(f"the tables are made: {done.events} records counted")

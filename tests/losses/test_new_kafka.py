@@ -6,8 +6,8 @@ import asyncio
 
 import aiohttp
 
+from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild_tables
-from app.cli.telling import ProgressLog
 from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from app.stack.prepare import prepare_logs
@@ -79,8 +79,8 @@ async def test_tables_are_rebuilt_on_a_new_cluster_and_say_nothing_before(
         assert await clicks(counts, "/old") == -1
         await send(settings, 300, "/new")
         await stored(settings, 1300)
-        with ProgressLog() as telling:
-            await rebuild_tables(settings, telling)
+        with ProgressLog() as progress:
+            await rebuild_tables(settings, progress)
         await wait_until(lambda: clicks(counts, "/old"), 1000, deadline_s=60)
         assert await clicks(counts, "/new") == 300
     stop.set()

@@ -13,8 +13,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from app.cli.audit import JsonPrinter, audit
+from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild
-from app.cli.telling import ProgressLog
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.reconcile.rebuild import Mended
@@ -87,15 +87,15 @@ class Stores:
         """Return what `audit --json` prints."""
         lines: list[str] = []
         printer = JsonPrinter(lines.append)
-        with ProgressLog() as telling:
-            printer.end(await audit(self.settings, begin, end, printer, telling))
+        with ProgressLog() as progress:
+            printer.end(await audit(self.settings, begin, end, printer, progress))
         found: dict[str, Any] = json.loads("".join(lines))
         return found
 
     async def rebuild(self, what: str, begin: Any = None, end: Any = None) -> Mended:
         """Do what `rebuild` does."""
-        with ProgressLog() as telling:
-            return await rebuild(self.settings, what, begin, end, telling)
+        with ProgressLog() as progress:
+            return await rebuild(self.settings, what, begin, end, progress)
 
     async def differences(self) -> list[dict[str, Any]]:
         """Return only the differences."""
