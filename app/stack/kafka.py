@@ -52,8 +52,8 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 # A power cut takes what is not on the disk yet: with these, the last second.
-log.flush.interval.ms=1000
-log.flush.scheduler.interval.ms=100
+log.flush.interval.ms=750
+log.flush.scheduler.interval.ms=250
 # From where a start after kill -9 has to look through the log.
 log.flush.offset.checkpoint.interval.ms=5000
 # The default of 128 MB is a quarter of the heap.
