@@ -10,6 +10,7 @@ BATCH_BYTES = 600_000  # of a record batch of ours, with its overhead
 FOR_GOOD = "-1"
 POLICY, RETENTION, SIZE = "cleanup.policy", "retention.ms", "retention.bytes"
 INSYNC, LARGEST = "min.insync.replicas", "max.message.bytes"
+LOOKED_AT = (POLICY, RETENTION, SIZE, INSYNC, LARGEST)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from aiokafka.errors import (
 from app.errors import KafkaAccessError, StartError, reason
 from app.kafka.access import check_access
 from app.kafka.clients import KafkaClients
-from app.kafka.topic_faults import TopicSpec, TopicState, faults_of
+from app.kafka.topic_faults import LOOKED_AT, TopicSpec, TopicState, faults_of
 from app.names import Names
 from app.settings import Settings
 
@@ -193,7 +193,8 @@ async def _states(
     """Return the topics with their settings, where we may see them."""
     if not shapes:
         return {}
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in shapes]
+    looked_at = dict.fromkeys(LOOKED_AT)  # all of them are ten times as many
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name, looked_at) for name in shapes]
     configs: dict[str, dict[str, str]] = {}
     for answer in await admin.describe_configs(asked):
         for code, _, _, name, entries in answer.resources:
