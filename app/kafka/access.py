@@ -76,19 +76,33 @@ async def check_access(
         for right in sorted(rights - held[name])
     ]
     lacking += [f"{READ} on group {group}" for group in groups if not await _joins(admin, group)]
+    names = Names(settings.namespace, version)  # whoever reads `events` says how far it must reach
+    others = {names.count_group, names.store_group, names.archive_group}.difference(groups)
+    lacking += [
+        f"{DESCRIBE} on group {group}"
+        for group in sorted(others)
+        if await _coordinator(admin, group) is None
+    ]
     if lacking:
         raise KafkaAccessError(f"Kafka does not let {user} do this: {', '.join(lacking)}. Grant it")
 
 
 async def _joins(admin: AIOKafkaAdminClient, group: str) -> bool:
     """Whether we may be a member; a heartbeat of nobody changes nothing."""
-    try:
-        node = await coordinator(admin, group)
-    except GroupAuthorizationFailedError:
+    node = await _coordinator(admin, group)
+    if node is None:
         return False
     answer = await _send(admin, HeartbeatRequest(group, NO_GENERATION, NOBODY), node)
     code: int = answer.error_code
     return bool(code != GroupAuthorizationFailedError.errno)
+
+
+async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int | None:
+    """Return the node of a group; None where we may not know, which takes Describe on it."""
+    try:
+        return await coordinator(admin, group)
+    except GroupAuthorizationFailedError:
+        return None
 
 
 async def _rights(admin: AIOKafkaAdminClient, topics: list[str]) -> Rights:

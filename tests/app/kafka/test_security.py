@@ -175,11 +175,14 @@ async def test_a_right_that_is_missing_is_named_before_anything_begins(
         (TOPIC, "rights.events", LITERAL, WRITE, DENY),
     )
     try:
-        lacking = "Kafka does not let guest do this: Write on topic rights.events. Grant it"
-        await wait_until(partial(refusal, collect), lacking)  # rules spread in their own time
+        others = [f"Describe on group rights.event-counter-{role}" for role in ("archive", "count")]
+        stored = "group rights.event-counter-store"
+        lacking = ", ".join(["Write on topic rights.events", *others, f"Describe on {stored}"])
+        said = f"Kafka does not let guest do this: {lacking}. Grant it"
+        await wait_until(partial(refusal, collect), said)  # rules spread in their own time
         store = by_password(secured, authority, role="store", **guest)
-        lacking = "Read on group rights.event-counter-store. Grant it"
-        assert await refusal(store) == f"Kafka does not let guest do this: {lacking}"
+        lacking = ", ".join([f"Read on {stored}", *others])
+        assert await refusal(store) == f"Kafka does not let guest do this: {lacking}. Grant it"
         await grant(admin, (GROUP, "rights.", PREFIXED, ALL, ALLOW))
         await wait_until(partial(refusal, store), "")
     finally:
