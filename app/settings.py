@@ -119,7 +119,9 @@ class Settings(BaseModel):
         SecretStr(""),
         description="Secret shared by collectors and count workers; empty: none; run makes one.",
     )
-    count_workers: int = Field(1, ge=1, le=64, description="Count workers that run starts.")
+    count_workers: int = Field(
+        0, ge=0, le=64, description="Count workers that run starts; 0: one for each two cores."
+    )
     events_partitions: int = Field(
         4, ge=1, le=1000, description="Partitions of events; fixed after the first start."
     )

@@ -19,7 +19,7 @@ from app.stack.parts import Console, LocalServer, Parts
 from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
 from app.stack.watch import Watch
-from app.stack.workers import WorkerProcess, reached_at, worker_settings
+from app.stack.workers import WorkerProcess, count_worker_names, reached_at, worker_settings
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
@@ -112,7 +112,7 @@ class Supervisor:
     def _make_workers(self) -> None:
         """Decide on names, folders and ports; the same ones as last time where possible."""
         ports, settings = Ports(self._folder / "ports.json"), self.settings
-        counts = [f"count-{number}" for number in range(1, settings.count_workers + 1)]
+        counts = count_worker_names(settings, os.cpu_count() or 1)
         http = settings.http_port
         own = {name: ports.take(name, avoid=http) for name in (*counts, "store-1", "archive-1")}
         urls = ",".join(f"http://{settings.worker_host}:{own[name]}" for name in counts)

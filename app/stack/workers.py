@@ -37,6 +37,16 @@ def worker_settings(
     return settings.model_copy(update=changes)
 
 
+def count_worker_names(settings: Settings, cores: int) -> list[str]:
+    """Return the count workers that `run` starts.
+
+    Where no number is set, half of the cores count: the others are for Kafka, Postgres, the
+    collector and the store, which have as much to do. A worker without a partition would idle.
+    """
+    number = settings.count_workers or max(1, min(cores // 2, settings.events_partitions))
+    return [f"count-{which}" for which in range(1, number + 1)]
+
+
 def reached_at(host: str, port: int) -> str:
     """Return the URL by which this machine reaches a server that listens on an address."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
