@@ -13,28 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from app.allowed import fault, unknown
 from app.errors import SettingsError
+from app.text import keyed, listed
 
 PREFIX = "EVENT_COUNTER_"
 Role = Literal["", "collect", "count", "store", "archive"]
 KafkaSecurity = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 KafkaSasl = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 LISTED_MAX = 1000  # origins in one setting
-
-
-def listed(text: str) -> list[str]:
-    """Return the parts of a setting that lists several, separated by commas."""
-    return [part for one in text.split(",") if (part := one.strip())]
-
-
-def keyed(text: str) -> dict[str, str]:
-    """Return key=value,… as a dict; raise ValueError for a pair without a key, or one twice."""
-    found: dict[str, str] = {}
-    for pair in filter(None, (pair.strip() for pair in text.split(","))):
-        key, _, value = pair.partition("=")
-        if not key or key in found:
-            raise ValueError("give each key once, as key=app,key=app")
-        found[key] = value
-    return found
 
 
 class Settings(BaseModel):

@@ -1,4 +1,4 @@
-"""Text for a terminal: what strangers sent cannot command it, and no password is shown."""
+"""Text for a terminal: strangers command nothing, no password is shown. And lists in text."""
 
 from __future__ import annotations
 
@@ -28,3 +28,19 @@ def without_password(url: str) -> str:
     netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
     query = _SECRET_ARGUMENT.sub(rf"\1{MASK}", parts.query)
     return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+
+def listed(text: str) -> list[str]:
+    """Return the parts of a setting that lists several, separated by commas."""
+    return [part for one in text.split(",") if (part := one.strip())]
+
+
+def keyed(text: str) -> dict[str, str]:
+    """Return key=value,… as a dict; raise ValueError for a pair without a key, or one twice."""
+    found: dict[str, str] = {}
+    for pair in filter(None, (pair.strip() for pair in text.split(","))):
+        key, _, value = pair.partition("=")
+        if not key or key in found:
+            raise ValueError("give each key once, as key=app,key=app")
+        found[key] = value
+    return found

@@ -21,8 +21,9 @@ from app.ingest.generator import Generator, Shape
 from app.ingest.generator_run import Load, Pace, Tally, show, summary
 from app.ingest.generator_targets import HttpTarget, KafkaTarget, Target
 from app.kafka.repeats import leave_out_repeats
-from app.settings import Settings, keyed
+from app.settings import Settings
 from app.stack.data_dir import read_run_file
+from app.text import keyed
 
 
 class Seconds(click.FloatRange):

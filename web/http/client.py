@@ -14,7 +14,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from aiohttp.hdrs import FORWARDED, X_FORWARDED_FOR
 from aiohttp.web import Request
 
-from app.settings import Settings, listed
+from app.settings import Settings
+from app.text import listed
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

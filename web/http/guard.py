@@ -29,7 +29,8 @@ from aiohttp.hdrs import (
 from aiohttp.web import Request
 
 from app.errors import HostNotAllowedError, OriginNotAllowedError, UnauthorizedError
-from app.settings import Settings, listed
+from app.settings import Settings
+from app.text import listed
 from web.http.paths import Call, Kind
 from web.http.quick import MoreHead
 

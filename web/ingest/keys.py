@@ -9,7 +9,8 @@ from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.web import Request
 
 from app.errors import WriteKeyError
-from app.settings import Settings, keyed
+from app.settings import Settings
+from app.text import keyed
 
 QUERY = "write_key"  # for what can set no header: pixels, sendBeacon
 SHOWN = 4  # characters of a key in a message: enough to know one's own
