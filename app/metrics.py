@@ -57,7 +57,7 @@ counter_left_out = Counter(
 )
 keys_in_other = Counter(
     "event_counter_keys_in_other_total",
-    "Keys above most_keys, counted under __other__, each again in every batch.",
+    "Keys above most_keys, types above MOST_TYPES: counted as __other__, each in every batch.",
     ["counter"],
 )
 alerts_raised = Counter("event_counter_alerts_total", "Alerts raised, by their rule.", ["rule"])

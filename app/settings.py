@@ -123,6 +123,13 @@ class Settings(BaseModel):
     statistics: bool = Field(
         default=True, description="Also count pages, users, sessions, ads and bots; stays on."
     )
+    most_types: int = Field(
+        10_000,
+        ge=1,
+        le=100_000,
+        description="Event types that are counted by name, further ones as __other__; fixed at "
+        "the first start.",
+    )
     bot_limit: int = Field(
         10,
         ge=1,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from app.counting.counters import Counters
 from app.counting.groups import LeftOut
 from app.counting.registry import Begin, Registry, unknown_keys
-from app.counting.spec import CounterSpec, Rows
+from app.counting.spec import TYPES, CounterSpec, Rows
 from app.errors import CountersChangedError, KafkaUnavailableError
 from app.events.batches import Judged, Slice
 from app.kafka.counter_log import CounterLog
@@ -33,7 +33,7 @@ class Beginnings:
         self._counters, self._log, self._of_past = counters, decisions, of_past
         self._version = version
         self._own = frozenset(s.number for s in counters.values() if s.declared)
-        self._limited = [s for s in counters.values() if s.most_keys]
+        self._limited = [s for s in counters.values() if s.most_keys or s.number == TYPES]
         self._begun: dict[int, dict[int, int]] = {}
         self._lock = asyncio.Lock()
 
@@ -103,6 +103,8 @@ class Beginnings:
                 await asyncio.sleep(RETRY_S)
 
     def _keys(self, spec: CounterSpec, partition: int, valid: Slice) -> set[str]:
+        if spec.number == TYPES:
+            return valid.kinds
         if spec.types and not valid.has_any(spec.types):
             return set()
         begin, get = self._begun[partition].get(spec.number, 0), spec.key.get

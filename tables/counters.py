@@ -16,6 +16,7 @@ from app.counting.spec import (
     MINUTE,
     PAGE,
     TYPE,
+    TYPES,
     URL,
     USER,
     WEBSITE,
@@ -98,7 +99,7 @@ DUPLICATES_BY_TYPE = CounterSpec(
     of="duplicate",
 )
 EVENTS_BY_TYPE = CounterSpec(
-    4,
+    TYPES,
     "events_by_type",
     "Events per type, of all time",
     window=None,

@@ -19,6 +19,7 @@ from app.cli.moments import Moment, check_range
 from app.cli.progress import ProgressLog
 from app.cli.running import with_servers
 from app.kafka.clients import KafkaClients
+from app.kafka.counter_log import decided
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -26,7 +27,6 @@ from app.reconcile.audit import Audit
 from app.reconcile.differences import Difference
 from app.settings import Settings
 from app.text import printable
-from app.wiring.own_counters import decided
 from web.query.table_rows import table_rows
 
 PLACES = ("counter", "key", "start", "url", "hour", "partition")

@@ -14,13 +14,12 @@ from app.cli.running import with_servers
 from app.counting.declared import Declared
 from app.counting.registry import Drop, Registry, left_over, to_declare
 from app.errors import StartError
-from app.kafka.counter_log import decide
+from app.kafka.counter_log import decide, decided
 from app.reconcile.own_sample import SAMPLE_MAX, newest, rows_a_day
 from app.settings import Settings
 from app.text import printable
 from app.wiring.own_counters import (
     changed_error,
-    decided,
     declared_counter,
     load_counters,
     numbered_counters,

@@ -16,10 +16,10 @@ from app.cli.rebuild import rebuild_tables, tables_words
 from app.cli.running import tell_archive, with_servers
 from app.counting.kept_fields import kept_fields
 from app.kafka.clients import KafkaClients
+from app.kafka.counter_log import decided
 from app.kafka.watermarks import Watermarks
 from app.reconcile.forget import Forget, Forgotten
 from app.settings import Settings
-from app.wiring.own_counters import decided
 
 OTHER_S = 3600.0  # for another enrich
 REMAINS = (

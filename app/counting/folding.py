@@ -60,7 +60,7 @@ class Fold:
             part: Slice = getattr(judged, of)
             if not part.events:
                 continue
-            columns = BatchColumns(part)
+            columns = BatchColumns(part, kept)
             for group in groups:
                 if group.types and not part.has_any(group.types):
                     continue
@@ -69,13 +69,13 @@ class Fold:
                     for sign, seen in enumerate(amounts):
                         if seen:
                             _spread_all(
-                                group, bounded(group, seen, kept, left), None, now, rows, sign
+                                group, bounded(group, seen, columns, left), None, now, rows, sign
                             )
                     continue
                 fine = _fine(group, columns, now) if len(part.events) >= MANY else None
                 seen = self._seen(group, columns) if fine is None else {}
                 if seen or fine:
-                    _spread_all(group, bounded(group, seen, kept, left), fine, now, rows)
+                    _spread_all(group, bounded(group, seen, columns, left), fine, now, rows)
         return rows
 
     def _seen(self, group: Group, columns: BatchColumns) -> GroupCounts:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import compress, repeat
 
 from app.counting.measures import NoAmountError, micros_of
-from app.counting.spec import OTHER_KEY, Cells, Condition, CounterSpec
+from app.counting.spec import OTHER_KEY, TYPE, TYPES, Cells, Condition, CounterSpec
 from app.events.batches import Slice
 from app.events.event import Event
 
@@ -18,6 +19,7 @@ GroupCounts = Mapping[GroupKey, int]
 GroupRows = dict[GroupKey, Cells]  # by key, label, row start
 KeptKeys = Mapping[int, Container[str]]  # by number of the counter; others are OTHER_KEY
 LeftOut = Counter[tuple[str, str]]  # by name of the counter, and code
+TYPES_COUNTER = "events_by_type"
 
 
 class Group:
@@ -37,6 +39,11 @@ class Group:
         return spec.of, spec.types, spec.where, spec.key, spec.label, spec.measure, limited
 
     @property
+    def has_types(self) -> bool:
+        """Whether events_by_type is one of them: it tells of types that are not kept."""
+        return any(spec.number == TYPES for spec in self.specs)
+
+    @property
     def follows_from_url_and_type(self) -> bool:
         """Whether a count by url and type tells all; what needs no url is counted faster alone."""
         of_page = bool(self.key.name and self.key.of_page and self.label.of_page)
@@ -46,11 +53,18 @@ class Group:
 class BatchColumns:
     """The columns that groups share, each made when it is first asked for."""
 
-    def __init__(self, part: Slice) -> None:
-        self.part = part
+    def __init__(self, part: Slice, kept: KeptKeys) -> None:
+        self.part, self.kept = part, kept
         self._units: dict[int, list[int]] = {}
         self._pages: dict[int, GroupCounts] = {}
         self._chosen: dict[object, list[bool]] = {}
+
+    @cached_property
+    def other_types(self) -> set[str]:
+        """The types that are not kept."""
+        if (kept := self.kept.get(TYPES)) is None:
+            return set()
+        return {name for name in self.part.kinds if name not in kept}
 
     def chosen(self, types: frozenset[str], where: tuple[Condition, ...]) -> list[bool]:
         """Return for each event whether it has one of some types, if any, and meets conditions."""
@@ -133,15 +147,32 @@ def added(
     return found
 
 
-def bounded(group: Group, seen: GroupCounts, kept: KeptKeys, left_out: LeftOut) -> GroupCounts:
-    """Return the same with OTHER_KEY in place of keys that are not kept."""
+def bounded(
+    group: Group, seen: GroupCounts, columns: BatchColumns, left_out: LeftOut
+) -> GroupCounts:
+    """Return the same with OTHER_KEY in place of keys and types that are not kept."""
+    if group.label.name == TYPE.name and (others := columns.other_types):
+        if group.has_types:
+            left_out[TYPES_COUNTER, OTHER_KEY] += len(others)
+        seen = _renamed(
+            (key, OTHER_KEY if label in others else label, at, count)
+            for (key, label, at), count in seen.items()
+        )
     if not group.limited:
         return seen
-    keys, found = kept.get(group.limited, ()), dict[GroupKey, int]()
+    keys = columns.kept.get(group.limited, ())
     others = {key for key, _, _ in seen if key is not None and key not in keys}
     if others:
         left_out[group.specs[0].name, OTHER_KEY] += len(others)
-    for (key, label, at), count in seen.items():
-        place = OTHER_KEY if key in others else key, label, at
+    return _renamed(
+        (OTHER_KEY if key in others else key, label, at, count)
+        for (key, label, at), count in seen.items()
+    )
+
+
+def _renamed(counts: Iterable[tuple[str | None, str | None, int, int]]) -> GroupCounts:
+    found: dict[GroupKey, int] = {}
+    for key, label, at, count in counts:
+        place = key, label, at
         found[place] = found.get(place, 0) + count
     return found

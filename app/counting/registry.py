@@ -6,12 +6,14 @@ name, a beginning or a key. A record that came too late changes nothing, for any
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
 from app.counting.declared import Declared, Meaning
-from app.counting.spec import FIRST_DECLARED, LAST_DECLARED, CounterSpec
+from app.counting.spec import FIRST_DECLARED, LAST_DECLARED, TYPES, CounterSpec
+
+KEYS_MAX_CHARS = 100_000  # of a record, which takes 1 MB; a character has six bytes at most
 
 
 class Declare(msgspec.Struct, tag="declare", tag_field="op"):
@@ -46,6 +48,13 @@ class PastCounted(msgspec.Struct, tag="whole", tag_field="op"):
     version: int = 1
 
 
+class Limit(msgspec.Struct, tag="limit", tag_field="op"):
+    """How many keys of a built-in counter are kept; the first one holds."""
+
+    number: int
+    most: int
+
+
 class KeysSeen(msgspec.Struct, tag="keys", tag_field="op"):
     """Keys that a counter with most_keys was first seen with."""
 
@@ -53,7 +62,7 @@ class KeysSeen(msgspec.Struct, tag="keys", tag_field="op"):
     keys: list[str]
 
 
-Decision = Declare | Drop | Begin | PastCounted | KeysSeen
+Decision = Declare | Drop | Begin | PastCounted | Limit | KeysSeen
 
 encode_decision = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Decision).decode
@@ -100,6 +109,8 @@ class Registry:
             self.begins.setdefault((decision.number, decision.partition), decision.offset)
         elif isinstance(decision, PastCounted):
             self.whole.setdefault(decision.number, decision.version)
+        elif isinstance(decision, Limit):
+            self._limit(decision.number, decision.most)
         else:
             self._keep(decision)
         return True
@@ -111,8 +122,11 @@ class Registry:
         self.counting[known.name] = known
         self._next += 1
         if known.meaning.most_keys:
-            self._limits[known.number] = known.meaning.most_keys
-            self.keys[known.number] = {}
+            self._limit(known.number, known.meaning.most_keys)
+
+    def _limit(self, number: int, most: int) -> None:
+        if number not in self._limits:
+            self._limits[number], self.keys[number] = most, {}
 
     def _keep(self, decision: KeysSeen) -> None:
         if (kept := self.keys.get(decision.number)) is None:
@@ -127,9 +141,21 @@ class Registry:
         """How many further counters can ever be declared."""
         return LAST_DECLARED + 1 - self._next
 
+    def limit(self, number: int) -> int | None:
+        """Return how many keys of a counter are kept; None: all."""
+        return self._limits.get(number)
+
+    def types_kept(self) -> list[str] | None:
+        """Return the types that are counted by name, all others as OTHER_KEY; None: all are."""
+        return list(self.keys[TYPES]) if TYPES in self.keys and self.is_full(TYPES) else None
+
+    def room(self, number: int) -> int:
+        """Return how many further keys of a counter may be kept."""
+        return max(0, self._limits.get(number, 0) - len(self.keys.get(number, ())))
+
     def is_full(self, number: int) -> bool:
         """Whether no further key of a counter is kept."""
-        return len(self.keys.get(number, ())) >= self._limits.get(number, 0)
+        return self.room(number) == 0
 
     def numbers(self) -> frozenset[int]:
         """Return the numbers of the counters that count."""
@@ -195,6 +221,19 @@ def unknown_keys(found: Mapping[int, Collection[str]], registry: Registry) -> li
     wanted = []
     for number, keys in found.items():
         kept = registry.keys.get(number, {})
-        if not registry.is_full(number) and (new := sorted(set(keys) - kept.keys())):
-            wanted.append(KeysSeen(number, new))
+        new = sorted(set(keys) - kept.keys())[: registry.room(number)]
+        wanted += [KeysSeen(number, some) for some in _in_records(new)]
     return wanted
+
+
+def _in_records(keys: list[str]) -> Iterator[list[str]]:
+    """Yield keys by as many as fit into a record."""
+    some, size = list[str](), 0
+    for key in keys:
+        if some and size + len(key) > KEYS_MAX_CHARS:
+            yield some
+            some, size = [], 0
+        some.append(key)
+        size += len(key)
+    if some:
+        yield some

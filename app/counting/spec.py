@@ -20,7 +20,8 @@ from app.events.event import Event
 ROW_WINDOWS = 24  # a day of hours
 ROW_WINDOWS_MAX = 256  # a slot has eight bits in the totals
 FIRST_DECLARED, LAST_DECLARED = 61, 250  # numbers of counters.toml
-OTHER_KEY = "__other__"  # of all keys above most_keys
+OTHER_KEY = "__other__"  # of all keys above most_keys, and types above most_types
+TYPES = 4  # number of events_by_type; which types are kept is decided under it
 MINUTE = 60
 HOUR = 3600
 DAY = 86_400

@@ -60,7 +60,8 @@ class Slice:
         return self.moments.astype(np.int64)
 
     @cached_property
-    def _kinds(self) -> set[str]:
+    def kinds(self) -> set[str]:
+        """The different types."""
         return set(self.types)
 
     @cached_property
@@ -69,7 +70,7 @@ class Slice:
 
     def has_any(self, types: frozenset[str]) -> bool:
         """Return whether an event has one of some types."""
-        return not self._kinds.isdisjoint(types)
+        return not self.kinds.isdisjoint(types)
 
     def of_types(self, types: frozenset[str]) -> list[bool]:
         """Return for each event whether it has one of some types."""

@@ -16,6 +16,7 @@ from app import metrics
 from app.counting.registry import Decision, Registry, encode_decision
 from app.kafka.clients import KafkaClients, kafka_away, started
 from app.kafka.reader import PartitionReader
+from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
 
@@ -92,3 +93,20 @@ async def decide(settings: Settings, decision: Decision) -> Registry:
         return await decisions.append([decision])
     finally:
         await decisions.close()
+
+
+async def decided(settings: Settings) -> Registry:
+    """Return what is decided by now; raise KafkaUnavailableError."""
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        if not await has_log(kafka, settings):
+            return Registry()
+    decisions = CounterLog(settings)
+    try:
+        return await decisions.read()
+    finally:
+        await decisions.close()
+
+
+async def has_log(kafka: Watermarks, settings: Settings) -> bool:
+    """Return whether anything can be decided: the topic is there."""
+    return await kafka.has(Names(settings.namespace).decisions)

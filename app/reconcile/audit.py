@@ -28,7 +28,7 @@ from app.names import Names
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
 from app.reconcile.differences import Differences, OffsetRanges, Report
 from app.reconcile.live_scan import LiveScan
-from app.reconcile.own_counters import Decided, OwnCounters
+from app.reconcile.own_counters import Decided, OwnCounters, decided_after_snapshot
 from app.settings import Settings
 
 WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
@@ -103,13 +103,14 @@ class Audit:
             self._say("counting event")
             found = Differences(sides, report)
             async with sides.connection.transaction(isolation="repeatable_read"):
-                await sides.count(first, last, cut)
+                types = (await decided_after_snapshot(sides, self._decided)).types_kept()
+                await sides.count(first, last, cut, types)
                 sizes = await sides.connection.fetchrow(sides.sql["compare.sizes"])
                 gone = {"lost": await sides.lost(), "forgotten": await sides.forgotten()}
                 await found.hours(kept.hours_from)
                 if whole:
                     await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)
-                    await found.types(cut)
+                    await found.types(cut, types)
                     await found.own(own, cut)
                     await self._received(found, cut)
         return {
@@ -117,9 +118,7 @@ class Audit:
             "to": f"{last:%Y-%m-%dT%H:%M:%SZ}" if end else None,
             "compared_to": f"{at_ms(int(began * 1000)):%Y-%m-%dT%H:%M:%SZ}",
             "offsets": {f"{self._names.events}-{p}": offset for p, offset in sorted(cut.items())},
-            "urls": sizes["urls"],
-            "hours": sizes["hours"],
-            "events": sizes["events"],
+            **{name: sizes[name] for name in ("urls", "hours", "events")},
             **gone,
             "whole": whole,
             "differing": found.count,

@@ -93,9 +93,15 @@ class Comparison:
         """Copy the hours of event_summary from begin to end."""
         await self.connection.execute(self.sql["compare.summary"], begin, end)
 
-    async def count(self, begin: datetime, end: datetime, cut: Offsets) -> None:
-        """Count event in a transaction's snapshot; cut: low counts what lies below."""
-        await self.connection.execute(self.sql["compare.count"], begin, end, by_partition(cut))
+    async def count(
+        self, begin: datetime, end: datetime, cut: Offsets, types: list[str] | None
+    ) -> None:
+        """Count event in a transaction's snapshot.
+
+        cut: low counts what lies below. types: those that are counted by name; None: all.
+        """
+        args = begin, end, by_partition(cut), types
+        await self.connection.execute(self.sql["compare.count"], *args)
 
     async def analyze(self) -> None:
         """Let Postgres know how much was copied."""

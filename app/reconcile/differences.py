@@ -68,9 +68,9 @@ class Differences:
                 }
             )
 
-    async def types(self, cut: Offsets) -> None:
-        """What is counted and what is left out as bots, by type."""
-        async for row in self._sides.differences("compare.types", by_partition(cut)):
+    async def types(self, cut: Offsets, kept: list[str] | None) -> None:
+        """What is counted and what is left out as bots, by type; kept: as of Comparison.count."""
+        async for row in self._sides.differences("compare.types", by_partition(cut), kept):
             self._tell(
                 {
                     "what": row["what"],

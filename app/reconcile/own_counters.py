@@ -33,6 +33,15 @@ CellPlace = tuple[int, str, int, str]  # number, key, window start, label
 Amounts = dict[CellPlace, list[int]]
 
 
+async def decided_after_snapshot(sides: Comparison, decided: Decided) -> Registry:
+    """Take the snapshot of a transaction, and return what is decided by now.
+
+    So what was counted of the events in it is decided.
+    """
+    await sides.connection.execute("select 1")
+    return await decided()
+
+
 class OwnTables(Protocol):
     """The tables of the count workers."""
 

@@ -19,12 +19,14 @@ from typing import Any
 
 from app.errors import SettingsError
 from app.events.event import EPOCH
+from app.kafka.counter_log import decided
 from app.kafka.watermarks import Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.audit import WORKERS_S
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
 from app.reconcile.live_mending import Cell, LiveMending
 from app.reconcile.live_scan import LiveScan
+from app.reconcile.own_counters import decided_after_snapshot
 from app.settings import Settings
 
 CHUNK_ROWS = 5000  # of event_summary a transaction: 0.1 s that the count workers wait
@@ -142,7 +144,8 @@ class Rebuild:
         async with sides.connection.transaction(isolation="repeatable_read"):
             self._say("counting event")
             await sides.connection.execute("truncate counted")
-            await sides.count(first, last, ends)
+            registry = await decided_after_snapshot(sides, lambda: decided(self._settings))
+            await sides.count(first, last, ends, registry.types_kept())
             size = await sides.connection.fetchrow(sides.sql["compare.sizes"])
             missing = await sides.connection.fetchrow(sides.sql["mend.missing"], self._events)
             yield Mended(size["hours"], kept=missing["rows"] > 0 and missing["months"])

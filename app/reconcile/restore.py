@@ -16,6 +16,7 @@ from app.archive.copies import is_unused, put_back
 from app.archive.files import Folders
 from app.errors import StartError, reason
 from app.kafka.clients import KafkaClients
+from app.kafka.counter_log import decided
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.reconcile.archive_gap import fill_archive
@@ -111,6 +112,7 @@ class Restore:
 
     async def _fill_database(self) -> None:
         database = self._found.database
+        types = (await decided(self._settings)).types_kept()
         self._say(f"copying {database.events} events into Postgres")
         connection = await connect_session(self._dsn, "event-counter restore")
         try:
@@ -118,6 +120,6 @@ class Restore:
                 await copy_in(connection, self._folder / "postgres", database)
             await prepare_database(self._settings)  # later migrations change what is there
             await connection.execute("analyze")
-            await sum_up(connection)
+            await sum_up(connection, types)
         finally:
             await connection.close()

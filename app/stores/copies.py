@@ -120,9 +120,12 @@ async def copy_in(connection: asyncpg.Connection, folder: Path, found: DatabaseC
             raise OSError(f"{table.name}: {status} instead of {table.rows} rows")
 
 
-async def sum_up(connection: asyncpg.Connection) -> None:
-    """Fill event_summary, which is empty, from event; raise asyncpg.PostgresError."""
-    await connection.execute(load_queries()["summary.again"])
+async def sum_up(connection: asyncpg.Connection, types: list[str] | None) -> None:
+    """Fill event_summary, which is empty, from event; raise asyncpg.PostgresError.
+
+    types: those that are counted by name; None: all of them.
+    """
+    await connection.execute(load_queries()["summary.again"], types)
 
 
 async def is_empty(connection: asyncpg.Connection) -> bool:

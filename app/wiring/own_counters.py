@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.counting.declared import Declared, parse_counters
-from app.counting.registry import Registered, Registry, left_over, to_declare
-from app.counting.spec import FIRST_DECLARED, LAST_DECLARED
+from app.counting.registry import Limit, Registered, Registry, left_over, to_declare
+from app.counting.spec import FIRST_DECLARED, LAST_DECLARED, TYPES
 from app.errors import SettingsError, StartError
 from app.kafka.clients import KafkaClients
-from app.kafka.counter_log import CounterLog
+from app.kafka.counter_log import CounterLog, has_log
 from app.kafka.topics import ensure_topics
 from app.kafka.watermarks import Watermarks
-from app.names import Names
 from app.settings import PREFIX, Settings
 from tables.counters import declare
 
@@ -24,6 +23,10 @@ ALL = {"statistics": True, "dedupe_hours": 1}  # settings with which all of ours
 CHANGED = (
     "Its rows would mean two things: set it back, give the new one another name, or, to count "
     "anew, type: event-counter counters drop NAME"
+)
+MOST_TYPES = (
+    f"{PREFIX}MOST_TYPES was {{}} at the first start, and what is counted as __other__ follows "
+    "from that; set it back"
 )
 
 log = logging.getLogger(__name__)
@@ -66,7 +69,7 @@ async def agree(settings: Settings, version: int) -> Registry:
 async def agree_on(kafka: Watermarks, settings: Settings, version: int) -> Registry:
     """As agree(), asked over a connection that is open."""
     declared = load_counters(settings)
-    if not await _has_log(kafka, settings):
+    if not await has_log(kafka, settings):
         if not declared:
             return Registry()
         await ensure_topics(settings, version)
@@ -77,8 +80,12 @@ async def agree_on(kafka: Watermarks, settings: Settings, version: int) -> Regis
             registry = await decisions.append(new)
             _new(settings, declared, registry)  # another worker may have been first
             log.warning("new counters: %s", ", ".join(one.name for one in new))
+        if registry.limit(TYPES) is None:
+            registry = await decisions.append([Limit(TYPES, settings.most_types)])
     finally:
         await decisions.close()
+    if (most := registry.limit(TYPES)) != settings.most_types:
+        raise SettingsError(MOST_TYPES.format(most))
     for name in left_over(declared, registry):
         log.warning(
             "counter %r is not in %s, and still counted; to end it: event-counter counters drop %s",
@@ -107,19 +114,3 @@ def declared_counter(registry: Registry, name: str) -> Registered:
         there = ", ".join(registry.counting) or "none is declared"
         raise StartError(f"no counter {name!r}; there are: {there}")
     return known
-
-
-async def decided(settings: Settings) -> Registry:
-    """Return what is declared by now; raise KafkaUnavailableError."""
-    async with Watermarks(KafkaClients.of(settings)) as kafka:
-        if not await _has_log(kafka, settings):
-            return Registry()
-    decisions = CounterLog(settings)
-    try:
-        return await decisions.read()
-    finally:
-        await decisions.close()
-
-
-async def _has_log(kafka: Watermarks, settings: Settings) -> bool:
-    return await kafka.has(Names(settings.namespace).decisions)

@@ -1,12 +1,12 @@
 -- Types of which the tables say what event and human_event do not: received = counted + bots +
 -- duplicates.
--- $1 bigint[]: as in compare.count
+-- $1 bigint[], $2 text[]: as $3 and $4 of compare.count
 with human as (
-    select type, count(*) as high,
+    select case when $2::text[] is null or type = any($2) then type else '__other__' end as type, count(*) as high,
         count(*) filter (where kafka_offset < ($1::bigint[])[kafka_partition + 1]) as low
     from human_event group by 1
 ), every as (
-    select type, duplicate is true as again, count(*) as high,
+    select case when $2::text[] is null or type = any($2) then type else '__other__' end as type, duplicate is true as again, count(*) as high,
         count(*) filter (where kafka_offset < ($1::bigint[])[kafka_partition + 1]) as low
     from event group by 1, 2
 ), stored as (

@@ -60,6 +60,12 @@ def tell_what_begins(other: Path, given: dict[str, object]) -> None:
     assert "revenue: is not in the file" in said
 
 
+def refuse_other_types(port: int, given: dict[str, object]) -> None:
+    refused = command_line("worker", "--role", "count", most_types=5, worker_port=port, **given)
+    assert refused.returncode == 1
+    assert "EVENT_COUNTER_MOST_TYPES was 10000 at the first start" in refused.stderr
+
+
 def refuse_to_drop_what_is_declared(file: Path, given: dict[str, object]) -> None:
     again = command_line("counters", "drop", "orders", "--yes", counters=file, **given)
     assert again.returncode == 1
@@ -88,6 +94,7 @@ async def test_the_life_of_a_counter(
     assert (declared["name"], declared["measure"]) == ("revenue", "sum:value")
 
     refuse_another_window(other, settings.worker_port + 1, given)
+    refuse_other_types(settings.worker_port + 1, given)
     tell_what_begins(other, given)
     file.write_text(ORDERS, "utf-8")
     await worker.stop()

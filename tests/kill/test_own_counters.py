@@ -28,7 +28,8 @@ pytestmark = pytest.mark.kill
 
 COUNTERS = Path(__file__).parents[1] / "data/own_counters.toml"
 PLANS = [f"plan {number}" for number in range(9)]
-KEPT = 5
+KEPT, TYPES = 5, 4
+ORDERED = "order", "refund"
 BATCH = 400
 LATE = """
 [[counter]]
@@ -52,7 +53,8 @@ def order(rng: random.Random) -> bytes:
         "amount": f"{Decimal(amount):f}",
     }
     value = rng.randrange(-100_000, 1_000_000)
-    body = json.dumps({"type": rng.choice(["order", "refund"]), "properties": properties})
+    kind = rng.choice([*ORDERED, *ORDERED, f"note {rng.randrange(9)}"])
+    body = json.dumps({"type": kind, "url": "/shop", "properties": properties})
     return f'{body[:-1]},"value":{value // 100}.{value % 100:02d}}}'.encode()
 
 
@@ -67,7 +69,8 @@ def truth_of(records: list[ConsumerRecord], *, late: bool) -> Sums:
             sums["orders_by_plan", own["plan"], ""] += 1
         if event["type"] == "refund" and late:
             sums["refunds", own["plan"], ""] += 1
-        sums["revenue", own["plan"], own["currency"]] += event["value"]
+        if event["type"] in ORDERED:
+            sums["revenue", own["plan"], own["currency"]] += event["value"]
         if not own["test"]:
             sums["revenue_of_all_time", "", ""] += Decimal(own["amount"])
     return {place: Decimal(value) for place, value in sums.items()}
@@ -120,6 +123,14 @@ def differences(found: Sums, truth: Sums) -> list[object]:
     ]
 
 
+async def types_of(scene: Scene) -> dict[str, int]:
+    """Return the totals of types; those of events that nobody orders or refunds are beyond."""
+    async with aiohttp.ClientSession() as http:
+        found: dict[str, int] = await answered(scene, http, "events_by_type", "")
+    assert len(found) == TYPES + 1, found
+    return found
+
+
 async def compare(scene: Scene, *, late: bool = False) -> Sums:
     """Wait until the tables say what the topic holds; return what they say.
 
@@ -142,21 +153,23 @@ async def test_own_counters_are_exact_whatever_dies(
 ) -> None:
     file = tmp_path / "own.toml"
     file.write_text(COUNTERS.read_text("utf-8"), "utf-8")
-    scene = await make_scene(counters=str(file), statistics=True, **QUICK)
+    scene = await make_scene(counters=str(file), statistics=True, most_types=TYPES, **QUICK)
     scene.crew.hire("store").join()
     worker = scene.crew.hire("count", dying=True)
     await _deaths_in_a_flush(scene, worker, soaking=soaking)
-    before = await compare(scene)
+    before, types = await compare(scene), await types_of(scene)
     file.write_text(COUNTERS.read_text("utf-8") + LATE, "utf-8")
     worker.kill(wipe=True)  # what is left is what Kafka has
     await scene.crew.ready()
     assert await compare(scene) == before, "the same keys are kept"
+    assert await types_of(scene) == types, "and the same types"
     async with again_and_again(partial(_send, scene), PAUSE_S * 4):
         await _the_past_of_a_counter(scene, worker)
     after = await compare(scene, late=True)
     assert {key for name, key, _ in after if name == "orders_by_plan"} == {
         key for name, key, _ in before if name == "orders_by_plan"
     }
+    assert (await types_of(scene)).keys() == types.keys()
     code, said = await _command(scene, "audit", "audit").done()
     assert code == 0, said
     scene.tally.exact = True

@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.counting.counters import Counters
+from app.counting.groups import LeftOut
 from app.counting.spec import (
     DAY,
     EVERYTHING,
     HOUR,
     MINUTE,
+    OTHER_KEY,
     TYPE,
+    TYPES,
     URL,
     CounterSpec,
     counts_partition,
@@ -168,3 +171,25 @@ def test_a_number_serves_one_counter() -> None:
 
 def test_a_key_has_one_owner() -> None:
     assert [counts_partition(key, 4) for key in (b"", b"/a", b"/b")] == [0, 0, 2]
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_types_that_are_not_kept_are_one_type_in_every_counter(days: int) -> None:
+    counters = declare(Settings(hourly_retention_days=days))
+    types = ["CLICK", "VIEW", "a", "b", "c"]
+    events = [
+        Event(type=types[n % 5], url=f"/{n % 2}", timestamp=NOON - timedelta(seconds=n))
+        for n in range(100)
+    ]
+    left = LeftOut()
+    kept = {TYPES: {"CLICK", "a"}}
+    found = unfold(counters, counters.fold(judged(events), NOW, kept, left))
+    all_of_them = unfold(counters, counters.fold(judged(events), NOW))
+    by_type = {name for name, spec in counters.items() if spec.label is TYPE and not spec.sum_of}
+    assert by_type >= {"events_by_url_hourly", "events_by_type", "events_by_type_minutely"}
+    expected = Counter[tuple[object, ...]]()
+    for (name, key, label, at), count in all_of_them.items():
+        other = name in by_type and label not in kept[TYPES]
+        expected[name, key, OTHER_KEY if other else label, at] += count
+    assert found == expected
+    assert left == {("events_by_type", OTHER_KEY): 3}

@@ -11,6 +11,7 @@ from app.counting.registry import (
     Declare,
     Drop,
     KeysSeen,
+    Limit,
     PastCounted,
     Registry,
     encode_decision,
@@ -18,7 +19,7 @@ from app.counting.registry import (
     to_declare,
     unknown_keys,
 )
-from app.counting.spec import FIRST_DECLARED, HOUR, LAST_DECLARED
+from app.counting.spec import FIRST_DECLARED, HOUR, LAST_DECLARED, TYPES
 
 HOURLY, LIMITED = Meaning(HOUR), Meaning(HOUR, "url", most_keys=2)
 FIRST = FIRST_DECLARED
@@ -98,3 +99,21 @@ def test_a_counter_that_is_not_in_the_file_is_still_counted() -> None:
 @pytest.mark.parametrize("record", [None, b"", b"x", b'{"op":"sing"}', b'{"op":"drop"}'])
 def test_a_record_that_is_no_decision_changes_nothing(record: bytes | None) -> None:
     assert not Registry().apply(record)
+
+
+def test_the_first_limit_of_types_holds_and_they_are_named_once_no_further_one_is_kept() -> None:
+    limits = Limit(TYPES, 2), Limit(TYPES, 3)
+    registry = registry_of(KeysSeen(TYPES, ["too soon"]), *limits, KeysSeen(TYPES, ["b"]))
+    assert (registry.limit(TYPES), registry.types_kept()) == (2, None)
+    registry.apply(encode_decision(KeysSeen(TYPES, ["c", "a"])))
+    assert registry.types_kept() == ["b", "c"]
+    assert registry_of().types_kept() is None
+
+
+def test_new_keys_fit_into_the_room_and_into_records() -> None:
+    registry = registry_of(Limit(TYPES, 1000))
+    many = [f"{n:0255}" for n in range(2000)]
+    wanted = unknown_keys({TYPES: many}, registry)
+    assert [key for one in wanted for key in one.keys] == many[:1000]
+    assert max(len(encode_decision(one)) for one in wanted) < 200_000
+    assert len(wanted) == 3

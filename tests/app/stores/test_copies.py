@@ -35,7 +35,7 @@ async def put_in(database: Database, folder: Path, found: DatabaseCopy) -> None:
     try:
         async with connection.transaction():
             await copy_in(connection, folder, found)
-        await sum_up(connection)
+        await sum_up(connection, None)
     finally:
         await connection.close()
 
