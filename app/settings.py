@@ -121,7 +121,9 @@ class Settings(BaseModel):
         0, ge=0, description="Days to keep hourly counts; fixed at the first start; 0: for good."
     )
     statistics: bool = Field(
-        default=True, description="Also count pages, users, sessions, ads and bots; stays on."
+        default=True,
+        description="Also count pages, users, sessions, ads and bots; switching it on later "
+        "needs rebuild tables; stays on.",
     )
     most_types: int = Field(
         10_000,

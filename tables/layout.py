@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from app.counting.counters import Counters
 from app.errors import SettingsError
 from app.settings import Settings
+from tables.partial_values import Partial, decode_partial
+
+LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
 
 # What is a duplicate, and what a bot; all other numbers are counters.
 DUPLICATES, BOTS = 0, 255
+OF_STATISTICS = range(10, 24)  # counters
+STATISTICS_SETTING = "EVENT_COUNTER_STATISTICS"
 COUNTER_SETTINGS = "EVENT_COUNTER_HOURLY_RETENTION_DAYS and EVENT_COUNTER_STATISTICS"
 DUPLICATE_SETTINGS = "EVENT_COUNTER_DEDUPE_HOURS and EVENT_COUNTER_DEDUPE_UUID"
 BOT_SETTINGS = "EVENT_COUNTER_BOT_LIMIT"
@@ -26,13 +33,53 @@ def rules(settings: Settings) -> dict[int, int]:
 
 
 def check(before: Mapping[int, int], layout: Mapping[int, int]) -> None:
-    """Raise SettingsError where something is kept in another way than before; new is fine."""
+    """Raise SettingsError where something is kept in another way than before; new is fine.
+
+    But for statistics: what was counted without them has no page views left out as bots'.
+    """
     changed = {number for number in before if layout.get(number) != before[number]}
-    if not changed:
-        return
     what, names, else_ = f"counters {sorted(changed)} were kept", COUNTER_SETTINGS, OTHER_NAMESPACE
     if DUPLICATES in changed:
         what, names = "duplicates were judged", DUPLICATE_SETTINGS
     elif changed == {BOTS}:
         what, names, else_ = "bots were judged", BOT_SETTINGS, REBUILD
+    elif not changed and before and has_statistics(layout) and not has_statistics(before):
+        what, names, else_ = "events were counted", STATISTICS_SETTING, REBUILD
+    elif not changed:
+        return
     raise SettingsError(f"{what} in another way until now; set {names} back, {else_}")
+
+
+def has_statistics(rows: Mapping[int, int]) -> bool:
+    """Whether tables were counted with statistics; rules were not always noted."""
+    return BOTS in rows or any(number in rows for number in OF_STATISTICS)
+
+
+class LayoutRow:
+    """The row LAYOUT of Partials. _cache, dirty: its rows in memory, by partition."""
+
+    counters: Counters
+    _rules: Mapping[int, int]
+    _checked: set[int]
+    _cache: Any
+    dirty: Any
+
+    def db(self, partition: int) -> Any:
+        """Return the RocksDB of a partition."""
+        raise NotImplementedError
+
+    def layout_of(self, partition: int) -> dict[int, int]:
+        """Return how rows are kept; raise SettingsError where it was in another way."""
+        layout = {**self.counters.layout(), **self._rules}
+        if (stored := self.db(partition).get(LAYOUT)) is not None:
+            check(decode_partial(stored).cells, layout)
+        return layout
+
+    def check_layout(self, partition: int) -> None:
+        """Note how rows are kept; raise SettingsError where it was in another way."""
+        if partition in self._checked:
+            return
+        layout = self.layout_of(partition)
+        self._cache[partition][LAYOUT] = Partial(len(layout), layout)
+        self.dirty[partition].add(LAYOUT)
+        self._checked.add(partition)

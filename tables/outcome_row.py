@@ -10,7 +10,7 @@ from app.counting.spec import Cells
 from app.events.filler import losses_of
 from tables.partial_values import Partial, decode_partial
 
-# Only in the table, not in `counts`. Behind partials.LAYOUT, before all counters.
+# Only in the table, not in `counts`. Behind layout.LAYOUT, before all counters.
 OUTCOMES_ROW = b"\0outcomes"
 LOST = OUTCOMES.index("lost")
 VOID = LOST + 1  # see app.events.filler.Losses

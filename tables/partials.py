@@ -17,7 +17,8 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import Cells, Rows, counts_partition, row_key
-from tables.layout import check
+from app.errors import SettingsError
+from tables.layout import LayoutRow
 from tables.outcome_row import OutcomeRow
 from tables.partial_values import Partial, add_singly, decode_partial, overflows
 from tables.turns import in_buckets
@@ -25,7 +26,6 @@ from tables.write_behind import WriteBehindTable
 
 SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
 MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
-LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
 ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 3000  # rows, 0.03 s of work
@@ -57,7 +57,7 @@ class FlushHook(Protocol):
         """Drop what was not sent: the events are read again."""
 
 
-class Partials(WriteBehindTable, OutcomeRow):
+class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
     """(counter, key, row start, label) of a source partition: (last offset, {slot: count})."""
 
     def __init__(
@@ -116,17 +116,14 @@ class Partials(WriteBehindTable, OutcomeRow):
             if (partial := cache[row]).last < last:
                 partial.last = last
 
-    def check_layout(self, partition: int) -> None:
-        """Raise SettingsError where the rows were written under other settings."""
-        if partition in self._checked:
-            return
-        layout = {**self.counters.layout(), **self._rules}
-        stored = self.db(partition).get(LAYOUT)
-        if stored is not None:
-            check(decode_partial(stored).cells, layout)
-        self._cache[partition][LAYOUT] = Partial(len(layout), layout)
-        self.dirty[partition].add(LAYOUT)
-        self._checked.add(partition)
+    async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:
+        """As BatchTable; ends the worker where rows were written under other settings."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        try:
+            for tp in active_tps:
+                self.layout_of(tp.partition)
+        except SettingsError as exc:
+            await self.app.consumer.fail(exc)
 
     def absorbed(self, partition: int, position: int, done: Callable[[], object]) -> None:
         """Note that everything below a position of a source partition is absorbed.

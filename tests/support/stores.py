@@ -18,7 +18,8 @@ from app.cli.rebuild import rebuild
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.reconcile.rebuild import Mended
-from app.settings import Settings
+from app.settings import Role, Settings
+from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.database import Database
 from tests.support.event_maker import EventMaker
@@ -28,6 +29,7 @@ from tests.support.waiting import again_and_again
 QUICK = {"summary_interval_s": 0.3, "redis_interval_s": 0.2, "commit_interval_s": 0.3}
 
 
+ROLES: tuple[Role, ...] = ("store", "count")
 FLOW_PAUSE_S = 0.1  # between bursts of 100 events
 
 
@@ -39,6 +41,7 @@ class Stores:
         self.database = Database(settings.postgres.get_secret_value())
         self.redis: Any = Redis.from_url(settings.redis.get_secret_value(), decode_responses=True)
         self.events = Names(settings.namespace).events
+        self.workers: list[WorkerProcess] = []
         self._rng = random.Random(seed)
         self._maker = EventMaker(self._rng, int(time.time()), "x")
 
@@ -54,8 +57,7 @@ class Stores:
         settings = await make_settings(**QUICK, **changes)
         await ensure_topics(settings)
         stores = cls(settings, kafka, 7)
-        await start_worker(settings, "store")
-        await start_worker(settings, "count")
+        stores.workers = [await start_worker(settings, role) for role in ROLES]
         url = f"http://{settings.worker_host}:{settings.worker_port}"
         stores.settings = settings.model_copy(update={"count_urls": url})
         return stores

@@ -20,10 +20,11 @@ from app.errors import SettingsError
 from app.events.batches import Named, Slice
 from app.events.event import Event, at_ms
 from app.settings import Settings
-from tables.layout import BOTS, DUPLICATES, rules
+from tables.counters import declare
+from tables.layout import BOTS, DUPLICATES, LAYOUT, check, rules
 from tables.messages import Messages
 from tables.partial_values import Partial
-from tables.partials import LAYOUT, Partials
+from tables.partials import Partials
 from tests.support.batches import slice_of
 from tests.tables.conftest import SentRecords
 
@@ -196,6 +197,16 @@ def test_another_rule_than_the_one_that_judged_is_refused(
     partials._rules = rules(Settings(**changes))
     with pytest.raises(SettingsError, match=told):
         partials.check_layout(0)
+
+
+def test_statistics_that_come_later_are_refused() -> None:
+    on, off = Settings(), Settings(statistics=False)
+    with_them, without = (declare(of).layout() | rules(of) for of in (on, off))
+    with pytest.raises(SettingsError, match=r"EVENT_COUNTER_STATISTICS back, or .* rebuild tables"):
+        check(without, with_them)
+    check({}, with_them)
+    check(declare(on).layout(), with_them)  # of before rules were noted
+    check(without, without)
 
 
 def test_tables_from_before_there_were_rules_go_on(make_partials: MakePartials) -> None:

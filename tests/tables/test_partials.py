@@ -18,7 +18,8 @@ from app.events.event import Event
 from app.settings import Settings
 from tables.batch_table import EXPIRE_CHUNK, BatchTable
 from tables.counters import declare
-from tables.partials import LAYOUT, MARK, SOURCE, FoldRange, Partials
+from tables.layout import LAYOUT
+from tables.partials import MARK, SOURCE, FoldRange, Partials
 from tables.scans import scan_keys
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
