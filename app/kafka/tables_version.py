@@ -103,6 +103,11 @@ def position_key(version: int, partition: int) -> int:
     return (version - FIRST) * PARTITIONS_MAX + partition
 
 
+def version_of(key: int) -> int:
+    """Return the version that a position of a sink belongs to."""
+    return key // PARTITIONS_MAX + FIRST
+
+
 def positions_of(version: int, found: dict[int, int]) -> dict[int, int]:
     """Return the positions of a version by partition."""
     begin = position_key(version, 0)

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -19,14 +20,15 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from app.counting.registry import PastCounted
-from app.errors import StartError, UnavailableError
+from app.errors import RedisUnavailableError, StartError, UnavailableError
 from app.kafka.counter_log import decide
 from app.kafka.table_topics import TableTopics
-from app.kafka.tables_version import current_version, switch_version
+from app.kafka.tables_version import FIRST, current_version, switch_version, version_of
 from app.kafka.topics import ensure_topics
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.comparison import Comparison
+from app.reconcile.live_scan import LiveScan
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.ports import free_port
@@ -37,6 +39,7 @@ CLOSE_S = 2.0  # a round that took less than this has caught up with what flows
 STOP_S = 60.0  # for the last flush and commit
 LEAVE_S = 60.0  # for the old count workers to end; fixed names stay for a session timeout
 NAME = "rebuild-tables"
+POSITIONS = "select partition from summary_positions union select partition from ad_month_positions"
 LOCKED = "another event-counter rebuild tables is at work"
 
 
@@ -86,7 +89,8 @@ class TablesRebuild:
             live = None if counted is None else await self._answered(counted)
             await self._check(sides, declared if live is None else live, declared)
             old = await current_version(self._settings)
-            new = await self._topics.unused(old)  # no number twice: topics go slowly
+            # No number twice: topics go slowly, and sinks remember positions by it.
+            new = await self._topics.unused(max(old, await self._remembered(sides)))
             await self._topics.delete(set(await self._topics.by_version()) - {old})
             await ensure_topics(self._settings, new)
             if past_of is not None:  # of a version that nobody else counts: we hold the lock
@@ -149,6 +153,17 @@ class TablesRebuild:
                 f"event lacks {missing} of the rows that were stored (or has more, if below 0): "
                 "the tables know more than it does"
             )
+
+    async def _remembered(self, sides: Comparison) -> int:
+        """Return the highest version that a sink has positions of, perhaps in a former Kafka."""
+        keys = [row["partition"] for row in await sides.connection.fetch(POSITIONS)]
+        if url := self._settings.redis.get_secret_value():
+            async with aclosing(LiveScan(url)) as scan:
+                try:
+                    keys += await scan.positions()
+                except RedisUnavailableError as exc:
+                    self._say(f"going on without: {exc}")
+        return max(map(version_of, keys), default=FIRST)
 
     async def _count(self, version: int) -> Offsets:
         """Count all of `events` into the tables of a version; return up to where."""
