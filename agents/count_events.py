@@ -79,6 +79,12 @@ class Judges:
             self.statistics.passed(partition, position, record_s)
         return judged
 
+    def note_values(self, partition: int, judged: Judged, now: float, left_out: LeftOut) -> None:
+        """Add what counters of a counters.toml count the distinct values of."""
+        if self.statistics and self.begun:
+            values = self.begun.distinct_values(partition, judged, now, left_out)
+            self.statistics.note_values(partition, values)
+
 
 def register(
     app: Any,
@@ -228,6 +234,7 @@ def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: De
         )
         return rows
 
+    judges.note_values(partition, judged, now, left_out)
     partials.absorb(partition, first, last, fold)
     if decoded.fillers or partials.void(partition):
         metrics.events_lost.labels(ROLE).inc(partials.account(partition, batch, seen))

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 
 from app.counting.counters import Counters
+from app.counting.distinct import RowValues
 from app.counting.groups import LeftOut
 from app.counting.registry import Begin, Registry, unknown_keys
 from app.counting.spec import TYPES, CounterSpec, Rows
@@ -123,6 +124,13 @@ class Beginnings:
         """Return what events behind an offset add up to, by what has begun where they lie."""
         begun = self._begun.get(partition, {})
         return self._counters.fold_begun(begun, judged, begin, now, self.kept, left_out)
+
+    def distinct_values(
+        self, partition: int, judged: Judged, now: float, left_out: LeftOut | None
+    ) -> RowValues:
+        """Return what counters that measure distinct values get of events, as fold()."""
+        begun = self._begun.get(partition, {})
+        return self._counters.distinct_values(begun, judged, now, self.kept, left_out)
 
     async def flush(self, partition: int) -> None:
         """Nothing: what is decided is in Kafka before it is counted."""

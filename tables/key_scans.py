@@ -33,6 +33,14 @@ def split_row(spec: CounterSpec, row: bytes) -> tuple[int, bytes]:
     return int.from_bytes(row[at : at + 4]), row[1:at] + row[at + 4 :]
 
 
+def join_row(spec: CounterSpec, start: int, tail: bytes) -> bytes:
+    """Return the row that split_row() makes (row start, tail) of."""
+    if spec.retention is not None:
+        return bytes((spec.number,)) + _START.pack(start) + tail
+    end = 2 + (tail[0] << 8 | tail[1])
+    return bytes((spec.number,)) + tail[:end] + _START.pack(start) + tail[end:]
+
+
 def split_tail(tail: bytes) -> tuple[bytes, bytes]:
     """Return (key, label)."""
     end = 2 + (tail[0] << 8 | tail[1])

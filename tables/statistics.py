@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
+from app.counting.distinct import RowValues
 from app.events.batches import Judged, Slice
 from app.events.positions import EventPositions
 from app.settings import Settings
@@ -64,6 +65,10 @@ class Statistics:
     def is_bots(self, partition: int, part: Slice) -> bool | None:
         """As JudgedTable.is_bots()."""
         return self._judged.is_bots(partition, part)
+
+    def note_values(self, partition: int, values: RowValues) -> None:
+        """Add the values that counters of a counters.toml tell apart."""
+        self._users.note_values(partition, values)
 
     def note(self, partition: int, judged: Judged, now: float) -> None:
         """Add the events of a batch that are not bots'; now: s since 1970."""

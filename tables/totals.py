@@ -168,7 +168,7 @@ class Totals(BatchTable):
             found = self._sums.read(db, spec, key)
             return {0: found} if found else {}
         windows: dict[int, dict[str, int]] = {}
-        for prefix in _prefixes(spec, key, begin, end):
+        for prefix in prefixes_of(spec, key, begin, end):
             for row, value in scan_prefix(db, prefix):
                 _, start, label = spec.parse(row)
                 for window, count in windows_of(spec, start, _decode(value)).items():
@@ -235,7 +235,7 @@ class Totals(BatchTable):
         }
 
 
-def _prefixes(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
+def prefixes_of(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
     """Yield what the rows of a range begin with; at worst those of all time."""
     if not spec.row_span or (spec.retention is None and end - begin > SEEKS_MAX * spec.row_span):
         yield spec.scan_prefix(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from app.counting.distinct import RowValues
 from app.counting.spec import counts_partition
 from app.counting.uniques import Accumulator, owner_key
 from app.events.batches import Slice
@@ -21,6 +22,7 @@ class UniqueDeltas:
     """
 
     def __init__(self, partials: Partials, topic: str, partitions: int) -> None:
+        self._own = partials.counters.sketched().known
         self._partials, self._topic, self._partitions = partials, topic, partitions
         self._users: defaultdict[int, Accumulator] = defaultdict(Accumulator)
         self._passed: dict[int, int] = {}
@@ -32,6 +34,10 @@ class UniqueDeltas:
         All of a batch, also where it comes again: what was sent before may not have arrived.
         """
         self._users[partition].note(events, now)
+
+    def note_values(self, partition: int, values: RowValues) -> None:
+        """Add values that counters of a counters.toml tell apart, as note()."""
+        self._users[partition].note_values(values)
 
     def passed(self, partition: int, position: int) -> None:
         """Note that all users below a position of a source partition are noted."""
@@ -52,7 +58,7 @@ class UniqueDeltas:
             marks.append((MARK + SOURCE.pack(partition), encode_sent(position)))
         sketches: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         for row, sketch in self._users[partition].take().items():
-            target = counts_partition(owner_key(row), self._partitions)
+            target = counts_partition(owner_key(row, self._own), self._partitions)
             sketches[target].append((row, sketch))
         for target in range(self._partitions):
             records = self._partials.record_batches()

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from time import monotonic, time
 from typing import Any
 
-from app.counting.spec import counts_partition
+from app.counting.counters import Counters
+from app.counting.spec import FIRST_DECLARED, counts_partition
 from app.counting.stats_window import Month, Run
 from app.counting.uniques import (
     LEVELS,
@@ -43,10 +45,15 @@ State = tuple[int, int]  # of a sketch that is only added to: equal where nothin
 
 
 class Uniques(WriteBehindTable):
-    """(metric, level, bucket start, key): theta sketch of the users."""
+    """(metric, level, bucket start, key): theta sketch of the users.
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    Also the rows of declared counters that measure distinct values, as they are in the totals.
+    """
+
+    def __init__(self, app: Any, *, counters: Counters | None = None, **kwargs: Any) -> None:
+        """counters: all of them; None: only ours."""
         super().__init__(app, **kwargs)
+        self._own = (counters or Counters(())).sketched()
         self._live: defaultdict[int, dict[bytes, Union]] = defaultdict(dict)
         self._written: defaultdict[int, dict[bytes, State | bytes]] = defaultdict(dict)
         self._dirty: defaultdict[int, set[bytes]] = defaultdict(set)
@@ -77,8 +84,7 @@ class Uniques(WriteBehindTable):
                     source, position = decode_record(record.key, record.value)
                     marks[source] = max(position, marks.get(source, 0))
                     continue
-                SketchRow.unpack(record.key).check()
-                sketch, rows = decode_sketch(record.value), buckets_of(record.key, now)
+                sketch, rows = decode_sketch(record.value), self._rows(record.key, now)
             except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
                 strange.append((record, exc))
                 continue
@@ -94,6 +100,15 @@ class Uniques(WriteBehindTable):
         for changes in self._watchers:
             changes.note(partition, added)
         self.reached.wake(partition)
+
+    def _rows(self, row: bytes, now: float) -> list[bytes]:
+        """Return the rows that a sent row belongs to; raise ValueError where it is none."""
+        if row[0] >= FIRST_DECLARED:  # as in the totals, one that this worker does not know, too
+            if (spec := self._own.by_number.get(row[0])) is not None:
+                spec.check(row)
+            return [row]
+        SketchRow.unpack(row).check()
+        return buckets_of(row, now)
 
     def merged_to(self, partition: int) -> dict[int, int]:
         """Return {source partition: position of `events` up to which all is merged here}."""
@@ -203,7 +218,7 @@ class Uniques(WriteBehindTable):
 
     def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
         """Return the ranges of keys past their retention."""
-        return expired_bounds(now)
+        return chain(expired_bounds(now), self._own.expired_ranges(now))
 
     async def before_expiry(self) -> None:
         """Write what has gathered: none of it comes after a deletion."""
@@ -250,6 +265,11 @@ class Uniques(WriteBehindTable):
         """Iterate over the rows of a metric that are written."""
         for row, _ in scan_prefix(self.db(partition), bytes((metric,))):
             yield SketchRow.unpack(row)
+
+    def live(self, partition: int, number: int) -> dict[bytes, Union]:
+        """Return the rows of a declared counter that are in memory, newer than what is written."""
+        live = self._live[partition]
+        return {row: union for row, union in live.items() if row[0] == number}
 
     def _sketches(self, partition: int, begin: bytes, end: bytes) -> Iterator[Sketch]:
         """Yield the sketches of the rows in [begin, end)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from app.counting.distinct import DistinctFold, RowValues
 from app.counting.folding import Fold
 from app.counting.groups import KeptKeys, LeftOut
 from app.counting.spec import ROW_WINDOWS, CounterSpec, Rows
@@ -24,11 +25,9 @@ class Counters(Mapping[str, CounterSpec]):
         if len(self.by_number) != len(self._specs):
             raise ValueError("two counters share a number")
         self._parts: dict[frozenset[int], Counters] = {}
-        self._fold = Fold(
-            spec
-            for spec in self._specs.values()
-            if not spec.sum_of and spec.measure.kind != "distinct"
-        )
+        specs = [spec for spec in self._specs.values() if not spec.sum_of]
+        self._fold = Fold(spec for spec in specs if not spec.measure.is_sketch)
+        self._distinct = DistinctFold(spec for spec in specs if spec.measure.is_sketch)
 
     def __getitem__(self, name: str) -> CounterSpec:
         return self._specs[name]
@@ -46,6 +45,14 @@ class Counters(Mapping[str, CounterSpec]):
                 yield bounds
         for spec in self.dropped:
             yield bytes((spec.number,)), bytes((spec.number + 1,))
+
+    def sketched(self) -> Counters:
+        """Return the counters whose rows are sketches, in the table `uniques`."""
+        ours, gone = (
+            [spec for spec in specs if spec.measure.is_sketch]
+            for specs in (self._specs.values(), self.dropped)
+        )
+        return Counters(ours, gone)
 
     def without(self, numbers: Collection[int]) -> Counters:
         """Return the counters but for some."""
@@ -114,3 +121,14 @@ class Counters(Mapping[str, CounterSpec]):
                 part = judged.between(at - 1, last)
                 rows |= self.only(number).fold(part, now, kept, left_out)
         return rows
+
+    def distinct_values(
+        self,
+        begun: Mapping[int, int],
+        judged: Judged,
+        now: float,
+        kept: KeptKeys = NO_LIMITS,
+        left_out: LeftOut | None = None,
+    ) -> RowValues:
+        """Return {row: values} of the counters that sketched() has; arguments as fold_begun()."""
+        return self._distinct.values(judged.human, begun, now, kept, left_out)

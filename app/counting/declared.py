@@ -80,11 +80,16 @@ class Meaning(msgspec.Struct, frozen=True, order=False):
             key_dimension(self.key),
             label_dimension(self.label),
             types=types,
-            row_windows=ROW_WINDOWS.get(self.window or 0, 1),
+            row_windows=1 if self.is_sketch else ROW_WINDOWS.get(self.window or 0, 1),
             where=tuple(condition_on(field, list(values)) for field, values in where.items()),
             measure=measure,
             most_keys=self.most_keys,
         )
+
+    @property
+    def is_sketch(self) -> bool:
+        """Whether it counts distinct values."""
+        return self.measure.startswith("distinct:")
 
     def described(self) -> str:
         """Return words for a counter that has none of its own."""
@@ -199,8 +204,8 @@ def _named_faults(given: _CounterEntry) -> Iterator[tuple[str, str]]:
         if name and not is_named(name):
             yield field, f"no {name!r}; give {', '.join(FIELDS)}, properties.NAME, {DIMENSIONS}"
     kind, colon, name = given.measure.partition(":")
-    if not (given.measure == "count" or (kind == "sum" and colon)):
-        yield "measure", 'give "count" or "sum:FIELD"'
+    if not (given.measure == "count" or (kind in ("sum", "distinct") and colon)):
+        yield "measure", 'give "count", "sum:FIELD" or "distinct:FIELD"'
     elif colon and not is_named(name):
         yield "measure", f"no field {name!r}"
 

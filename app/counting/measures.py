@@ -48,6 +48,11 @@ class Measure:
         return f"{self.kind}:{self.field}" if self.field else self.kind
 
     @property
+    def is_sketch(self) -> bool:
+        """Whether its rows are sketches, in the table `uniques`."""
+        return self.kind == "distinct"
+
+    @property
     def signs(self) -> int:
         """Cells of a window."""
         return 2 if self.kind == "sum" else 1

@@ -55,6 +55,12 @@ class Tables(Protocol):
         """Yield (key, window start in s since 1970, label, count) in chunks."""
         ...
 
+    def sketches(
+        self, counter: str, begin: int = 0
+    ) -> AsyncIterator[list[tuple[str, int, str, bytes]]]:
+        """Yield the same of a counter of distinct values, with their sketches."""
+        ...
+
 
 class _Place(msgspec.Struct):
     """The record that a rejection is about."""
@@ -142,6 +148,14 @@ class Audit:
         await wait_for(
             "the tables", lambda: kafka.committed(group, names.counts), merged, WORKERS_S, self._say
         )
+        if live and self._settings.statistics:
+            await wait_for(
+                "distinct values",
+                lambda: kafka.committed(group, names.uniques),
+                await kafka.ends(names.uniques),
+                WORKERS_S,
+                self._say,
+            )
         await self._wait_for_store(sides, cut)
         await wait_for("event_summary", summed, merged, REFRESH_S, self._say)
         if live and self._redis:

@@ -7,7 +7,15 @@ chunks: by the same declarations, from where each counter began, with the keys t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
@@ -15,12 +23,14 @@ from time import time
 from typing import Any, Protocol
 
 from app.counting.counters import Counters
+from app.counting.measures import Value
 from app.counting.registry import Registry
 from app.counting.spec import FOREVER, HOUR, CounterSpec, Rows
 from app.events.batches import Judged, Slice
 from app.events.event import at_ms
 from app.kafka.watermarks import Offsets, Say
 from app.reconcile.comparison import Comparison
+from app.reconcile.own_sketches import SKETCHES_MAX, OwnSketches
 from app.reconcile.past_events import event_of
 
 CHUNK_ROWS = 5000  # of event, that are folded in one go
@@ -51,6 +61,12 @@ class OwnTables(Protocol):
         """Yield (key, window start in s since 1970, label, value) in chunks."""
         ...
 
+    def sketches(
+        self, counter: str, begin: int = 0
+    ) -> AsyncIterator[list[tuple[str, int, str, bytes]]]:
+        """Yield the same of a counter of distinct values, with their sketches."""
+        ...
+
 
 class OwnCounters:
     """The comparison of all counters that counted when it began."""
@@ -59,15 +75,20 @@ class OwnCounters:
         """decided: gives what is declared by now. version: of the tables."""
         self._sides, self._decided, self._version, self._say = sides, decided, version, say
         self.counters, self._oldest = Counters(()), dict[int, int]()
+        self._sketches = OwnSketches(sides, self._oldest)
 
     async def copy(self, tables: OwnTables) -> None:
         """Copy what the tables say, of windows that do not expire meanwhile."""
-        now, specs = int(time()), (await self._decided()).specs()
-        self.counters = Counters(spec for spec in specs if spec.measure.kind != "distinct")
-        self._oldest = {spec.number: oldest(spec, now) for spec in self.counters.values()}
+        now = int(time())
+        self.counters = Counters((await self._decided()).specs())
+        self._oldest |= {spec.number: oldest(spec, now) for spec in self.counters.values()}
         await self._sides.connection.execute(self._sides.sql["compare.own_prepare"])
         for name, spec in self.counters.items():
             self._say(f"reading the tables: {name}")
+            if spec.measure.is_sketch:
+                async for sketches in tables.sketches(name, self._oldest[spec.number]):
+                    await self._sketches.copy(spec.number, sketches)
+                continue
             async for chunk in tables.read(name, self._oldest[spec.number]):
                 rows = [
                     (spec.number, key, start, label, Decimal(value))
@@ -94,7 +115,9 @@ class OwnCounters:
             self._say(f"counting by counters of one's own: {seen} events")
             if len(found) > CELLS_MAX:
                 await self._write(found)
+            await self._sketches.write(self.counters, at_least=SKETCHES_MAX)
         await self._write(found)
+        await self._sketches.write(self.counters)
 
     async def differences(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what differs, as it is reported."""
@@ -106,15 +129,10 @@ class OwnCounters:
             low, high, tables = (
                 spec.measure.shown(int(row[side])) for side in ("low", "high", "tables")
             )
-            yield {
-                "what": "counter",
-                "counter": spec.name,
-                "key": row["key"],
-                "start": f"{at_ms(row['start'] * 1000):%Y-%m-%dT%H:%M:%SZ}" if spec.window else "",
-                "label": row["label"],
-                "event": low if low == high else [low, high],
-                "tables": tables,
-            }
+            yield _told(spec, row["key"], row["start"], row["label"], [low, high], tables)
+        async for (number, key, start, label), span, said in self._sketches.differences():
+            if (spec := self.counters.by_number.get(number)) is not None:
+                yield _told(spec, key, start, label, span, said)
 
     def _fold(
         self,
@@ -132,6 +150,7 @@ class OwnCounters:
                 rows = self.counters.fold_begun(
                     begun, part, part.human.offsets[0] - 1, time(), kept
                 )
+                self._sketches.note(self.counters, begun, part, time(), kept, seen=seen)
                 for place, negative, value in self._cells(rows):
                     if not seen:
                         found[place][2 if negative else 1] += value
@@ -152,6 +171,22 @@ class OwnCounters:
         rows = [(*place, *map(Decimal, amounts)) for place, amounts in found.items()]
         await self._sides.copy("side_own_event", rows)
         found.clear()
+
+
+def _told(
+    spec: CounterSpec, key: str, start: int, label: str, event: Sequence[Value], tables: Value
+) -> dict[str, Any]:
+    """Return a difference as it is reported; event: the least and the most."""
+    low, high = event
+    return {
+        "what": "counter",
+        "counter": spec.name,
+        "key": key,
+        "start": f"{at_ms(start * 1000):%Y-%m-%dT%H:%M:%SZ}" if spec.window else "",
+        "label": label,
+        "event": low if low == high else [low, high],
+        "tables": tables,
+    }
 
 
 def oldest(spec: CounterSpec, now: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from app.counting.counters import Counters
@@ -49,7 +50,7 @@ def _rows(spec: CounterSpec, parts: Iterable[Judged], now: float) -> set[tuple[s
     counters, keys = Counters([replace(spec, most_keys=0)]), dict[str, None]()
     found = set()
     for judged in parts:
-        for row in counters.fold(judged, now):
+        for row in chain(counters.fold(judged, now), counters.distinct_values({}, judged, now)):
             key, start, label = spec.parse(row)
             if spec.most_keys and key not in keys:
                 if len(keys) < spec.most_keys:

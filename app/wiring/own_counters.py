@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from app.counting.declared import Declared, parse_counters
 from app.counting.registry import Limit, Registered, Registry, left_over, to_declare
@@ -28,6 +29,7 @@ MOST_TYPES = (
     f"{PREFIX}MOST_TYPES was {{}} at the first start, and what is counted as __other__ follows "
     "from that; set it back"
 )
+NO_STATISTICS = f"distinct values need {PREFIX}STATISTICS=true"
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,13 @@ def load_counters(settings: Settings) -> tuple[Declared, ...]:
         raise SettingsError(f"{SETTING}: cannot read {path}: {exc.strerror}") from exc
     except ValueError as exc:  # of the file; UnicodeDecodeError and TOMLDecodeError are one, too
         raise SettingsError(f"{SETTING}: {path}: {exc}") from exc
+    if not settings.statistics and (one := _sketched(found)):
+        raise SettingsError(f"{SETTING}: {path}: {one.at('measure')}: {NO_STATISTICS}")
     return found
+
+
+def _sketched(found: Iterable[Declared | Registered]) -> Any:
+    return next((one for one in found if one.meaning.is_sketch), None)
 
 
 def numbered_counters(settings: Settings) -> Iterator[tuple[int, Declared]]:
@@ -69,6 +77,15 @@ async def agree(settings: Settings, version: int) -> Registry:
 async def agree_on(kafka: Watermarks, settings: Settings, version: int) -> Registry:
     """As agree(), asked over a connection that is open."""
     declared = load_counters(settings)
+    registry = await _agreed(kafka, settings, declared, version)
+    if not settings.statistics and (one := _sketched(registry.counting.values())):
+        raise SettingsError(f"counter {one.name!r} is counted, and {NO_STATISTICS}")
+    return registry
+
+
+async def _agreed(
+    kafka: Watermarks, settings: Settings, declared: tuple[Declared, ...], version: int
+) -> Registry:
     if not await has_log(kafka, settings):
         if not declared:
             return Registry()

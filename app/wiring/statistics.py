@@ -29,6 +29,7 @@ from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
 from app.wiring.sinks import counts_log
 from tables.ad_rows import AdImpressions, AdVisitors, row_in_uniques
+from tables.distinct_rows import DistinctRows
 from tables.row_sources import ChangeLog
 from tables.statistics import Statistics
 from tables.totals import Totals
@@ -36,6 +37,7 @@ from tables.uniques import Uniques
 from web.http.worker_secret import WorkerSecret
 from web.query.gather import Gathering
 from web.query.queries import Queries
+from web.stats.distinct import Sketches
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,11 @@ class Users:
     owned: Ownership
 
 
-def count_users(app: Any, settings: Settings, name: str) -> Users:
+def count_users(app: Any, settings: Settings, counters: Counters, name: str) -> Users:
     """Merge the sketches of the topic `uniques`, which has this name."""
     partitions = settings.counts_partitions
-    table = Uniques.create(app, "uniques", partitions, Uniques.__doc__ or "")
+    help_text = Uniques.__doc__ or ""
+    table = Uniques.create(app, "uniques", partitions, help_text, counters=counters)
     topic = batch_topic(app, name, partitions)
     agents.merge_uniques.register(app, topic, table, settings.commit_interval_s)
     return Users(table, Ownership(app, name, "uniques", partitions))
@@ -68,15 +71,17 @@ def answer_queries(
     contact = app.transport.contact
     queries = Queries(app, owned, secret, totals.reached, settings.events_partitions, contact)
     web.stats.report.register(queries, totals, counters)
-    web.stats.counts.register(queries, totals, counters)
+    rows = DistinctRows(users.table) if users else None
+    sketches = Sketches(users.table, rows, users.owned) if users and rows else None
+    web.stats.counts.register(queries, totals, counters, sketches)
     gathering = Gathering(app, queries, owned, totals.reached)
-    web.stats.keys.register(gathering, totals, counters)
+    web.stats.keys.register(gathering, totals, counters, sketches)
     if users:
         web.stats.active.register(queries, users.table, users.owned)
         web.stats.ads.register(queries, totals, users.table, users.owned)
         web.stats.pages.register(queries, totals, owned, counters)
         web.stats.ranked.register(gathering, totals, counters)
-    web.query.table_rows.register(queries, totals, counters)
+    web.query.table_rows.register(queries, totals, counters, rows)
     web.query.queries.register(app, queries)
     web.query.link.register(app, queries)
     return queries

@@ -8,3 +8,8 @@ create temp table side_own_event (
     counter int, key text collate "C", start bigint, label text collate "C",
     low numeric, up numeric, down numeric
 );
+-- side: 0 of the tables; of event: 1 what all sides had seen, 2 what some had
+create temp table side_own_sketches (
+    counter int, key text collate "C", start bigint, label text collate "C",
+    side smallint, sketch bytea
+);

@@ -15,6 +15,13 @@ from tests.support.stores import Stores
 
 DAYS = "select distinct (datetime at time zone 'UTC')::date as day from event"
 ORDERS = 61  # number of orders_by_plan
+SET_USER = "update event set user_id = $3 where kafka_partition = $1 and kafka_offset = $2"
+# One of a user who bought that plan only once, so that it matters.
+BUYER = """
+select e.* from event e where type = 'order' and properties @> '{"test": false}' and 1 = (
+    select count(*) from event o where o.type = 'order' and o.user_id = e.user_id
+) limit 1
+"""
 SET_VALUE = "update event set value = $3 where kafka_partition = $1 and kafka_offset = $2"
 
 
@@ -30,6 +37,7 @@ async def test_a_difference_of_own_counters_is_found(
     async with stores.flowing():
         assert await stores.differences() == []
     await _a_cent_too_much_in_event(stores)
+    await _another_buyer_in_event(stores)
     await _too_much_in_the_tables(stores)
     await stores.redis.aclose()
 
@@ -61,6 +69,19 @@ async def _a_cent_too_much_in_event(stores: Stores) -> None:
     assert found["start"] == f"{row['datetime']:%Y-%m-%dT%H:00:00Z}"
     assert round(found["event"] - found["tables"], 6) == 0.01
     await stores.database.fetch(SET_VALUE, *place, row["value"])
+    assert await stores.differences() == []
+
+
+async def _another_buyer_in_event(stores: Stores) -> None:
+    """A sketch tells more than its estimate: as many values that are not the same differ."""
+    row = await stores.one(BUYER)
+    place = row["kafka_partition"], row["kafka_offset"]
+    await stores.database.fetch(SET_USER, *place, "somebody else")
+    found = await stores.differences()
+    assert {one["counter"] for one in found} == {"buyers"}
+    start = f"{row['datetime']:%Y-%m-%dT%H:00:00Z}"
+    assert [one["start"] for one in found] == [start]
+    await stores.database.fetch(SET_USER, *place, row["user_id"])
     assert await stores.differences() == []
 
 

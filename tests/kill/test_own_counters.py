@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import aiohttp
 import pytest
 from aiokafka import ConsumerRecord
 
+from app.counting.uniques import Accumulator, Union, decode_sketch
 from tests.kill.conftest import MakeScene, Scene
 from tests.kill.test_count_workers import dying
 from tests.support.crew import Member
@@ -27,10 +29,12 @@ from tests.support.waiting import again_and_again, wait_until
 pytestmark = pytest.mark.kill
 
 COUNTERS = Path(__file__).parents[1] / "data/own_counters.toml"
+USERS = 2000
 PLANS = [f"plan {number}" for number in range(9)]
 KEPT, TYPES = 5, 4
 ORDERED = "order", "refund"
 BATCH = 400
+SURE = 2.5  # times the stated error: five standard deviations
 LATE = """
 [[counter]]
 name = "refunds"
@@ -40,7 +44,7 @@ window = "all"
 """
 QUICK = {"summary_interval_s": 0.5, "redis_interval_s": 0.3, "commit_interval_s": 0.3}
 ENDED = ("ended with 0", "left with -15")  # to change over; told to end while it was starting
-PAUSE_S = 0.05
+PAUSE_S = 0.2  # between sends: more events prove no more, and take longer to count anew
 Sums = dict[tuple[str, str, str], Decimal]  # counter, key, label
 
 
@@ -54,13 +58,16 @@ def order(rng: random.Random) -> bytes:
     }
     value = rng.randrange(-100_000, 1_000_000)
     kind = rng.choice([*ORDERED, *ORDERED, f"note {rng.randrange(9)}"])
-    body = json.dumps({"type": kind, "url": "/shop", "properties": properties})
+    user = f"user {rng.randrange(USERS)}"
+    event = {"type": kind, "url": "/shop", "user_id": user, "properties": properties}
+    body = json.dumps(event)
     return f'{body[:-1]},"value":{value // 100}.{value % 100:02d}}}'.encode()
 
 
 def truth_of(records: list[ConsumerRecord], *, late: bool) -> Sums:
     """Return what the records of a topic add up to, one by one; "all": under whatever key."""
     sums: defaultdict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    amounts: set[str | None] = set()
     for record in records:
         event = json.loads(record.value, parse_float=Decimal)
         own = event["properties"]
@@ -73,7 +80,29 @@ def truth_of(records: list[ConsumerRecord], *, late: bool) -> Sums:
             sums["revenue", own["plan"], own["currency"]] += event["value"]
         if not own["test"]:
             sums["revenue_of_all_time", "", ""] += Decimal(own["amount"])
+        amounts.add(own["amount"])
+    sums["amounts", "", ""] = Decimal(sketched(amounts))
     return {place: Decimal(value) for place, value in sums.items()}
+
+
+def sketched(values: set[str | None]) -> int:
+    """Return how many a sketch of the same values says there are."""
+    accumulator = Accumulator()
+    accumulator.note_values({b"row": set(values)})
+    (sketch,) = accumulator.take().values()
+    estimate = Union(decode_sketch(sketch)).estimate()
+    off = abs(estimate.users - len(values)) / len(values)
+    assert off <= SURE * estimate.error, (estimate, len(values))
+    return estimate.users
+
+
+def buyers_of(records: list[ConsumerRecord]) -> dict[str, set[str]]:
+    """Return {plan: users with an order} of the records of a topic."""
+    buyers: defaultdict[str, set[str]] = defaultdict(set)
+    for event in (json.loads(record.value) for record in records):
+        if event["type"] == "order" and not event["properties"]["test"]:
+            buyers[event["properties"]["plan"]].add(event["user_id"])
+    return buyers
 
 
 async def answered(scene: Scene, http: aiohttp.ClientSession, counter: str, key: str) -> Any:
@@ -93,6 +122,8 @@ async def found_in(scene: Scene, *, late: bool) -> Sums:
         for plan in [*PLANS, "__other__"]:
             if said := await answered(scene, http, "orders_by_plan", plan):
                 orders[plan] = sums["orders_by_plan", plan, ""] = Decimal(said[""])
+            if said := await answered(scene, http, "buyers", plan):
+                sums["buyers", plan, ""] = Decimal(said[""])
             if plan in PLANS:
                 if late:
                     for value in (await answered(scene, http, "refunds", plan)).values():
@@ -100,13 +131,15 @@ async def found_in(scene: Scene, *, late: bool) -> Sums:
                 for currency, value in (await answered(scene, http, "revenue", plan)).items():
                     sums["revenue", plan, currency] = Decimal(value)
         sums["orders_by_plan", "all", ""] = Decimal(sum(orders.values()))
-        for value in (await answered(scene, http, "revenue_of_all_time", "")).values():
-            sums["revenue_of_all_time", "", ""] = Decimal(value)
+        for counter in ("revenue_of_all_time", "amounts"):
+            for value in (await answered(scene, http, counter, "")).values():
+                sums[counter, "", ""] = Decimal(value)
     return sums
 
 
-def differences(found: Sums, truth: Sums) -> list[object]:
+def differences(found: Sums, truth: Sums, buyers: dict[str, set[str]]) -> list[object]:
     """Return what differs; of keys that are counted under __other__ only the sum is known."""
+    truth |= {("buyers", *place): value for place, value in buyers_kept(found, buyers)}
     kept = {key for name, key, _ in found if name == "orders_by_plan"} - {"all", "__other__"}
     if len(kept) != KEPT:
         return [f"{sorted(kept)} are kept"]
@@ -115,7 +148,11 @@ def differences(found: Sums, truth: Sums) -> list[object]:
         for place, value in truth.items()
         if place[0] != "orders_by_plan" or place[1] in {*kept, "all"}
     }
-    ours = {place: value for place, value in found.items() if place[1] != "__other__"}
+    ours = {
+        place: value
+        for place, value in found.items()
+        if place[:2] != ("orders_by_plan", "__other__")
+    }
     return [
         (place, ours.get(place), known.get(place))
         for place in sorted({*ours, *known})
@@ -131,16 +168,28 @@ async def types_of(scene: Scene) -> dict[str, int]:
     return found
 
 
+def buyers_kept(
+    found: Sums, buyers: dict[str, set[str]]
+) -> Iterator[tuple[tuple[str, str], Decimal]]:
+    """Yield ((key, label), how many) of the plans that are kept, and of all others together."""
+    kept = {key for name, key, _ in found if name == "buyers"} - {"__other__"}
+    for plan in kept:
+        yield (plan, ""), Decimal(len(buyers.get(plan, ())))
+    if others := set[str]().union(*(users for plan, users in buyers.items() if plan not in kept)):
+        yield ("__other__", ""), Decimal(len(others))
+
+
 async def compare(scene: Scene, *, late: bool = False) -> Sums:
     """Wait until the tables say what the topic holds; return what they say.
 
     late: whether they have the counter that was declared later.
     """
-    truth = truth_of(await scene.kafka.read(scene.names.events), late=late)
+    records = await scene.kafka.read(scene.names.events)
+    truth, buyers = truth_of(records, late=late), buyers_of(records)
 
     async def wrong() -> list[object]:
         try:
-            return differences(await found_in(scene, late=late), truth)
+            return differences(await found_in(scene, late=late), dict(truth), buyers)
         except (AssertionError, aiohttp.ClientError, KeyError) as exc:
             return [repr(exc)]
 
@@ -163,7 +212,7 @@ async def test_own_counters_are_exact_whatever_dies(
     await scene.crew.ready()
     assert await compare(scene) == before, "the same keys are kept"
     assert await types_of(scene) == types, "and the same types"
-    async with again_and_again(partial(_send, scene), PAUSE_S * 4):
+    async with again_and_again(partial(_send, scene), PAUSE_S):
         await _the_past_of_a_counter(scene, worker)
     after = await compare(scene, late=True)
     assert {key for name, key, _ in after if name == "orders_by_plan"} == {
@@ -178,6 +227,7 @@ async def test_own_counters_are_exact_whatever_dies(
 
 async def _deaths_in_a_flush(scene: Scene, worker: Member, *, soaking: bool) -> None:
     ends = [
+        Fate("uniques", rocksdb=True, changelog=False),
         Fate("partials", rocksdb=True, changelog=False, counts=0.0),
         Fate("partials", rocksdb=False, changelog=False, counts=0.5),
         Fate("totals", rocksdb=True, changelog=False),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from app.events.looked_at import FIELDS
 from web.http import paths
 from web.http.openapi_schemas import (
+    AMOUNTS,
     BOOLEAN,
-    COUNTS,
     HTML,
     NUMBER,
     OBJECT,
@@ -53,6 +53,15 @@ SUCCESS = an(
 AD = {"month": STRING, "impressions": WHOLE, "visitors": WHOLE, "final": BOOLEAN}
 PAGES = array(an({"page": STRING, "views": WHOLE}))
 EVENT_TYPES = array(an({"type": STRING, "count": WHOLE}))
+WINDOW_COUNTS = an({"start": TIME, "counts": AMOUNTS, "error": NUMBER}, "error")
+COUNTED = {
+    "counter": STRING,
+    "key": STRING,
+    "windows": array(WINDOW_COUNTS),
+    "total": AMOUNTS,
+    "error": NUMBER,
+}
+TOP_KEY = an({"key": STRING, "value": NUMBER, "error": NUMBER}, "error")
 ANY_JSON = json(OBJECT)
 
 DETAILS: dict[Call, Details] = {
@@ -152,29 +161,13 @@ DETAILS: dict[Call, Details] = {
         ),
     ),
     paths.COUNTS: Details(
-        {
-            "200": {
-                **json(
-                    an(
-                        {
-                            "counter": STRING,
-                            "key": STRING,
-                            "windows": array(an({"start": TIME, "counts": COUNTS})),
-                            "total": COUNTS,
-                        }
-                    )
-                ),
-                **text("text/csv"),
-            }
-        },
+        {"200": {**json(an(COUNTED, "error")), **text("text/csv")}},
         [KEY, FROM, TO, BY, ZONE, FORMAT],
     ),
     paths.TOP_KEYS: Details(
         {
             "200": {
-                **json(
-                    an({"counter": STRING, "keys": array(an({"key": STRING, "value": NUMBER}))})
-                ),
+                **json(an({"counter": STRING, "keys": array(TOP_KEY)})),
                 **text("text/csv"),
             }
         },

@@ -19,7 +19,7 @@ NUMBER: JsonSchema = {"type": "number"}
 BOOLEAN: JsonSchema = {"type": "boolean"}
 OBJECT: JsonSchema = {"type": "object"}
 TIME: JsonSchema = {"type": "string", "format": "date-time"}
-COUNTS: JsonSchema = {"type": "object", "additionalProperties": WHOLE}
+AMOUNTS: JsonSchema = {"type": "object", "additionalProperties": NUMBER}
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ A chunk is read in one go: some 10 ms of the worker. Whoever asks goes on from w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 import msgspec
@@ -24,6 +24,7 @@ from app.errors import (
     reason,
 )
 from app.settings import Settings
+from tables.distinct_rows import DistinctRows
 from tables.totals import Totals
 from web.http import paths
 from web.http.views import OK
@@ -33,11 +34,13 @@ from web.query.queries import Queries
 
 CHUNK_ROWS = 400  # of the table; each may hold a day of hours
 CHUNK_COUNTS = 2000
+CHUNK_BYTES = 1_000_000  # of sketches
 PATIENCE_S = 60.0  # for one chunk: a worker that died is back by then
 PAUSE_S = 0.3
 REFUSED = "{url} refuses this command: set EVENT_COUNTER_WORKER_SECRET to that of the count workers"
 
 TableCount = tuple[str, int, str, int]  # key, window start in seconds since 1970, label, count
+TableSketch = tuple[str, int, str, bytes]  # the same of distinct values, with their sketch
 
 
 class Chunk(msgspec.Struct, array_like=True):
@@ -47,12 +50,22 @@ class Chunk(msgspec.Struct, array_like=True):
     after: bytes
 
 
+class SketchChunk(msgspec.Struct, array_like=True):
+    """As Chunk."""
+
+    counts: list[TableSketch]
+    after: bytes
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Chunk).decode
+_decode_sketches = msgspec.msgpack.Decoder(SketchChunk).decode
 
 
-def register(queries: Queries, totals: Totals, counters: Counters) -> None:
-    """Add the query to those of a count worker."""
+def register(
+    queries: Queries, totals: Totals, counters: Counters, sketches: DistinctRows | None
+) -> None:
+    """Add the query to those of a count worker. sketches: None without statistics."""
 
     def rows(query: Query) -> Answer:
         """GET ?partition=P&after=HEX&from=S&to=S -> a Chunk as MessagePack; times in seconds."""
@@ -68,6 +81,8 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
             raise BadRequestError(f"there is no partition {partition}")
         queries.check_owner(partition, query)
         spec, found = counters.stored(name), Chunk([], b"")
+        if spec.measure.is_sketch and sketches is not None:
+            return _answer(_sketch_chunk(sketches.rows_after(spec, partition, after), begin, end))
         read = totals.rows_after(spec.number, partition, after)
         for number, (row, key, label, windows) in enumerate(read, 1):
             found.counts += [
@@ -78,9 +93,28 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
             if number == CHUNK_ROWS or len(found.counts) >= CHUNK_COUNTS:
                 found.after = row
                 break
-        return Answer(OK, _encode(found), {"Content-Type": "application/msgpack"})
+        return _answer(found)
 
     queries.add(paths.ROWS, rows)
+
+
+def _sketch_chunk(
+    rows: Iterable[tuple[bytes, str, str, int, bytes]], begin: int, end: int
+) -> SketchChunk:
+    """Return the first rows of a counter of distinct values, and where to go on."""
+    found, size = SketchChunk([], b""), 0
+    for number, (row, key, label, start, sketch) in enumerate(rows, 1):
+        if begin <= start < end:
+            found.counts.append((key, start, label, sketch))
+            size += len(sketch)
+        if number == CHUNK_ROWS or size >= CHUNK_BYTES:
+            found.after = row
+            break
+    return found
+
+
+def _answer(found: Chunk | SketchChunk) -> Answer:
+    return Answer(OK, _encode(found), {"Content-Type": "application/msgpack"})
 
 
 class TableRows:
@@ -114,11 +148,22 @@ class TableRows:
 
         Raises UnavailableError when no worker answers for a partition.
         """
+        async for counts in self._read(counter, _decode, begin, end):
+            yield counts
+
+    async def sketches(self, counter: str, begin: int = 0) -> AsyncIterator[list[TableSketch]]:
+        """Yield the same of a counter of distinct values, of the windows from begin on."""
+        async for counts in self._read(counter, _decode_sketches, begin, FOREVER):
+            yield counts
+
+    async def _read(
+        self, counter: str, decode: Callable[[bytes], Any], begin: int, end: int
+    ) -> AsyncIterator[list[Any]]:
         for partition in range(self._partitions):
             path = f"/rows/{counter}?partition={partition}&from={begin}&to={end}&after="
             after = b""
             while True:
-                chunk = _decode(await self._ask(path + after.hex()))
+                chunk = decode(await self._ask(path + after.hex()))
                 yield chunk.counts
                 if not (after := chunk.after):
                     break

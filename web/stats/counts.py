@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from time import time
 
 from app.counting.calendar import SHOWN_MAX, UTC, Buckets, buckets_of
@@ -23,13 +24,16 @@ from web.stats.answers import (
     counts_csv,
     range_of,
 )
+from web.stats.distinct import Reading, Sketches, distinct_answer, distinct_csv, united
 from web.stats.settled import settled
 
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
 
 
-def register(queries: Queries, totals: Totals, counters: Counters) -> None:
-    """Add the queries of a count worker."""
+def register(
+    queries: Queries, totals: Totals, counters: Counters, sketches: Sketches | None
+) -> None:
+    """Add the queries of a count worker. sketches: None without statistics."""
 
     def counts(query: Query) -> Answer | Awaitable[Answer]:
         """GET ?key=K&from=T&to=T&by=1h&tz=Europe/Berlin&format=csv -> windows of a key, total."""
@@ -42,12 +46,16 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
             if spec.key is not EVERYTHING:
                 raise BadRequestError(f"{name} needs key=, a {spec.key.name}")
             key = ""
-        buckets, as_csv, now = buckets_of(args), csv_of(args), time()
-        if buckets:
-            begin, end = bucket_range(spec, buckets, args, now)
-        else:
-            begin, end = range_of(spec, time_of(args, "from"), time_of(args, "to"), now)
-        queries.check_owner(totals.partition_of(key), query)
+        buckets, as_csv = buckets_of(args), csv_of(args)
+        begin, end = _range(spec, buckets, args)
+        partition = totals.partition_of(key)  # in `uniques` it is the same
+        queries.check_owner(partition, query)
+        if spec.measure.is_sketch and sketches is not None:
+            sketches.check(partition)
+            rows = sketches.rows.of_key(spec, key, begin, end)
+            ours = partial(_still_ours, queries, sketches, partition, query)
+            reading = united(rows, buckets, spec.window or 0, ours)
+            return _distinct(spec, key, reading, buckets, as_csv=as_csv)
 
         def answer() -> Answer:
             return _shown(spec, key, totals.read(name, key, begin, end), buckets, as_csv=as_csv)
@@ -71,6 +79,28 @@ def _shown(
     if as_csv:
         return Answer(OK, counts_csv(spec, windows, zone), CSV)
     return Answer.json(counts_answer(spec, key, windows, zone))
+
+
+def _range(spec: CounterSpec, buckets: Buckets | None, args: Mapping[str, str]) -> tuple[int, int]:
+    """Return [begin, end) of the windows to answer with, seconds since 1970."""
+    now = time()
+    if buckets:
+        return bucket_range(spec, buckets, args, now)
+    return range_of(spec, time_of(args, "from"), time_of(args, "to"), now)
+
+
+def _still_ours(queries: Queries, sketches: Sketches, partition: int, query: Query) -> None:
+    queries.check_owner(partition, query)
+    sketches.owned.check(partition)
+
+
+async def _distinct(
+    spec: CounterSpec, key: str, reading: Reading, buckets: Buckets | None, *, as_csv: bool
+) -> Answer:
+    windows, total = await reading
+    if as_csv:
+        return Answer(OK, distinct_csv(spec, windows, buckets), CSV)
+    return Answer.json(distinct_answer(spec, key, windows, total, buckets))
 
 
 def csv_of(args: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from io import StringIO
@@ -28,12 +29,13 @@ from web.query.messages import Answer, Query
 from web.query.reuse import Reuse
 from web.stats.answers import range_of
 from web.stats.counts import CSV, csv_of
+from web.stats.distinct import Sketches, ready
 
 TOP, KEYS, LIMIT_MAX = 10, 100, 1000
 REUSE_S = 1.0
 AT_ONCE = 100  # questions that wait: one counter answers one after the other, in milliseconds
 
-TopPart = list[tuple[bytes, int]]  # key, sum of its cells
+TopPart = list[tuple[Any, ...]]  # key, sum of its cells; of distinct values also the error
 
 
 class TopAsk(msgspec.Struct, array_like=True, frozen=True):
@@ -52,8 +54,8 @@ class TopKeys(GatheredQuery[TopAsk, TopPart]):
 
     ask_type, part_type = TopAsk, TopPart
 
-    def __init__(self, sums: KeySums, counters: Counters) -> None:
-        self._sums, self._counters = sums, counters
+    def __init__(self, sums: KeySums, counters: Counters, sketches: Sketches | None) -> None:
+        self._sums, self._counters, self._sketches = sums, counters, sketches
         self._reuse = Reuse[TopPart](REUSE_S, AT_ONCE)
 
     def parse(self, query: Query) -> TopAsk:
@@ -68,18 +70,34 @@ class TopKeys(GatheredQuery[TopAsk, TopPart]):
         spec = self._counters.stored(ask.counter)
         question = ask.counter, ask.begin, ask.end, ask.label, ask.limit, tuple(partitions)
         span = ask.begin, ask.end
+        make: Callable[[], Awaitable[TopPart]]
         make = partial(self._sums.top, spec, partitions, span, ask.label, ask.limit)
+        if spec.measure.is_sketch:
+            sketches = await ready(self._sketches, partitions)
+            make = partial(self._distinct, spec, partitions, ask, sketches)
         return await self._reuse.get(question, make)
+
+    async def _distinct(
+        self, spec: CounterSpec, partitions: list[int], ask: TopAsk, sketches: Sketches
+    ) -> TopPart:
+        span = ask.begin, ask.end
+        still_ours = partial(sketches.check_owned, partitions)
+        rank = sketches.rows.top
+        return [*await rank(spec, partitions, span, ask.label, ask.limit, still_ours)]
 
     def merge(self, ask: TopAsk, parts: list[TopPart]) -> object:
         """Return {"counter", "keys": [{"key", "value"}]}."""
         ranked = sorted((one for part in parts for one in part), key=lambda one: (-one[1], one[0]))
         show = self._counters[ask.counter].measure.shown
-        shown = [(key.decode(), show(value)) for key, value in ranked[: ask.limit]]
+        shown = [(key.decode(), show(value), *error) for key, value, *error in ranked[: ask.limit]]
+        columns = ("key", "value", *self._error(ask))
         if ask.as_csv:
-            return csv_answer(("key", "value"), shown)
-        keys = [{"key": key, "value": value} for key, value in shown]
+            return csv_answer(columns, shown)
+        keys = [dict(zip(columns, values, strict=True)) for values in shown]
         return {"counter": ask.counter, "keys": keys}
+
+    def _error(self, ask: TopAsk) -> tuple[str, ...]:
+        return ("error",) if self._counters[ask.counter].measure.is_sketch else ()
 
 
 class KeysAsk(msgspec.Struct, array_like=True, frozen=True):
@@ -98,8 +116,8 @@ class Keys(GatheredQuery[KeysAsk, list[bytes]]):
 
     ask_type, part_type = KeysAsk, list[bytes]
 
-    def __init__(self, totals: Totals, counters: Counters) -> None:
-        self._totals, self._counters = totals, counters
+    def __init__(self, totals: Totals, counters: Counters, sketches: Sketches | None) -> None:
+        self._totals, self._counters, self._sketches = totals, counters, sketches
 
     def parse(self, query: Query) -> KeysAsk:
         """Read the arguments."""
@@ -115,9 +133,16 @@ class Keys(GatheredQuery[KeysAsk, list[bytes]]):
         after = None if ask.after is None else ask.after.encode()
         oldest = ask.oldest - ask.oldest % (spec.row_span or 1)
         found: list[bytes] = []
-        turns = Turns()
+        turns, sketches = Turns(), None
+        prefix = ask.prefix.encode()
+        if spec.measure.is_sketch:
+            sketches = await ready(self._sketches, partitions)
         for partition in partitions:
-            runs = KeyRuns(self._totals.db(partition), spec, ask.prefix.encode(), after)
+            if sketches is not None:
+                new = sketches.rows.keys_in_memory(spec, partition)
+                found += [k for k in new if k.startswith(prefix) and (after is None or k > after)]
+            table = self._totals if sketches is None else sketches.table
+            runs = KeyRuns(table.db(partition), spec, prefix, after)
             own: list[bytes] = []
             for key in runs.keys(oldest):
                 if key is not None:
@@ -126,7 +151,7 @@ class Keys(GatheredQuery[KeysAsk, list[bytes]]):
                         break
                 await turns.next()
             found += own
-        return sorted(found)[: ask.limit + 1]
+        return sorted(set(found))[: ask.limit + 1]
 
     def merge(self, ask: KeysAsk, parts: list[list[bytes]]) -> object:
         """Return {"counter", "keys", "next"}; next: what after= has to be for the next page."""
@@ -176,7 +201,9 @@ def _counter(counters: Counters, query: Query) -> CounterSpec:
     return counters[name]
 
 
-def register(gathering: Gathering, totals: Totals, counters: Counters) -> None:
-    """Add the queries of a count worker."""
-    gathering.add(paths.TOP_KEYS, TopKeys(KeySums(totals), counters))
-    gathering.add(paths.KEYS, Keys(totals, counters))
+def register(
+    gathering: Gathering, totals: Totals, counters: Counters, sketches: Sketches | None
+) -> None:
+    """Add the queries of a count worker. sketches: None without statistics."""
+    gathering.add(paths.TOP_KEYS, TopKeys(KeySums(totals), counters, sketches))
+    gathering.add(paths.KEYS, Keys(totals, counters, sketches))

@@ -71,6 +71,8 @@ def test_true_is_another_condition_than_1() -> None:
         ("label", '"properties."', "line 4: counter 'c': label: no 'properties.'"),
         ("measure", '"sum"', "line 4: counter 'c': measure: give"),
         ("measure", '"sum:plan"', "line 4: counter 'c': measure: no field 'plan'"),
+        ("measure", '"distinct"', "line 4: counter 'c': measure: give"),
+        ("measure", '"distinct:plan"', "line 4: counter 'c': measure: no field 'plan'"),
         ("measure", '"mean:value"', "line 4: counter 'c': measure: give"),
         ("keep", '"a while"', "line 4: counter 'c': keep: write it as"),
         ("keep", '"10m"', "line 4: counter 'c': keep: 10m is not between a window"),
