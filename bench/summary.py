@@ -26,6 +26,7 @@ TITLES = {  # in the order of the summary
     "recover": "Restore a deleted table",
     "memory": "Memory of a count worker",
     "statistics": "Count with all statistics",
+    "own_counters": "Count by counters of one's own",
 }
 HEAD = """\
 # Benchmarks

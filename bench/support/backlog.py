@@ -27,6 +27,7 @@ class Mix:
 
     sessions: whether events name a session, one of three of their user. keyed: whether records are
     keyed by user, as the collector does it. messages: whether each has a message_id, its uuid.
+    own: whether they have what counters of one's own count: one of 1,000 categories, and a value.
     """
 
     events: int
@@ -35,6 +36,7 @@ class Mix:
     sessions: bool = False
     keyed: bool = False
     messages: bool = False
+    own: bool = False
 
     def __str__(self) -> str:
         return f"{self.keys:,} keys" if self.keys else "all keys distinct"
@@ -71,6 +73,8 @@ class Mix:
             value = event_json(i, place, kind, stamp)
             if self.messages:
                 value = _named(value)
+            if self.own:
+                value = _priced(i, value)
             yield _in_session(i, value) if self.sessions else value
 
 
@@ -101,6 +105,14 @@ def _named(value: bytes) -> bytes:
 def _in_session(number: int, value: bytes) -> bytes:
     """Return an event with a session, one of three of its user."""
     return b'%b,"session_id":"%06d-%d"}' % (value[:-1].rstrip(), number % 9973, number // 9973 % 3)
+
+
+def _priced(number: int, value: bytes) -> bytes:
+    """Return an event with a category of 1,000 and a value of some cents."""
+    more = b'"category":"category %03d","app_name":"shop","value":%d.%02d'
+    amount = number * 7919 % 10_000
+    fields = more % (number % 1000, amount // 100, amount % 100)
+    return b"%b,%b}" % (value.rstrip(b" }"), fields)
 
 
 class Writer:
