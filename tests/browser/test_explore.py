@@ -106,3 +106,32 @@ async def test_it_fits_each_screen_and_axe_finds_nothing(copy: RunningCopy, tab:
             await tab.shoot(f"explore-{scheme}-{width}")
         await page.evaluate(AXE.read_text("utf-8"))
         assert await page.evaluate(FAULTS) == []
+
+
+async def test_the_back_button_goes_back_and_a_pin_is_on_the_dashboard(
+    copy: RunningCopy, tab: Tab
+) -> None:
+    page = tab.page
+    await explore(copy, page, counter="events_by_url", key=f"{PREFIX}a")
+    await expect(page.locator("#total")).to_have_text("1,000")
+    await page.locator("#top-rows a", has_text=f"{PREFIX}b").click()
+    await expect(page.locator("#total")).to_have_text("700")
+    await page.fill("#key", f"{PREFIX}a")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#total")).to_have_text("1,000")
+    await page.go_back()
+    await expect(page.locator("#key")).to_have_value(f"{PREFIX}b")
+    await expect(page.locator("#total")).to_have_text("700")
+    pin = page.locator("#pin")
+    await pin.focus()
+    await page.keyboard.press("Enter")
+    await expect(pin).to_have_attribute("aria-pressed", "true")
+    await page.goto(copy.url)
+    row = page.locator("#pinned-rows tr")
+    await expect(row).to_contain_text("700")
+    await tab.shoot("dashboard-pinned")
+    await row.locator("a").click()
+    await expect(page.locator("#total")).to_have_text("700")
+    await page.locator("#pin").click()
+    await page.goto(copy.url)
+    await expect(page.locator("#pinned")).to_be_hidden()

@@ -1,10 +1,11 @@
 // The panels that wait for a question: a url, a user, a month. They ask by themselves, again and
 // again, while the page is seen.
 
-import { byId, el, fillRows, setText, typed } from "./dom.js";
+import { byId, el, fillCell, fillRows, setText, typed } from "./dom.js";
 import { bothZones, count, moment } from "./format.js";
 import { ask } from "./net.js";
 import { Panel } from "./panel.js";
+import { query } from "./span.js";
 import { changes } from "./theme.js";
 import { showDay } from "./day.js";
 
@@ -188,7 +189,8 @@ function showAds({ impressions, visitors, clicks, counted_clicks, final, ad_id }
   byId("ads-figures").replaceChildren(
     ...figures.map(([name, n]) => el("div", "", el("dt", "", name), el("dd", "", count(n)))),
   );
-  setText(byId("ads-final"), `${ad_id === undefined ? "all ads" : `ad ${ad_id}`}, ${final ? "final" : "so far"}`);
+  const days = ad_id === undefined ? { counter: "ad_events_daily" } : { counter: "ad_events_by_ad_daily", key: ad_id };
+  fillCell(byId("ads-final"), { text: `${ad_id === undefined ? "all ads" : `ad ${ad_id}`}, ${final ? "final" : "so far"}`, href: `explore?${query({ ...days, by: "1d" })}` });
   const table = byId("ads-clicks");
   table.hidden = !counted_clicks?.length;
   fillRows(

@@ -7,6 +7,7 @@ import { Stream } from "./stream.js";
 import { askedPanels } from "./asked.js";
 import { startTheme, startZone } from "./theme.js";
 import { livePanels } from "./live.js";
+import { pinnedPanel } from "./pins.js";
 import { startToken } from "./token.js";
 
 /** @typedef {import("./stream.js").Link} Link */
@@ -27,6 +28,7 @@ startZone();
 const rates = new Rates();
 const panels = livePanels();
 askedPanels();
+pinnedPanel();
 
 const stream = new Stream({
   on(name, data) {

@@ -84,10 +84,11 @@ function emptyCell(cell) {
 }
 
 /**
+ * Show a cell, or a link in another place.
  * @param {HTMLElement} node
  * @param {Cell} cell
  */
-function fillCell(node, cell) {
+export function fillCell(node, cell) {
   const { className = "", title = "", text = "" } = cell;
   if (node.className !== className) node.className = className;
   if (node.title !== title) node.title = title;

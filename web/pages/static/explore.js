@@ -4,6 +4,7 @@ import { Chart, axis, compactAll, fromZero } from "./charts.js";
 import { byId, el, fillRows, setText, typed } from "./dom.js";
 import { ask, authorization } from "./net.js";
 import { Panel } from "./panel.js";
+import { isPinned, turn } from "./pins.js";
 import { lineMark } from "./patterns.js";
 import { buckets, dayAfter, local, query, range, spans, today } from "./span.js";
 import { colour, startTheme } from "./theme.js";
@@ -64,12 +65,15 @@ const moment = (start) => (start ? start.slice(0, fields.by?.value === "1d" ? 10
 /** @param {Record<string, number>} counts @param {string} label */
 const sum = (counts, label) => (label ? (counts[label] ?? 0) : Object.values(counts).reduce((all, n) => all + n, 0));
 
+/** @param {number} value @param {number | undefined} error relative; distinct values have one */
+const withError = (value, error) => number.format(value) + (error ? ` ± ${number.format(Math.round(1000 * error) / 10)} %` : "");
+
 /** @param {{now: any, before: any, asked: Choice}} body */
 function showValues({ now, before, asked }) {
   const total = sum(now.total, asked.label);
   const earlier = before ? sum(before.total, asked.label) : null;
-  setText(byId("total"), number.format(total));
-  setText(byId("total-before"), earlier === null ? "not kept" : number.format(earlier));
+  setText(byId("total"), withError(total, now.error));
+  setText(byId("total-before"), earlier === null ? "not kept" : withError(earlier, before.error));
   setText(byId("difference"), earlier ? `${total >= earlier ? "+" : "−"}${number.format(Math.abs(Math.round((1000 * (total - earlier)) / earlier) / 10))} %` : "–");
   /** @type {Window[]} */
   const windows = now.windows;
@@ -123,13 +127,21 @@ function showTop({ keys }) {
 /** @param {Choice} chosen @returns {string} the address of the page that shows it */
 const address = (chosen) => `explore?${query(chosen)}`;
 
+/** Each choice is a page to go back to; the first one takes the place of an address without it. */
+function remember(/** @type {string} */ there) {
+  if (new URL(there, document.baseURI).href === location.href) return;
+  if (question) history.pushState(null, "", there);
+  else history.replaceState(null, "", there);
+}
+
 /** Ask for what is chosen, and show it. */
 async function show() {
   const asked = choice();
   const counter = counters.get(asked.counter);
   if (!counter) return;
-  history.replaceState(null, "", address(asked));
+  remember(address(asked));
   const mine = (question += 1);
+  showPin(isPinned(asked));
   const { now, before } = spans(asked, counter);
   const path = `counts/${encodeURIComponent(asked.counter)}`;
   const windowed = counter.window !== null;
@@ -151,6 +163,12 @@ async function show() {
   if (tops.status === 401) token.ask();
   if (reply) values.take(reply.status === 200 ? { status: 200, body: { now: reply.body, before: earlier?.status === 200 ? earlier.body : null, asked } } : reply);
   top.take(tops);
+}
+
+/** @param {boolean} pinned */
+function showPin(pinned) {
+  byId("pin").ariaPressed = String(pinned);
+  setText(byId("pin"), pinned ? "Pinned to the dashboard" : "Pin to the dashboard");
 }
 
 /** Offer the keys that begin with what is typed. */
@@ -241,5 +259,15 @@ for (const button of document.querySelectorAll("[data-days]")) {
     show();
   });
 }
+byId("pin").addEventListener("click", () => {
+  const { counter, key, label } = choice();
+  showPin(turn({ counter, key, label }));
+});
+addEventListener("popstate", () => {
+  for (const name of ["key", "label"]) /** @type {any} */ (fields[name]).value = "";
+  choose();
+  fit();
+  show();
+});
 for (const id of ["csv", "top-csv"]) byId(id).addEventListener("click", download);
 start();
