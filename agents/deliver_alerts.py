@@ -37,7 +37,7 @@ def register(app: Any, webhook: Webhook, settings: Settings) -> None:
                 try:
                     await deliver(app, webhook, settings)
                 except (KafkaError, OSError) as exc:
-                    log.warning("alerts are not delivered for now: %s", reason(exc))
+                    log.warning("alerts cannot be delivered right now: %s", reason(exc))
                     await app.sleep(PAUSE_S)
         finally:
             await webhook.close()

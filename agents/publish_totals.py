@@ -65,7 +65,7 @@ def register(
                 except RecoveringError:
                     continue  # its new owner publishes
                 except KafkaUnavailableError as exc:
-                    app.log.warning("totals are not published for now: %s", exc)
+                    app.log.warning("totals cannot be published right now: %s", exc)
         finally:
             await tail.close()
 

@@ -25,7 +25,7 @@ def register(app: Any, settings: Settings, version: int, floor: Floor) -> None:
         try:
             newest = await current.read()
         except KafkaUnavailableError as exc:
-            app.log.warning("whether the tables still count is not known: %s", exc)
+            app.log.warning("cannot tell whether these tables are still current: %s", exc)
             return ""
         return "" if newest == version else f"tables of version {newest} count now"
 
@@ -41,7 +41,7 @@ def register(app: Any, settings: Settings, version: int, floor: Floor) -> None:
             try:
                 floor.positions = await counted_before(settings, version)
             except KafkaUnavailableError as exc:
-                app.log.warning("what older tables counted is not known: %s", exc)
+                app.log.warning("cannot tell what the older tables had counted: %s", exc)
                 await app.sleep(AGAIN_S)
             else:
                 return

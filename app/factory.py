@@ -28,7 +28,7 @@ def create_app(
     its events from instead, beside the workers that answer; see app.reconcile.rebuild_tables.
     """
     if not settings.kafka:
-        raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
+        raise SettingsError("EVENT_COUNTER_KAFKA is empty: name a Kafka, or use: event-counter run")
     if not settings.role:
         raise SettingsError("EVENT_COUNTER_ROLE is empty; give collect, count, store or archive")
     # Faust leaves the root logger at DEBUG; building those messages costs a third of the speed.

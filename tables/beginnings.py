@@ -52,11 +52,11 @@ class Beginnings:
             try:
                 registry = await self._log.read()
             except KafkaUnavailableError as exc:
-                log.warning("which counters are declared is not known: %s", exc)
+                log.warning("cannot tell which counters are declared: %s", exc)
                 await asyncio.sleep(RETRY_S)
                 continue
             if registry.numbers() != self._own:
-                raise CountersChangedError("Other counters are declared now")
+                raise CountersChangedError("Different counters are declared now")
             return registry
 
     async def load(self, partition: int, position: int) -> None:
@@ -74,7 +74,7 @@ class Beginnings:
                 try:
                     registry = await self._log.append(begun)
                 except KafkaUnavailableError as exc:
-                    log.warning("counters cannot begin: %s", exc)
+                    log.warning("new counters cannot start: %s", exc)
                     await asyncio.sleep(RETRY_S)
                     registry = await self.read()
             began = registry.began(partition, self._version)
@@ -100,7 +100,7 @@ class Beginnings:
             try:
                 await self._log.append(wanted)
             except KafkaUnavailableError as exc:
-                log.warning("new keys wait: %s", exc)
+                log.warning("new keys are waiting: %s", exc)
                 await asyncio.sleep(RETRY_S)
 
     def _keys(self, spec: CounterSpec, partition: int, valid: Slice) -> set[str]:

@@ -73,7 +73,7 @@ class HealingTable(Table):
         if last is not None and persisted is not None and persisted > last:
             self.log.error(
                 "%s ends at offset %d and was read up to %d: Kafka lost records that it had"
-                " acknowledged. The rows are here, and are sent again",
+                " acknowledged. The rows are still here and will be sent again",
                 *(tp, last + 1, persisted + 1),
             )
             db.put(AGAIN_KEY, b"1")
@@ -87,7 +87,7 @@ class HealingTable(Table):
     def note_cut(self, tp: Any) -> None:
         """Remember for the next start that the changelog has lost its end; raises."""
         self.db(tp.partition).put(AGAIN_KEY, b"1")
-        raise ChangelogCutError(f"{tp} has lost its end; the next start sends all rows again")
+        raise ChangelogCutError(f"{tp} is cut short; the next start sends all rows again")
 
 
 def in_chunks(db: Any) -> Iterator[list[tuple[bytes, bytes | None]]]:

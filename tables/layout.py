@@ -47,7 +47,7 @@ def check(before: Mapping[int, int], layout: Mapping[int, int]) -> None:
         what, names, else_ = "events were counted", STATISTICS_SETTING, REBUILD
     elif not changed:
         return
-    raise SettingsError(f"{what} in another way until now; set {names} back, {else_}")
+    raise SettingsError(f"{what} in another way until now; set {names} back; {else_}")
 
 
 def has_statistics(rows: Mapping[int, int]) -> bool:

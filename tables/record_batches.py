@@ -28,7 +28,9 @@ class RecordBatches:
                 builder, count = self._begin(), 0
                 append = builder._builder.append
                 if append(count, now_ms, key, value, NO_HEADERS) is None:
-                    raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
+                    raise ValueError(
+                        f"a record of {len(value or b'')} bytes is too large for a batch"
+                    )
             count += 1
         builder._relative_offset = count
 

@@ -29,6 +29,6 @@ def leave_out(found: Sequence[tuple[Any, BaseException]]) -> None:
     record, why = found[0]
     metrics.records_unreadable.labels(record.topic).inc(len(found))
     log.error(
-        "%s-%d: %d records are none of ours and left out, the first at offset %d: %s",
+        "%s-%d: %d records are not ours and are skipped, the first at offset %d: %s",
         *(record.topic, record.partition, len(found), record.offset, reason(why)),
     )

@@ -63,7 +63,7 @@ def parse_rules(text: str, counters: Counters) -> tuple[Rule, ...]:
     except RecursionError:
         raise ValueError("nested too deep") from None
     if unknown := sorted(found.keys() - {"rule"}):
-        raise ValueError(f"unknown {unknown[0]!r}; there are only tables [[rule]]")
+        raise ValueError(f"unknown table {unknown[0]!r}; only [[rule]] is allowed")
     entries = found.get("rule", [])
     if not isinstance(entries, list):
         raise ValueError("write each rule as [[rule]], with two brackets")  # noqa: TRY004
@@ -86,24 +86,24 @@ def parse_rules(text: str, counters: Counters) -> tuple[Rule, ...]:
 def _rule(entry: Any, counters: Counters, names: set[str]) -> Rule:
     given = _Entry.model_validate(entry)
     if given.name in names:
-        raise ValueError("name: another rule has it")
+        raise ValueError("name: another rule has the same one")
     spec = counters.get(given.counter)
     if spec is None:
         raise ValueError(f"counter: no {given.counter!r}; there are {', '.join(counters)}")
     if spec.measure.kind != "count":
         raise ValueError(f"counter: {spec.name} is a {spec.measure.kind}; alerts take counts")
     if spec.window is None:
-        raise ValueError(f"counter: {spec.name} has no windows, it counts all time")
+        raise ValueError(f"counter: {spec.name} has no windows; it counts all time")
     if given.window not in (None, spec.window):
         fitting = [other.name for other in counters.values() if other.window == given.window]
         instead = f"counters with such a window: {', '.join(fitting)}" if fitting else "none has it"
         raise ValueError(f"window: {spec.name} counts by {spec.window} s; {instead}")
     if spec.label is EVERYTHING and given.label:
-        raise ValueError(f"label: {spec.name} has none, leave it out")
+        raise ValueError(f"label: {spec.name} has none; leave it out")
     if spec.label is not EVERYTHING and not given.label:
-        raise ValueError(f"label: {spec.name} counts by {spec.label.name}, say which one")
+        raise ValueError(f"label: {spec.name} counts by {spec.label.name}; say which one")
     if spec.key is EVERYTHING and given.key:
-        raise ValueError(f"key: {spec.name} has none, leave it out")
+        raise ValueError(f"key: {spec.name} has none; leave it out")
     return Rule(given.name, spec.name, given.label, given.threshold, spec.window, given.key)
 
 

@@ -57,5 +57,5 @@ def _batches(
         if not batches[-1].append((key, value, at_ms)):
             batches.append(RecordBatch(partition))
             if not batches[-1].append((key, value, at_ms)):
-                raise ValueError(f"an alert of {len(value)} bytes fits no batch")
+                raise ValueError(f"an alert of {len(value)} bytes is too large for a batch")
     return batches

@@ -85,7 +85,9 @@ class Deliveries(ConsumerRebalanceListener):
     async def _deliver(self, record: Any) -> Outcome | None:
         """Return what became of it; None where it is too old to be sent."""
         if time() - record.timestamp / 1000 > GIVE_UP_S:
-            log.warning("webhook: gave up an alert after %.0f h: %s", GIVE_UP_S / 3600, record.key)
+            log.warning(
+                "webhook: gave up on an alert after %.0f h: %s", GIVE_UP_S / 3600, record.key
+            )
             metrics.webhook_alerts.labels("given_up").inc()
             return None
         outcome = await self._webhook.call(record.key or b"", record.value or b"")

@@ -118,7 +118,11 @@ class Archive:
         except (OSError, AttributeError) as exc:
             if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EIO):
                 raise
-            log.warning("%s: small files stay, folders cannot be swapped here: %s", folder, exc)
+            log.warning(
+                "%s: small files stay: folders cannot be swapped on this file system: %s",
+                folder,
+                exc,
+            )
 
 
 def parts_of(folder: Path) -> list[ArchivePart]:

@@ -75,7 +75,7 @@ def enrich(
             reason = str(exc).partition("\n")[0]
             if isinstance(exc, duckdb.OutOfMemoryException):
                 reason += "; set EVENT_COUNTER_DUCKDB_MEMORY_MB higher"
-            raise StartError(f"enriched/ stays as it was: {reason}") from exc
+            raise StartError(f"enriched/ is unchanged: {reason}") from exc
         finally:
             for left in (new, spill):
                 shutil.rmtree(left, ignore_errors=True)

@@ -81,8 +81,10 @@ def drop(name: str, *, yes: bool) -> None:
     registry = asyncio.run(decided(settings))
     known = declared_counter(registry, name)
     if any(one.name == name and one.meaning == known.meaning for one in load_counters(settings)):
-        raise StartError(f"{name} is in {settings.counters}, and would begin anew: take it out")
+        raise StartError(
+            f"{name} is in {settings.counters}, and would start again: remove it there first"
+        )
     if not yes:
         click.confirm(f"Delete {name} and all that it counted?", abort=True)
     asyncio.run(decide(settings, Drop(name)))
-    click.echo(f"{name} is dropped; its rows go within minutes")
+    click.echo(f"{name} is dropped; its rows are deleted within minutes")

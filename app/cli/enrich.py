@@ -40,4 +40,4 @@ def command(at: datetime | None) -> None:
 
 def say_waiting() -> None:
     """Say why nothing happens."""
-    click.echo("another enrich is at work (role archive runs it, too); waiting for it", err=True)
+    click.echo("another enrich is running (role archive runs it, too); waiting for it", err=True)

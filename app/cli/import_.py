@@ -133,12 +133,14 @@ def read_files(importer: Importer, files: tuple[Path, ...], advice: str) -> None
 def check_followed(files: tuple[Path, ...], *, again: bool) -> None:
     """Raise UsageError for what cannot be followed."""
     if again:
-        raise click.UsageError("--follow goes on where it ended: it cannot count --again")
+        raise click.UsageError(
+            "--follow continues where it stopped, so it cannot be used with --again"
+        )
     for path in files:
         if str(path) == "-" or path.suffix == ".gz":
             raise click.UsageError(f"--follow needs the file that the server writes to, not {path}")
         if not path.parent.is_dir():
-            raise click.UsageError(f"--follow: there is no folder {path.parent}")
+            raise click.UsageError(f"--follow: no such folder: {path.parent}")
 
 
 def name_logs(files: tuple[Path, ...], log_name: str) -> dict[Path, str]:

@@ -33,4 +33,4 @@ class Moment(click.ParamType):
 def check_range(begin: datetime | None, end: datetime | None) -> None:
     """Raise UsageError where the range is empty."""
     if begin and end and begin >= end:
-        raise click.UsageError("--from is not before --to")
+        raise click.UsageError("--from must be before --to")

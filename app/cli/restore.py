@@ -67,7 +67,7 @@ async def _everything(there: Settings, work: Restore, console: TimedConsole) -> 
     await work.check()
     with restoring(there.data_dir):
         await work.run()
-        console.step("counting the events again, into new tables")
+        console.step("counting all events again into new tables")
         with ProgressLog() as progress:
             done = await rebuild_tables(there, progress, alone=True)
-    console.step(f"the tables are made: {done.events} records counted")
+    console.step(f"the tables are rebuilt: {done.events} records counted")

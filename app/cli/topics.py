@@ -37,7 +37,9 @@ def command(*, as_json: bool, create: bool) -> None:
         changes = {"kafka": running["kafka"], "namespace": running["namespace"]}
         settings = settings.model_copy(update=changes)
     if create and not settings.kafka:
-        raise StartError("EVENT_COUNTER_KAFKA is empty: nowhere to make topics")
+        raise StartError(
+            "EVENT_COUNTER_KAFKA is empty: set it to the Kafka where the topics should be created"
+        )
     found = asyncio.run(look(settings, create=create))
     if as_json:
         click.echo(json.dumps({"topics": found}))

@@ -31,7 +31,7 @@ def command(role: str) -> None:
     os.environ[f"{PREFIX}ROLE"] = role
     settings = Settings.from_env(os.environ)
     if not settings.kafka:
-        raise SettingsError("EVENT_COUNTER_KAFKA is empty; a worker needs a Kafka, or use run")
+        raise SettingsError("EVENT_COUNTER_KAFKA is empty: name a Kafka, or use: event-counter run")
     if role == "collect":
         check_port(settings.http_port, settings.http_host, "EVENT_COUNTER_HTTP_PORT")
     else:

@@ -27,7 +27,7 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as exc:  # not there, a path, a folder of zones
         raise BadRequestError(
-            f"tz={name[:SHOWN_MAX]} is no time zone; write it as Europe/Berlin"
+            f"tz={name[:SHOWN_MAX]} is not a time zone; write it like Europe/Berlin"
         ) from exc
 
 
@@ -82,7 +82,7 @@ class Buckets:
         so that the answer does not depend on what was counted; add_up() looks at all it adds.
         """
         if window > (HOUR if self.unit == "1h" else DAY):
-            raise BadRequestError(f"by={self.unit} is finer than the windows, of {window} s")
+            raise BadRequestError(f"by={self.unit} is finer than the windows of {window} s")
         days = range(max(begin, end - DAYS_CHECKED * DAY), end, DAY)
         self._check_cuts((self.start_of(second) for second in days), window)
 
@@ -90,9 +90,9 @@ class Buckets:
         for start in starts:
             if start % window:
                 raise BadRequestError(
-                    f"windows of {window} s cannot be cut where {self.zone} has "
+                    f"windows of {window} s cannot be split where {self.zone} has "
                     f"{local_text(start, self.zone)}; "
-                    "leave tz= out, or ask a counter with smaller windows"
+                    "leave tz= out, or use a counter with smaller windows"
                 )
 
 
@@ -104,7 +104,7 @@ def buckets_of(args: Mapping[str, str]) -> Buckets | None:
     unit, zone = args.get("by"), args.get("tz")
     if unit is None:
         if zone is not None:
-            raise BadRequestError("tz= goes with by=1h or by=1d")
+            raise BadRequestError("tz= needs by=1h or by=1d")
         return None
     units: dict[str, Unit] = {"1h": "1h", "1d": "1d"}
     if unit not in units:

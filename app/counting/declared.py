@@ -141,7 +141,7 @@ def parse_counters(text: str, taken: Collection[str] = ()) -> tuple[Declared, ..
     except RecursionError:
         raise ValueError("nested too deep") from None
     if unknown := sorted(found.keys() - {"counter"}):
-        raise ValueError(f"unknown {unknown[0]!r}; there are only tables [[counter]]")
+        raise ValueError(f"unknown table {unknown[0]!r}; only [[counter]] is allowed")
     entries = found.get("counter", [])
     if not isinstance(entries, list):
         raise ValueError("write each counter as [[counter]], with two brackets")  # noqa: TRY004

@@ -108,7 +108,9 @@ def parse_window(
     """
     text = args.get("window", str(default_s))
     if not _WHOLE.fullmatch(text) or not int(text):
-        raise BadRequestError(f"window={text[:40]} is no number of seconds from 1 to {longest_s}")
+        raise BadRequestError(
+            f"window={text[:40]} is not a number of seconds from 1 to {longest_s}"
+        )
     if int(text) > longest_s:
         days = longest_s / DAY
         raise BadRequestError(
@@ -131,7 +133,7 @@ def parse_limit(args: Mapping[str, str], *, default: int, most: int) -> int:
     """Return limit=, how many at most; raise BadRequestError."""
     text = args.get("limit", str(default))
     if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
-        raise BadRequestError(f"limit={text[:40]} is no number from 1 to {most}")
+        raise BadRequestError(f"limit={text[:40]} is not a number from 1 to {most}")
     return int(text)
 
 
@@ -185,7 +187,7 @@ def parse_month(args: Mapping[str, str], at: int) -> Month:
     found = _MONTH.fullmatch(text)
     month = Month(int(found[1]), int(found[2])) if found else Month(0, 0)
     if not (EPOCH.year <= month.year < 2106 and 1 <= month.number <= 12):  # noqa: PLR2004
-        raise BadRequestError(f"month={text[:40]} is no month; write it as 2026-11")
+        raise BadRequestError(f"month={text[:40]} is not a month; write it like 2026-11")
     return month
 
 

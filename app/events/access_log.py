@@ -57,7 +57,7 @@ def parse_line(line: bytes, now_ms: int) -> Event:
         text = text[prefix.end() :]
     found = _LINE.fullmatch(text)
     if found is None:
-        raise MalformedLineError("neither common nor combined log format, or cut off")
+        raise MalformedLineError("not in common or combined log format, or cut off")
     if found["request"] in {"", "-"}:
         raise MalformedLineError("the client sent no request")
     method, target = _request_of(unescape(found["request"]))
@@ -101,7 +101,7 @@ def client_of(who: str) -> str | None:
     if client in NOBODY:
         return None
     if not _HOST.fullmatch(client):
-        raise MalformedLineError(f"{client[:SHOWN_MAX]!r} is no client's address")
+        raise MalformedLineError(f"{client[:SHOWN_MAX]!r} is not a client address")
     return client
 
 
@@ -127,7 +127,7 @@ def parse_time(text: str) -> datetime:
     """Return the moment of e.g. 17/May/2015:10:05:03 +0200, in UTC; names of months are English."""
     found = _TIME.fullmatch(text)
     if found is None:
-        raise InvalidTimestampError(f"{text!r} is no time of an access log")
+        raise InvalidTimestampError(f"{text!r} is not an access log time")
     day, month, year, hour, minute, second, east, east_minutes = found.groups()
     sign = -1 if east.startswith("-") else 1
     try:

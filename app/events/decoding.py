@@ -65,7 +65,7 @@ def _moments(record_ms: int) -> tuple[datetime, datetime]:
     if 0 <= record_ms < to_ms(LAST_TIME - FUTURE_LIMIT):
         recorded = at_ms(record_ms)
         return recorded, recorded + FUTURE_LIMIT
-    raise InvalidTimestampError(f"{record_ms} is no Kafka timestamp")
+    raise InvalidTimestampError(f"{record_ms} is not a Kafka timestamp")
 
 
 def _set_times(event: Event, recorded: datetime, latest: datetime) -> bool:

@@ -32,10 +32,10 @@ def parse_one(text: str, partitions: int) -> tuple[int, int]:
     """
     found = _ONE.fullmatch(text)
     if found is None or int(found[2]) > OFFSET_MAX:
-        raise BadRequestError(f"{text[:SHOWN_MAX]!r} is no position such as 3:4711")
+        raise BadRequestError(f"{text[:SHOWN_MAX]!r} is not a position; write it like 3:4711")
     partition = int(found[1])
     if partition >= partitions:
-        raise BadRequestError(f"there is no partition {partition} in a topic of {partitions}")
+        raise BadRequestError(f"partition {partition} does not exist; the topic has {partitions}")
     return partition, int(found[2])
 
 

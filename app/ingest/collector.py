@@ -185,7 +185,7 @@ class Collector:
             problem = "the collector stops" if self._stopping else self._link.problem
             raise (NotAcknowledgedError if admitted else KafkaUnavailableError)(problem)
         if self.waiting_bytes > self._max_bytes and not admitted:
-            raise OverloadedError(f"{self.waiting_bytes} bytes of events wait for Kafka")
+            raise OverloadedError(f"{self.waiting_bytes} bytes of events are waiting for Kafka")
         session = self._link.session
         if session is not None and session is not self._session:
             leaders = [session.leader(number) for number in range(session.partitions)]

@@ -79,14 +79,14 @@ class HttpTarget:
         except (aiohttp.ClientError, OSError) as exc:
             await self._session.close()
             raise StartError(
-                f"Nobody answers at {self._url} ({reason(exc)}). Start it with: event-counter run; "
-                "or set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_HTTP_PORT"
+                f"Nothing answers at {self._url} ({reason(exc)}). Start it: event-counter run; or "
+                "set EVENT_COUNTER_DATA_DIR to where it runs, or EVENT_COUNTER_HTTP_PORT"
             ) from exc
         if answer.status == HTTPStatus.UNAUTHORIZED:
             await self._session.close()
             raise StartError(
-                f"{self._url} takes events with a write key only. Give this command the "
-                "EVENT_COUNTER_WRITE_KEYS of the collector: it sends the first one"
+                f"{self._url} accepts events only with a write key. Set "
+                "EVENT_COUNTER_WRITE_KEYS as for the collector: the first key is sent"
             )
         return self
 

@@ -99,7 +99,7 @@ def sendable(
     of that one may have come by now. Raises RejectedError where it is still no event.
     """
     if rejection.code == TooLargeError.code:
-        raise TooLargeError("only its beginning was kept")
+        raise TooLargeError("only its first part was kept")
     value = rejection.payload.encode()
     if rejection.payload_base64 is not None:
         value = base64.b64decode(rejection.payload_base64)
@@ -119,7 +119,7 @@ def with_fields(value: bytes, fields: Mapping[str, Any]) -> bytes:
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise MalformedJsonError(f"not JSON: {exc}") from exc
     if not isinstance(data, dict):
-        raise NotAnObjectError("fields can be set in an object only")
+        raise NotAnObjectError("fields can only be set in a JSON object")
     return msgspec.json.encode({**data, **fields})
 
 
@@ -153,7 +153,7 @@ class Replay:
             await producer.start()
             await self._pass(producer)
         except ProducerFenced as exc:
-            raise StartError("Another replay has begun since: this one ends") from exc
+            raise StartError("Another replay was started meanwhile; this one stops") from exc
         except (KafkaError, OSError) as exc:
             raise KafkaUnavailableError(f"Kafka is away: {reason(exc)}. Replay again") from exc
         finally:

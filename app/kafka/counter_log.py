@@ -79,7 +79,7 @@ class CounterLog:
             for record in records:
                 if not self.registry.apply(record.value):
                     metrics.records_unreadable.labels(self._part.topic).inc()
-                    log.error("%s: %d is no decision", self._part.topic, record.offset)
+                    log.error("%s: %d is not a decision", self._part.topic, record.offset)
             self._end = after
 
     def _away(self) -> AbstractContextManager[None]:

@@ -121,6 +121,6 @@ class KafkaLink:
             except (KafkaError, OSError, CounterError) as exc:
                 problem = reason(exc)
                 if problem != self.problem:
-                    log.warning("Kafka %s cannot be used: %s; trying on", self._kafka, problem)
+                    log.warning("Kafka %s cannot be used: %s; still trying", self._kafka, problem)
                     self.problem = problem
             await asyncio.sleep(RETRY_S)

@@ -53,7 +53,7 @@ class TablesVersion:
             for record in records:
                 if (version := version_in(record.key, record.value)) is not None:
                     found = version
-        log.error("%s: its last record is no version; %d counts", self._topic, found)
+        log.error("%s: its last record is not a version; %d counts", self._topic, found)
         metrics.records_unreadable.labels(self._topic).inc()
         return found
 

@@ -127,8 +127,8 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], replicatio
         error = for_code(code)
         if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
             raise KafkaAccessError(
-                f"Kafka does not let us make topic {name}: grant Create on it, or let somebody who "
-                "may type: event-counter topics --create"
+                f"Kafka does not let us make topic {name}: grant Create on it, or have somebody "
+                "who may run: event-counter topics --create"
             )
         if code and error is not TopicAlreadyExistsError:
             raise StartError(f"Kafka refused topic {name}: {error.__name__} {words}")
@@ -199,7 +199,9 @@ async def _states(
     for answer in await admin.describe_configs(asked):
         for code, _, _, name, entries in answer.resources:
             if code:
-                log.warning("how topic %s is set is not known: %s", name, for_code(code).__name__)
+                log.warning(
+                    "cannot read the settings of topic %s: %s", name, for_code(code).__name__
+                )
             else:
                 configs[name] = {entry[0]: entry[1] for entry in entries}
     return {name: TopicState(*shape, configs.get(name, {})) for name, shape in shapes.items()}

@@ -112,7 +112,7 @@ async def wait_for(
             return
         if monotonic() > until:
             raise StartError(
-                f"{who} did not come along in {deadline_s:.0f} s: {behind} records behind. "
+                f"{who} did not catch up in {deadline_s:.0f} s: {behind} records behind. "
                 "See event-counter status, and the logs"
             )
         say(f"waiting for {who}: {behind} records behind")

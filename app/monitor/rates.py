@@ -202,7 +202,7 @@ class RateSampler:
                     await self.sample()
                 except Exception as exc:  # noqa: BLE001 - whatever it is, the next may succeed
                     if not self._problem:
-                        log.warning("no rates for now: %s", reason(exc))
+                        log.warning("no rates right now: %s", reason(exc))
                     self._problem = reason(exc)
                 else:
                     self._problem = ""

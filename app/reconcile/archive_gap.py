@@ -33,7 +33,7 @@ async def fill_archive(
                 while past.has(partition):
                     batch = await past.next(partition, NOBODY)
                     added += await asyncio.to_thread(_add, archive, partition, batch, seen)
-                    say(f"archiving what is missing: {added} events")
+                    say(f"archiving missing events: {added} events")
         finally:
             await past.close()
     return added

@@ -50,7 +50,9 @@ class Backup:
             await asyncio.to_thread(make_empty, folder)
             return await self._take()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise StartError(f"The backup did not end, so {folder} is none: {reason(exc)}") from exc
+            raise StartError(
+                f"The backup was not finished, so {folder} is not a backup: {reason(exc)}"
+            ) from exc
 
     async def _take(self) -> Manifest:
         settings, folder = self._settings, self._folder
@@ -66,7 +68,7 @@ class Backup:
         await self._wait_for_counting(database.positions)
         await topics.save_last(database.positions)
         self._copy_settings()
-        self._say("reading all of it again")
+        self._say("reading it all back")
         found = Manifest(
             format=FORMAT,
             made=datetime.now(UTC),
@@ -123,5 +125,5 @@ def make_empty(folder: Path) -> Path:
     """Make a folder; raise StartError where something is in it."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise StartError(f"{folder} is not empty. Give a folder that is not there yet")
+        raise StartError(f"{folder} is not empty. Use a folder that does not exist yet")
     return folder

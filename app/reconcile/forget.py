@@ -55,7 +55,9 @@ class Forget:
         try:
             return await self._user(user)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise StartError(f"Not all is forgotten: {reason(exc)}. Type it again") from exc
+            raise StartError(
+                f"Not everything is forgotten: {reason(exc)}. Run the same command again"
+            ) from exc
 
     async def _user(self, user: str) -> Forgotten:
         dsn = self._settings.postgres.get_secret_value()
@@ -63,7 +65,7 @@ class Forget:
         salt = secrets.token_hex()
         try:
             await self._wait_for_stores(connection)
-            self._say("looking through event")
+            self._say("searching event")
             async with connection.transaction():
                 found = await connection.fetchrow(
                     load_queries()["forget.user"],
@@ -77,7 +79,7 @@ class Forget:
             token = await connection.fetchval("select forget_token($1, $2)", salt, user)
         finally:
             await connection.close()
-        self._say("looking through the archive")
+        self._say("searching the archive")
         archived = await asyncio.to_thread(forget_in_archive, self._folders, user, token)
         return Forgotten(found["rows"], archived, found["messages"], found["newest"])
 

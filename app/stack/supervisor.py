@@ -34,8 +34,9 @@ def default_token(http_host: str) -> str:
     if is_loopback(http_host):
         return DEFAULT_TOKEN
     raise SettingsError(
-        f"EVENT_COUNTER_HTTP_HOST={http_host} lets other machines in, and EVENT_COUNTER_TOKEN is "
-        f"empty. Set a token of your own, such as EVENT_COUNTER_TOKEN={secrets.token_hex(16)}"
+        f"EVENT_COUNTER_HTTP_HOST={http_host} opens this to other machines, and "
+        "EVENT_COUNTER_TOKEN is empty. Set a token of your own, such as "
+        f"EVENT_COUNTER_TOKEN={secrets.token_hex(16)}"
     )
 
 
@@ -94,7 +95,7 @@ class Supervisor:
         """Make topics and schema."""
         made = await prepare_topics(self.settings)
         if made:
-            self._console.step(f"made the topics {', '.join(made)}")
+            self._console.step(f"created the topics {', '.join(made)}")
         try:
             await prepare_database(self.settings)
             await check_redis(self.settings)
@@ -106,7 +107,7 @@ class Supervisor:
         for found in await prepare_logs(self.settings):
             self._console.step(
                 f"Kafka lost {found.until - found.end} events of partition {found.partition} that"
-                f" it had acknowledged ({found.who} has read them): see the page backup and loss"
+                f" it had acknowledged ({found.who} has read them): see the page Backup and loss"
             )
 
     def _make_workers(self) -> None:
@@ -155,7 +156,7 @@ class Supervisor:
             if isinstance(unit, WorkerProcess):
                 unit.start()
             elif await unit.start() not in self._addresses():
-                raise StartError("has a new address, which the workers do not know; run again")
+                raise StartError("has a new address that the workers do not know; start run again")
             self._tell()
 
         return start
@@ -176,7 +177,7 @@ class Supervisor:
             for keeper in self._keepers:
                 if keeper.quick_deaths >= GIVE_UP_DEATHS:
                     raise StartError(
-                        f"{keeper.child.name} ends at once; {keeper.child.last_words()}"
+                        f"{keeper.child.name} exits at once; {keeper.child.last_words()}"
                     )
             if waiting and time.monotonic() - said > SAY_EVERY_S:
                 said = time.monotonic()

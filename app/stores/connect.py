@@ -45,8 +45,8 @@ async def connect_session(dsn: str, name: str, **settings: str) -> asyncpg.Conne
     if pid != connection.get_server_pid():
         connection.terminate()
         raise StartError(
-            "EVENT_COUNTER_POSTGRES leads to a pooler such as PgBouncer, and this needs a "
-            "session of its own: give the address of Postgres itself"
+            "EVENT_COUNTER_POSTGRES is a pooler such as PgBouncer, and a session of its "
+            "own is needed: use the address of Postgres itself"
         )
     for setting, value in settings.items():
         await connection.execute("select set_config($1, $2, false)", setting, value)

@@ -202,7 +202,7 @@ class EventStore:
         """End the transaction of a frozen worker that had the partition before."""
         async with self._postgres.transaction(self._timeout_s) as connection:
             if await connection.fetch(self._sql["event_offset.free"], topic, partition):
-                log.warning("%s-%d: ended the transaction of a worker that hangs", topic, partition)
+                log.warning("%s-%d: ended the transaction of a hung worker", topic, partition)
 
     async def _lock_offset(
         self, connection: Any, topic: str, partition: int, cluster: str

@@ -40,7 +40,7 @@ class Positions:
         if await connection.fetchval(query, *self._key, partition) is not None:
             return True
         self._there[partition] = False
-        log.warning("%s was emptied, all of partition %d is written again", self._name, partition)
+        log.warning("%s was emptied; writing all of partition %d again", self._name, partition)
         return False
 
     def held(self, partition: int) -> None:

@@ -76,7 +76,9 @@ class StoredPositions:
             async with self._postgres.transaction(TIMEOUT_S) as connection:
                 await connection.execute(self._sql["event_offset.accept"], self._topic, cluster)
         except UnavailableError as exc:
-            log.warning("Postgres does not know yet that Kafka is another cluster: %s", exc)
+            log.warning(
+                "Postgres has not been told yet that this is another Kafka cluster: %s", exc
+            )
         finally:
             self._postgres.close()
 

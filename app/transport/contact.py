@@ -52,7 +52,11 @@ class Contact:
     def problem(self) -> str:
         """What is wrong, for GET /ready; empty: nothing."""
         silent_s = self._silent_s
-        return f"no word from Kafka for {silent_s:.0f} s" if silent_s > self._silent_after_s else ""
+        return (
+            f"nothing heard from Kafka for {silent_s:.0f} s"
+            if silent_s > self._silent_after_s
+            else ""
+        )
 
     @property
     def _silent_s(self) -> float:

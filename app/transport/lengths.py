@@ -161,4 +161,4 @@ class LengthConsumer(CommittedConsumer):
             try:
                 await self.look_at_edges(idle)
             except errors.KafkaError as exc:
-                self.log.info("the ends of the logs are not known: %r", exc)
+                self.log.info("cannot read the ends of the logs: %r", exc)

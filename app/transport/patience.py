@@ -22,7 +22,7 @@ async def patiently(
     try:
         while not (await asyncio.wait({task}, timeout=look_s))[0]:
             if await gives_up(monotonic() - began):
-                raise TimeoutError(f"no end after {monotonic() - began:.0f} s")
+                raise TimeoutError(f"not finished after {monotonic() - began:.0f} s")
         return task.result()
     finally:
         task.cancel()

@@ -51,7 +51,9 @@ class BoundedApp(faust.App):
             async with asyncio.timeout(FLUSH_AT_END_S):
                 await super()._producer_flush(logger)
         except TimeoutError:
-            logger.warning("Kafka took not all within %s s, it is read again", FLUSH_AT_END_S)
+            logger.warning(
+                "Kafka did not accept everything within %s s; it will be read again", FLUSH_AT_END_S
+            )
 
 
 def faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:

@@ -105,7 +105,7 @@ async def _agreed(
         raise SettingsError(MOST_TYPES.format(most))
     for name in left_over(declared, registry):
         log.warning(
-            "counter %r is not in %s, and still counted; to end it: event-counter counters drop %s",
+            "counter %r is not in %s but still counted; to stop: event-counter counters drop %s",
             name,
             settings.counters or SETTING,
             name,

@@ -27,7 +27,7 @@ async def is_told(worker: WorkerProcess) -> bool:
     """Return whether a worker says that it does not hear Kafka."""
     async with aiohttp.ClientSession() as session:
         answer = await Http(session, worker.url).get("/ready")
-    return answer.status == 503 and "no word from Kafka" in str(answer.json)
+    return answer.status == 503 and "nothing heard from Kafka" in str(answer.json)
 
 
 async def started_again(worker: WorkerProcess) -> None:

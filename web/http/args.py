@@ -22,5 +22,5 @@ def args_of(query_string: str) -> dict[str, str]:
     args = dict(pairs)
     if len(args) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise BadRequestError(f"{name[:SHOWN_MAX]}= is there more than once")
+        raise BadRequestError(f"{name[:SHOWN_MAX]}= is given more than once")
     return args

@@ -88,9 +88,9 @@ async def read(request: Request, holding: Holding, most: int) -> bytes:
     except TimeoutError as exc:
         raise RequestTimeoutError(f"the body took more than {BODY_TIMEOUT_S:.0f} s") from exc
     except (RequestPayloadError, ClientPayloadError) as exc:
-        raise BadRequestError("the body is not what its headers say") from exc
+        raise BadRequestError("the body does not match its headers") from exc
     except ConnectionError as exc:
-        raise BadRequestError("the connection ended within the body") from exc
+        raise BadRequestError("the connection closed before the body was complete") from exc
     if len(body) > most:
         raise BodyTooLargeError(f"the body has more than {most} bytes")
     return body if coding in PLAIN else await unpack(body, CODINGS[coding], holding, most)
@@ -122,7 +122,7 @@ async def unpack(packed: bytes, window_bits: int, holding: Holding, most: int) -
             part = member.step()
             size += len(part)
             if size > most:
-                raise BodyTooLargeError(f"the body unpacked has more than {most} bytes")
+                raise BodyTooLargeError(f"the unpacked body has more than {most} bytes")
             if size > FREE_BYTES:
                 holding.grow(len(part))
             parts.append(part)
@@ -145,7 +145,7 @@ class _Members:
     def __next__(self) -> _Members:
         if self._at and (self._at >= len(self._packed) or self._bits != GZIP):
             if self._at < len(self._packed):
-                raise BadRequestError("something stands behind the packed body")
+                raise BadRequestError("there is data after the compressed body")
             raise StopIteration
         self._unpacker = zlib.decompressobj(self._bits)
         return self
@@ -170,5 +170,5 @@ class _Members:
         left = len(self._unpacker.unconsumed_tail) + len(self._unpacker.unused_data)
         self._at += len(given) - left
         if not part and not self.eof and self._at >= len(self._packed):
-            raise BadRequestError("the packed body is cut off")
+            raise BadRequestError("the compressed body is cut off")
         return part

@@ -103,11 +103,11 @@ class Guard:
         if call is not None:
             host = request.headers.get(HOST)
             if host is not None and not self._is_known(host):
-                raise HostNotAllowedError(f"{host[:SHOWN_MAX]} is not known as this server's name")
+                raise HostNotAllowedError(f"{host[:SHOWN_MAX]} is not a name of this server")
             if origin is not None and (
                 call.kind is Kind.INTERNAL or not self._is_own(origin, request)
             ):
-                raise OriginNotAllowedError(f"{origin[:SHOWN_MAX]} may not read here")
+                raise OriginNotAllowedError(f"{origin[:SHOWN_MAX]} may not read figures")
         if self._token and not knows(request, self._token):
             raise UnauthorizedError(f"{request.path} needs the read token")
 

@@ -137,11 +137,11 @@ class Server(Web):
 def _named(exc: web.HTTPException, request: web.Request) -> CounterError:
     """Return our error for an answer of aiohttp's."""
     if exc.status == NOT_FOUND:
-        return NotFoundError(f"nothing is served at {request.path}")
+        return NotFoundError(f"no such path: {request.path}")
     if exc.status == METHOD_NOT_ALLOWED:
-        return MethodNotAllowedError(f"{request.method} is not served at {request.path}")
+        return MethodNotAllowedError(f"{request.method} is not allowed at {request.path}")
     if exc.status == TOO_LARGE:
         return BodyTooLargeError("the body is too large")
     if exc.status == EXPECTATION_FAILED:
-        return ExpectationError(f"Expect: {request.headers.get(EXPECT, '')[:60]} is not met here")
+        return ExpectationError(f"Expect: {request.headers.get(EXPECT, '')[:60]} is not supported")
     return BadRequestError(exc.reason)

@@ -126,7 +126,7 @@ async def _split_array(body: bytes, at: int) -> list[bytes]:
                     break
             slow = min(2 * slow, SLOW_MAX)
             if not is_open and body[at:].strip(SPACE):
-                raise MalformedJsonError("something stands behind the array")
+                raise MalformedJsonError("there is data after the array")
         _check(items)
     return items
 
@@ -177,7 +177,7 @@ async def _item(body: bytes, at: int, turn: _Turn) -> tuple[bytes, int, bool]:
                 return body[begin:place].strip(SPACE), place + 1, byte == _COMMA
         else:
             break
-    raise MalformedJsonError("the array does not end")
+    raise MalformedJsonError("the array is not closed")
 
 
 async def _end_of_string(body: bytes, at: int, turn: _Turn) -> int:

@@ -33,7 +33,7 @@ def dialect_of(headers: Mapping[str, str]) -> ToFields | None:
     if kind in {STRUCTURED, BATCH}:
         return structured
     if kind.startswith(FAMILY):
-        raise MalformedJsonError(f"{kind} is not read here, only {STRUCTURED} and {BATCH}")
+        raise MalformedJsonError(f"{kind} is not supported; send {STRUCTURED} or {BATCH}")
     if "ce-specversion" not in headers:
         return None
     named = {name.lower(): unquote(value) for name, value in headers.items()}

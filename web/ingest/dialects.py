@@ -41,7 +41,7 @@ def object_of(item: bytes) -> Fields:
     """Return the JSON object of an item; raise the RejectedError that it deserves."""
     found = json_of(item)
     if not isinstance(found, dict):
-        raise NotAnObjectError("the event is no object")
+        raise NotAnObjectError("the event is not an object")
     return found
 
 

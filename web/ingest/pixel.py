@@ -78,7 +78,7 @@ def fields_of(args: dict[str, str]) -> dict[str, Any]:
             try:
                 fields[name] = float(value)
             except ValueError as exc:
-                raise InvalidFieldError(f"{name} is no number") from exc
+                raise InvalidFieldError(f"{name} is not a number") from exc
         elif name in TIMES and value.isascii() and value.isdigit():
             fields[name] = int(value)
         elif name == "properties":

@@ -102,4 +102,4 @@ def _amount(given: object) -> Any:
     try:
         return float(given) if isinstance(given, str) else given
     except ValueError as exc:
-        raise InvalidFieldError("the amount of revenue is no number") from exc
+        raise InvalidFieldError("the amount of revenue is not a number") from exc

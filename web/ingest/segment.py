@@ -89,7 +89,7 @@ def envelope_of(body: bytes) -> Envelope:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise MalformedJsonError(f"not a batch: {exc}") from exc
     if not bytes(found.batch).startswith(b"["):
-        raise MalformedJsonError("batch is no array")
+        raise MalformedJsonError("batch is not an array")
     return found
 
 
@@ -114,7 +114,7 @@ def fields_of(clock: SenderClock, kind: str, shared: Mapping[str, Any], event: F
     """Return our fields of an event; kind and shared: see dialect(). Raise RejectedError."""
     kind = kind or str(event.get("type"))
     if kind not in KINDS:
-        raise InvalidFieldError(f"type is none of {', '.join(sorted(KINDS))}")
+        raise InvalidFieldError(f"type must be one of {', '.join(sorted(KINDS))}")
     context = {**shared, **part(event, "context")}
     page, properties = part(context, "page"), _properties(kind, event)
     is_page = kind in {"page", "screen"}

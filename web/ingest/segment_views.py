@@ -48,7 +48,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
                 return answer([])
             kind = segment.SHORT.get(call, call)
             if kind not in segment.KINDS:
-                raise NotFoundError(f"nothing is served at {request.path}")
+                raise NotFoundError(f"no such path: {request.path}")
             return await _one(request, kind, keys, collector, senders)
 
     @page(app, paths.SEGMENT_SETTINGS)

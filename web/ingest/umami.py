@@ -105,7 +105,7 @@ def fields_of(user_agent: str | None, session: str | None, item: bytes) -> Field
     event = object_of(item)
     kind, payload = event.get("type"), event.get("payload")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InvalidFieldError(f"type is none of {', '.join(sorted(KINDS))}")
+        raise InvalidFieldError(f"type must be one of {', '.join(sorted(KINDS))}")
     if not isinstance(payload, dict):
         raise InvalidFieldError("payload is not an object")
     data = payload.get("data")

@@ -43,7 +43,7 @@ def shrink_tracker() -> None:
     """Make tracker.js small; raise OSError, SubprocessError."""
     found = next(HERE.glob(ESBUILD), None)
     if found is None:
-        raise FileNotFoundError("esbuild is not there for this machine")
+        raise FileNotFoundError("esbuild has no build for this machine")
     options = ("--minify", "--format=iife", f"--target={TARGET}", f"--outfile={SMALL_TRACKER}")
     run([str(found), str(TRACKER), *options], HERE)
 

@@ -24,7 +24,7 @@ class Seats:
         """Hold a seat meanwhile; raise OverloadedError where there is none."""
         address = self._clients.address(request)
         if self._taken.total() >= most or self._taken[address] >= of_one_address:
-            raise OverloadedError("too many of these streams are open already")
+            raise OverloadedError("too many streams are open from this address")
         self._taken[address] += 1
         try:
             yield

@@ -116,7 +116,7 @@ class Tail:
                     async for records, passed in found:
                         self._tell(records, passed)
             except KafkaUnavailableError as exc:
-                log.warning("nobody sees what comes in for now: %s", exc)
+                log.warning("incoming events cannot be shown right now: %s", exc)
             await asyncio.sleep(AGAIN_S)
 
     def _tell(self, records: list[Any], passed: int) -> None:

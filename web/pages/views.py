@@ -47,7 +47,7 @@ def register(app: Any, base_path: str = "") -> None:
     base = f'<head>\n<base href="{base_path}/">'.encode()
     pages = {name: files[name].with_text(b"<head>", base) for name in PAGES}
     if missing := [name for name in CHART_FILES if name not in files]:
-        log.warning("the pages show no charts: %s not installed; run: %s", missing, AGAIN)
+        log.warning("the pages show no charts: %s is not installed; run: %s", missing, AGAIN)
 
     @page(app, paths.DASHBOARD)
     class Dashboard(ApiView):

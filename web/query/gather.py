@@ -137,7 +137,7 @@ class Gathering:
         try:
             (answer,) = await self._queries.post(url, [there])
             if answer.is_behind:
-                raise BehindError(f"{url} has not merged all that is asked for yet")
+                raise BehindError(f"{url} has not yet merged all that was asked for")
             if answer.status != OK:
                 raise RecoveringError(f"{url} answers {answer.status} for {asked[1]}")
             return msgspec.msgpack.decode(answer.body, type=kind.part_type)

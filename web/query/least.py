@@ -56,7 +56,7 @@ class Least:
     async def wait(self, partition: int, reached: Reached) -> None:
         """Return once it is worth looking again; raise BehindError when the time is over."""
         if not await reached.wait(partition, self.positions, self.left_s):
-            raise BehindError(f"not all below {shown(self.positions)} is merged yet")
+            raise BehindError(f"not everything below {shown(self.positions)} is merged yet")
 
 
 class NotYetError(Exception):
@@ -125,5 +125,5 @@ def seconds_of(text: str) -> float:
     """Return seconds to wait; raise BadRequestError unless they are a number from 0 to 10."""
     if not _SECONDS.fullmatch(text) or (seconds := float(text)) > WAIT_MAX_S:
         most = f"0 to {WAIT_MAX_S:.0f}"
-        raise BadRequestError(f"wait={text[:SHOWN_MAX]} is no number of seconds from {most}")
+        raise BadRequestError(f"wait={text[:SHOWN_MAX]} is not a number of seconds from {most}")
     return seconds

@@ -180,9 +180,9 @@ class Queries:
         for route in self._routes.get(segments[0], ()):
             if route.call.is_at(segments):
                 if query.method not in route.call.methods:
-                    raise MethodNotAllowedError(f"{query.method} is not served at {query.path}")
+                    raise MethodNotAllowedError(f"{query.method} is not allowed at {query.path}")
                 return route.handler
-        raise NotFoundError(f"nothing is served at {query.path}")
+        raise NotFoundError(f"no such path: {query.path}")
 
     async def _await_answer(
         self,
@@ -222,7 +222,7 @@ class Queries:
                 self._patient = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             session = self._patient
         if session.closed:  # aiohttp would raise a RuntimeError, as for a fault of ours
-            raise aiohttp.ClientConnectionError("this worker is ending")
+            raise aiohttp.ClientConnectionError("this worker is shutting down")
         found = await post_queries(session, url, queries, self.secret, left_s)
         return found if self._silent_since_s is not None else list(map(believed, found))
 
@@ -237,7 +237,9 @@ class Queries:
             return answer
         if (age := time() - since) > self._contact.stale_max_s:
             return Answer.error(
-                UnavailableError(f"no word from Kafka for {age:.0f} s: EVENT_COUNTER_STALE_MAX_S")
+                UnavailableError(
+                    f"nothing heard from Kafka for {age:.0f} s: EVENT_COUNTER_STALE_MAX_S"
+                )
             )
         return answer.as_of(since)
 
@@ -260,6 +262,6 @@ def register(app: Any, queries: Queries) -> None:
             try:
                 asked = decode_queries(await read_body(request))
             except msgspec.MsgspecError as exc:
-                raise BadRequestError(f"no queries: {exc}") from exc
+                raise BadRequestError(f"not queries: {exc}") from exc
             answers = await queries.answer(asked)
             return Response(body=encode_answers(answers))

@@ -32,7 +32,7 @@ class Reuse(Generic[T]):
     async def get(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         """Return the answer to a question, made now or lately.
 
-        Raises UnavailableError where as many other questions are being answered, also after what
+        Raises UnavailableError where as many other queries are running, also after what
         the query may wait.
         """
         if (asked := least.get()) is not None:  # what was made before may hold less
@@ -60,7 +60,7 @@ class Reuse(Generic[T]):
 async def _wait_for_one(busy: list[asyncio.Task[T]], wait_s: float) -> None:
     done = wait_s and (await asyncio.wait(busy, timeout=wait_s, return_when=FIRST_COMPLETED))[0]
     if not done:
-        raise UnavailableError(f"{len(busy)} other questions are being answered")
+        raise UnavailableError(f"{len(busy)} other queries are running")
 
 
 class _Made(Generic[T]):

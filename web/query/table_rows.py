@@ -76,7 +76,9 @@ def register(
             partition, after = int(args["partition"]), bytes.fromhex(args.get("after", ""))
             begin, end = int(args.get("from", 0)), int(args.get("to", FOREVER))
         except (KeyError, ValueError) as exc:
-            raise BadRequestError(f"partition, after, from or to is missing or bad: {exc}") from exc
+            raise BadRequestError(
+                f"partition, after, from or to is missing or invalid: {exc}"
+            ) from exc
         if not 0 <= partition < totals.partitions:
             raise BadRequestError(f"there is no partition {partition}")
         queries.check_owner(partition, query)

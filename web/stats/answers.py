@@ -178,7 +178,7 @@ def bucket_range(
     BadRequestError.
     """
     if spec.window is None:
-        raise BadRequestError(f"{spec.name} counts all time and has no windows; leave by= out")
+        raise BadRequestError(f"{spec.name} counts all time and has no windows; leave out by=")
     given = time_of(args, "from")
     begin, end = range_of(spec, given, time_of(args, "to"), now)
     first, last = buckets.start_of(begin), buckets.after(buckets.start_of(end - 1))

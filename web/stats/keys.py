@@ -170,7 +170,9 @@ def top_range(spec: CounterSpec, args: dict[str, str], now: float) -> tuple[int,
     """
     if args.get("at"):
         if args.get("to") or spec.window is None:
-            raise BadRequestError("at= goes with a counter that has windows, and without to=")
+            raise BadRequestError(
+                "at= needs a counter with windows, and cannot be combined with to="
+            )
         at = parse_at(args, now)
         until = at - at % spec.window + spec.window
     begin, end = range_of(spec, time_of(args, "from"), time_of(args, "to"), now)

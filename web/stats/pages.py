@@ -45,7 +45,7 @@ def register(queries: Queries, totals: Totals, owned: Ownership, counters: Count
         """GET ?website=W&at=&limit=1000 -> {"website", "views", "pages": [{"page", "views"}]}."""
         args = query.args
         if (website := args.get("website")) is None:
-            raise BadRequestError("website= is missing, what stands before the first / of a url")
+            raise BadRequestError("website= is missing: the part of a url before its first /")
         limit = parse_limit(args, default=LIMIT_MAX, most=LIMIT_MAX)
         at = parse_at(args, time())
         queries.check_owner(totals.partition_of(website), query)

@@ -81,7 +81,7 @@ class Tracing:
     async def answer(self, partition: int, offset: int) -> Answer:
         """Return what became of a record; raise NotFoundError where there is or was none."""
         if self._at_once.locked():
-            raise UnavailableError(f"{AT_ONCE} events are being looked for")
+            raise UnavailableError(f"{AT_ONCE} events are being looked up")
         async with self._at_once:
             return await self._answer(partition, offset)
 
@@ -95,7 +95,7 @@ class Tracing:
         if record is None:
             row = await self._row(partition, offset, None)
             if row is None:
-                raise NotFoundError(f"the event at {partition}:{offset} is kept nowhere any more")
+                raise NotFoundError(f"the event at {partition}:{offset} is no longer kept anywhere")
             return self._shown(partition, offset, _state(row), row.event, stored=True)
         by_uuid = known.messages is not None and known.messages.by_uuid
         decoded = decode_batch([record], by_uuid=by_uuid)
@@ -139,7 +139,9 @@ class Tracing:
         if known.statistics is not None and again is False:
             of_bots = known.statistics.is_bots(partition, decoded.valid)
         if again is None or of_bots is None:
-            raise UnavailableError("Postgres does not have the event, and the tables forgot it")
+            raise UnavailableError(
+                "Postgres does not have the event, and the tables no longer have it"
+            )
         return DUPLICATE if again else BOT if of_bots else COUNTED
 
     def _unreadable(self, record: Any, decoded: Decoded, *, is_waiting: bool) -> Answer:

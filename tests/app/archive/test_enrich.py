@@ -143,7 +143,7 @@ def test_a_run_that_fails_leaves_the_old_result(fill: Fill) -> None:
     folders = fill(row("1"))
     enrich(folders, NOON, MEMORY_MB)
     (folders.archive / "date=2026-09-22/broken.parquet").write_bytes(b"PAR1")
-    with pytest.raises(StartError, match="stays as it was"):
+    with pytest.raises(StartError, match="is unchanged"):
         enrich(folders, NOON, MEMORY_MB)
     assert figures(folders) == {"1": (1, "scroll")}
 

@@ -25,7 +25,7 @@ def test_it_waits_for_another_enrich_and_says_so(tmp_path: Path) -> None:
         assert process.stderr
         assert process.stdout
         assert process.stderr.readline() == f"using the archive in {tmp_path}\n"
-        assert process.stderr.readline().startswith("another enrich is at work")
+        assert process.stderr.readline().startswith("another enrich is running")
         assert process.poll() is None
         assert not folders.enriched.exists()
     out, err = process.communicate(timeout=60)

@@ -59,7 +59,7 @@ async def test_a_write_key_is_sent_and_its_lack_is_told(
     for given in (settings, settings.model_copy(update={"write_keys": SecretStr("wrong")})):
         done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(given))
         assert done.returncode == 1
-        assert "Give this command the EVENT_COUNTER_WRITE_KEYS of the collector" in done.stderr
+        assert "Set EVENT_COUNTER_WRITE_KEYS as for the collector" in done.stderr
         assert "wrong" not in done.stderr
     done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(keys))
     assert numbers(done.stdout) == [50, 50, 0, 0]
@@ -94,7 +94,7 @@ async def test_ctrl_c_ends_it_with_its_summary(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--seconds", "1"], "Nobody answers at http://127.0.0.1:"),
+        (["--seconds", "1"], "Nothing answers at http://127.0.0.1:"),
         (["--to", "kafka"], "Nothing runs in"),
         (["--rate", "0"], "Invalid value for '--rate'"),
         (["--shape", "x"], "Invalid value for '--shape'"),

@@ -78,11 +78,11 @@ def test_the_hour_that_comes_twice_is_two_buckets() -> None:
     ("buckets", "window", "complaint"),
     [
         (Buckets("1h"), DAY, "finer than the windows"),
-        (Buckets("1d", ZoneInfo("Asia/Kolkata")), HOUR, "cannot be cut"),
-        (Buckets("1h", ZoneInfo("Asia/Kolkata")), HOUR, "cannot be cut"),
-        (Buckets("1d", ZoneInfo("Europe/Berlin")), DAY, "cannot be cut"),
+        (Buckets("1d", ZoneInfo("Asia/Kolkata")), HOUR, "cannot be split"),
+        (Buckets("1h", ZoneInfo("Asia/Kolkata")), HOUR, "cannot be split"),
+        (Buckets("1d", ZoneInfo("Europe/Berlin")), DAY, "cannot be split"),
         # Only the buckets that are asked for count: half an hour of daylight saving.
-        (Buckets("1d", ZoneInfo("Australia/Lord_Howe")), HOUR, "cannot be cut"),
+        (Buckets("1d", ZoneInfo("Australia/Lord_Howe")), HOUR, "cannot be split"),
     ],
 )
 def test_windows_that_do_not_make_up_the_buckets_are_refused(
@@ -95,7 +95,7 @@ def test_windows_that_do_not_make_up_the_buckets_are_refused(
 
 def test_windows_across_a_midnight_are_never_added_up() -> None:
     days = Buckets("1d", ZoneInfo("Asia/Kolkata"))
-    with pytest.raises(BadRequestError, match="cannot be cut"):
+    with pytest.raises(BadRequestError, match="cannot be split"):
         days.add_up({at("2026-06-01T12:00:00Z"): {"a": 1}}, HOUR)
 
 
@@ -108,7 +108,7 @@ def test_smaller_windows_can_be_cut_anywhere() -> None:
 
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../etc/passwd", "Europe", "a" * 5000, "\0"])
 def test_what_is_no_zone_is_named(name: str) -> None:
-    with pytest.raises(BadRequestError, match="is no time zone"):
+    with pytest.raises(BadRequestError, match="is not a time zone"):
         zone_of(name)
 
 

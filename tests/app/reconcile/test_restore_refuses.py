@@ -53,7 +53,7 @@ def test_what_was_written_is_read(folder: Path) -> None:
 
 def test_a_backup_that_was_killed_is_none(folder: Path) -> None:
     (folder / manifest.NAME).rename(folder / f"{manifest.NAME}.new")
-    with pytest.raises(StartError, match="one that did not end") as caught:
+    with pytest.raises(StartError, match="an unfinished one") as caught:
         read_manifest(folder)
     assert str(folder) in str(caught.value)
 
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_as_it_was_is_named(
     folder: Path, change: Callable[[Path], object]
 ) -> None:
     change(folder / "postgres/event.copy.gz")
-    with pytest.raises(StartError, match=r"event\.copy\.gz is not what was backed up"):
+    with pytest.raises(StartError, match=r"event\.copy\.gz is not as it was backed up"):
         read_manifest(folder)
 
 

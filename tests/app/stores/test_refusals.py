@@ -156,7 +156,7 @@ async def test_a_cluster_or_a_wrong_password_of_redis_is_named(
     start_redis: Callable[..., Awaitable[str]], make_redis: Callable[[], str]
 ) -> None:
     cluster = await start_redis("--cluster-enabled", "yes")
-    assert "leads to a Redis Cluster" in await line(check_redis, redis=cluster)
+    assert "is a Redis Cluster" in await line(check_redis, redis=cluster)
     url = make_redis()
     said = await line(check_redis, redis=f"redis://:guess@{url.rpartition('@')[2]}")
     assert "Redis lets nobody in" in said
