@@ -16,7 +16,7 @@ from app.kafka.clients import KafkaClients
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Watermarks
-from app.reconcile.rebuild import Mended, Rebuild
+from app.reconcile.rebuild import Rebuild, Repaired
 from app.reconcile.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
 from app.wiring.own_counters import agree, declared_counter
@@ -69,7 +69,7 @@ def command(what: str, name: str | None, begin: datetime | None, end: datetime |
         if what in ("counter", "tables"):
             words = tables_words(asyncio.run(rebuild_tables(settings, progress, name)), name)
         else:
-            words = mended_words(what, asyncio.run(rebuild(settings, what, begin, end, progress)))
+            words = repaired_words(what, asyncio.run(rebuild(settings, what, begin, end, progress)))
     result, warning = words
     click.echo(f"{result}, in {time.monotonic() - started:.1f} s")
     if warning:
@@ -82,7 +82,7 @@ async def rebuild(
     begin: datetime | None,
     end: datetime | None,
     progress: ProgressLog,
-) -> Mended:
+) -> Repaired:
     """Return what was done."""
     async with Watermarks(KafkaClients.of(settings)) as kafka:
         work = Rebuild(settings, kafka, progress.say)
@@ -109,7 +109,7 @@ async def rebuild_tables(
         return await work.run(None if alone else rows, declared, past_of)
 
 
-def mended_words(what: str, done: Mended) -> tuple[str, str]:
+def repaired_words(what: str, done: Repaired) -> tuple[str, str]:
     """Return the result, and a warning or nothing."""
     name = "Redis" if what == "redis" else "event_summary"
     result = (

@@ -24,7 +24,7 @@ from app.kafka.watermarks import Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.audit import WORKERS_S
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
-from app.reconcile.live_mending import Cell, LiveMending
+from app.reconcile.live_repair import Cell, LiveRepair
 from app.reconcile.live_scan import LiveScan
 from app.reconcile.own_counters import decided_after_snapshot
 from app.settings import Settings
@@ -34,7 +34,7 @@ CHUNK_CELLS = 1000  # of Redis a call; it answers nobody else meanwhile
 
 
 @dataclass
-class Mended:
+class Repaired:
     """What was done.
 
     counted: rows that event adds up to. kept: whether counts above event's were left alone,
@@ -55,36 +55,36 @@ class Rebuild:
         self._events = Names(settings.namespace).events
         self._dsn = settings.postgres.get_secret_value()
 
-    async def summary(self, begin: datetime | None, end: datetime | None) -> Mended:
+    async def summary(self, begin: datetime | None, end: datetime | None) -> Repaired:
         """Rebuild the hours of event_summary that a range touches; None: from first, to last.
 
         Raises StartError where Postgres is away, or the store does not come along.
         """
         first, last = whole_hours(begin, end)
         async with Comparison.open(self._dsn, self._events) as sides:
-            await sides.connection.execute(sides.sql["mend.prepare"])
+            await sides.connection.execute(sides.sql["repair.prepare"])
             await sides.copy_summary(first, last)
-            async with self._counted(sides, first, last) as mended:
-                await sides.connection.execute(sides.sql["mend.summary"], mended.kept)
-            rows = await sides.connection.fetchval("select count(*) from mending")
+            async with self._counted(sides, first, last) as repaired:
+                await sides.connection.execute(sides.sql["repair.summary"], repaired.kept)
+            rows = await sides.connection.fetchval("select count(*) from repair")
             for n in range(1, rows + 1, CHUNK_ROWS):
                 self._say(f"writing event_summary: {n} of {rows} rows")
                 chunk = n, n + CHUNK_ROWS
                 async with sides.connection.transaction():
-                    await sides.connection.execute(sides.sql["mend.lock"])
-                    raised = await sides.connection.execute(sides.sql["mend.raise"], *chunk)
-                    lowered = await sides.connection.execute(sides.sql["mend.lower"], *chunk)
-                mended.raised += _rows(raised)
-                mended.lowered += _rows(lowered)
-            if mended.lowered:
+                    await sides.connection.execute(sides.sql["repair.lock"])
+                    raised = await sides.connection.execute(sides.sql["repair.raise"], *chunk)
+                    lowered = await sides.connection.execute(sides.sql["repair.lower"], *chunk)
+                repaired.raised += _rows(raised)
+                repaired.lowered += _rows(lowered)
+            if repaired.lowered:
                 async with self._counted(sides, first, last):
                     pass
                 async with sides.connection.transaction():
-                    await sides.connection.execute(sides.sql["mend.lock"])
-                    await sides.connection.execute(sides.sql["mend.again"])
-        return mended
+                    await sides.connection.execute(sides.sql["repair.lock"])
+                    await sides.connection.execute(sides.sql["repair.again"])
+        return repaired
 
-    async def redis(self) -> Mended:
+    async def redis(self) -> Repaired:
         """Rebuild the hashes of all urls. Raises StartError as summary(), UnavailableError."""
         if not (url := self._settings.redis.get_secret_value()):
             raise SettingsError("EVENT_COUNTER_REDIS is empty, and no copy runs here")
@@ -92,39 +92,39 @@ class Rebuild:
             Comparison.open(self._dsn, self._events) as sides,
             aclosing(LiveScan(url)) as scan,
         ):
-            mending = LiveMending(scan.redis)
-            await mending.free_positions()
-            await sides.connection.execute(sides.sql["mend.prepare"])
+            repair = LiveRepair(scan.redis)
+            await repair.free_positions()
+            await sides.connection.execute(sides.sql["repair.prepare"])
             async for rows in scan.read():
                 await sides.copy("side_redis", rows)
-            async with self._counted(sides, EPOCH, ALWAYS) as mended:
-                found = sides.differences("mend.redis", mended.kept)
-                await self._write_redis(sides, mending, found, mended)
-            if mended.lowered:
+            async with self._counted(sides, EPOCH, ALWAYS) as repaired:
+                found = sides.differences("repair.redis", repaired.kept)
+                await self._write_redis(sides, repair, found, repaired)
+            if repaired.lowered:
                 async with self._counted(sides, EPOCH, ALWAYS):
-                    found = sides.differences("mend.redis_again")
-                    await self._write_redis(sides, mending, found, Mended())
-        return mended
+                    found = sides.differences("repair.redis_again")
+                    await self._write_redis(sides, repair, found, Repaired())
+        return repaired
 
     async def _write_redis(
         self,
         sides: Comparison,
-        mending: LiveMending,
+        repair: LiveRepair,
         found: AsyncIterator[Any],
-        mended: Mended,
+        repaired: Repaired,
     ) -> None:
-        """Write what was found, by the chunk; note in mended, and in a table what is lowered."""
+        """Write what was found, by the chunk; note in repaired, and in a table what is lowered."""
         cells: list[tuple[str, Cell]] = []
         lowered: list[tuple[str, None, str]] = []
 
         async def write() -> None:
             rows = [(url, [cell for _, cell in of]) for url, of in groupby(cells, itemgetter(0))]
-            raised, less = await mending.write(rows)
+            raised, less = await repair.write(rows)
             lowered.extend((url, None, kind) for url, kind in less)
-            mended.raised += raised
-            mended.lowered += len(less)
+            repaired.raised += raised
+            repaired.lowered += len(less)
             cells.clear()
-            self._say(f"writing Redis: {mended.raised + mended.lowered} counts")
+            self._say(f"writing Redis: {repaired.raised + repaired.lowered} counts")
 
         async for row in found:
             cells.append((row["url"], (row["type"], row["new"], row["old"])))
@@ -136,7 +136,7 @@ class Rebuild:
     @asynccontextmanager
     async def _counted(
         self, sides: Comparison, first: datetime, last: datetime
-    ) -> AsyncIterator[Mended]:
+    ) -> AsyncIterator[Repaired]:
         """Count event up to now into `counted`; inside, it is one transaction."""
         ends = await self._kafka.ends(self._events)
         await wait_for("the store workers", sides.stored_to, ends, WORKERS_S, self._say)
@@ -147,8 +147,8 @@ class Rebuild:
             registry = await decided_after_snapshot(sides, lambda: decided(self._settings))
             await sides.count(first, last, ends, registry.types_kept())
             size = await sides.connection.fetchrow(sides.sql["compare.sizes"])
-            missing = await sides.connection.fetchrow(sides.sql["mend.missing"], self._events)
-            yield Mended(size["hours"], kept=missing["rows"] > 0 and missing["months"])
+            missing = await sides.connection.fetchrow(sides.sql["repair.missing"], self._events)
+            yield Repaired(size["hours"], kept=missing["rows"] > 0 and missing["months"])
 
 
 def _rows(status: str) -> int:

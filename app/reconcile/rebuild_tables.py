@@ -147,7 +147,7 @@ class TablesRebuild:
         if any(stored.get(part, 0) < begin for part, begin in begins.items()):
             raise StartError("Kafka has deleted records that the store has not stored")
         self._say("counting event")
-        missing = await sides.connection.fetchval(sides.sql["mend.missing"], self._events)
+        missing = await sides.connection.fetchval(sides.sql["repair.missing"], self._events)
         if missing:
             raise StartError(
                 f"event lacks {missing} of the rows that were stored (or has more, if below 0): "

@@ -45,7 +45,7 @@ async def test_all_damage_is_found_and_nothing_else(stores: Stores) -> None:
 
 
 async def _copies_damaged(stores: Stores) -> None:
-    """Every kind of damage to event_summary and Redis at once, and mended."""
+    """Every kind of damage to event_summary and Redis at once, and repaired."""
     said = await _damage_summary(stores)
     prefix = "event_counter:url:"
     await stores.redis.hset(f"{prefix}/bots", "page_view", 9)

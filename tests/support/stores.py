@@ -17,7 +17,7 @@ from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild
 from app.kafka.topics import ensure_topics
 from app.names import Names
-from app.reconcile.rebuild import Mended
+from app.reconcile.rebuild import Repaired
 from app.settings import Role, Settings
 from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
@@ -94,7 +94,7 @@ class Stores:
         found: dict[str, Any] = json.loads("".join(lines))
         return found
 
-    async def rebuild(self, what: str, begin: Any = None, end: Any = None) -> Mended:
+    async def rebuild(self, what: str, begin: Any = None, end: Any = None) -> Repaired:
         """Do what `rebuild` does."""
         with ProgressLog() as progress:
             return await rebuild(self.settings, what, begin, end, progress)

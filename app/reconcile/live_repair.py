@@ -15,7 +15,7 @@ from app.stores.live import POSITIONS_KEY, URL_KEY
 # ARGV: prefix of the hashes, rows [url, [[type, count, text]]] as MessagePack. text: what was found
 # where it must be lowered; empty: only raise. Returns [raised, [url, type of what was lowered]].
 # What is no hash or no number is replaced: the count workers cannot, they stumble over it.
-MEND = """
+REPAIR = """
 local raised, lowered = 0, {}
 for _, row in ipairs(cmsgpack.unpack(ARGV[2])) do
   local key = ARGV[1] .. row[1]
@@ -43,19 +43,19 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str]] | dict[str, str]]).decode
 
 
-class LiveMending:
+class LiveRepair:
     """Writes to the hashes of LiveCounts; raises RedisUnavailableError."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._mend = redis.register_script(MEND)
+        self._repair = redis.register_script(REPAIR)
 
     async def write(
         self, rows: Sequence[tuple[str, list[Cell]]]
     ) -> tuple[int, list[tuple[str, str]]]:
         """Write counts of some urls; return how many were raised, (url, type) of the lowered."""
         try:
-            answer: Any = await self._mend(args=[URL_KEY, _pack(rows)])
+            answer: Any = await self._repair(args=[URL_KEY, _pack(rows)])
         except (RedisError, OSError) as exc:
             raise RedisUnavailableError(f"Redis is away: {reason(exc)}") from exc
         raised, lowered = _unpack(answer)

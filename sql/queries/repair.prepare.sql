@@ -1,4 +1,4 @@
-create temp table mending (
+create temp table repair (
     n bigint generated always as identity,
     url text collate "C", hour timestamptz, type text collate "C", old bigint, new bigint
 );

@@ -1,6 +1,6 @@
 -- Rows of event_summary that are not what event says, as they were copied and as they must be.
 -- $1 bool: months are missing in event; their rows are left alone
-insert into mending (url, hour, type, old, new)
+insert into repair (url, hour, type, old, new)
 select url, hour, type, coalesce(s.count, 0), coalesce(high, 0)
 from counted full join side_summary s using (url, hour, type)
 where coalesce(s.count, 0) <> coalesce(high, 0)
