@@ -169,7 +169,8 @@ class Sessions(WriteBehindTable):
             for hour in range(begin - begin % HOUR, end, HOUR):
                 low, high = ((edge - hour) * MICROSECONDS for edge in (begin, end))
                 events = await _events_of(db, hour, user_id, turns)
-                for session, seen in events.items():
+                while events:  # taken apart: to free all of it at once would be a long turn
+                    session, seen = events.popitem()
                     moments = [moment for moment in seen.values() if low <= moment < high]
                     if moments:
                         start = hour * MICROSECONDS

@@ -48,6 +48,10 @@ class GatheredQuery(Generic[AskT, PartT]):
         """Return what the answer is as JSON, or an Answer; the parts cover all partitions once."""
         raise NotImplementedError
 
+    async def finish(self, ask: AskT, parts: list[PartT]) -> object:
+        """As merge(), for one that takes longer than a turn of the loop."""
+        return self.merge(ask, parts)
+
 
 class Undisturbed:
     """Reading of partitions that are ours from begin to end, or RecoveringError."""
@@ -107,7 +111,7 @@ class Gathering:
             for url, partitions in owners.items()
         )
         parts = await asyncio.gather(*asked)
-        merged = kind.merge(ask, list(parts))
+        merged = await kind.finish(ask, list(parts))
         return merged if isinstance(merged, Answer) else Answer.json(merged)
 
     async def _own_part(

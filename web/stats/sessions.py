@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from time import time
 from typing import Any
 
@@ -12,12 +13,23 @@ from app.errors import RecoveringError
 from app.events.times import rfc3339
 from app.transport.ownership import Ownership
 from tables.sessions import Session, Sessions, merged
+from tables.turns import Turns, in_buckets
 from web.http import paths
+from web.http.views import JSON, OK
 from web.query.gather import GatheredQuery, Gathering
-from web.query.messages import Query
+from web.query.messages import Answer, Query
 
 MICROSECONDS = 1_000_000
-SessionsFound = dict[str, Session]
+LAST_US = (1 << 63) - 1
+CHUNK = 1000  # sessions, some 5 ms
+SessionsPart = list[
+    bytes
+]  # {session: (first and last microsecond, events)} as MessagePack, in chunks
+
+_LAST = struct.Struct(">Q")
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(dict[str, Session]).decode
+_json = msgspec.json.Encoder().encode
 
 
 class SessionsAsk(msgspec.Struct, array_like=True, frozen=True):
@@ -27,10 +39,13 @@ class SessionsAsk(msgspec.Struct, array_like=True, frozen=True):
     window: Window
 
 
-class UserSessions(GatheredQuery[SessionsAsk, SessionsFound]):
-    """GET ?window=1800&at= -> the sessions of a user that were seen in the window."""
+class UserSessions(GatheredQuery[SessionsAsk, SessionsPart]):
+    """GET ?window=1800&at= -> the sessions of a user that were seen in the window.
 
-    ask_type, part_type = SessionsAsk, SessionsFound
+    An id that all visitors share has hundreds of thousands: each step is cut into turns.
+    """
+
+    ask_type, part_type = SessionsAsk, SessionsPart
 
     def __init__(self, sessions: Sessions, sources: Ownership) -> None:
         self._sessions, self._sources = sessions, sources
@@ -42,7 +57,7 @@ class UserSessions(GatheredQuery[SessionsAsk, SessionsFound]):
         split(window, now, (HOURS,))  # raises where it is not kept
         return SessionsAsk(query.segments[2], window)
 
-    async def local(self, ask: SessionsAsk, partitions: list[int]) -> SessionsFound:
+    async def local(self, ask: SessionsAsk, partitions: list[int]) -> SessionsPart:
         """Return what these partitions of `events` saw."""
 
         def check() -> None:
@@ -50,21 +65,38 @@ class UserSessions(GatheredQuery[SessionsAsk, SessionsFound]):
                 raise RecoveringError("partitions are moving to another worker")
 
         check()
-        return await self._sessions.read(ask.user_id, ask.window.begin, ask.window.end, check)
+        window = ask.window
+        found = await self._sessions.read(ask.user_id, window.begin, window.end, check)
+        part, turns = SessionsPart(), Turns()
+        while found:  # taken apart: to free all of it at once would be a long turn, too
+            part.append(_pack(dict(found.popitem() for _ in range(min(CHUNK, len(found))))))
+            await turns.next()
+        return part
 
-    def merge(self, ask: SessionsAsk, parts: list[SessionsFound]) -> object:
+    async def finish(self, ask: SessionsAsk, parts: list[SessionsPart]) -> Answer:
         """Return {"user_id", "active_sessions", "sessions": [...]}, the last seen first."""
-        found: SessionsFound = {}
+        found, turns = dict[str, Session](), Turns()
         for part in parts:
-            for session, seen in part.items():
-                found[session] = merged(found.get(session), seen)
-        ordered = sorted(found.items(), key=lambda one: (-one[1][1], one[0]))
-        sessions = [_shown(session, *seen) for session, seen in ordered]
-        return {
-            "user_id": ask.user_id,
-            "active_sessions": len(sessions),
-            "sessions": sessions,
-        }
+            for packed in part:
+                for session, seen in _unpack(packed).items():
+                    found[session] = merged(found.get(session), seen)
+                await turns.next()
+        head = {"user_id": ask.user_id, "active_sessions": len(found)}
+        chunks = await in_buckets([*found.items()], CHUNK, _order)
+        found.clear()
+        shown = list[bytes]()
+        for at, chunk in enumerate(chunks):
+            chunk.sort(key=_order)
+            shown.append(_json([_shown(session, *seen) for session, seen in chunk])[1:-1])
+            chunks[at] = []
+            await turns.next()
+        return Answer(OK, b'%b,"sessions":[%b]}' % (_json(head)[:-1], b",".join(shown)), JSON)
+
+
+def _order(found: tuple[str, Session]) -> bytes:
+    """Return what sorts the last seen first, then by name."""
+    session, (_, last_us, _) = found
+    return _LAST.pack(LAST_US - last_us) + session.encode()
 
 
 def _shown(session: str, first_us: int, last_us: int, events: int) -> dict[str, Any]:
