@@ -13,11 +13,12 @@ from typing import Any
 from app import metrics
 from app.counting.flush_pace import FlushPace
 from app.counting.groups import LeftOut
+from app.counting.long_records import LongRecords
 from app.counting.measures import SUM_OVERFLOW
 from app.counting.outcomes import offsets_between, outcomes
 from app.counting.spec import OTHER_KEY, Rows
 from app.errors import KafkaUnavailableError
-from app.events.batches import Decoded, Judged, decode_batch
+from app.events.batches import Decoded, Judged, decode_batch, forget_known_users
 from app.events.rejects import reject_record, rejected_headers
 from app.kafka.rejections import Rejections
 from app.settings import Settings
@@ -54,6 +55,12 @@ class Judges:
         return (self.statistics.waiting if self.statistics else 0) + (
             0 if self.messages is None else self.messages.waiting // MESSAGES_A_ROW
         )
+
+    def shrink(self) -> None:
+        """Forget what can be read again."""
+        forget_known_users()
+        if self.statistics is not None:
+            self.statistics.shrink()
 
     @property
     def by_uuid(self) -> bool:
@@ -96,6 +103,7 @@ def register(
 ) -> None:
     """Add agent and timer. rejections: None: they go nowhere."""
     pace, count = FlushPace(), Counting(app, partials, judges, rejections)
+    room = Room(partials, judges, pace)
     for table in judges.tables():
         partials.carry(table)
     if judges.begun is not None:
@@ -113,9 +121,7 @@ def register(
                 message.value = None  # it waits for the flush, its records need not
                 done = partial(message.ack, app.consumer)
                 partials.absorbed(batch[0].partition, batch.after, done)
-            if partials.dirty_rows + judges.waiting() > FLUSH_ROWS:
-                await partials.flush()
-                pace.flushed()
+            await room.make(batch)
             yield len(batch)
 
     @app.timer(interval=settings.flush_interval_s, name="flush_partials")
@@ -123,6 +129,30 @@ def register(
         if pace.due():
             await partials.flush()
             pace.flushed()
+
+
+class Room:
+    """Keeps what is in memory within bounds: in rows and, for long names, in bytes."""
+
+    def __init__(self, partials: Partials, judges: Judges, pace: FlushPace) -> None:
+        self._partials, self._judges, self._pace = partials, judges, pace
+        self._long = LongRecords()
+
+    async def make(self, batch: Batch) -> None:
+        """Flush where a batch that was counted makes it too much.
+
+        Long names stay in the tables' memory after that, so they are forgotten, too.
+        """
+        partials, judges = self._partials, self._judges
+        self._long.note([len(getattr(record, "value", None) or b"") for record in batch])
+        if not self._long.due() and partials.dirty_rows + judges.waiting() <= FLUSH_ROWS:
+            return
+        await partials.flush()
+        self._pace.flushed()
+        if self._long.due():  # nothing is awaited since that flush: no other one is at work
+            partials.shrink()
+            judges.shrink()
+            self._long.forgotten()
 
 
 class Counting:

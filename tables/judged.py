@@ -16,7 +16,17 @@ from typing import Any
 
 import msgspec
 
-from app.counting.rules import BOT_MEMORY, Accepted, Clicks, Memory, Needs, View, judge, needs
+from app.counting.rules import (
+    BOT_MEMORY,
+    Accepted,
+    Clicks,
+    Memory,
+    Needs,
+    View,
+    judge,
+    needs,
+    short,
+)
 from app.events.batches import Judged, Slice
 from tables.record_clock import RecordClock
 from tables.scans import scan_prefix
@@ -65,7 +75,7 @@ class JudgedTable(WriteBehindTable):
         accepted = self._memory[partition].views.get(second)
         if accepted is None:
             accepted = self._stored(self.db(partition), second)
-        if accepted.has((part.users[0] or "", part.times[0], part.offsets[0])):
+        if accepted.has((short(part.users[0] or ""), part.times[0], part.offsets[0])):
             return False
         return None if second < self._expired_before(partition) else True
 
@@ -96,7 +106,7 @@ class JudgedTable(WriteBehindTable):
             for user, microsecond, offset in _decode_views(value):
                 # The quotient that datetime.timestamp() rounds, so the same float.
                 at = (second * MICROSECONDS + microsecond) / MICROSECONDS
-                accepted.add((user, at, offset), NO_LIMIT)
+                accepted.add((short(user), at, offset), NO_LIMIT)
         return accepted
 
     # -- writing --------------------------------------------------------------------------
@@ -117,7 +127,12 @@ class JudgedTable(WriteBehindTable):
                 await self.write(partition, sorted(rows))
             if self._untrimmed[partition] > TRIM_EVERY:
                 self._untrimmed[partition] = 0
-                _trim(memory)
+                _trim(memory, CACHE_MAX, USERS_MAX)
+
+    def shrink(self) -> None:
+        """Forget all that is written."""
+        for memory in self._memory.values():
+            _trim(memory, 0, 0)
 
     def _take_rows(self, partition: int, memory: Memory) -> list[tuple[bytes, bytes | None]]:
         fresh, memory.fresh = memory.fresh, {}
@@ -165,15 +180,17 @@ class JudgedTable(WriteBehindTable):
         return int(reached) - BOT_MEMORY - MARGIN_S
 
 
-def _trim(memory: Memory) -> None:
-    """Forget the seconds that were not asked for lately, and users; all is written."""
+def _trim(memory: Memory, views_max: int, users_max: int) -> None:
+    """Forget the seconds that were not asked for lately, and users, above what is kept of each."""
     views = memory.views
     kept = len(views) + sum(map(len, views.values()))
     for second in list(views):
-        if kept <= CACHE_MAX or second in memory.fresh:
+        if kept <= views_max:
             break
+        if second in memory.fresh:
+            continue  # not written yet
         kept -= len(views.pop(second)) + 1
-    if len(memory.clicks) > USERS_MAX:
+    if len(memory.clicks) > users_max:
         memory.clicks = {user: memory.clicks[user] for user in memory.clicked}
 
 

@@ -205,6 +205,11 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
                     await self.write(partition, written)
             await asyncio.sleep(0)
 
+    def shrink(self) -> None:
+        """Forget all that is written."""
+        for partition in list(self._cache):
+            self._trim(partition)
+
     def _trim(self, partition: int) -> None:
         """Forget rows that are not waiting for a flush."""
         cache, dirty = self._cache[partition], self.dirty[partition]

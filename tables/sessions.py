@@ -128,6 +128,11 @@ class Sessions(WriteBehindTable):
             if self._begun[partition] > OPEN_MAX:
                 self._close(partition)
 
+    def shrink(self) -> None:
+        """Forget all that is written."""
+        for partition in list(self._open):
+            self._close(partition)
+
     def _close(self, partition: int) -> None:
         """Forget the rows that do not wait for a flush."""
         waiting = {

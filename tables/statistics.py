@@ -86,6 +86,11 @@ class Statistics:
         """Rows that wait for a flush, about."""
         return self._judged.waiting + self.sessions.waiting + self._users.waiting
 
+    def shrink(self) -> None:
+        """Forget what is written, and can be read again."""
+        self._judged.shrink()
+        self.sessions.shrink()
+
     async def flush(self, partition: int) -> None:
         """Write what is new of a partition; called by the partials."""
         position = self._passed.get(partition, 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import compress, pairwise
 
 import numpy as np
@@ -26,7 +27,16 @@ BOT_MEMORY = 86_400  # s; a page view that arrives later is not judged, so the m
 _MEMORY = BOT_MEMORY - 5e-7
 COUNTED_CLICK = 3  # of the ad clicks of a user, each third one counts
 
-View = tuple[str, float, int]  # user, time, offset
+NAME_MAX = 128  # characters; of a longer user only a digest is remembered
+
+View = tuple[str, float, int]  # user, or short() of it, time, offset
+
+
+def short(user: str) -> str:
+    """Return what stands for a user: the same, or a digest of a long one."""
+    if len(user) <= NAME_MAX:
+        return user
+    return f"\0{blake2b(user.encode(), digest_size=16).hexdigest()}"
 
 
 @dataclass(slots=True)
@@ -186,7 +196,14 @@ def _bots(part: Slice, second: int, places: list[int], memory: Memory, limit: in
     accepted = memory.views.setdefault(second, Accepted())
     fresh = memory.fresh.setdefault(second, [])
     users, offsets, times = part.users, part.offsets, part.times
-    views: list[View] = [(users[place] or "", times[place], offsets[place]) for place in places]
+    views: list[View] = [
+        (
+            user if len(user := users[place] or "") <= NAME_MAX else short(user),
+            times[place],
+            offsets[place],
+        )
+        for place in places
+    ]
     by_user = {view[0]: view for view in views}
     if len(by_user) == len(views) and accepted.add_firsts(by_user):  # nearly always
         fresh += views

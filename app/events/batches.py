@@ -21,6 +21,11 @@ KNOWN_USERS_MAX = 20_000
 _known_users: dict[str, str] = {}
 
 
+def forget_known_users() -> None:
+    """Let go of users that were seen lately; they may be long."""
+    _known_users.clear()
+
+
 @dataclass(frozen=True)
 class Slice:
     """Events of one source partition, by offset, in columns.

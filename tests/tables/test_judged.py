@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -48,7 +48,7 @@ def make_judged(make_app: Callable[[], faust.App], committed: dict[int, int]) ->
     )
 
 
-def events(first: int, end: int, users: str = "ab", **ago: float) -> Slice:
+def events(first: int, end: int, users: Sequence[str] = "ab", **ago: float) -> Slice:
     """Return page views and ad clicks of a user in turn."""
     made = []
     for at in range(first, end):
@@ -225,9 +225,9 @@ async def test_the_cache_keeps_the_seconds_that_were_used_last(make_judged: Make
 async def test_a_second_with_very_many_views_has_rows_of_bounded_size(
     make_judged: MakeJudged,
 ) -> None:
-    judged, users = make_judged(), [f"{n:0>900}" for n in range(1000)]
+    judged, users = make_judged(), [f"{n:0>120}" for n in range(3000)]
     made = [Event(type="VIEW", user_id=user, timestamp=NOON) for user in users]
-    part = slice_of(made, received=[NOON_S + 1.0] * 1000)
+    part = slice_of(made, received=[NOON_S + 1.0] * 3000)
     judged.judge(0, part)
     await judged.flush(0)
     rows = [value for _, value in judged.db(0).items()]
@@ -235,5 +235,17 @@ async def test_a_second_with_very_many_views_has_rows_of_bounded_size(
     assert max(map(len, rows)) <= CHUNK_BYTES
     judged.forget()
     for again in range(1, 11):
-        later = replace(part, offsets=range(again * 1000, again * 1000 + 1000))
-        assert len(judged.judge(0, later).bot.events) == (1000 if again == 10 else 0)
+        later = replace(part, offsets=range(again * 3000, again * 3000 + 3000))
+        assert len(judged.judge(0, later).bot.events) == (3000 if again == 10 else 0)
+
+
+def test_a_long_user_is_remembered_by_its_digest(make_judged: MakeJudged) -> None:
+    judged, user = make_judged(), "u" * 30_000
+    rows = [(user, 0, n) for n in range(5)]  # as they were written before there were digests
+    key = CHUNK.pack(VIEWS, NOON_S, 0, 4)
+    judged.db(0).put(key, msgspec.msgpack.encode(rows))
+    found = judged.judge(0, events(0, 30, (user,)))
+    assert len(found.bot.events) == 8, "all but the two that were accepted, and five more"
+    memory = judged._memory[0]
+    assert max(len(one) for second in memory.views.values() for one in second.first) < 64
+    assert max(len(one) for views in memory.fresh.values() for one, *_ in views) < 64
