@@ -28,6 +28,7 @@ from app.alerting.alerts import Due, Rule, due_windows, oldest_start, place_befo
 from app.counting.counters import Counters
 from app.counting.spec import Cells
 from tables.batch_table import BatchTable
+from tables.healing import RecordValues
 from tables.totals import windows_of
 
 SILENT_MAX = 200_000  # rows of a partition whose next evaluation is remembered
@@ -143,13 +144,13 @@ class Alerts(BatchTable):
         """Either: both say that there was an alert."""
         return min(old, new)
 
-    def _recover_rows(self, partition: int, rows: dict[bytes, bytes | None]) -> None:
+    def _recover_rows(self, partition: int, rows: RecordValues, last: RecordValues) -> None:
         """As BatchTable, without what would expire at once: the topic keeps more than is needed."""
         oldest = self._oldest()
-        needed: dict[bytes, bytes | None] = {
+        needed: RecordValues = {
             key: value for key, value in rows.items() if key and value and key >= oldest
         }
-        super()._recover_rows(partition, needed)
+        super()._recover_rows(partition, needed, last)
 
     def _oldest(self) -> bytes:
         # Twice the time: the clock of another worker may be behind.

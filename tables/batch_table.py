@@ -23,7 +23,8 @@ import rocksdict
 from faust.types import TP
 
 from app.transport import kafka_producer
-from tables.healing import HealingTable, RowChanges
+from tables.healing import HealingTable, RecordValues, RowChanges
+from tables.outdone import Outdone, merge_records
 from tables.record_batches import RecordBatches
 from tables.scans import scan_keys
 from tables.table_store import TableStore
@@ -44,6 +45,7 @@ class BatchTable(HealingTable):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.outdone = Outdone()
         self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
         self._draining = asyncio.Lock()
         self.busy = asyncio.Lock()  # whoever has it ends before partitions move
@@ -200,33 +202,37 @@ class BatchTable(HealingTable):
 
     def recover(self, batch: Iterable[Any]) -> None:
         """Merge changelog records into RocksDB; each message carries a fetch of them."""
-        newest: defaultdict[int, dict[bytes, bytes | None]] = defaultdict(dict)
+        newest: defaultdict[int, RecordValues] = defaultdict(dict)
+        last: defaultdict[int, RecordValues] = defaultdict(dict)
         offsets: dict[Any, int] = {}
         for event in batch:
             message = event.message
-            rows = newest[message.partition]
+            rows, said = newest[message.partition], last[message.partition]
             records = message.value if type(message.value) is list else (message,)
-            for record in records:
-                old = rows.get(record.key)
-                both = old is not None and record.value is not None
-                rows[record.key] = self.merge_values(old, record.value) if both else record.value  # type: ignore[arg-type]
+            merge_records(records, rows, said, self.merge_values)
             offsets[message.tp] = max(int(message.offset), offsets.get(message.tp, -1))
         for partition, rows in newest.items():
-            self._recover_rows(partition, rows)
+            self._recover_rows(partition, rows, last[partition])
         for tp, offset in offsets.items():
-            self.data.set_persisted_offset(tp, offset)
+            if not self.outdone.holds(tp, offset):
+                self.data.set_persisted_offset(tp, offset)
 
-    def _recover_rows(self, partition: int, rows: dict[bytes, bytes | None]) -> None:
+    def _recover_rows(self, partition: int, rows: RecordValues, last: RecordValues) -> None:
+        """last: what the last record of a row says, where that is not in rows."""
         db, changes, keys = self.db(partition), rocksdict.WriteBatch(raw_mode=True), list(rows)
         changed: list[tuple[bytes, bytes | None, bytes]] = []
+        outdone = self.outdone.rows[partition]
         for key, old in zip(keys, db.get(keys), strict=True):
-            new = rows[key]
-            if new is None:
+            if (new := rows[key]) is None:
                 changes.delete(key)
-            elif old is None:
-                changed.append((key, None, new))
-            elif (merged := self.merge_values(old, new)) != old:
-                changed.append((key, old, merged))
+            else:
+                new = new if old is None else self.merge_values(old, new)
+                if new != old:
+                    changed.append((key, old, new))
+            if new != last.get(key, rows[key]):
+                outdone.add(key)
+            elif outdone:
+                outdone.discard(key)
         for key, _, value in changed:
             changes.put(key, value)
         for key, value in self.recovered(partition, changed):

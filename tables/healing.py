@@ -8,7 +8,10 @@ from typing import Any
 
 from faust.tables.table import Table
 
+from tables.outdone import Outdone
+
 RowChanges = Sequence[tuple[bytes, bytes | None]]
+RecordValues = dict[bytes, bytes | None]
 
 CHUNK = 10_000  # rows read and sent at a time
 # Beside Faust's own key: all rows must be sent again, whatever has ended the last attempt.
@@ -24,6 +27,7 @@ class HealingTable(Table):
     """Base of BatchTable. keeps_all: whether the changelog holds nothing but the rows."""
 
     keeps_all = True
+    outdone: Outdone
     _ending: asyncio.Future[None] | None = None
 
     def db(self, partition: int) -> Any:
@@ -32,6 +36,10 @@ class HealingTable(Table):
 
     async def send_rows(self, partition: int, rows: RowChanges) -> None:
         """Send rows as they are in RocksDB."""
+        raise NotImplementedError
+
+    def in_flight(self) -> list[Any]:
+        """Return the sends that Kafka has not acknowledged."""
         raise NotImplementedError
 
     async def drain(self) -> None:
@@ -64,6 +72,7 @@ class HealingTable(Table):
         highwaters = self.app.tables.recovery.active_highwaters
         for tp in active_tps:
             await self._heal(tp, highwaters.get(tp))
+            await self._send_outdone(tp)
         await super().on_recovery_completed(active_tps, standby_tps)
 
     async def _heal(self, tp: Any, last: int | None) -> None:
@@ -83,6 +92,21 @@ class HealingTable(Table):
                 await self.send_all(tp.partition)
                 await self.drain()
             db.delete(AGAIN_KEY)
+
+    async def _send_outdone(self, tp: Any) -> None:
+        """Send rows again of which the last record says less than is known."""
+        rows, db = sorted(self.outdone.rows[tp.partition]), self.db(tp.partition)
+        if rows and self.keeps_all:
+            for begin in range(0, len(rows), CHUNK):
+                some = rows[begin : begin + CHUNK]
+                found = zip(some, db.get(some), strict=True)
+                await self.send_rows(tp.partition, [(row, v) for row, v in found if v is not None])
+                await asyncio.sleep(0)
+            await asyncio.gather(*map(asyncio.shield, self.in_flight()))
+            self.log.info("%s-%d: sent %d rows again", self.name, tp.partition, len(rows))
+        if (read := self.outdone.sent(tp.partition)) is not None:
+            self.data.set_persisted_offset(tp, read)
+            await self.drain()  # they follow each other from there
 
     def note_cut(self, tp: Any) -> None:
         """Remember for the next start that the changelog has lost its end; raises."""

@@ -113,11 +113,11 @@ class Totals(BatchTable):
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The larger count of each cell."""
-        cells = _decode(old)
-        for cell, count in _decode(new).items():
+        cells, added = _decode(old), _decode(new)
+        for cell, count in added.items():
             if cells.get(cell, 0) < count:
                 cells[cell] = count
-        return _encode(cells)
+        return new if cells == added else _encode(cells)
 
     def recovered(
         self, partition: int, changed: Sequence[tuple[bytes, bytes | None, bytes]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,8 @@ from faust.types import TP
 from app.counting.counters import Counters
 from tables.healing import AGAIN_KEY, ChangelogCutError, in_chunks
 from tables.outcome_row import LOST
+from tables.outdone import Outdone
+from tables.partial_values import Partial
 from tables.partials import Partials
 from tables.totals import Totals
 from tests.tables.conftest import SentRecords
@@ -138,3 +140,87 @@ async def test_a_recovery_that_fails_ends_the_worker(make_totals: Callable[[], T
         totals.apply_changelog_batch([SimpleNamespace(message=record)])
     await asyncio.sleep(0)
     assert failed
+
+
+ROW = b"\x04\0\0\0\0\0\0A"
+NEWER, OLDER = (msgspec.msgpack.encode(Partial(*said)) for said in ((9, {0: 3}), (7, {0: 2})))
+
+
+def read(table: Any, records: Sequence[tuple[bytes, bytes | None]], first: int = 0) -> None:
+    """Recover from records of the changelog at the offsets from `first` on."""
+    found = [SimpleNamespace(key=key, value=value) for key, value in records]
+    last = first + len(records) - 1
+    message = SimpleNamespace(partition=0, value=found, tp=changelog(table), offset=last)
+    table.recover([SimpleNamespace(message=message)])
+
+
+@pytest.mark.parametrize("fetches", [1, 2])
+async def test_what_a_late_writer_left_behind_the_newer_value_is_sent_again(
+    make_partials: Callable[[], Partials], sent: SentRecords, fetches: int
+) -> None:
+    """So that compaction, which keeps the last record, keeps what is right."""
+    partials, records = make_partials(), [(ROW, NEWER), (b"\x04", NEWER), (ROW, OLDER)]
+    size = len(records) // fetches
+    for begin in range(0, len(records), size):
+        read(partials, records[begin : begin + size], begin)
+    await recovered(partials, sent, 2)
+    assert sent.keys(changelog(partials).topic, 0) == [ROW]
+    assert partials.db(0).get(ROW) == NEWER
+    published = [key for number in range(4) for key in sent.keys("counts", number)]
+    assert published == [ROW + b"\0\0"]
+    assert partials.data.persisted_offset(changelog(partials)) == 3
+    sent.batches.clear()
+    await recovered(partials, sent, 3)
+    assert sent.batches == [], "once"
+
+
+async def test_it_is_sent_by_the_next_owner_where_this_one_dies_before(
+    make_partials: Callable[[], Partials], sent: SentRecords
+) -> None:
+    partials = make_partials()
+    read(partials, [(ROW, NEWER)])
+    read(partials, [(ROW, OLDER), (b"\x04", NEWER)], 1)
+    persisted = partials.data.persisted_offset(changelog(partials))
+    assert persisted == 0, "what comes after it is read again"
+    partials.outdone = Outdone()  # another process, on the same disk
+    read(partials, [(ROW, OLDER), (b"\x04", NEWER)], 1)
+    await recovered(partials, sent, 2)
+    assert sent.keys(changelog(partials).topic, 0) == [ROW]
+    assert partials.data.persisted_offset(changelog(partials)) == 3
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [(ROW, OLDER), (ROW, NEWER)],
+        [(ROW, NEWER), (ROW, OLDER), (ROW, NEWER)],
+        [(ROW, NEWER), (ROW, OLDER), (ROW, None)],
+        [(ROW, NEWER), (ROW, None), (ROW, OLDER)],
+    ],
+)
+@pytest.mark.parametrize("fetches", [1, 2])
+async def test_rows_whose_last_record_is_right_are_not_sent(
+    make_partials: Callable[[], Partials],
+    sent: SentRecords,
+    records: list[tuple[bytes, bytes | None]],
+    fetches: int,
+) -> None:
+    partials, size = make_partials(), len(records) // fetches
+    for begin in range(0, len(records), size):
+        read(partials, records[begin : begin + size], begin)
+    await recovered(partials, sent, len(records) - 1)
+    assert sent.batches == []
+    assert partials.data.persisted_offset(changelog(partials)) == len(records) - 1
+
+
+async def test_totals_that_hold_the_same_in_another_order_are_not_sent(
+    make_totals: Callable[[], Totals], sent: SentRecords
+) -> None:
+    totals = make_totals()
+    one, other = ({1: 5, 2: 6}, {2: 6, 1: 5})
+    read(totals, [(b"\x01a", msgspec.msgpack.encode(cells)) for cells in (one, other)])
+    await recovered(totals, sent, 1)
+    assert sent.batches == []
+    read(totals, [(b"\x01a", msgspec.msgpack.encode({1: 9, 2: 1}))], 2)
+    await recovered(totals, sent, 2)
+    assert sent.keys(changelog(totals).topic, 0) == [b"\x01a"], "each knew more of one cell"

@@ -145,6 +145,8 @@ async def test_recovery_keeps_the_value_that_read_further(
     sessions.apply_changelog_batch([SimpleNamespace(message=body)])
     sessions.apply_changelog_batch([SimpleNamespace(message=body)])
     assert sessions.db(1).get(key) == values[2]
+    last = SimpleNamespace(**vars(body) | {"offset": 3, "value": records[1:2]})
+    sessions.apply_changelog_batch([SimpleNamespace(message=last)])
     assert await sessions.expire([1]) == 0
     assert sessions.db(1).get(OFFSET_KEY), "what Faust keeps there is no hour"
 

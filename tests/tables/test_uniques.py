@@ -172,8 +172,8 @@ async def test_recovery_unites_what_the_disk_and_the_changelog_hold(
     old, new = (records(users, "34")[1].value for users in ("ab", "bc"))
     partition = uniques.partition_of("34")
     row = records("a", "34")[1].key
-    uniques._recover_rows(partition, {row: old})
-    uniques._recover_rows(partition, {row: new})
+    uniques._recover_rows(partition, {row: old}, {row: old})
+    uniques._recover_rows(partition, {row: new}, {row: new})
     assert of_ad(uniques) == 3
     assert decode_sketch(uniques.merge_values(old, new)).get_estimate() == 3
     assert uniques.merge_values(old, old) == old
