@@ -19,6 +19,7 @@ from app.stores.outages import Outage
 
 GIVE_UP_S = 24 * 3600.0  # after an alert was raised
 IDLE_S = 3600.0
+ATTEMPT_S = 5.0  # then the consumer is polled: one that is not for 300 s leaves its group
 REMEMBERED = 1000  # alerts of a partition that were delivered; one that is repeated follows soon
 
 log = logging.getLogger(__name__)
@@ -59,14 +60,17 @@ class Deliveries(ConsumerRebalanceListener):
         return max(0.0, min(due) - self._clock()) if due else IDLE_S
 
     async def attempt(self) -> None:
-        """Deliver what is due now, the partitions side by side."""
+        """Deliver what is due now, the partitions side by side, for ATTEMPT_S and one call."""
         now = self._clock()
         due = [part for part, line in self._lines.items() if line.due <= now]
-        await asyncio.gather(*(self._attempt(part, self._lines[part]) for part in due))
+        until = now + ATTEMPT_S
+        await asyncio.gather(*(self._attempt(part, self._lines[part], until) for part in due))
 
-    async def _attempt(self, part: TopicPartition, line: _Line) -> None:
-        """Deliver from the head of a line until one fails."""
+    async def _attempt(self, part: TopicPartition, line: _Line, until: float) -> None:
+        """Deliver from the head of a line until one fails, or it is late; until: clock."""
         while line.records and self._lines.get(part) is line:
+            if self._clock() > until:
+                return
             record = line.records[0]
             done = self._done[part]
             outcome = None if record.key in done else await self._deliver(record)

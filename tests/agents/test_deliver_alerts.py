@@ -11,12 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from agents.deliver_alerts import deliver
-from app.alerting.webhook import LONGEST_PAUSE_S, Webhook, delivery_id, pause_s, signature
+from app.alerting.deliveries import ATTEMPT_S, Deliveries
+from app.alerting.webhook import LONGEST_PAUSE_S, Outcome, Webhook, delivery_id, pause_s, signature
 from app.names import Names
 from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
@@ -173,3 +175,37 @@ def test_a_signature_is_the_documented_one() -> None:
         signature("k", "1710504000", b'{"rule":"r"}')
         == "sha256=5cdad0e05afe6529bd753b5c0705598dcc98fa0abd3426e040c9156994390cc3"
     )
+
+
+async def test_a_slow_receiver_does_not_keep_the_consumer_from_being_polled() -> None:
+    """One that is not polled for 300 s leaves its group, and half of what it sent comes again."""
+    now, sent = [0.0], list[bytes]()
+
+    async def call(key: bytes, _: bytes) -> Outcome:
+        now[0] += 0.2
+        sent.append(key)
+        return Outcome()
+
+    async def commit(_: object) -> None:
+        pass
+
+    part = TopicPartition("alerts", 0)
+    consumer: Any = SimpleNamespace(
+        pause=lambda _: None, resume=lambda _: None, assignment=lambda: {part}, commit=commit
+    )
+    webhook: Any = SimpleNamespace(call=call)
+    deliveries = Deliveries(consumer, webhook, lambda: now[0])
+    keys, raised = [b"%d" % n for n in range(3000)], time.time() * 1000
+    records = [
+        SimpleNamespace(key=key, value=b"{}", offset=n, timestamp=raised)
+        for n, key in enumerate(keys)
+    ]
+    deliveries.add({part: records})
+    polls = 0
+    while deliveries.next_due_s() == 0:
+        began = now[0]
+        await deliveries.attempt()
+        assert now[0] - began < ATTEMPT_S + 0.5
+        polls += 1
+    assert sent == keys, "each once, in order"
+    assert polls > 100
