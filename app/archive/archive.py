@@ -9,15 +9,24 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.archive.files import ArchivePart, Folders, cluster_name, exchange, publish, sync
+from app.archive.files import (
+    ArchivePart,
+    Folders,
+    cluster_name,
+    exchange,
+    publish,
+    publish_all,
+    sync,
+)
 from app.archive.messages import MessageFiles, Runs
 from app.archive.rows import DAY_US, ArchiveRow, day_of
 from app.counting.duplicates import Seen
@@ -41,7 +50,18 @@ NO_RUNS: Runs = {}
 SMALL_BYTES = 8_000_000  # below, a file is merged with its neighbours
 SMALL_FILES = 16  # of a date and partition; so many, and they are merged
 
+MANY = 20  # files of a flush: then the whole file system is synced, twice
+
 _source = attrgetter("cluster", "topic", "partition")
+
+
+class NewFile(NamedTuple):
+    """A file that was written and does not appear yet; beside: others of its date and partition."""
+
+    scratch: Path
+    final: Path
+    rows: int
+    beside: int
 
 
 class Archive:
@@ -75,35 +95,39 @@ class Archive:
         After a crash anywhere in here, the same rows, cut into other batches or mixed with later
         ones, complete what is missing and double nothing. Raises ArchiveBusyError.
         """
-        written = 0
         with self._folders.writing(BUSY_WAIT_S):
             shutil.rmtree(self._folders.new, ignore_errors=True)  # of a writer that was killed
             self._folders.new.mkdir()
             if self._messages:
                 self._messages.write(runs)
-            for partition, by_offset in sorted(rows.items()):
-                days: dict[int, list[int]] = {}
-                for offset in sorted(by_offset):
-                    days.setdefault(by_offset[offset].event_time // DAY_US, []).append(offset)
-                for day, offsets in sorted(days.items()):
-                    folder = self._folders.date(day_of(day * DAY_US))
-                    written += self._write_day(folder, partition, offsets, by_offset)
-        return written
+            files = [file for partition in sorted(rows) for file in self._files(partition, rows)]
+            if len(files) > MANY:
+                publish_all([(file.scratch, file.final) for file in files])
+            else:
+                for file in files:
+                    publish(file.scratch, file.final)
+            for file in files:
+                if file.beside >= SMALL_FILES:
+                    self._try_to_merge(file.final.parent)
+        return sum(file.rows for file in files)
 
-    def _write_day(
-        self, folder: Path, partition: int, offsets: list[int], rows: Mapping[int, ArchiveRow]
-    ) -> int:
-        parts = [p for p in parts_of(folder) if self._is_ours(p, partition)]
-        done = [part for part in parts if part.last >= offsets[0]]  # none, but after a crash
-        missing = [o for o in offsets if not any(p.first <= o <= p.last for p in done)]
-        if missing:
-            part = ArchivePart(self._cluster, self._topic, partition, missing[0], missing[-1])
-            scratch = self._folders.new / str(part)
-            write_rows(scratch, [rows[offset] for offset in missing])
-            publish(scratch, folder / str(part))
-            if len(parts) >= SMALL_FILES:
-                self._try_to_merge(folder)
-        return len(missing)
+    def _files(
+        self, partition: int, rows: Mapping[int, Mapping[int, ArchiveRow]]
+    ) -> Iterator[NewFile]:
+        """Write the rows of a partition, a file for each date, and yield what is to appear."""
+        by_offset, days = rows[partition], dict[int, list[int]]()
+        for offset in sorted(by_offset):
+            days.setdefault(by_offset[offset].event_time // DAY_US, []).append(offset)
+        for day, offsets in sorted(days.items()):
+            folder = self._folders.date(day_of(day * DAY_US))
+            parts = [p for p in parts_of(folder) if self._is_ours(p, partition)]
+            done = [part for part in parts if part.last >= offsets[0]]  # none, but after a crash
+            missing = [o for o in offsets if not any(p.first <= o <= p.last for p in done)]
+            if missing:
+                part = ArchivePart(self._cluster, self._topic, partition, missing[0], missing[-1])
+                scratch = self._folders.new / str(part)  # no two dates begin with one offset
+                write_rows(scratch, [by_offset[offset] for offset in missing])
+                yield NewFile(scratch, folder / str(part), len(missing), len(parts))
 
     def _is_ours(self, part: ArchivePart, partition: int) -> bool:
         return _source(part) == (self._cluster, self._topic, partition)
