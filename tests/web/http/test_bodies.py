@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
+import struct
 import zlib
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ from web.http.bodies import GZIP, ZLIB, Bodies, Holding, unpack
 EVENTS = b"\n".join(b'{"type":"A","url":"/%d"}' % number for number in range(500))
 PACKED = gzip.compress(EVENTS, mtime=0)
 MOST = 1 << 20
+HANG_UP = struct.pack("ii", 1, 0)  # SO_LINGER: with a reset
 
 
 def holding() -> Holding:
@@ -144,3 +147,24 @@ async def test_a_body_that_takes_too_long_is_told_so(
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408 ")
         assert json.loads(body)["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_who_hangs_up_within_a_body_is_no_error(
+    http: Http, caplog: pytest.LogCaptureFixture, *, reset: bool
+) -> None:
+    address, calls = urlsplit(http.url), ("/events", "/event_generate/", "/track", "/event_track/")
+    with caplog.at_level(logging.INFO):
+        for path in calls:
+            for size in (0, 1, 5000):
+                _, writer = await asyncio.open_connection(address.hostname, address.port)
+                head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n"
+                writer.write(head.encode() + b"{" * size)
+                await writer.drain()
+                if reset:
+                    connection = writer.get_extra_info("socket")
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HANG_UP)
+                writer.close()
+        await wait_until(lambda: http.server.limits.connections, lambda many: many <= 1)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
