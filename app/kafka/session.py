@@ -15,11 +15,13 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     DuplicateSequenceNumber,
+    InvalidTimestampError,
     KafkaError,
     LeaderNotAvailableError,
     NoError,
@@ -45,6 +47,15 @@ UNKNOWN = -1  # an offset that Kafka does not know any more
 READ_ALL = 0  # isolation level: records of open transactions, too
 NOBODY = -1  # producer id and epoch before they are known; leader of a partition without one
 _NO_HEADERS: list[tuple[str, bytes | None]] = []
+
+
+def _ahead() -> KafkaError:
+    """Return what to say where a broker refuses records for their time."""
+    now = datetime.now(UTC)
+    return InvalidTimestampError(
+        f"the clock of this machine says {now:%Y-%m-%dT%H:%M:%SZ}, over an hour more than that of "
+        "the broker: set it"
+    )
 
 
 class RecordBatch:
@@ -230,7 +241,7 @@ class KafkaSession:
                     following = self._sequences[partition] + batch.count
                     self._sequences[partition] = following % SEQUENCES
                 else:
-                    error = failure()
+                    error = failure() if failure is not InvalidTimestampError else _ahead()
         return error
 
     async def _end(self, leader: int, partition: int) -> int:

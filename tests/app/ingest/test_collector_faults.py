@@ -226,3 +226,12 @@ async def test_stopping_does_not_wait_for_a_kafka_that_is_away(
         assert time.monotonic() - begun < SOON_S
         with pytest.raises(KafkaUnavailableError):
             await sending
+
+
+async def test_a_clock_that_is_ahead_is_named(collector: Collector) -> None:
+    """Kafka refuses records that are over an hour younger than its own clock."""
+    later = b"1", b"1", NOW_MS + 2 * 86_400_000
+    with pytest.raises(KafkaUnavailableError, match=r"the clock of this machine says .* set it"):
+        await collector.send_records([later])
+    await ready(collector)
+    await collector.send_records([record(2)])
