@@ -11,7 +11,7 @@ import click
 
 from app.errors import SettingsError
 from app.settings import PREFIX, Role, Settings
-from app.stack.data_dir import cannot_write, make_private
+from app.stack.data_dir import WORKER_FREE_MIN_BYTES, cannot_write, check_room, make_private
 from app.stack.ports import check_port
 from app.stack.prepare import prepare_worker
 
@@ -39,6 +39,8 @@ def command(role: str) -> None:
     if role in KEEPING:
         try:
             make_private(settings.data_dir)
+            # Before it joins its group: each try would stop the others for a rebalance.
+            check_room(settings.data_dir, WORKER_FREE_MIN_BYTES)
         except OSError as exc:
             raise cannot_write(settings.data_dir, exc) from exc
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

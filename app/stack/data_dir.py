@@ -19,6 +19,7 @@ from app.stack.child import kill_leftover
 PRIVATE = 0o077  # umask of all that we start: for the owner alone
 RESTORING = "restore.unfinished"
 FREE_MIN_BYTES = 500_000_000  # Kafka, Postgres and the tables of a first day
+WORKER_FREE_MIN_BYTES = 100_000_000  # what RocksDB writes before it removes what it replaces
 
 
 @contextlib.contextmanager
@@ -32,13 +33,11 @@ def owned(folder: Path) -> Iterator[None]:
             make_private(folder)
             lock = stack.enter_context((folder / "lock").open("a+", encoding="ascii"))
             _lock(lock, folder)  # freed with the process
-            free = shutil.disk_usage(folder).free
             for pid_file in folder.glob("*/*.pid"):
                 kill_leftover(pid_file)
+            check_room(folder, FREE_MIN_BYTES)
         except OSError as exc:
             raise cannot_write(folder, exc) from exc
-        if free < FREE_MIN_BYTES:
-            raise no_space(folder, free)
         try:
             yield
         except OSError as exc:
@@ -103,10 +102,16 @@ def _lock(lock: Any, folder: Path) -> None:
     lock.flush()
 
 
-def no_space(folder: Path, free: int) -> StartError:
-    """Return the error of a full disk; free: bytes."""
+def check_room(folder: Path, least: int) -> None:
+    """Raise StartError where so many bytes are not free; OSError where nobody can say."""
+    if (free := shutil.disk_usage(folder).free) < least:
+        raise no_space(folder, free, least)
+
+
+def no_space(folder: Path, free: int, least: int = FREE_MIN_BYTES) -> StartError:
+    """Return the error of a full disk; free, least: bytes."""
     return StartError(
-        f"No space: {free / 1e6:.0f} MB free in {folder}, {FREE_MIN_BYTES / 1e6:.0f} MB needed. "
+        f"No space: {free / 1e6:.0f} MB free in {folder}, {least / 1e6:.0f} MB needed. "
         "Free some, or set EVENT_COUNTER_DATA_DIR to a folder on another disk"
     )
 

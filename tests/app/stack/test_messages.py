@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from app.cli import worker
 from app.errors import StartError
 from app.stack import jars
 from app.stack.data_dir import is_owned, owned
@@ -99,6 +100,23 @@ def test_a_full_disk_is_noticed_before_anything_starts(
     expected = r"No space: 12 MB free .* EVENT_COUNTER_DATA_DIR"
     with pytest.raises(StartError, match=expected), owned(tmp_path):
         pytest.fail("nothing may start")
+
+
+@pytest.mark.parametrize("role", ["count", "archive"])
+def test_a_worker_on_a_full_disk_ends_before_it_joins_its_group(
+    role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try would stop all others for a rebalance."""
+
+    class Usage(NamedTuple):
+        free: int
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free=12_000_000))
+    for name, value in (("ROLE", ""), ("KAFKA", "127.0.0.1:1"), ("DATA_DIR", str(tmp_path))):
+        monkeypatch.setenv(f"EVENT_COUNTER_{name}", value)
+    monkeypatch.setenv("EVENT_COUNTER_WORKER_PORT", str(free_port()))
+    with pytest.raises(StartError, match=r"No space: 12 MB free .* 100 MB needed"):
+        worker.command.main(["--role", role], standalone_mode=False)
 
 
 def test_a_disk_that_fills_up_during_the_start_is_named(tmp_path: Path) -> None:
