@@ -54,6 +54,8 @@ broker.heartbeat.interval.ms=500
 # A power cut takes what is not on the disk yet: with these, the last second.
 log.flush.interval.ms=750
 log.flush.scheduler.interval.ms=250
+# By default what a group committed is forgotten in a week; events may be kept for longer.
+offsets.retention.minutes=527040
 # From where a start after kill -9 has to look through the log.
 log.flush.offset.checkpoint.interval.ms=5000
 # The default of 128 MB is a quarter of the heap.
