@@ -25,10 +25,10 @@ async def test_an_empty_copy_says_so(copy: RunningCopy, tab: Tab) -> None:
     for card, text in {
         "totals": f"No events yet. Send one: curl -X PUT {copy.url}/event_generate/"
         """ -d '{"type":"VIEW","url":"/hello"}'""",
-        "top-pages": "No page was viewed in this time.",
+        "top-pages": "No page was viewed in this period.",
         "alerts": "No alert was raised.",
-        "bots": "No bot was noticed in this time.",
-        "rejected-events": "No event was rejected in the topic.",
+        "bots": "No bots in this period.",
+        "rejected-events": "No rejected events.",
     }.items():
         await expect(page.locator(f"#{card} .note")).to_have_text(text)
     await expect(page.locator("#health-list li")).not_to_have_count(0)

@@ -17,7 +17,7 @@ const SAID = {
   connecting: "Connecting",
   live: "Live figures",
   stale: "No data for some seconds",
-  lost: "The connection is lost; connecting again",
+  lost: "Connection lost; reconnecting",
   locked: "A read token is needed",
   paused: "Paused while the page is not seen",
 };

@@ -84,7 +84,7 @@ function showValues({ now, before, asked }) {
     { text: moment(start), head: true },
     ...[1, 2].map((series) => ({ text: cell(shown.columns[series]?.[place]), className: "number" })),
   ]));
-  return windows.length || total ? "" : "Nothing was counted in this time.";
+  return windows.length || total ? "" : "Nothing was counted in this period.";
 }
 
 /** @param {number | null | undefined} value */
@@ -121,7 +121,7 @@ function showTop({ keys }) {
     { meter: most > 0 ? Math.max(0, value / most) : 0, text: `${Math.round((100 * value) / (most || 1))} %`, className: "share" },
     { text: number.format(value), className: "number" },
   ]));
-  return keys.length ? "" : "No key was counted in this time.";
+  return keys.length ? "" : "No keys in this period.";
 }
 
 /** @param {Choice} chosen @returns {string} the address of the page that shows it */

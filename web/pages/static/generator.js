@@ -39,7 +39,7 @@ sender.onmessage = (/** @type {MessageEvent<{batch?: Batch, tally?: Tally, refus
   else console.log(text);
   batches = [data.batch, ...batches].slice(0, SHOWN);
 };
-sender.onerror = (event) => verdict("bad", `The sender does not run: ${event.message}`);
+sender.onerror = (event) => verdict("bad", `The sender is not running: ${event.message}`);
 
 for (const button of buttons()) button.addEventListener("click", () => start(Number(button.dataset.rate)));
 byId("stop").addEventListener("click", stop);
@@ -148,7 +148,7 @@ function judge(speed, now, before) {
   pill.dataset.state = wanted ? "live" : "paused";
   setText(pill, wanted ? "Sending" : tally.onWay ? "Stopping" : "Stopped");
   if (!wanted) {
-    if (refused) verdict("bad", "Nothing was taken: this copy asks for a write key, and this is none of them. Type one of EVENT_COUNTER_WRITE_KEYS, then choose a rate.");
+    if (refused) verdict("bad", "Nothing was taken: this server asks for a write key, and this is not one of them. Type one of EVENT_COUNTER_WRITE_KEYS, then choose a rate.");
     else if (tally.sent) verdict("idle", tally.onWay ? "Waiting for the last answers." : `Stopped: ${count(tally.acknowledged)} of ${count(tally.sent)} sent events are acknowledged${tally.failed ? `, ${count(tally.failed)} failed` : ""}.`);
     return;
   }
@@ -156,7 +156,7 @@ function judge(speed, now, before) {
   const asked = `${count(wanted)} events per second asked for, ${shown(speed)} acknowledged`;
   if (now.failed > before.failed) verdict("bad", `Cannot keep up: ${asked}. Last refusal: ${tally.problem}`);
   else if (running <= WINDOW_S) verdict("idle", `Starting: ${count(wanted)} events per second.`);
-  else if (speed < KEPT_SHARE * wanted || now.late > before.late) verdict("warn", `Cannot keep up: ${asked}. ${count(now.late - before.late)} events were left out in the last ${WINDOW_S} s, because answers came too slowly.`);
+  else if (speed < KEPT_SHARE * wanted || now.late > before.late) verdict("warn", `Cannot keep up: ${asked}. ${count(now.late - before.late)} events were dropped in the last ${WINDOW_S} s, because answers came too slowly.`);
   else verdict("ok", `Keeping up: ${asked}, for ${duration(running)}.`);
 }
 

@@ -88,7 +88,7 @@ function showTopPages({ window_s, pages }) {
     const option = /** @type {HTMLOptionElement} */ (known.children[place]);
     if (option.value !== page) option.value = page;
   });
-  return pages.length ? "" : "No page was viewed in this time.";
+  return pages.length ? "" : "No page was viewed in this period.";
 }
 
 /**
@@ -118,7 +118,7 @@ function showBots({ window_s, dropped, users }) {
       { text: count(n), className: "number" },
     ]),
   );
-  return users.length ? "" : "No bot was noticed in this time.";
+  return users.length ? "" : "No bots in this period.";
 }
 
 /**
@@ -174,7 +174,7 @@ function showRejected({ rejected }) {
       more: `partition ${partition}, offset ${offset}: ${message} ${typeof payload === "string" ? payload : JSON.stringify(payload)}`,
     })),
   );
-  return rejected.length ? "" : "No event was rejected in the topic.";
+  return rejected.length ? "" : "No rejected events.";
 }
 
 /**
