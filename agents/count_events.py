@@ -247,12 +247,12 @@ def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: De
         received = [offset for offset in received if offset not in none]
     seen = partials.last(partition)
     rejected = [record.offset for record, _ in decoded.rejected]
-    left_out = LeftOut()
+    left_out, told = LeftOut(), first - 1  # of the offsets up to there
 
     def fold(begin: int, end: int) -> Rows:
-        whole = (begin, end) == (first - 1, last)
-        part = judged if whole else judged.between(begin, end)
-        left = left_out if whole else None
+        nonlocal told
+        part = judged if (begin, end) == (first - 1, last) else judged.between(begin, end)
+        left, told = (left_out, end) if begin == told else (None, told)
         if judges.begun is None:
             rows = partials.counters.fold(part, now, left_out=left)
         else:

@@ -43,7 +43,9 @@ def declare(
     own, dropped: those of a counters.toml, see app.wiring.own_counters.
     """
     statistics = (
-        (*_page_views(), *_ads(), CLICKS_BY_WEBSITE, *_bots()) if settings.statistics else ()
+        (*_page_views(settings.hourly_retention_days), *_ads(), CLICKS_BY_WEBSITE, *_bots())
+        if settings.statistics
+        else ()
     )
     duplicates = (DUPLICATES_BY_TYPE,) if settings.dedupe_hours else ()
     return Counters(
@@ -140,10 +142,15 @@ def _levels(
     )
 
 
-def _page_views() -> tuple[CounterSpec, ...]:
-    """Return the counters of page views."""
+def _page_views(days: int) -> tuple[CounterSpec, ...]:
+    """Return the counters of page views; days: how long the hours of urls are kept, 0: for good.
+
+    A row that expires sooner than what it carries would begin it anew.
+    """
+    carrier = "" if days else "events_by_url_hourly"
+    levels = _levels(10, "page_views_by_page", "Page views of a url", URL, types=PAGE_VIEWS)
     return (
-        *_levels(10, "page_views_by_page", "Page views of a url", URL, types=PAGE_VIEWS),
+        *(replace(level, carried_by=carrier) for level in levels),
         CounterSpec(
             13,
             "page_views_by_website_hourly",

@@ -8,25 +8,59 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from app.counting.carried import FINE, SLOT_LAST, parted
 from app.counting.measures import SUM_MAX
 from app.counting.spec import Cells, Rows
 
+# The rows that the events at the offsets (begin, end] add up to.
+FoldRange = Callable[[int, int], Rows]
+ALL = -2  # of a row that carries all seconds until now
+
 
 class Partial(msgspec.Struct, array_like=True, gc=False):
-    """last: source offset. Hundreds of thousands of them are no work for the garbage collector."""
+    """last: source offset. fine_to: an offset, or ALL. fine: seconds, where they are stored apart.
+
+    Hundreds of thousands of them are no work for the garbage collector.
+    """
 
     last: int
     cells: Cells
+    # Seconds of events up to this offset are in cells, those behind it have rows of their own.
+    # Rows that were written before there were any carry none, see tables.carrying.
+    fine_to: int = -1
+    fine: Cells | None = None
 
 
-decode_partial = msgspec.msgpack.Decoder(Partial).decode
+_decode = msgspec.msgpack.Decoder(Partial).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def decode_partial(value: bytes) -> Partial:
+    """Return a value with its seconds among its cells."""
+    partial = _decode(value)
+    if partial.fine:
+        partial.cells.update(partial.fine)
+        partial.fine = None
+    return partial
+
+
+def encode_partial(partial: Partial) -> bytes:
+    """Return a value with its seconds apart: older versions read the others."""
+    if max(partial.cells, default=0) < FINE:
+        return _encode(partial)
+    windows, fine = parted(partial.cells)
+    return _encode(Partial(partial.last, windows, partial.fine_to, fine))
 
 
 class Published(msgspec.Struct, array_like=True, gc=False):
-    """A value in `counts`, which others can write to as well; cells: as those of a Partial."""
+    """A value in `counts`, which others can write to as well; as a Partial."""
 
     last: int
-    cells: dict[Annotated[int, Meta(ge=0, le=255)], Annotated[int, Meta(ge=0)]]
+    cells: dict[Annotated[int, Meta(ge=0, lt=FINE)], Annotated[int, Meta(ge=0)]]
+    fine_to: int = -1
+    fine: dict[Annotated[int, Meta(ge=FINE, le=SLOT_LAST)], Annotated[int, Meta(ge=0)]] | None = (
+        None
+    )
 
 
 decode_published = msgspec.msgpack.Decoder(Published).decode
@@ -37,9 +71,7 @@ def overflows(counted: Cells, more: Cells) -> bool:
     return any(counted.get(slot, 0) + micros > SUM_MAX for slot, micros in more.items())
 
 
-def add_singly(
-    partial: Partial, row: bytes, fold: Callable[[int, int], Rows], begin: int, end: int
-) -> int:
+def add_singly(partial: Partial, row: bytes, fold: FoldRange, begin: int, end: int) -> int:
     """Add the events of (begin, end] to a sum, but for those that it has no room for.
 
     Each is judged by what came before it alone, so it is the same ones however batches are cut.

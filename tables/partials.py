@@ -1,8 +1,9 @@
 """Partial counts: what one partition of `events` adds to each row, and how far it was read.
 
-Value: (last source offset, {slot: count}). Events at or below the stored offset are in the count
-already, so a batch that comes again, in part or late changes nothing. Each flush publishes the
-changed rows as absolute values to `counts`, before the table remembers the offset.
+Value: (last source offset, {slot: count}, see tables.carrying). Events at or below the stored
+offset are in the count already, so a batch that comes again, in part or late changes nothing. Each
+flush publishes the changed rows as absolute values to `counts`, before the table remembers the
+offset.
 """
 
 from __future__ import annotations
@@ -11,16 +12,26 @@ import asyncio
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from app.counting.counters import Counters
-from app.counting.spec import Cells, Rows, counts_partition, row_key
+from app.counting.spec import Cells, counts_partition, row_key
 from app.errors import SettingsError
+from tables.carrying import SpreadFold, blocks
+from tables.flush_hook import FlushHook
 from tables.layout import LayoutRow
 from tables.outcome_row import OutcomeRow
-from tables.partial_values import Partial, add_singly, decode_partial, overflows
+from tables.partial_values import (
+    ALL,
+    FoldRange,
+    Partial,
+    add_singly,
+    decode_partial,
+    encode_partial,
+    overflows,
+)
 from tables.turns import in_buckets
 from tables.write_behind import WriteBehindTable
 
@@ -35,26 +46,9 @@ NO_CELLS: Cells = {}  # of all new rows; never filled, as absorb() puts the firs
 _encode = msgspec.msgpack.Encoder().encode
 
 
-# The rows that the events at the offsets (begin, end] add up to.
-FoldRange = Callable[[int, int], Rows]
-
-
 def _row_of(key: bytes) -> bytes:
     """Return the row of a key in `counts`."""
     return key[:-2]
-
-
-class FlushHook(Protocol):
-    """What else a flush of a source partition must bring to Kafka before it may be committed."""
-
-    async def flush(self, partition: int) -> None:
-        """Send what the absorbed events of a source partition gave rise to.
-
-        Sends go through Partials.send() or await_before_commit().
-        """
-
-    def forget(self) -> None:
-        """Drop what was not sent: the events are read again."""
 
 
 class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
@@ -93,7 +87,12 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
     def absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
         """Add the events of a batch; first, last: their offsets."""
         self.check_layout(partition)
-        rows = fold(first - 1, last)
+        for begin, end in blocks(first, last):
+            self._absorb(partition, begin, end, fold)
+
+    def _absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
+        folded = SpreadFold(self.counters.carried, fold, lambda some: self.load(partition, some))
+        rows = folded.rows(first - 1, last)
         cache = self.load(partition, rows)
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
         self.dirty[partition].update(rows)
@@ -101,7 +100,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         cuts = sorted({at for row in rows if first <= (at := cache[row].last) < last})
         begins = [first - 1, *cuts]
         for begin, end in zip(begins, [*cuts, last], strict=True):
-            for row, cells in (fold(begin, end) if cuts else rows).items():
+            for row, cells in (folded.rows(begin, end) if cuts else rows).items():
                 partial = cache[row]
                 if partial.last > begin:
                     continue  # it has seen this piece
@@ -187,7 +186,8 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
             source = SOURCE.pack(partition)
             keys += [row + source for row in rows]
             await asyncio.sleep(0)
-        cache = self._cache
+        cache, carried = self._cache, self.counters.carried
+        carrier = -1 if carried is None else carried.base.number
         buckets = await in_buckets(keys, FLUSH_CHUNK, _row_of)
         for place, chunk in enumerate(buckets, 1):
             chunk.sort()
@@ -196,7 +196,8 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
             for key in chunk:
                 partition = key[-2] << 8 | key[-1]
                 row = key[:-2]
-                value = _encode(cache[partition][row])
+                partial = cache[partition][row]
+                value = encode_partial(partial) if row[0] == carrier else _encode(partial)
                 changed[partition].append((row, value))
                 published.append((key, value))
             await self._publish(published, positions if place == len(buckets) else {})
@@ -251,7 +252,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         if missing:
             values = self.db(partition).get(missing)
             for row, value in zip(missing, values, strict=True):
-                cache[row] = Partial(-1, NO_CELLS) if value is None else decode_partial(value)
+                cache[row] = Partial(-1, NO_CELLS, ALL) if value is None else decode_partial(value)
         return cache
 
     async def send_rows(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:

@@ -15,7 +15,8 @@ from app.kafka.log import KafkaLog
 from app.stores.live import LiveRow
 from app.stores.summary import SummaryRow
 from app.transport.ownership import Ownership
-from tables.totals import Changes, Totals
+from tables.totals import Totals
+from tables.watchers import Changes
 
 CHUNK = 2000  # rows handed over at a time
 CHUNK_S = 0.02  # of reading them, then they are handed over, however few

@@ -7,21 +7,23 @@ A record of `counts` that comes twice, late or out of order changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from time import time
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, Cells, CounterSpec, counts_partition
 from tables.batch_table import BatchTable
+from tables.carrying import CarriedCells, Merged
 from tables.partial_values import decode_published
 from tables.partials import MARK
 from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
 from tables.sums import AllTimeSums
 from tables.unreadable import UNREADABLE, leave_out
+from tables.watchers import Changes, Watcher
 
 POSITION = b"\0at"  # key of how far `counts` is merged; counters' numbers begin at 1
 SLOT_BITS, SLOT_MASK = 8, 0xFF
@@ -42,6 +44,7 @@ class Totals(BatchTable):
         self._cache: defaultdict[int, dict[bytes, Cells]] = defaultdict(dict)
         self._sums = AllTimeSums(counters.values())
         self.reached = Reached(lambda part, asked: all_reached(self.merged_to(part), asked))
+        self._carrying = defaultdict[int, CarriedCells](lambda: CarriedCells(counters.carried))
         self._watchers: list[Watcher] = [self.reached]
 
     def watch(self, number: int) -> Changes:
@@ -56,7 +59,8 @@ class Totals(BatchTable):
 
     async def merge(self, partition: int, batch: Iterable[Any], after: int) -> None:
         """Merge the records of one fetch of `counts`; after: the position behind them."""
-        records = self._readable(partition, batch)
+        records, carrying = self._readable(partition, batch)
+        records += self._carrying[partition].levels(carrying, time())
         # As they came, each once: they come sorted, and RocksDB finds neighbours faster.
         cache = self._load(partition, dict.fromkeys([row for row, _, _ in records]))
         rows: dict[bytes, Cells] = {}
@@ -79,24 +83,32 @@ class Totals(BatchTable):
         if len(cache) > CACHE_MAX:
             cache.clear()
 
-    def _readable(self, partition: int, batch: Iterable[Any]) -> list[tuple[bytes, int, Cells]]:
-        """Return (row, source partition in its place, cells) of the records; see unreadable."""
-        found: list[tuple[bytes, int, Cells]] = []
+    def _readable(self, partition: int, batch: Iterable[Any]) -> tuple[list[Merged], list[Merged]]:
+        """Return records, and the seconds of those that carry some; see unreadable."""
+        found: list[Merged] = []
+        carrying: list[Merged] = []
         strange: list[tuple[Any, BaseException]] = []
         known, cache = self._counters.by_number, self._cache[partition]
+        carried = self._counters.carried
         for record in batch:
             key, value = record.key, record.value
             if value is None:
                 continue
             try:
-                cells, row = decode_published(value).cells, key[:-2]
+                published, row = decode_published(value), key[:-2]
+                fine = published.fine
+                if fine and (carried is None or not carried.may_carry(row)):
+                    raise ValueError("seconds in a row that carries none")
                 if row not in cache and row != MARK and (spec := known.get(row[0])) is not None:
                     spec.check(row)
-                found.append((row, (key[-2] << 8 | key[-1]) << SLOT_BITS, cells))
+                source = (key[-2] << 8 | key[-1]) << SLOT_BITS
+                found.append((row, source, published.cells))
+                if fine:
+                    carrying.append((row, source, fine))
             except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
                 strange.append((record, exc))
         leave_out(strange)
-        return found
+        return found, carrying
 
     def position(self, partition: int) -> int | None:
         """Return the position of `counts` that is merged; None: nothing is."""
@@ -135,6 +147,7 @@ class Totals(BatchTable):
         """Drop what is only in memory."""
         super().forget()
         self._cache.clear()
+        self._carrying.clear()
         self._sums.forget()
         for changes in self._watchers:
             changes.forget()
@@ -255,41 +268,3 @@ def windows_of(spec: CounterSpec, start: int, cells: Cells) -> dict[int, int]:
         begin = start + (cell & SLOT_MASK) * window
         counts[begin] = counts.get(begin, 0) + count
     return counts
-
-
-class Watcher(Protocol):
-    """Is told what is merged; must be quick."""
-
-    def note(self, partition: int, rows: Mapping[bytes, Cells], position: int, /) -> None:
-        """Rows were merged, and can be read by now; position: in `counts`, what is merged."""
-
-    def forget(self) -> None:
-        """Partitions move: what is read again will be noted again."""
-
-
-class Changes:
-    """Rows of one counter that changed since they were last taken, by partition."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._rows: defaultdict[int, set[bytes]] = defaultdict(set)
-        self._position: dict[int, int] = {}
-
-    def note(self, partition: int, rows: Iterable[bytes], position: int = -1) -> None:
-        """Remember rows; position: in `counts`, what is merged by now; -1: as before."""
-        self._rows[partition].update(row for row in rows if row[0] == self._number)
-        if position >= 0:
-            self._position[partition] = position
-
-    def reach(self, partition: int, position: int) -> None:
-        """Note what is merged by now."""
-        self._position[partition] = position
-
-    def take(self, partition: int) -> tuple[set[bytes], int]:
-        """Return the rows, and the position that they include; -1 if nothing was merged yet."""
-        return self._rows.pop(partition, set()), self._position.get(partition, -1)
-
-    def forget(self) -> None:
-        """A rebalance: what is read again will be noted again."""
-        self._rows.clear()
-        self._position.clear()

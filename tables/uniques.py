@@ -32,9 +32,9 @@ from app.counting.uniques import (
 from tables.partials import MARK
 from tables.reached import Reached, all_reached
 from tables.scans import scan_keys, scan_prefix
-from tables.totals import Changes
 from tables.unique_marks import SIGN, decode_record, decode_row, encode_row, merge_rows
 from tables.unreadable import UNREADABLE, leave_out
+from tables.watchers import Changes
 from tables.write_behind import WriteBehindTable
 
 DIRTY_MAX = 5000  # rows that wait for a flush, of all partitions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from app.counting.carried import Carried
 from app.counting.distinct import DistinctFold, RowValues
 from app.counting.folding import Fold
 from app.counting.groups import KeptKeys, LeftOut
@@ -25,9 +26,16 @@ class Counters(Mapping[str, CounterSpec]):
         if len(self.by_number) != len(self._specs):
             raise ValueError("two counters share a number")
         self._parts: dict[frozenset[int], Counters] = {}
+        self.carried = self._carried()
         specs = [spec for spec in self._specs.values() if not spec.sum_of]
-        self._fold = Fold(spec for spec in specs if not spec.measure.is_sketch)
+        self._fold = Fold((spec for spec in specs if not spec.measure.is_sketch), self.carried)
         self._distinct = DistinctFold(spec for spec in specs if spec.measure.is_sketch)
+
+    def _carried(self) -> Carried | None:
+        """Return the counters that come along with another one; None: there are none."""
+        levels = [spec for spec in self._specs.values() if spec.carried_by]
+        base = self._specs.get(levels[0].carried_by) if levels else None
+        return None if base is None else Carried(base, levels)
 
     def __getitem__(self, name: str) -> CounterSpec:
         return self._specs[name]
@@ -97,6 +105,12 @@ class Counters(Mapping[str, CounterSpec]):
         most_keys. left_out: gets how many events could not be added, by counter and code.
         """
         return self._fold.rows(judged, now, kept, left_out)
+
+    def spread(self, rows: Rows, now: float) -> Rows:
+        """Return rows of a fold with what they carry for other counters in rows of these."""
+        if self.carried is None:
+            return rows
+        return self.carried.spread(rows, self.carried.carrying(rows), now)
 
     def fold_begun(
         self,

@@ -9,11 +9,13 @@ names to take apart, however many events there are. Pure: no Faust, no I/O.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
+from typing import TypeVar
 
 import numpy as np
 
+from app.counting.carried import FINE, Carried
 from app.counting.groups import (
     BatchColumns,
     Group,
@@ -27,17 +29,22 @@ from app.counting.groups import (
     chosen,
     derived,
 )
-from app.counting.spec import CounterSpec, Of, Rows
+from app.counting.spec import OTHER_KEY, Cells, CounterSpec, Of, Rows
 from app.events.batches import Judged, Slice
 
 MANY = 256  # events, from which on numpy is faster
 WINDOW_BITS = 33  # of a window since 1970; above them the number of a key
 
+NameT = TypeVar("NameT")
+
 
 class Fold:
     """Folds events into the rows of counters."""
 
-    def __init__(self, specs: Iterable[CounterSpec]) -> None:
+    def __init__(self, specs: Iterable[CounterSpec], carried: Carried | None = None) -> None:
+        self._carried = carried
+        if carried is not None:
+            specs = [spec for spec in specs if spec not in carried.levels]
         groups: dict[tuple[object, ...], Group] = {}
         for spec in sorted(specs, key=lambda spec: spec.window or 1 << 32):
             groups.setdefault(Group.same(spec), Group(spec)).specs.append(spec)
@@ -75,7 +82,9 @@ class Fold:
                 fine = _fine(group, columns, now) if len(part.events) >= MANY else None
                 seen = self._seen(group, columns) if fine is None else {}
                 if seen or fine:
-                    _spread_all(group, bounded(group, seen, columns, left), fine, now, rows)
+                    made = _spread_all(group, bounded(group, seen, columns, left), fine, now, rows)
+                    if (carried := self._carried) is not None and carried.base.number in made:
+                        _carry(made[carried.base.number] or {}, columns, carried)
         return rows
 
     def _seen(self, group: Group, columns: BatchColumns) -> GroupCounts:
@@ -108,33 +117,60 @@ def _fine(group: Group, columns: BatchColumns, now: float) -> GroupRows | None:
     if spec.too_old(int(units.min()), now):
         return None
     keys = list(map(group.key.get, events))
+    return {
+        (key, "", start): cells
+        for key, start, cells in _by_second(keys, units, spec.row_windows)
+        if key is not None
+    }
+
+
+def _by_second(
+    keys: Sequence[NameT], seconds: np.ndarray, row_seconds: int, first_slot: int = 0
+) -> Iterator[tuple[NameT, int, Cells]]:
+    """Yield (key, row start, cells) of rows of so many seconds; first_slot: of the first one."""
     names = list(dict.fromkeys(keys))
     numbers = {name: number for number, name in enumerate(names)}
     ids = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
-    codes, many = np.unique(ids << WINDOW_BITS | units, return_counts=True)
+    codes, many = np.unique(ids << WINDOW_BITS | seconds, return_counts=True)
     windows = codes & ((1 << WINDOW_BITS) - 1)
-    slots = windows % spec.row_windows
+    slots = windows % row_seconds
     rows = codes - slots
     edges = [*(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
     starts, places = (windows - slots).tolist(), (codes >> WINDOW_BITS).tolist()
-    slot_list, counts = slots.tolist(), many.tolist()
-    found, begin = GroupRows(), 0
+    slot_list, counts, begin = (slots + first_slot).tolist(), many.tolist(), 0
     for end in edges:
-        if (key := names[places[begin]]) is not None:
-            cells = dict(zip(slot_list[begin:end], counts[begin:end], strict=True))
-            found[key, "", starts[begin]] = cells
+        cells = dict(zip(slot_list[begin:end], counts[begin:end], strict=True))
+        yield names[places[begin]], starts[begin], cells
         begin = end
-    return found
+
+
+def _carry(found: GroupRows, columns: BatchColumns, carried: Carried) -> None:
+    """Add the seconds of events to the rows that carry them, behind their windows."""
+    part, others = columns.part, columns.other_types
+    if not part.has_any(carried.types):
+        return
+    chosen = part.of_types(carried.types)
+    urls = (event.url for event in compress(part.events, chosen))
+    names = list(compress(part.types, chosen))
+    if not others.isdisjoint(carried.types):
+        names = [OTHER_KEY if name in others else name for name in names]
+    pairs = list(zip(urls, names, strict=True))
+    for (url, name), start, cells in _by_second(
+        pairs, part.seconds[chosen], carried.base.row_span, FINE
+    ):
+        if url is not None:
+            found[url, name, start].update(cells)
 
 
 def _spread_all(
     group: Group, seen: GroupCounts, fine: GroupRows | None, now: float, rows: Rows, sign: int = 0
-) -> None:
-    """Add counts, by windows of the group's unit, to the rows of its counters.
+) -> dict[int, GroupRows | None]:
+    """Add counts, by windows of the group's unit, to the rows of its counters; return these.
 
     fine: instead, the rows of the first counter. sign: of a sum, 1 for what is taken away.
     """
     unit, found, span = group.unit, fine, 0
+    made: dict[int, GroupRows | None] = {}
     for spec in group.specs:
         if fine is not None and spec is group.specs[0]:
             _put(spec, fine, rows)
@@ -143,8 +179,9 @@ def _spread_all(
                 whole = found is not None and window == span  # a row is a window of this counter
                 seen = _summed(found or {}, window) if whole else _coarser(seen, window // unit)
                 unit = window
-            found = _spread(spec, seen, unit, now, rows, sign)
+            found = made[spec.number] = _spread(spec, seen, unit, now, rows, sign)
         span = spec.row_span
+    return made
 
 
 def _summed(found: GroupRows, window: int) -> GroupCounts:

@@ -33,6 +33,7 @@ Of = Literal["human", "bot", "counted_click", "duplicate"]  # a field of Judged
 
 _HEAD = struct.Struct(">BIH")  # number, row start, key length: rows that expire
 _KEPT_HEAD = struct.Struct(">BH")  # number, key length; then key, row start, label
+_EXPIRING = struct.Struct(">BI")  # number, row start; then key length, key, label
 _START = struct.Struct(">I")
 
 
@@ -90,8 +91,9 @@ class CounterSpec:
 
     number: its tag in table keys, never used twice: 1-60 of ours, 61-250 of a counters.toml.
     window, retention: seconds; None: all time, for good. sum_of: the windowed counter whose rows
-    add up to this all-time one. of: which events, by what the rules made of them. types: only
-    these; none: all. row_windows: consecutive windows in a row. where: all of them must hold.
+    add up to this all-time one. carried_by: the counter whose rows hold these counts, too, while
+    they are few, see app.counting.carried. of: which events, by what the rules made of them. types:
+    only these; none: all. row_windows: consecutive windows in a row. where: all of them must hold.
     measure: what is added up. most_keys: further keys are OTHER_KEY; 0: no limit.
     """
 
@@ -103,6 +105,7 @@ class CounterSpec:
     key: Dimension
     label: Dimension
     sum_of: str = ""
+    carried_by: str = ""
     of: Of = "human"
     types: frozenset[str] = frozenset()
     row_windows: int = ROW_WINDOWS
@@ -185,9 +188,13 @@ class CounterSpec:
 
     def check(self, row: bytes) -> None:
         """Raise ValueError, or struct.error, where bytes are no key of a row of this counter."""
-        key, start, label = self.parse(row)
-        if self.row(key, start, label) != row:
+        head = _KEPT_HEAD if self.retention is None else _HEAD
+        end = head.size + head.unpack_from(row)[-1]
+        label = end + (_START.size if self.retention is None else 0)
+        if len(row) < label:
             raise ValueError(f"no row of {self.name}")
+        row[head.size : end].decode()
+        row[label:].decode()
 
     def prefix_size(self, row: bytes) -> int:
         """Return the size of what scan_prefix() makes of a row's key."""
@@ -212,6 +219,22 @@ def row_key(row: bytes, spec: CounterSpec) -> bytes:
     head = _KEPT_HEAD if spec.retention is None else _HEAD
     size = head.unpack_from(row)[-1]
     return row[head.size : head.size + size]
+
+
+def row_start(row: bytes) -> int:
+    """Return the start of a row kept for good."""
+    end = _KEPT_HEAD.size + (row[1] << 8 | row[2])
+    return int.from_bytes(row[end : end + _START.size])
+
+
+def row_tail(row: bytes) -> bytes:
+    """Return the key of a row kept for good as it stands in the rows that expire."""
+    return row[1 : _KEPT_HEAD.size + (row[1] << 8 | row[2])]
+
+
+def expiring_row(number: int, start: int, tail: bytes) -> bytes:
+    """Return a row that expires, without a label; tail: row_tail()."""
+    return _EXPIRING.pack(number, start) + tail
 
 
 def counts_partition(key: bytes, partitions: int) -> int:

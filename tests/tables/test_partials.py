@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 import tables.batch_table
+from app.counting.carried import parted
 from app.counting.counters import Counters
 from app.counting.spec import Rows
 from app.errors import SettingsError
@@ -19,7 +20,8 @@ from app.settings import Settings
 from tables.batch_table import EXPIRE_CHUNK, BatchTable
 from tables.counters import declare
 from tables.layout import LAYOUT
-from tables.partials import MARK, SOURCE, FoldRange, Partials
+from tables.partial_values import FoldRange
+from tables.partials import MARK, SOURCE, Partials
 from tables.scans import scan_keys
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
@@ -62,7 +64,7 @@ def counted(partials: Partials, counters: Counters) -> dict[str, int]:
         row = spec.row(url, spec.place(int(NOW.timestamp()))[0], "VIEW")
         cells = partials.load(0, [row])[row].cells
         if cells:
-            found[url] = sum(cells.values())
+            found[url] = sum(parted(cells)[0].values())
     return found
 
 

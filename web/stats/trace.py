@@ -193,6 +193,7 @@ class Tracing:
             rows = begun.fold(partition, Judged(part), offset - 1, time(), None)
             values = begun.distinct_values(partition, Judged(part), time(), None)
             rows |= {row: {0: len(some)} for row, some in values.items()}
+        rows = counters.spread(rows, time())
         for name, spec in counters.items():
             stored = counters.stored(name)
             for row, cells in rows.items():

@@ -40,7 +40,7 @@ def make_spec(window: int | None = HOUR, retention: int | None = None) -> Counte
 def unfold(counters: Counters, rows: dict[bytes, dict[int, int]]) -> Counter[tuple[object, ...]]:
     """Return {(counter, key, label, window start): count} of rows."""
     found: Counter[tuple[object, ...]] = Counter()
-    for row, cells in rows.items():
+    for row, cells in counters.spread(rows, NOW).items():
         spec = counters.by_number[row[0]]
         key, start, label = spec.parse(row)
         for slot, count in cells.items():
@@ -193,3 +193,8 @@ def test_types_that_are_not_kept_are_one_type_in_every_counter(days: int) -> Non
         expected[name, key, OTHER_KEY if other else label, at] += count
     assert found == expected
     assert left == {("events_by_type", OTHER_KEY): 3}
+
+
+def test_hours_with_a_retention_carry_nothing() -> None:
+    assert declare(Settings(hourly_retention_days=30)).carried is None
+    assert declare(Settings(statistics=False)).carried is None

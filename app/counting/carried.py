@@ -1,0 +1,150 @@
+"""Counters whose counts come along in the rows of another one, while they are few. Pure.
+
+Page views of a url by second, minute and hour are rows of their own in each of two stages, and
+most urls have few of them. So a row of events by url, type and hour carries the seconds of its page
+views as further slots, FINE and above; the totals make the rows of the other counters of them. A
+row that has many carries no more: what comes later has rows of its own in both stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import NamedTuple
+
+from app.counting.spec import (
+    DAY,
+    OTHER_KEY,
+    Cells,
+    CounterSpec,
+    Rows,
+    expiring_row,
+    row_start,
+    row_tail,
+)
+
+FINE = 256  # the slot of a row's first second; windows have those below
+SLOT_LAST = FINE + DAY - 1
+FINE_MAX = 24  # slots of a row; with more, seconds that come later have rows of their own
+TYPE_BITS = 24  # of a cell, below them: source partition and slot
+
+
+class Carried:
+    """base: the counter that carries. levels: by second and coarser, each row a window of the next.
+
+    types: of the events that the levels count.
+    """
+
+    def __init__(self, base: CounterSpec, levels: Iterable[CounterSpec]) -> None:
+        self.base = base
+        self.levels = sorted(levels, key=lambda spec: spec.window or 0)
+        self.types = self.levels[0].types
+        windows = [spec.window for spec in self.levels]
+        spans = [1, *(spec.row_span for spec in self.levels)]
+        if windows != spans[:-1] or spans[-1] != base.row_span or base.retention is not None:
+            raise ValueError(f"rows of {base.name} cannot carry those of {self.levels[0].name}")
+        # Types that are not kept share a label, and of it these are carried alone.
+        labels = [*sorted(self.types), OTHER_KEY]
+        # Each label of a source partition has cells of its own, and those of rows of their own
+        # are others. The places are stored in cells: the order must stay.
+        self._places = {label: place << TYPE_BITS for place, label in enumerate(labels, 1)}
+        self._levels = [
+            CarriedLevel(spec.number, spec.window or 1, spec.row_span, spec.retention or inf)
+            for spec in self.levels
+        ]
+
+    def may_carry(self, row: bytes) -> bool:
+        """Whether a row can have seconds."""
+        return row[0] == self.base.number and self.base.parse(row)[2] in self._places
+
+    def place(self, row: bytes) -> int:
+        """Return what tells the cells of the levels that a row of base makes from others."""
+        return self._places[self.base.parse(row)[2]]
+
+    def rows(self, row: bytes, fine: Cells, now: float) -> Rows:
+        """Return the rows of the levels that the slots of seconds of a row of base add up to.
+
+        now: s since 1970, for what is too old.
+        """
+        begin, tail = row_start(row) - FINE, row_tail(row)
+        found: Rows = {}
+        if len(fine) == 1:  # most rows have one
+            ((slot, count),) = fine.items()
+            return self._rows_of_one(begin + slot, count, tail, now)
+        windows = {begin + slot: count for slot, count in fine.items()}  # start: count
+        for level in self._levels:
+            span, window = level.span, level.window
+            by_row: dict[int, Cells] = {}
+            for at, count in windows.items():
+                slot = at % span
+                cells = by_row.get(at - slot)
+                if cells is None:
+                    by_row[at - slot] = {slot // window: count}
+                else:
+                    cells[slot // window] = count
+            oldest = now - level.keeps
+            for start, cells in by_row.items():
+                if start + window <= oldest:
+                    cells = _young(cells, start, window, oldest)  # noqa: PLW2901
+                if cells:
+                    found[expiring_row(level.number, start, tail)] = cells
+            if len(by_row) == len(windows):  # each has one
+                windows = dict(zip(by_row, windows.values(), strict=True))
+            else:
+                windows = {start: sum(cells.values()) for start, cells in by_row.items()}
+        return found
+
+    def _rows_of_one(self, at: int, count: int, tail: bytes, now: float) -> Rows:
+        """Return rows() of one second, since 1970."""
+        found: Rows = {}
+        for number, window, span, keeps in self._levels:
+            start = at - at % span
+            slot = at % span // window
+            if start + slot * window + window > now - keeps:
+                found[expiring_row(number, start, tail)] = {slot: count}
+        return found
+
+    def carrying(self, rows: Rows) -> list[bytes]:
+        """Return the rows that a fold has put seconds into."""
+        number = self.base.number
+        return [row for row, cells in rows.items() if row[0] == number and has_fine(cells)]
+
+    def spread(self, rows: Rows, chosen: Iterable[bytes], now: float) -> Rows:
+        """Return rows with the seconds of the chosen ones in rows of the levels."""
+        found = dict(rows)
+        for row in chosen:
+            found[row], fine = parted(rows[row])
+            for own, cells in self.rows(row, fine, now).items():
+                known = found.setdefault(own, cells)
+                if known is not cells:  # of another type
+                    for slot, count in cells.items():
+                        known[slot] = known.get(slot, 0) + count
+        return found
+
+
+class CarriedLevel(NamedTuple):
+    """A counter. span: seconds of a row. keeps: seconds."""
+
+    number: int
+    window: int
+    span: int
+    keeps: float
+
+
+def has_fine(cells: Cells) -> bool:
+    """Whether a row that a fold made has slots of seconds; they are its last ones."""
+    return next(reversed(cells), 0) >= FINE
+
+
+def parted(cells: Cells) -> tuple[Cells, Cells]:
+    """Return the slots of windows, and those of seconds."""
+    windows: Cells = {}
+    fine: Cells = {}
+    for slot, count in cells.items():
+        (fine if slot >= FINE else windows)[slot] = count
+    return windows, fine
+
+
+def _young(cells: Cells, start: int, window: int, oldest: float) -> Cells:
+    """Return the windows that end after `oldest`."""
+    return {slot: count for slot, count in cells.items() if start + slot * window + window > oldest}

@@ -1,0 +1,95 @@
+"""Which seconds go into the rows that carry them, and which into rows of their own.
+
+A row of partials carries the seconds of all events up to `fine_to`, an offset that follows from the
+events alone, never from how batches are cut: offsets go in blocks, and a row that is full where one
+begins carries nothing of it nor of those behind it. So what was sent to `counts` before a crash and
+what is made of the same events after it have each second in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import time
+
+from app.counting.carried import FINE_MAX, Carried
+from app.counting.spec import Cells, Rows
+from tables.partial_values import ALL, FoldRange, Partial
+
+KNOWN_MAX = 50_000  # records of a partition of `counts` whose seconds are remembered, 20 MB
+BLOCK = 4096  # offsets; all of them may be seconds of one row, 6 bytes each
+
+LoadRows = Callable[[Iterable[bytes]], Mapping[bytes, Partial]]
+Merged = tuple[bytes, int, Cells]  # row, source partition in its place, cells
+
+
+def blocks(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the offsets [first, last] in parts that each lie in one block."""
+    while first <= last:
+        end = min(last, first - first % BLOCK + BLOCK - 1)
+        yield first, end
+        first = end + 1
+
+
+class SpreadFold:
+    """A fold of events of one block, with the seconds that are not carried in rows of their own.
+
+    carried: None: no counter is.
+    """
+
+    def __init__(self, carried: Carried | None, fold: FoldRange, load: LoadRows) -> None:
+        """load: brings rows of the source partition into memory, and returns all that are."""
+        self._carried, self._fold, self._load = carried, fold, load
+        self._now = time()
+
+    def rows(self, begin: int, end: int) -> Rows:
+        """Return the rows that the events at the offsets (begin, end] add up to."""
+        rows, carried = self._fold(begin, end), self._carried
+        if carried is None:
+            return rows
+        carrying, cache = carried.carrying(rows), self._load(rows)
+        block = end - end % BLOCK
+        closed: list[bytes] = []
+        for row in carrying:
+            partial = cache[row]
+            if partial.fine_to == ALL and partial.last < block and len(partial.cells) >= FINE_MAX:
+                partial.fine_to = block - 1
+            if ALL != partial.fine_to < block:
+                closed.append(row)
+        return carried.spread(rows, closed, self._now) if closed else rows
+
+
+class CarriedCells:
+    """What the totals merge of the seconds of rows that carry some: rows of the levels.
+
+    What a record has brought before is left out, while it is remembered.
+    """
+
+    def __init__(self, carried: Carried | None) -> None:
+        """carried: None: no counter is."""
+        self._carried = carried
+        self._known: dict[tuple[bytes, int], Cells] = {}
+
+    def levels(self, records: Iterable[Merged], now: float) -> list[Merged]:
+        """Return the rows that seconds add up to. records: the rows that carry them."""
+        carried, known = self._carried, self._known
+        if carried is None:
+            return []
+        found: list[Merged] = []
+        for row, source, fine in records:
+            before = known.get((row, source))
+            if before == fine:
+                continue
+            known[row, source] = fine
+            made, place = carried.rows(row, fine, now), source | carried.place(row)
+            if before is not None:
+                new = {slot: n for slot, n in fine.items() if before.get(slot) != n}
+                made = {own: made[own] for own in carried.rows(row, new, now)}
+            found += [(own, place, cells) for own, cells in made.items()]
+        if len(known) > KNOWN_MAX:
+            known.clear()
+        found.sort(key=_row_of)
+        return found
+
+
+def _row_of(record: Merged) -> bytes:
+    return record[0]
