@@ -69,7 +69,7 @@ def refuse_other_types(port: int, given: dict[str, object]) -> None:
 def refuse_to_drop_what_is_declared(file: Path, given: dict[str, object]) -> None:
     again = command_line("counters", "drop", "orders", "--yes", counters=file, **given)
     assert again.returncode == 1
-    assert "would begin anew" in again.stderr
+    assert "would start again" in again.stderr
 
 
 async def test_the_life_of_a_counter(

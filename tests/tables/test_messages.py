@@ -180,7 +180,7 @@ async def test_message_ids_on_two_partitions_show(make_messages: MakeMessages) -
         ({"dedupe_hours": 0}, "EVENT_COUNTER_DEDUPE_HOURS .* EVENT_COUNTER_NAMESPACE"),
         ({"dedupe_hours": 23}, "EVENT_COUNTER_DEDUPE_HOURS"),
         ({"dedupe_uuid": True}, "EVENT_COUNTER_DEDUPE_UUID"),
-        ({"bot_limit": 11}, "EVENT_COUNTER_BOT_LIMIT back, or .* event-counter rebuild tables"),
+        ({"bot_limit": 11}, "EVENT_COUNTER_BOT_LIMIT back; or .* event-counter rebuild tables"),
         ({"bot_limit": 11, "dedupe_hours": 23}, "EVENT_COUNTER_DEDUPE_HOURS"),
     ],
 )
@@ -202,7 +202,7 @@ def test_another_rule_than_the_one_that_judged_is_refused(
 def test_statistics_that_come_later_are_refused() -> None:
     on, off = Settings(), Settings(statistics=False)
     with_them, without = (declare(of).layout() | rules(of) for of in (on, off))
-    with pytest.raises(SettingsError, match=r"EVENT_COUNTER_STATISTICS back, or .* rebuild tables"):
+    with pytest.raises(SettingsError, match=r"EVENT_COUNTER_STATISTICS back; or .* rebuild tables"):
         check(without, with_them)
     check({}, with_them)
     check(declare(on).layout(), with_them)  # of before rules were noted
