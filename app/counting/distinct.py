@@ -6,13 +6,16 @@ way its values came: in any order, again, from many partitions.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from app.counting.groups import BatchColumns, Group, KeptKeys, LeftOut, chosen
+from app.counting.groups import BatchColumns, Group, GroupKey, KeptKeys, LeftOut, chosen
 from app.counting.spec import OTHER_KEY, TYPE, CounterSpec
 from app.events.batches import Slice
 
 RowValues = dict[bytes, set[str | None]]
+NO_VALUES = {None, ""}
 ValuePlace = tuple[str, str, int]  # key, label, window start in s since 1970
 
 
@@ -60,14 +63,19 @@ def _by_place(
         for unit in set(units)
         if not spec.too_old(unit * group.unit, now)
     }
-    found: dict[ValuePlace, set[str | None]] = {}
-    # Each value once: events of the same user, page and hour are one.
+    seen: defaultdict[GroupKey, set[Any]] = defaultdict(set)
+    # Nothing is looked at for each event but this: a batch has few places, and many events.
+    for at, value in zip(zip(keys, labels, units, strict=False), map(get, events), strict=False):
+        seen[at].add(value)
     others = columns.other_types if group.label.name == TYPE.name else ()
-    for key, label, unit, value in set(zip(keys, labels, units, map(get, events), strict=False)):
-        if label in others:
-            label = OTHER_KEY  # noqa: PLW2901
-        if key is not None and label is not None and value and unit in starts:
-            found.setdefault((key, label, starts[unit]), set()).add(value)  # type: ignore[arg-type]
+    found: dict[ValuePlace, set[str | None]] = {}
+    for (key, label, unit), values in seen.items():
+        values -= NO_VALUES  # noqa: PLW2901
+        if key is None or label is None or not values or unit not in starts:
+            continue
+        place = key, OTHER_KEY if label in others else label, starts[unit]
+        if found.setdefault(place, values) is not values:
+            found[place] |= values
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import compress, repeat
 
-from app.counting.measures import NoAmountError, micros_of
+from app.counting.measures import NoAmountError, micros_of_all
 from app.counting.spec import OTHER_KEY, TYPE, TYPES, Cells, Condition, CounterSpec
 from app.events.batches import Slice
 from app.events.event import Event
@@ -133,17 +133,16 @@ def added(
     get, found = group.measure.get, (dict[GroupKey, int](), dict[GroupKey, int]())
     assert get is not None  # noqa: S101 - a sum is one of a field
     keys, labels, units, events = chosen(group, columns)
-    for key, label, unit, event in zip(keys, labels, units, events, strict=False):
-        if key is None or label is None:
+    amounts = micros_of_all(list(map(get, events)))
+    for place, micros in zip(zip(keys, labels, units, strict=False), amounts, strict=False):
+        if micros is None or place[0] is None or place[1] is None:
             continue
-        try:
-            micros = micros_of(get(event))
-        except NoAmountError as exc:
-            left_out.update((spec.name, str(exc)) for spec in group.specs)
-            continue
-        if micros is not None:
-            seen, place = found[micros < 0], (key, label, unit)
-            seen[place] = seen.get(place, 0) + abs(micros)
+        if isinstance(micros, NoAmountError):
+            left_out.update((spec.name, str(micros)) for spec in group.specs)
+        elif micros < 0:
+            found[1][place] = found[1].get(place, 0) - micros
+        else:
+            found[0][place] = found[0].get(place, 0) + micros
     return found
 
 

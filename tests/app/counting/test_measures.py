@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from decimal import Decimal
 from operator import attrgetter
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from app.counting.counters import Counters
-from app.counting.measures import Measure, NoAmountError, decimal_of, micros_of
+from app.counting.measures import Measure, NoAmountError, decimal_of, micros_of, micros_of_all
 from app.counting.spec import DAY, TYPE, URL, Condition, CounterSpec
 from app.events.batches import Judged
 from app.events.event import Event, at_ms
@@ -132,3 +133,21 @@ def test_keys_that_are_not_kept_are_one_key(measure: Measure) -> None:
     found = _values(counters, events, kept={61: {"/0", "/3"}})
     one = measure.shown(1) and (1_000_000 if measure.kind == "sum" else 1)
     assert found == {"/0": 10 * one, "/3": 10 * one, "__other__": 30 * one}
+
+
+@pytest.mark.parametrize("more", [[], [1e300], [123456789.5], [-0.0000005], [None], ["12.5"], [7]])
+def test_many_values_at_once_are_as_one_by_one(more: list[object]) -> None:
+    rng = random.Random(len(more))
+    values: list[object] = [
+        rng.choice([1, -1]) * rng.random() * 10 ** rng.randrange(-7, 8) for _ in range(3000)
+    ]
+    values += [cents / 100 for cents in range(-500, 500)]
+
+    def one_by_one(value: object) -> object:
+        try:
+            return micros_of(value)
+        except NoAmountError as exc:
+            return str(exc)
+
+    found = [str(n) if isinstance(n, NoAmountError) else n for n in micros_of_all(values + more)]
+    assert found == [one_by_one(value) for value in values + more]
