@@ -165,7 +165,7 @@ async def days(ask: Asking) -> None:
         ("2025-10-27T00:00:00+01:00", {"": 1}),
     ]
     refused = await ask.json("buyers?key=old&by=1d&tz=Asia/Kolkata")
-    assert (refused["code"], "cannot be cut" in refused["message"]) == ("bad_request", True)
+    assert (refused["code"], "cannot be split" in refused["message"]) == ("bad_request", True)
 
 
 async def distinct_values(ask: Asking) -> None:
