@@ -10,11 +10,10 @@ import argparse
 import asyncio
 from dataclasses import replace
 
-from app.names import Names
-from bench.support.backlog import Mix, fill
+from bench.support.backlog import Mix
+from bench.support.counting import count_backlog
 from bench.support.results import Report, options
 from bench.support.stack import Stack
-from bench.support.watch import Counted, Offsets
 
 
 class Bench:
@@ -30,27 +29,10 @@ class Bench:
         self._report.check(f"with / without, {without}", on / off, at_least=0.7)
 
     async def _count(self, mix: Mix) -> float:
-        """Return events per second, from ready until committed and complete."""
+        """Return events per second."""
         settings = await self._stack.settings(statistics=False)
-        names, expected = Names(settings.namespace), mix.expected()
-        await fill(settings.kafka, names.events, settings.events_partitions, mix)
-        async with (
-            Offsets(self._stack.admin, settings.kafka, names.count_group, names.events) as offsets,
-            self._stack.worker(settings, "count", ready=False) as worker,
-            Counted(worker.url) as counted,
-        ):
-            ready = await worker.ready_at(60)
-            before, used = await counted.total(), worker.cpu_s()
-            committed = await offsets.all_committed()
-            complete = await counted.complete(mix.events, expected)
-            used = (worker.cpu_s() - used) / (mix.events - before) * 1e6
-            memory = worker.memory_mb()
         words = f"{'with' if mix.messages else 'without'} message_ids, {mix}"
-        self._report.figure(f"{words}: CPU", used, "us/event")
-        self._report.figure(f"{words}: memory at the end", memory, "MB")
-        rate = (mix.events - before) / (max(complete, committed) - ready)
-        await self._stack.clear(settings)
-        return self._report.figure(words, rate, "events/s")
+        return (await count_backlog(self._stack, self._report, settings, mix, words)).rate
 
 
 async def main() -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import dataclass
 
-from app.names import Names
-from bench.support.backlog import Mix, fill
+from bench.support.backlog import Mix
+from bench.support.counting import BacklogCount, count_backlog
 from bench.support.results import Report, options
 from bench.support.stack import Stack
-from bench.support.watch import Counted, Offsets
 
 THREE = """
 [[counter]]
@@ -41,14 +39,6 @@ MORE = "".join(
 )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """rate: events/s. cpu_us: of the worker, per event."""
-
-    rate: float
-    cpu_us: float
-
-
 class Bench:
     """One run of this script."""
 
@@ -67,29 +57,14 @@ class Bench:
         each = (more.cpu_us - three.cpu_us) / len(FIELDS)
         report.figure(f"CPU of each further one, {mix}", each, "us/event")
 
-    async def _count(self, mix: Mix, words: str, declared: str) -> Measured:
-        """Count a backlog, from ready until committed and complete."""
+    async def _count(self, mix: Mix, words: str, declared: str) -> BacklogCount:
+        """Count with the counters of a file."""
         settings = await self._stack.settings(statistics=True)
         if declared:
             file = settings.data_dir.with_suffix(".toml")
             file.write_text(declared, "utf-8")
             settings = settings.model_copy(update={"counters": str(file)})
-        names, expected = Names(settings.namespace), mix.expected()
-        await fill(settings.kafka, names.events, settings.events_partitions, mix)
-        async with (
-            Offsets(self._stack.admin, settings.kafka, names.count_group, names.events) as offsets,
-            self._stack.worker(settings, "count", ready=False) as worker,
-            Counted(worker.url) as counted,
-        ):
-            ready = await worker.ready_at(60)
-            before, used = await counted.total(), worker.cpu_s()
-            committed = await offsets.all_committed()
-            complete = await counted.complete(mix.events, expected)
-            used = (worker.cpu_s() - used) / (mix.events - before) * 1e6
-        self._report.figure(f"{words}, {mix}: CPU", used, "us/event")
-        rate = (mix.events - before) / (max(complete, committed) - ready)
-        await self._stack.clear(settings)
-        return Measured(self._report.figure(f"{words}, {mix}", rate, "events/s"), used)
+        return await count_backlog(self._stack, self._report, settings, mix, f"{words}, {mix}")
 
 
 async def main() -> None:

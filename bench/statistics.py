@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from app.names import Names
-from bench.support.backlog import Mix, fill
+from bench.support.backlog import Mix
+from bench.support.counting import count_backlog
 from bench.support.feed import flowing
 from bench.support.results import Report, options
 from bench.support.stack import Stack
-from bench.support.watch import Counted, Offsets
 
 KEYS = (100, 100_000, 0)
 LEAST = {100: 0.5}  # of the speed without statistics
@@ -47,27 +46,10 @@ class Bench:
             await self._steady(seed)
 
     async def _count(self, mix: Mix, *, on: bool) -> float:
-        """Return events per second, from ready until committed and complete."""
+        """Return events per second."""
         settings = await self._stack.settings(statistics=on)
-        names, expected = Names(settings.namespace), mix.expected()
-        await fill(settings.kafka, names.events, settings.events_partitions, mix)
-        async with (
-            Offsets(self._stack.admin, settings.kafka, names.count_group, names.events) as offsets,
-            self._stack.worker(settings, "count", ready=False) as worker,
-            Counted(worker.url) as counted,
-        ):
-            ready = await worker.ready_at(60)
-            before, used = await counted.total(), worker.cpu_s()
-            committed = await offsets.all_committed()
-            complete = await counted.complete(mix.events, expected)
-            used = (worker.cpu_s() - used) / (mix.events - before) * 1e6
-            memory = worker.memory_mb()
         words = f"statistics {'on' if on else 'off'}, {mix}"
-        self._report.figure(f"{words}: CPU", used, "us/event")
-        self._report.figure(f"{words}: memory at the end", memory, "MB")
-        rate = (mix.events - before) / (max(complete, committed) - ready)
-        await self._stack.clear(settings)
-        return self._report.figure(words, rate, "events/s")
+        return (await count_backlog(self._stack, self._report, settings, mix, words)).rate
 
     async def _steady(self, seed: int) -> None:
         """Measure the CPU of a count worker with statistics at a steady flow."""
