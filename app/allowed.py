@@ -46,12 +46,12 @@ def fault(
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """Return one line about a name that is no setting, with the nearest that is one.
+    """Return one line about a name that is not a setting, with the nearest that is one.
 
     Only what follows the prefix counts, which all names share.
     """
     nearest = get_close_matches(name, known, n=1, cutoff=SIMILAR)
-    return f"{name} is no setting" + (f"; the nearest is {nearest[0]}" if nearest else "")
+    return f"{name} is not a setting" + (f"; the nearest is {nearest[0]}" if nearest else "")
 
 
 def _shown(given: object) -> str:

@@ -222,7 +222,7 @@ class Settings(BaseModel):
         for origin in origins:
             parts = urlsplit(origin)
             if origin not in {"*", f"{parts.scheme}://{parts.netloc}"}:
-                raise ValueError(f"{origin} is no origin such as https://shop.example")
+                raise ValueError(f"{origin} is not an origin; write it like https://shop.example")
         return ",".join(origins)
 
     @field_validator("trusted_proxies")

@@ -40,7 +40,7 @@ STOP_S = 60.0  # for the last flush and commit
 LEAVE_S = 60.0  # for the old count workers to end; fixed names stay for a session timeout
 NAME = "rebuild-tables"
 POSITIONS = "select partition from summary_positions union select partition from ad_month_positions"
-LOCKED = "another event-counter rebuild tables is at work"
+LOCKED = "another event-counter rebuild tables is running"
 
 
 class Counted(Protocol):

@@ -63,11 +63,11 @@ def test_a_secret_is_never_repeated() -> None:
 )
 def test_an_unknown_setting_is_told_with_the_nearest(name: str, nearest: str) -> None:
     told = complaint(**{name: "1"})
-    assert told == f"{variable(name)} is no setting; the nearest is {variable(nearest)}"
+    assert told == f"{variable(name)} is not a setting; the nearest is {variable(nearest)}"
 
 
 def test_a_name_like_no_other_has_no_nearest() -> None:
-    assert complaint(xyzzy="1") == "EVENT_COUNTER_XYZZY is no setting"
+    assert complaint(xyzzy="1") == "EVENT_COUNTER_XYZZY is not a setting"
 
 
 def test_the_settings_are_listed_even_where_one_is_wrong() -> None:

@@ -203,7 +203,7 @@ def test_retry_after_is_seconds_or_a_date(header: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("url", ["", "counter:8000", "ftp://counter", "http://"])
 def test_an_address_that_is_none_is_named(url: str, make_client: MakeClient) -> None:
-    with pytest.raises(ValueError, match="is no address"):
+    with pytest.raises(ValueError, match="is not an address"):
         make_client(url)
 
 

@@ -56,7 +56,7 @@ class Connection:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no address: give http://host:port or https://host")
+            raise ValueError(f"{url!r} is not an address: give http://host:port or https://host")
         self._host, self._port = parts.hostname, parts.port
         self._timeout_s = timeout_s
         self._https, self._ssl_context = parts.scheme == "https", ssl_context
