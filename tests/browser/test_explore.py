@@ -135,3 +135,21 @@ async def test_the_back_button_goes_back_and_a_pin_is_on_the_dashboard(
     await page.locator("#pin").click()
     await page.goto(copy.url)
     await expect(page.locator("#pinned")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("answer", "label", "expected"),
+    [
+        ({"total": {"a": 2, "b": 3}}, "", 5),
+        ({"total": {"a": 2, "b": 3}, "error": 0}, "", None),
+        ({"total": {"a": 2, "b": 3}, "error": 0.03}, "b", 3),
+        ({"total": {"": 7}, "error": 0}, "", 7),
+        ({"total": {}, "error": 0}, "", 0),
+    ],
+)
+async def test_distinct_values_of_several_labels_are_not_added_up(
+    copy: RunningCopy, tab: Tab, answer: dict[str, object], label: str, expected: int | None
+) -> None:
+    await explore(copy, tab.page)
+    asked = "async ([answer, label]) => (await import('./static/span.js')).totalOf(answer, label)"
+    assert await tab.page.evaluate(asked, [answer, label]) == expected

@@ -6,7 +6,7 @@ import { ask, authorization } from "./net.js";
 import { Panel } from "./panel.js";
 import { isPinned, turn } from "./pins.js";
 import { lineMark } from "./patterns.js";
-import { buckets, dayAfter, local, query, range, spans, today } from "./span.js";
+import { buckets, dayAfter, local, query, range, spans, today, totalOf } from "./span.js";
 import { colour, startTheme } from "./theme.js";
 import { startToken } from "./token.js";
 
@@ -70,10 +70,11 @@ const withError = (value, error) => number.format(value) + (error ? ` ± ${numbe
 
 /** @param {{now: any, before: any, asked: Choice}} body */
 function showValues({ now, before, asked }) {
-  const total = sum(now.total, asked.label);
-  const earlier = before ? sum(before.total, asked.label) : null;
+  const total = totalOf(now, asked.label);
+  if (total === null) return `Choose one of the labels (${Object.keys(now.total).join(", ")}): distinct values of several do not add up.`;
+  const earlier = before && totalOf(before, asked.label);
   setText(byId("total"), withError(total, now.error));
-  setText(byId("total-before"), earlier === null ? "not kept" : withError(earlier, before.error));
+  setText(byId("total-before"), earlier === null ? (before ? "–" : "not kept") : withError(earlier, before.error));
   setText(byId("difference"), earlier ? `${total >= earlier ? "+" : "−"}${number.format(Math.abs(Math.round((1000 * (total - earlier)) / earlier) / 10))} %` : "–");
   /** @type {Window[]} */
   const windows = now.windows;

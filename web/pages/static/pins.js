@@ -4,7 +4,7 @@ import { byId, fillRows } from "./dom.js";
 import { count } from "./format.js";
 import { ask } from "./net.js";
 import { Panel } from "./panel.js";
-import { query } from "./span.js";
+import { query, totalOf } from "./span.js";
 
 /** @typedef {{counter: string, key: string, label: string}} Pin */
 
@@ -55,8 +55,8 @@ async function today({ counter, key }, counters) {
 
 /** @param {any} body @param {string} label @returns {string} */
 function total(body, label) {
-  const values = /** @type {Record<string, number>} */ (body.total);
-  const found = label ? (values[label] ?? 0) : Object.values(values).reduce((all, n) => all + n, 0);
+  const found = totalOf(body, label);
+  if (found === null) return "by label";
   return count(found) + (body.error ? ` ± ${Math.round(1000 * body.error) / 10} %` : "");
 }
 

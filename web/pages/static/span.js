@@ -91,3 +91,15 @@ export function buckets({ begin, end }, { by, tz }) {
  * @param {string} tz
  */
 export const local = (at, tz) => new Date(at + offsetMs(at, tz)).toISOString().slice(0, 16).replace("T", " ");
+
+/**
+ * What the counts of an answer add up to, or that of one label; null where they do not add up: a
+ * distinct value with several labels would count for each.
+ * @param {{total: Record<string, number>, error?: number}} answer
+ * @param {string} label
+ */
+export function totalOf({ total, error }, label) {
+  if (label) return total[label] ?? 0;
+  const counts = Object.values(total);
+  return error !== undefined && counts.length > 1 ? null : counts.reduce((all, n) => all + n, 0);
+}
