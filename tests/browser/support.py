@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 import asyncpg
 
 from tests.support.running_copy import RunningCopy
+from tests.support.waiting import wait_until
 
 LIVE = re.compile("^Live$")
 
@@ -28,3 +30,18 @@ async def post(copy: RunningCopy, *events: dict[str, Any]) -> None:
         http.post(f"{copy.url}/events", json=list(events)) as answer,
     ):
         assert (await answer.json())["accepted"] == len(events)
+
+
+async def post_counted(copy: RunningCopy, *events: dict[str, Any]) -> None:
+    """Send events; all of them are counted afterwards, for pages that ask once."""
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{copy.url}/events?position=1", json=list(events)) as answer:
+            assert (await answer.json())["accepted"] == len(events)
+            position = answer.headers["X-Event-Position"]
+        asked = {"window": "3600", "limit": "1", "min_position": position, "wait": "10"}
+
+        async def status() -> int:
+            async with http.get(f"{copy.url}/stats/top_pages", params=asked) as answer:
+                return answer.status
+
+        await wait_until(status, HTTPStatus.OK)

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.browser.support import post
+from tests.browser.support import post_counted
 from tests.browser.tab import Tab
 from tests.browser.test_people import AXE, FAULTS
 from tests.support.running_copy import RunningCopy
@@ -52,7 +52,7 @@ async def test_a_range_and_the_one_before_are_those_of_postgres(
         for ago, count in enumerate(counts):
             at = (midnight - timedelta(days=ago)).isoformat()
             event = {"type": TYPE, "url": PREFIX + name, "timestamp": at}
-            await post(copy, *[event] * count)
+            await post_counted(copy, *[event] * count)
     page = tab.page
     day = f"{now:%Y-%m-%d}"
     await wait_until(
