@@ -19,7 +19,7 @@ KNOWN_MAX = 50_000  # records of a partition of `counts` whose seconds are remem
 BLOCK = 4096  # offsets; all of them may be seconds of one row, 6 bytes each
 
 LoadRows = Callable[[Iterable[bytes]], Mapping[bytes, Partial]]
-Merged = tuple[bytes, int, Cells]  # row, source partition in its place, cells
+Merged = tuple[bytes, int, Cells]  # row, its place in cells (source partition and more), cells
 
 
 def blocks(first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -75,12 +75,12 @@ class CarriedCells:
         if carried is None:
             return []
         found: list[Merged] = []
-        for row, source, fine in records:
-            before = known.get((row, source))
+        for row, place, fine in records:
+            before = known.get((row, place))
             if before == fine:
                 continue
-            known[row, source] = fine
-            made, place = carried.rows(row, fine, now), source | carried.place(row)
+            known[row, place] = fine
+            made = carried.rows(row, fine, now)
             if before is not None:
                 new = {slot: n for slot, n in fine.items() if before.get(slot) != n}
                 made = {own: made[own] for own in carried.rows(row, new, now)}

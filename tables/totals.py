@@ -96,15 +96,15 @@ class Totals(BatchTable):
                 continue
             try:
                 published, row = decode_published(value), key[:-2]
-                fine = published.fine
-                if fine and (carried is None or not carried.may_carry(row)):
+                fine, place = published.fine, None
+                if fine and (carried is None or (place := carried.place(row)) is None):
                     raise ValueError("seconds in a row that carries none")
                 if row not in cache and row != MARK and (spec := known.get(row[0])) is not None:
                     spec.check(row)
                 source = (key[-2] << 8 | key[-1]) << SLOT_BITS
                 found.append((row, source, published.cells))
-                if fine:
-                    carrying.append((row, source, fine))
+                if fine and place is not None:
+                    carrying.append((row, source | place, fine))
             except (*UNREADABLE, TypeError) as exc:  # TypeError: no key
                 strange.append((record, exc))
         leave_out(strange)

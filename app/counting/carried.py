@@ -53,13 +53,12 @@ class Carried:
             for spec in self.levels
         ]
 
-    def may_carry(self, row: bytes) -> bool:
-        """Whether a row can have seconds."""
-        return row[0] == self.base.number and self.base.parse(row)[2] in self._places
+    def place(self, row: bytes) -> int | None:
+        """Return what tells the cells of the levels that a row makes from others.
 
-    def place(self, row: bytes) -> int:
-        """Return what tells the cells of the levels that a row of base makes from others."""
-        return self._places[self.base.parse(row)[2]]
+        None: the row cannot have seconds.
+        """
+        return self._places.get(self.base.parse(row)[2]) if row[0] == self.base.number else None
 
     def rows(self, row: bytes, fine: Cells, now: float) -> Rows:
         """Return the rows of the levels that the slots of seconds of a row of base add up to.
