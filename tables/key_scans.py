@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from itertools import chain, islice
 from typing import Any
 
-from app.counting.spec import FOREVER, CounterSpec
+from app.counting.spec import FOREVER, CounterSpec, expiring_row
 
 PROBE_ROWS = 2000
 SPARSE = 4  # one row in so many lies in the range: then the others are passed over by seeking
@@ -36,7 +36,7 @@ def split_row(spec: CounterSpec, row: bytes) -> tuple[int, bytes]:
 def join_row(spec: CounterSpec, start: int, tail: bytes) -> bytes:
     """Return the row that split_row() makes (row start, tail) of."""
     if spec.retention is not None:
-        return bytes((spec.number,)) + _START.pack(start) + tail
+        return expiring_row(spec.number, start, tail)
     end = 2 + (tail[0] << 8 | tail[1])
     return bytes((spec.number,)) + tail[:end] + _START.pack(start) + tail[end:]
 
