@@ -28,7 +28,7 @@ from app.alerting.alerts import Due, Rule, due_windows, oldest_start, place_befo
 from app.counting.counters import Counters
 from app.counting.spec import Cells
 from tables.batch_table import BatchTable
-from tables.healing import RecordValues
+from tables.outdone import RecordValues
 from tables.totals import windows_of
 
 SILENT_MAX = 200_000  # rows of a partition whose next evaluation is remembered

@@ -23,8 +23,8 @@ import rocksdict
 from faust.types import TP
 
 from app.transport import kafka_producer
-from tables.healing import HealingTable, RecordValues, RowChanges
-from tables.outdone import Outdone, merge_records
+from tables.healing import HealingTable, RowChanges
+from tables.outdone import Outdone, RecordValues, merge_records
 from tables.record_batches import RecordBatches
 from tables.scans import scan_keys
 from tables.table_store import TableStore

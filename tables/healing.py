@@ -11,7 +11,6 @@ from faust.tables.table import Table
 from tables.outdone import Outdone
 
 RowChanges = Sequence[tuple[bytes, bytes | None]]
-RecordValues = dict[bytes, bytes | None]
 
 CHUNK = 10_000  # rows read and sent at a time
 # Beside Faust's own key: all rows must be sent again, whatever has ended the last attempt.

@@ -13,11 +13,13 @@ from typing import Any
 
 from faust.types import TP
 
+RecordValues = dict[bytes, bytes | None]
+
 
 def merge_records(
     records: Iterable[Any],
-    rows: dict[bytes, bytes | None],
-    last: dict[bytes, bytes | None],
+    rows: RecordValues,
+    last: RecordValues,
     merge_values: Callable[[bytes, bytes], bytes],
 ) -> None:
     """Add records of a changelog to rows; last: what the last one says, where rows know more."""

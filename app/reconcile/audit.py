@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from time import time
@@ -28,7 +27,12 @@ from app.names import Names
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
 from app.reconcile.differences import Differences, OffsetRanges, Report
 from app.reconcile.live_scan import LiveScan
-from app.reconcile.own_counters import Decided, OwnCounters, decided_after_snapshot
+from app.reconcile.own_counters import (
+    Decided,
+    OwnCounters,
+    OwnTables,
+    decided_after_snapshot,
+)
 from app.settings import Settings
 
 WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
@@ -42,23 +46,11 @@ TYPES = {
 HOUR_MS = 3_600_000
 
 
-class Tables(Protocol):
+class Tables(OwnTables, Protocol):
     """The tables of the count workers."""
 
     async def retentions(self) -> dict[str, int | None]:
         """Return {declared counter: seconds that it is kept, None for good}."""
-        ...
-
-    def read(
-        self, counter: str, begin: int = 0, end: int = FOREVER
-    ) -> AsyncIterator[list[tuple[str, int, str, int]]]:
-        """Yield (key, window start in s since 1970, label, count) in chunks."""
-        ...
-
-    def sketches(
-        self, counter: str, begin: int = 0
-    ) -> AsyncIterator[list[tuple[str, int, str, bytes]]]:
-        """Yield the same of a counter of distinct values, with their sketches."""
         ...
 
 
