@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from time import time
 from typing import Any, Self
 
 from aiokafka import TopicPartition
@@ -33,6 +33,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from app.events.packing import PackedRecord
+from app.events.times import rfc3339
 from app.kafka.clients import KafkaClients
 
 BATCH_MAX_BYTES = 512_000  # half of what Kafka takes by default; the largest event has 64 KB
@@ -51,9 +52,8 @@ _NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 def _ahead() -> KafkaError:
     """Return what to say where a broker refuses records for their time."""
-    now = datetime.now(UTC)
     return InvalidTimestampError(
-        f"the clock of this machine says {now:%Y-%m-%dT%H:%M:%SZ}, over an hour more than that of "
+        f"the clock of this machine says {rfc3339(int(time()))}, over an hour more than that of "
         "the broker: set it"
     )
 

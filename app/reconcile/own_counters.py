@@ -27,7 +27,7 @@ from app.counting.measures import Value
 from app.counting.registry import Registry
 from app.counting.spec import FOREVER, HOUR, CounterSpec, Rows
 from app.events.batches import Judged, Slice
-from app.events.event import at_ms
+from app.events.times import rfc3339
 from app.kafka.watermarks import Offsets, Say
 from app.reconcile.comparison import Comparison
 from app.reconcile.own_sketches import SKETCHES_MAX, OwnSketches
@@ -182,7 +182,7 @@ def _told(
         "what": "counter",
         "counter": spec.name,
         "key": key,
-        "start": f"{at_ms(start * 1000):%Y-%m-%dT%H:%M:%SZ}" if spec.window else "",
+        "start": rfc3339(start) if spec.window else "",
         "label": label,
         "event": low if low == high else [low, high],
         "tables": tables,
