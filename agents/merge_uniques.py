@@ -8,16 +8,19 @@ from functools import partial
 from typing import Any
 
 from app.transport import Batch
+from tables.alerts import Alerts
 from tables.turns import Steps
 from tables.uniques import DIRTY_MAX, Uniques
 
 
-def register(app: Any, topic: Any, uniques: Uniques, flush_interval_s: float) -> None:
+def register(
+    app: Any, topic: Any, uniques: Uniques, alerts: Alerts | None, flush_interval_s: float
+) -> None:
     """Add the agent and its flush timer to the app; flush_interval_s: until a batch is safe.
 
-    What is merged can be read at once.
+    What is merged can be read at once. alerts: looks at the rows of distinct values.
     """
-    steps = Steps()
+    merging = SketchMerging(app, uniques, alerts)
 
     @app.agent(topic, name="merge_uniques")
     async def merge_uniques(stream: Any) -> AsyncIterator[int]:
@@ -27,24 +30,40 @@ def register(app: Any, topic: Any, uniques: Uniques, flush_interval_s: float) ->
             batch: Batch = event.value
             message = event.message
             message.value = None  # it waits for the flush, its records need not
-            if await merge(batch):
+            if await merging.whole(batch):
                 done = partial(message.ack, app.consumer)
                 uniques.merged(batch[0].partition, batch.after, done)
             if uniques.dirty_rows > DIRTY_MAX:
                 await uniques.flush()
             yield len(batch)
 
-    async def merge(batch: Batch) -> bool:
-        """Merge a batch in steps; return False where partitions moved, and it is read again."""
-        for part in steps.cut(batch):
-            if batch.gate != app.consumer.gate:
-                return False
-            with steps.step(part):
-                uniques.merge(batch[0].partition, part)
-            if len(part) < len(batch):
-                await asyncio.sleep(0)
-        return bool(batch.gate == app.consumer.gate)
-
     @app.timer(interval=flush_interval_s, name="flush_uniques")
     async def flush_uniques() -> None:
         await uniques.flush()
+
+
+class SketchMerging:
+    """Merges batches in steps, so that queries get their turn in between."""
+
+    def __init__(self, app: Any, uniques: Uniques, alerts: Alerts | None) -> None:
+        self._app, self._uniques, self._alerts = app, uniques, alerts
+        self._steps = Steps()
+
+    async def whole(self, batch: Batch) -> bool:
+        """Merge a batch and raise its alerts; return whether it may be committed.
+
+        It is not where partitions moved, and it is read again.
+        """
+        partition, alerts = batch[0].partition, self._alerts
+        for part in self._steps.cut(batch):
+            if batch.gate != self._app.consumer.gate:
+                return False
+            with self._steps.step(part):
+                rows = self._uniques.merge(partition, part)
+                if alerts is not None:
+                    alerts.note_sketches(partition, rows, self._uniques.users_of)
+            if len(part) < len(batch):
+                await asyncio.sleep(0)
+        if alerts is not None and not await alerts.raise_due(partition, batch.gate, "uniques"):
+            return False
+        return bool(batch.gate == self._app.consumer.gate)

@@ -8,6 +8,9 @@ One alert per rule, key and window, whenever the worker dies (docs/internals/dec
 * A batch that comes again finds the row and raises nothing: unlike a count, a row that is there
   is never sent again.
 * Before it sends, a worker asks the broker whether it still has the partition.
+
+Rows of the totals and sketches of distinct values come from two topics. What either makes due waits
+apart from the other's, as its own batch is not acknowledged before it is raised.
 """
 
 from __future__ import annotations
@@ -17,24 +20,33 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import time
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
 import rocksdict
 
 from app import metrics
 from app.alerting.alert_topic import AlertTopic
-from app.alerting.alerts import Due, Rule, due_windows, oldest_start, place_before, silent_until
+from app.alerting.alerts import (
+    Due,
+    Rule,
+    due_windows,
+    encode_alert,
+    oldest_start,
+    place_before,
+    silent_until,
+)
 from app.counting.counters import Counters
 from app.counting.spec import Cells
+from app.counting.uniques import Estimate
 from tables.batch_table import BatchTable
 from tables.outdone import RecordValues
 from tables.totals import windows_of
 
 SILENT_MAX = 200_000  # rows of a partition whose next evaluation is remembered
 
+Source = Literal["totals", "uniques"]  # the table that made it due
+
 log = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
 
 
 class Alerts(BatchTable):
@@ -62,9 +74,11 @@ class Alerts(BatchTable):
             self._rules[counters.stored(rule.counter).number].append(rule)
             metrics.alerts_raised.labels(rule.name)
         self._least = {n: min(r.threshold for r in rules) for n, rules in self._rules.items()}
+        self._sketched = {n for n, (r, *_) in self._rules.items() if r.measure.is_sketch}
         self._longest = max((rule.window for rule in rules), default=0)
         self._silent: defaultdict[int, dict[bytes, int]] = defaultdict(dict)
-        self._due: defaultdict[int, dict[bytes, Due]] = defaultdict(dict)
+        self._all_raised: defaultdict[int, set[bytes]] = defaultdict(set)  # rows of sketches
+        self._due: defaultdict[tuple[int, Source], dict[bytes, Due]] = defaultdict(dict)
 
     def _changelog_topic_name(self) -> str:
         return self._topic_name
@@ -92,19 +106,44 @@ class Alerts(BatchTable):
         rules = [rule for rule in self._rules[spec.number] if rule.label == label]
         windows = windows_of(spec, start, cells)
         for due in due_windows(rules, key, windows, now):
-            self._due[partition][due.place] = due
-        return silent_until(rules, key, windows)
+            self._due[partition, "totals"][due.place] = due
+        return silent_until(rules, key, windows, sum(cells.values()))
 
-    async def raise_due(self, partition: int, gate: int) -> bool:
-        """Raise what is due and was not raised before; only then `counts` may be committed.
+    def note_sketches(
+        self, partition: int, rows: Iterable[bytes], estimate: Callable[[int, bytes], Estimate]
+    ) -> None:
+        """Look at rows of distinct values that were added to, as note() at those of the totals.
 
-        gate: of the batch that was merged. Returns False where the batch must not be acknowledged,
-        as the partition may have another owner.
+        estimate: (partition, row) -> how many values it has; called only where a rule asks for it.
         """
-        if not self._due.get(partition):
+        raised, now = self._all_raised[partition], time()
+        for row in rows:
+            if row[0] not in self._sketched or row in raised:
+                continue
+            key, start, label = self._counters.by_number[row[0]].parse(row)
+            rules = [
+                rule
+                for rule in self._rules[row[0]]
+                if rule.label == label and rule.key in {None, key}
+            ]
+            users, error = estimate(partition, row) if rules else (0, 0.0)
+            for due in due_windows(rules, key, {start: users}, now, error):
+                self._due[partition, "uniques"][due.place] = due
+            if all(users >= rule.threshold for rule in rules):
+                raised.add(row)
+        if len(raised) > SILENT_MAX:
+            raised.clear()
+
+    async def raise_due(self, partition: int, gate: int, source: Source = "totals") -> bool:
+        """Raise what is due and was not raised before; only then its topic may be committed.
+
+        gate: of the batch that was merged into source. Returns False where the batch must not be
+        acknowledged, as the partition may have another owner.
+        """
+        if not self._due.get((partition, source)):
             return True
         async with self.busy:  # a rebalance waits for the end of this
-            due = self._due.pop(partition, {})
+            due = self._due.pop((partition, source), {})
             places = sorted(due)
             known = self.db(partition).get(places) if places else []
             new = [due[place] for place, row in zip(places, known, strict=True) if row is None]
@@ -112,6 +151,7 @@ class Alerts(BatchTable):
                 return True
             if not await self._is_member(gate):
                 self._silent.pop(partition, None)  # it is all seen again
+                self._all_raised.pop(partition, None)
                 return False
             await self._raise(partition, new)
             return True
@@ -119,7 +159,7 @@ class Alerts(BatchTable):
     async def _raise(self, partition: int, new: Sequence[Due]) -> None:
         now = time()
         alerts = [due.alert(now) for due in new]
-        rows = [(d.place, _encode(alert)) for d, alert in zip(new, alerts, strict=True)]
+        rows = [(d.place, encode_alert(alert)) for d, alert in zip(new, alerts, strict=True)]
         await self._topic.send(partition, rows, int(now * 1000))  # raised_at, to the ms
         changes = rocksdict.WriteBatch(raw_mode=True)
         for place, value in rows:
@@ -128,7 +168,7 @@ class Alerts(BatchTable):
         for alert in alerts:
             metrics.alerts_raised.labels(alert.rule).inc()
             log.warning(
-                "alert %s: %r has %d of %s in the %d s from %s on (threshold %d)",
+                "alert %s: %r has %s of %s in the %d s from %s on (threshold %s)",
                 alert.rule,
                 alert.key,
                 alert.count,
@@ -175,6 +215,7 @@ class Alerts(BatchTable):
         """Drop what is only in memory: it is seen again."""
         super().forget()
         self._silent.clear()
+        self._all_raised.clear()
         self._due.clear()
 
     async def on_stop(self) -> None:

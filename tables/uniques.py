@@ -70,8 +70,8 @@ class Uniques(WriteBehindTable):
 
     # -- writing --------------------------------------------------------------------------
 
-    def merge(self, partition: int, batch: Iterable[Any]) -> None:
-        """Add sketches of a fetch of `uniques`."""
+    def merge(self, partition: int, batch: Iterable[Any]) -> Collection[bytes]:
+        """Add sketches of a fetch of `uniques`; return the rows that they were added to."""
         added: defaultdict[bytes, list[Sketch]] = defaultdict(list)
         strange: list[tuple[Any, BaseException]] = []
         now = time()
@@ -100,6 +100,7 @@ class Uniques(WriteBehindTable):
         for changes in self._watchers:
             changes.note(partition, added)
         self.reached.wake(partition)
+        return added.keys()
 
     def _rows(self, row: bytes, now: float) -> list[bytes]:
         """Return the rows that a sent row belongs to; raise ValueError where it is none."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.alerting.alerts import Rule
 from app.counting.counters import Counters
-from app.counting.spec import EVERYTHING, HOUR
+from app.counting.measures import MICROS, PLACES, SUM_MAX
+from app.counting.spec import AD_KIND, EVERYTHING, HOUR, OTHER_KEY, TYPE, CounterSpec
 from app.errors import SettingsError
+from app.events.derived import AD_KINDS
 from app.settings import PREFIX, Settings
 
 SETTING = f"{PREFIX}ALERT_RULES"
@@ -23,6 +26,15 @@ DEFAULT_RULES = (
 )
 
 
+def _as_decimal(value: object) -> object:
+    """Return a number of TOML as a Decimal; its floats are read as one."""
+    if type(value) is int:
+        return Decimal(value)
+    if type(value) is not Decimal:
+        raise ValueError("write a number without quotes, e.g. 19.99")
+    return value
+
+
 class _Entry(BaseModel):
     """A [[rule]] as it is written; what it says about the counter is checked later."""
 
@@ -31,9 +43,20 @@ class _Entry(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     counter: str
     label: str = ""
-    threshold: int = Field(ge=1, lt=1 << 53)
     window: int | None = None
     key: str | None = None
+
+
+class _CountEntry(_Entry):
+    threshold: int = Field(ge=1, lt=1 << 53)
+
+
+class _SumEntry(_Entry):
+    threshold: Annotated[
+        Decimal,
+        BeforeValidator(_as_decimal),
+        Field(gt=0, lt=SUM_MAX // MICROS, decimal_places=PLACES, allow_inf_nan=False),
+    ]
 
 
 def load_rules(settings: Settings, counters: Counters) -> tuple[Rule, ...]:
@@ -59,7 +82,7 @@ def load_rules(settings: Settings, counters: Counters) -> tuple[Rule, ...]:
 def parse_rules(text: str, counters: Counters) -> tuple[Rule, ...]:
     """Return the rules of a file; raise ValueError that names line, or rule and field."""
     try:
-        found = tomllib.loads(text)
+        found = tomllib.loads(text, parse_float=Decimal)
     except RecursionError:
         raise ValueError("nested too deep") from None
     if unknown := sorted(found.keys() - {"rule"}):
@@ -84,27 +107,42 @@ def parse_rules(text: str, counters: Counters) -> tuple[Rule, ...]:
 
 
 def _rule(entry: Any, counters: Counters, names: set[str]) -> Rule:
-    given = _Entry.model_validate(entry)
+    named = entry.get("counter") if isinstance(entry, dict) else None
+    spec = counters.get(named) if isinstance(named, str) else None
+    is_sum = spec is not None and spec.measure.kind == "sum"
+    given = (_SumEntry if is_sum else _CountEntry).model_validate(entry)
     if given.name in names:
         raise ValueError("name: another rule has the same one")
-    spec = counters.get(given.counter)
     if spec is None:
         raise ValueError(f"counter: no {given.counter!r}; there are {', '.join(counters)}")
-    if spec.measure.kind != "count":
-        raise ValueError(f"counter: {spec.name} is a {spec.measure.kind}; alerts take counts")
+    window = _checked_window(given, spec, counters)
+    _check_place(given, spec)
+    threshold = int(given.threshold * MICROS) if is_sum else int(given.threshold)
+    return Rule(given.name, spec.name, given.label, threshold, window, given.key, spec.measure)
+
+
+def _checked_window(given: _Entry, spec: CounterSpec, counters: Counters) -> int:
+    """Return the window of a rule in s; raise ValueError where its counter has no such one."""
     if spec.window is None:
         raise ValueError(f"counter: {spec.name} has no windows; it counts all time")
     if given.window not in (None, spec.window):
         fitting = [other.name for other in counters.values() if other.window == given.window]
         instead = f"counters with such a window: {', '.join(fitting)}" if fitting else "none has it"
         raise ValueError(f"window: {spec.name} counts by {spec.window} s; {instead}")
+    return spec.window
+
+
+def _check_place(given: _Entry, spec: CounterSpec) -> None:
+    """Raise ValueError where the counter can have no such label or key."""
     if spec.label is EVERYTHING and given.label:
         raise ValueError(f"label: {spec.name} has none; leave it out")
     if spec.label is not EVERYTHING and not given.label:
         raise ValueError(f"label: {spec.name} counts by {spec.label.name}; say which one")
+    known = {TYPE: spec.types, AD_KIND: set(AD_KINDS.values())}.get(spec.label)
+    if known and given.label not in {*known, OTHER_KEY}:
+        raise ValueError(f"label: {spec.name} counts {', '.join(sorted(known))}")
     if spec.key is EVERYTHING and given.key:
         raise ValueError(f"key: {spec.name} has none; leave it out")
-    return Rule(given.name, spec.name, given.label, given.threshold, spec.window, given.key)
 
 
 def _named(number: int, entry: Any) -> str:

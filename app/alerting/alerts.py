@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from app.counting.measures import COUNT, Measure, Value
 from app.counting.spec import DAY
 from app.events.times import rfc3339
 
@@ -22,8 +24,8 @@ class Rule:
     """When to raise an alert.
 
     counter: its name. label: the one that is looked at; empty for a counter that has none.
-    threshold: events in one window. window: seconds, as the counter's. key: only this one;
-    None: each.
+    threshold: of one window, as the counter keeps it: events, different values, or millionths of a
+    sum. window: seconds, as the counter's. key: only this one; None: each. measure: the counter's.
     """
 
     name: str
@@ -32,10 +34,14 @@ class Rule:
     threshold: int
     window: int
     key: str | None = None
+    measure: Measure = COUNT
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """An alert as the topic holds it; times are RFC 3339 in UTC, window_s is seconds."""
+    """An alert as the topic holds it; times are RFC 3339 in UTC, window_s is seconds.
+
+    error: relative, of distinct values alone.
+    """
 
     rule: str
     counter: str
@@ -43,19 +49,27 @@ class Alert(msgspec.Struct, frozen=True):
     key: str
     window_start: str
     window_s: int
-    threshold: int
-    count: int
+    threshold: Value
+    count: Value
     raised_at: str
+    error: float | UnsetType = UNSET
+
+
+encode_alert = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True)
 class Due:
-    """A window that reached its threshold; start: seconds since 1970."""
+    """A window that reached its threshold.
+
+    start: seconds since 1970. count: as the counter keeps it. error: relative, of an estimate.
+    """
 
     rule: Rule
     key: str
     start: int
     count: int
+    error: float | UnsetType = UNSET
 
     @property
     def place(self) -> bytes:
@@ -72,9 +86,10 @@ class Due:
             self.key,
             rfc3339(self.start),
             rule.window,
-            rule.threshold,
-            self.count,
+            rule.measure.shown(rule.threshold),
+            rule.measure.shown(self.count),
             f"{datetime.fromtimestamp(now, UTC).isoformat(timespec='milliseconds')[:-6]}Z",
+            self.error,
         )
 
 
@@ -89,29 +104,34 @@ def oldest_start(now: float, longest_window: int) -> int:
 
 
 def due_windows(
-    rules: Sequence[Rule], key: str, windows: Mapping[int, int], now: float
+    rules: Sequence[Rule],
+    key: str,
+    windows: Mapping[int, int],
+    now: float,
+    error: float | UnsetType = UNSET,
 ) -> Iterable[Due]:
     """Yield the recent windows of a row that reached a threshold.
 
-    rules: those of the row's counter and label. windows: {start: count}.
+    rules: those of the row's counter and label. windows: {start: count}. error: of the counts.
     """
     for rule in rules:
         if rule.key is None or rule.key == key:
             oldest = now - RECENT_S - rule.window
             for start, count in windows.items():
                 if count >= rule.threshold and start > oldest:
-                    yield Due(rule, key, start, count)
+                    yield Due(rule, key, start, count, error)
 
 
-def silent_until(rules: Sequence[Rule], key: str, windows: Mapping[int, int]) -> int:
-    """Return the sum of all windows of a row below which no other alert can become due.
+def silent_until(rules: Sequence[Rule], key: str, windows: Mapping[int, int], total: int) -> int:
+    """Return the sum of all cells of a row below which no other alert can become due.
 
-    What is due by now is raised, and counts only grow: so the fullest of the other windows must
-    grow to its threshold first.
+    total: that sum now. What is due by now is raised, and cells only grow, those of a sum by what
+    is added and by what is taken away: so the fullest of the other windows, or one that is not
+    there yet, must grow to its threshold first.
     """
-    total, nearest = sum(windows.values()), NEVER
+    nearest = NEVER
     for rule in rules:
         if rule.key is None or rule.key == key:
             below = [count for count in windows.values() if count < rule.threshold]
-            nearest = min(nearest, rule.threshold - max(below, default=0))
+            nearest = min(nearest, rule.threshold - max([0, *below]))
     return total + nearest

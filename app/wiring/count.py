@@ -65,7 +65,7 @@ def build(
     agents.count_events.register(app, events, partials, settings, judges, rejected)
     alerts = None if past else add_alerts(app, settings, counters, totals)
     agents.merge_counts.register(app, counts, totals, alerts, all_again(settings, names))
-    users = count_users(app, settings, counters, names.uniques) if statistics else None
+    users = count_users(app, settings, counters, names.uniques, alerts) if statistics else None
     expiring: list[OwnedTable] = [(totals, owned), (partials, sources)]
     expiring += [(part, sources) for part in judges.tables()]
     expiring += [(users.table, users.owned)] if users else []

@@ -29,6 +29,7 @@ from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
 from app.wiring.sinks import counts_log
 from tables.ad_rows import AdImpressions, AdVisitors, row_in_uniques
+from tables.alerts import Alerts
 from tables.distinct_rows import DistinctRows
 from tables.row_sources import ChangeLog
 from tables.statistics import Statistics
@@ -48,13 +49,15 @@ class Users:
     owned: Ownership
 
 
-def count_users(app: Any, settings: Settings, counters: Counters, name: str) -> Users:
+def count_users(
+    app: Any, settings: Settings, counters: Counters, name: str, alerts: Alerts | None
+) -> Users:
     """Merge the sketches of the topic `uniques`, which has this name."""
     partitions = settings.counts_partitions
     help_text = Uniques.__doc__ or ""
     table = Uniques.create(app, "uniques", partitions, help_text, counters=counters)
     topic = batch_topic(app, name, partitions)
-    agents.merge_uniques.register(app, topic, table, settings.commit_interval_s)
+    agents.merge_uniques.register(app, topic, table, alerts, settings.commit_interval_s)
     return Users(table, Ownership(app, name, "uniques", partitions))
 
 

@@ -20,6 +20,7 @@ from aiokafka import ConsumerRecord
 from app.counting.uniques import Accumulator, Union, decode_sketch
 from tests.kill.conftest import MakeScene, Scene
 from tests.kill.test_count_workers import dying
+from tests.support.alerted import OwnRule, wrong_of_own
 from tests.support.crew import Member
 from tests.support.dying_worker import Fate
 from tests.support.growing import Growing
@@ -31,6 +32,10 @@ pytestmark = pytest.mark.kill
 COUNTERS = Path(__file__).parents[1] / "data/own_counters.toml"
 USERS = 2000
 PLANS = [f"plan {number}" for number in range(9)]
+RULES = [
+    OwnRule("paid", "revenue", "EUR", Decimal("999.999999"), falls=True),
+    OwnRule("crowd", "buyers", "", Decimal(20)),
+]
 KEPT, TYPES = 5, 4
 ORDERED = "order", "refund"
 BATCH = 400
@@ -107,11 +112,16 @@ def buyers_of(records: list[ConsumerRecord]) -> dict[str, set[str]]:
 
 async def answered(scene: Scene, http: aiohttp.ClientSession, counter: str, key: str) -> Any:
     """Return {label: value} of all windows."""
+    return (await asked(scene, http, counter, key))["total"]
+
+
+async def asked(scene: Scene, http: aiohttp.ClientSession, counter: str, key: str) -> Any:
+    """Return the answer of GET /counts/."""
     url = f"{scene.crew.urls[0]}/counts/{counter}"
     async with http.get(url, params={"key": key}) as answer:
         text = await answer.text()
         assert answer.status == 200, text
-        return json.loads(text, parse_float=Decimal)["total"]
+        return json.loads(text, parse_float=Decimal)
 
 
 async def found_in(scene: Scene, *, late: bool) -> Sums:
@@ -179,6 +189,13 @@ def buyers_kept(
         yield ("__other__", ""), Decimal(len(others))
 
 
+async def wrongly_alerted(scene: Scene) -> list[object]:
+    """Return what is wrong with the alerts, by what the tables answer."""
+    values, keys = await scene.kafka.values(scene.names.alerts), [*PLANS, "__other__"]
+    async with aiohttp.ClientSession() as http:
+        return await wrong_of_own(RULES, values, keys, partial(asked, scene, http))
+
+
 async def compare(scene: Scene, *, late: bool = False) -> Sums:
     """Wait until the tables say what the topic holds; return what they say.
 
@@ -202,16 +219,21 @@ async def test_own_counters_are_exact_whatever_dies(
 ) -> None:
     file = tmp_path / "own.toml"
     file.write_text(COUNTERS.read_text("utf-8"), "utf-8")
-    scene = await make_scene(counters=str(file), statistics=True, most_types=TYPES, **QUICK)
+    rules = tmp_path / "rules.toml"
+    rules.write_text("".join(rule.toml for rule in RULES), "utf-8")
+    own = {"counters": str(file), "alert_rules": str(rules)}
+    scene = await make_scene(**own, statistics=True, most_types=TYPES, **QUICK)
     scene.crew.hire("store").join()
     worker = scene.crew.hire("count", dying=True)
     await _deaths_in_a_flush(scene, worker, soaking=soaking)
     before, types = await compare(scene), await types_of(scene)
+    await wait_until(lambda: wrongly_alerted(scene), [], deadline_s=30)
     file.write_text(COUNTERS.read_text("utf-8") + LATE, "utf-8")
     worker.kill(wipe=True)  # what is left is what Kafka has
     await scene.crew.ready()
     assert await compare(scene) == before, "the same keys are kept"
     assert await types_of(scene) == types, "and the same types"
+    assert await wrongly_alerted(scene) == []
     async with again_and_again(partial(_send, scene), PAUSE_S):
         await _the_past_of_a_counter(scene, worker)
     after = await compare(scene, late=True)
@@ -219,6 +241,7 @@ async def test_own_counters_are_exact_whatever_dies(
         key for name, key, _ in before if name == "orders_by_plan"
     }
     assert (await types_of(scene)).keys() == types.keys()
+    await wait_until(lambda: wrongly_alerted(scene), [], deadline_s=30)
     code, said = await _command(scene, "audit", "audit").done()
     assert code == 0, said
     scene.tally.exact = True
@@ -234,7 +257,8 @@ async def _deaths_in_a_flush(scene: Scene, worker: Member, *, soaking: bool) -> 
         Fate("commit"),
     ]
     scene.rng.shuffle(ends)
-    ends = ends if soaking else ends[:2]
+    # Alerts come early in the load, and once.
+    ends = [Fate("alerts", changelog=scene.rng.random() < 0.5), *(ends if soaking else ends[:1])]
     dying(worker, ends)
     worker.join()
     for number in range(len(ends)):

@@ -2,6 +2,7 @@
 
 import { Chart, axis, compactAll, fromZero } from "./charts.js";
 import { byId, el, fillRows, setText, typed } from "./dom.js";
+import { number } from "./format.js";
 import { ask, authorization } from "./net.js";
 import { Panel } from "./panel.js";
 import { isPinned, turn } from "./pins.js";
@@ -16,7 +17,6 @@ import { startToken } from "./token.js";
 const TOP = 10;
 const SEARCH_MS = 200;
 const LINES = [{ label: "Value", name: "received", dash: [] }, { label: "Before", name: "counted", dash: [10, 5] }];
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
 const localZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 const FIELDS = /** @type {const} */ (["counter", "key", "label", "from", "to", "by", "tz"]);
 

@@ -4,6 +4,9 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
+/** Of sums, too: at most the six decimals that they have. */
+export const number = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
+
 /** @param {number} value */
 export const count = (value) => whole.format(value);
 

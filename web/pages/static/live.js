@@ -1,7 +1,7 @@
 // The panels that every page shows alike, fed by the stream.
 
 import { byId, el, fillRows, say, setText } from "./dom.js";
-import { bothZones, count, events, moment, windowName } from "./format.js";
+import { bothZones, count, events, moment, number, windowName } from "./format.js";
 import { showHealth } from "./health.js";
 import { Panel } from "./panel.js";
 import { query } from "./span.js";
@@ -152,7 +152,7 @@ function showAlerts({ alerts }) {
     alerts.map((alert) => ({
       what: alert.key || alert.label || alert.rule,
       when: alert.raised_at,
-      more: `${alert.rule}: ${count(alert.count)} within ${windowName(alert.window_s).replace("last hour", "an hour").replace("last ", "")}, the limit is ${count(alert.threshold)}`,
+      more: `${alert.rule}: ${number.format(alert.count)} within ${windowName(alert.window_s).replace("last hour", "an hour").replace("last ", "")}, the limit is ${number.format(alert.threshold)}`,
     })),
   );
   tellAlerts(alerts);
