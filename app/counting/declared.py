@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -167,7 +168,7 @@ def parse_counters(text: str, taken: Collection[str] = ()) -> tuple[Declared, ..
 def _places(text: str) -> Iterator[tuple[int, dict[str, int]]]:
     """Yield the line of each [[counter]], and those of its fields; tomllib does not tell them."""
     headers = [match.start() for match in HEADER.finditer(text)]
-    for begin, end in zip(headers, [*headers[1:], len(text)], strict=True):
+    for begin, end in pairwise([*headers, len(text)]):
         first = text.count("\n", 0, begin) + 1 + text[begin:end].startswith("\n")
         lines: dict[str, int] = {}
         for at, line in enumerate(text[begin:end].lstrip("\n").splitlines()):

@@ -107,6 +107,11 @@ def test_what_is_no_list_of_counters_is_refused(text: str) -> None:
         parse_counters(text)
 
 
+@pytest.mark.parametrize("text", ["", "# none yet\n", "counter = []\n"])
+def test_a_file_may_have_no_counter_yet(text: str) -> None:
+    assert parse_counters(text) == ()
+
+
 def test_the_file_of_the_docs_is_one() -> None:
     text = (DOCS / "start/counters.web.toml").read_text("utf-8")
     assert len(parse_counters(text)) == len(tomllib.loads(text)["counter"])
