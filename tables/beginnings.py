@@ -104,19 +104,25 @@ class Beginnings:
                 await asyncio.sleep(RETRY_S)
 
     def _keys(self, spec: CounterSpec, partition: int, valid: Slice) -> set[str]:
+        """Return the keys of events that are not kept, and which a counter counts."""
+        kept = self.kept.get(spec.number, {})
         if spec.number == TYPES:
-            return valid.kinds
+            return valid.kinds - kept.keys()
         if spec.types and not valid.has_any(spec.types):
             return set()
-        begin, get = self._begun[partition].get(spec.number, 0), spec.key.get
-        keys = {
+        get = spec.key.get
+        new = {key for key in set(map(get, valid.events)) if key is not None and key not in kept}
+        if not new:  # nearly always
+            return new
+        begin = self._begun[partition].get(spec.number, 0)
+        counted = {
             get(event)
             for event, offset in zip(valid.events, valid.offsets, strict=True)
             if offset >= begin
             and (not spec.types or event.type in spec.types)
             and spec.matches(event)
         }
-        return {key for key in keys if key is not None}
+        return new & counted
 
     def fold(
         self, partition: int, judged: Judged, begin: int, now: float, left_out: LeftOut | None
