@@ -96,23 +96,25 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         cache = self.load(partition, rows)
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
         self.dirty[partition].update(rows)
+        partials = [cache[row] for row in rows]
         # Where rows have seen a part of the batch, each up to an offset of its own, cut it there.
-        cuts = sorted({at for row in rows if first <= (at := cache[row].last) < last})
-        begins = [first - 1, *cuts]
+        cuts = sorted({at for partial in partials if first <= (at := partial.last) < last})
+        begins, sums = [first - 1, *cuts], self._sums
         for begin, end in zip(begins, [*cuts, last], strict=True):
-            for row, cells in (folded.rows(begin, end) if cuts else rows).items():
-                partial = cache[row]
+            some = folded.rows(begin, end) if cuts else rows
+            known = (cache[row] for row in some) if cuts else partials
+            for (row, cells), partial in zip(some.items(), known, strict=True):
                 if partial.last > begin:
                     continue  # it has seen this piece
-                if row[0] in self._sums and overflows(partial.cells, cells):
+                if sums and row[0] in sums and overflows(partial.cells, cells):
                     self.too_large[row[0]] += add_singly(partial, row, fold, begin, end)
                 elif counted := partial.cells:
                     for slot, count in cells.items():
                         counted[slot] = counted.get(slot, 0) + count
                 else:
                     partial.cells = cells
-        for row in rows:
-            if (partial := cache[row]).last < last:
+        for partial in partials:
+            if partial.last < last:  # noqa: PLR1730 - half the time of max()
                 partial.last = last
 
     async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:

@@ -65,8 +65,16 @@ def _by_place(
     }
     seen: defaultdict[GroupKey, set[Any]] = defaultdict(set)
     # Nothing is looked at for each event but this: a batch has few places, and many events.
-    for at, value in zip(zip(keys, labels, units, strict=False), map(get, events), strict=False):
-        seen[at].add(value)
+    if len(starts) == 1 == len(set(units)) and not group.label.name:
+        by_key: defaultdict[str | None, set[Any]] = defaultdict(set)
+        for key, value in zip(keys, map(get, events), strict=False):
+            by_key[key].add(value)
+        seen.update(((key, "", units[0]), values) for key, values in by_key.items())
+    else:
+        for at, value in zip(
+            zip(keys, labels, units, strict=False), map(get, events), strict=False
+        ):
+            seen[at].add(value)
     others = columns.other_types if group.label.name == TYPE.name else ()
     found: dict[ValuePlace, set[str | None]] = {}
     for (key, label, unit), values in seen.items():

@@ -28,6 +28,7 @@ from app.counting.groups import (
     bounded,
     chosen,
     derived,
+    tally,
 )
 from app.counting.spec import OTHER_KEY, Cells, CounterSpec, Of, Rows
 from app.events.batches import Judged, Slice
@@ -92,7 +93,8 @@ class Fold:
         if group.follows_from_url_and_type and (group.of, group.unit) in self._shared:
             return derived(group, columns.pages(group.unit))
         keys, labels, units, _ = chosen(group, columns)
-        return Counter[GroupKey](zip(keys, labels, units, strict=False))
+        named = bool(group.key.name), bool(group.label.name)
+        return tally(keys, labels, units, keyed=named[0], labelled=named[1])
 
 
 def _fine(group: Group, columns: BatchColumns, now: float) -> GroupRows | None:
@@ -214,7 +216,16 @@ def _spread(
         places = {at: (start, slot * signs + sign) for at, (start, slot) in places.items()}
     if not places:
         return None
-    found: GroupRows = {}
+    if len(units) == 1:  # nearly always
+        ((start, slot),) = places.values()
+        found: GroupRows = {
+            (key, label, start): {slot: count}
+            for (key, label, _), count in seen.items()
+            if key is not None and label is not None
+        }
+        _put(spec, found, rows)
+        return found
+    found = {}
     for (key, label, at), count in seen.items():
         if key is None or label is None or at not in places:
             continue
@@ -230,9 +241,9 @@ def _spread(
 
 def _put(spec: CounterSpec, found: GroupRows, rows: Rows) -> None:
     """Add the rows of a counter."""
-    row_of = spec.row
+    named = spec.rows(found)  # type: ignore[arg-type]
     if spec.measure.signs > 1:  # a row has both signs
-        for (key, label, start), cells in found.items():
-            rows.setdefault(row_of(key, start, label), {}).update(cells)  # type: ignore[arg-type]
-        return
-    rows.update((row_of(key, start, label), cells) for (key, label, start), cells in found.items())  # type: ignore[arg-type]
+        for row, cells in zip(named, found.values(), strict=True):
+            rows.setdefault(row, {}).update(cells)
+    else:
+        rows.update(zip(named, found.values(), strict=True))

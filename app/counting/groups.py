@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import compress, repeat
+from itertools import compress, islice, repeat
 
-from app.counting.measures import NoAmountError, micros_of_all
+from app.counting.measures import micros_of_all
 from app.counting.spec import OTHER_KEY, TYPE, TYPES, Cells, Condition, CounterSpec
 from app.events.batches import Slice
 from app.events.event import Event
@@ -91,8 +91,7 @@ class BatchColumns:
         found = self._pages.get(unit)
         if found is None:
             urls = [event.url for event in self.part.events]
-            places = zip(urls, self.part.types, self.units(unit), strict=True)
-            found = self._pages[unit] = Counter[GroupKey](places)
+            found = self._pages[unit] = tally(urls, self.part.types, self.units(unit))
         return found
 
 
@@ -126,24 +125,48 @@ def chosen(
     return keys, labels, units, events
 
 
+def tally(
+    keys: Iterable[str | None],
+    labels: Iterable[str | None],
+    units: Sequence[int],
+    *,
+    keyed: bool = True,
+    labelled: bool = True,
+) -> GroupCounts:
+    """Return how often each key, label and window is there.
+
+    keyed, labelled: whether they differ at all. Nearly always it is one window: what all have in
+    common is no part of what is looked up for each event.
+    """
+    if len(set(units)) != 1:
+        return Counter[GroupKey](zip(keys, labels, units, strict=False))
+    at, many = units[0], len(units)
+    if not labelled:
+        return {(key, "", at): n for key, n in Counter(islice(keys, many)).items()}
+    if not keyed:
+        return {("", label, at): n for label, n in Counter(labels).items()}
+    pairs = Counter(zip(keys, labels, strict=True))
+    return {(key, label, at): n for (key, label), n in pairs.items()}
+
+
 def added(
     group: Group, columns: BatchColumns, left_out: LeftOut
 ) -> tuple[GroupCounts, GroupCounts]:
     """Return millionths by key, label and window: what is added, and what is taken away."""
-    get, found = group.measure.get, (dict[GroupKey, int](), dict[GroupKey, int]())
+    get = group.measure.get
+    more, less = defaultdict[GroupKey, int](int), defaultdict[GroupKey, int](int)
     assert get is not None  # noqa: S101 - a sum is one of a field
     keys, labels, units, events = chosen(group, columns)
     amounts = micros_of_all(list(map(get, events)))
     for place, micros in zip(zip(keys, labels, units, strict=False), amounts, strict=False):
-        if micros is None or place[0] is None or place[1] is None:
-            continue
-        if isinstance(micros, NoAmountError):
+        if isinstance(micros, int):
+            if micros < 0:
+                less[place] -= micros
+            else:
+                more[place] += micros
+        elif micros is not None and place[0] is not None and place[1] is not None:
             left_out.update((spec.name, str(micros)) for spec in group.specs)
-        elif micros < 0:
-            found[1][place] = found[1].get(place, 0) - micros
-        else:
-            found[0][place] = found[0].get(place, 0) + micros
-    return found
+    return more, less
 
 
 def bounded(
@@ -161,8 +184,9 @@ def bounded(
         return seen
     keys = columns.kept.get(group.limited, ())
     others = {key for key, _, _ in seen if key is not None and key not in keys}
-    if others:
-        left_out[group.specs[0].name, OTHER_KEY] += len(others)
+    if not others:
+        return seen
+    left_out[group.specs[0].name, OTHER_KEY] += len(others)
     return _renamed(
         (OTHER_KEY if key in others else key, label, at, count)
         for (key, label, at), count in seen.items()

@@ -7,7 +7,7 @@ smaller ones (docs/internals/decisions/rows.md).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
@@ -165,6 +165,23 @@ class CounterSpec:
             return _HEAD.pack(self.number, start, len(text)) + text + label.encode()
         head = _KEPT_HEAD.pack(self.number, len(text))
         return head + text + _START.pack(start) + label.encode()  # half the time of b"%b" for each
+
+    def rows(self, places: Iterable[tuple[str, str, int]]) -> Iterator[bytes]:
+        """Iterate over row() of many keys, labels and row starts, in less than half its time."""
+        number, expires, starts = (
+            bytes((self.number,)),
+            self.retention is not None,
+            dict[int, bytes](),
+        )
+        for key, label, start in places:
+            text, packed = key.encode(), starts.get(start)
+            if packed is None:
+                packed = starts[start] = _START.pack(start)
+            size = len(text).to_bytes(2)
+            if expires:
+                yield number + packed + size + text + label.encode()
+            else:
+                yield number + size + text + packed + label.encode()
 
     def key_prefix(self, key: str, start: int) -> bytes:
         """Return what the rows of all labels of a key and row start begin with."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import pytest
 
 from app.counting.counters import Counters
-from app.counting.groups import LeftOut
+from app.counting.groups import LeftOut, tally
 from app.counting.spec import (
     DAY,
     EVERYTHING,
@@ -52,7 +53,8 @@ def unfold(counters: Counters, rows: dict[bytes, dict[int, int]]) -> Counter[tup
 @pytest.mark.parametrize("seed", range(6))
 def test_a_fold_counts_like_one_event_at_a_time(seed: int, days: int) -> None:
     dice = random.Random(seed)
-    ages = [DAY // 9, 3 * DAY] if seed % 2 else [MINUTE, HOUR]  # some too old for seconds, or none
+    # Some too old for seconds, none, or all in one window.
+    ages = ([MINUTE, HOUR], [DAY // 9, 3 * DAY], [1])[seed % 3]
     counters = declare(Settings(hourly_retention_days=days))
     events = [
         Event(
@@ -89,6 +91,10 @@ def test_a_row_is_parsed_into_what_it_was_made_of(
     row = spec.row(key, 86_400, label)
     assert spec.parse(row) == (key, 86_400, label)
     assert row_key(row, spec) == key.encode()
+    assert list(spec.rows([(key, label, 86_400), (key, label, 0)])) == [
+        row,
+        spec.row(key, 0, label),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -198,3 +204,28 @@ def test_types_that_are_not_kept_are_one_type_in_every_counter(days: int) -> Non
 def test_hours_with_a_retention_carry_nothing() -> None:
     assert declare(Settings(hourly_retention_days=30)).carried is None
     assert declare(Settings(statistics=False)).carried is None
+
+
+@pytest.mark.parametrize("windows", [1, 3])
+@pytest.mark.parametrize(("keyed", "labelled"), [(True, True), (True, False), (False, True)])
+def test_a_tally_is_the_same_however_few_windows_there_are(
+    windows: int, *, keyed: bool, labelled: bool
+) -> None:
+    dice = random.Random(windows)
+    places = [
+        (
+            dice.choice(["a", "b", None]) if keyed else "",
+            dice.choice(["x", "y", None]) if labelled else "",
+            dice.randrange(7, 7 + windows),
+        )
+        for _ in range(100)
+    ]
+    keys, labels, units = (list(column) for column in zip(*places, strict=True))
+    found = tally(
+        keys if keyed else repeat(""),
+        labels if labelled else repeat(""),
+        units,
+        keyed=keyed,
+        labelled=labelled,
+    )
+    assert found == Counter(places)
