@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.counting.groups import BatchColumns, Group, GroupKey, KeptKeys, LeftOut, chosen
+from app.counting.groups import BatchColumns, Group, KeptKeys, LeftOut, chosen
 from app.counting.spec import OTHER_KEY, TYPE, CounterSpec
 from app.events.batches import Slice
 
@@ -57,27 +57,20 @@ def _by_place(
     """Return the values of a counter by key, label and window start."""
     get = spec.measure.get
     assert get is not None  # noqa: S101 - distinct ones are those of a field
-    keys, labels, units, events = chosen(group, columns)
+    places, name, events = chosen(group, columns)
+    seen: defaultdict[Any, set[Any]] = defaultdict(set)
+    # Nothing is looked at for each event but this: a batch has few places, and many events.
+    for at, value in zip(places, map(get, events), strict=True):
+        seen[at].add(value)
+    named = {name(at): values for at, values in seen.items()}
     starts = {
         unit: spec.place(unit * group.unit)[0]
-        for unit in set(units)
+        for unit in {unit for _, _, unit in named}
         if not spec.too_old(unit * group.unit, now)
     }
-    seen: defaultdict[GroupKey, set[Any]] = defaultdict(set)
-    # Nothing is looked at for each event but this: a batch has few places, and many events.
-    if len(starts) == 1 == len(set(units)) and not group.label.name:
-        by_key: defaultdict[str | None, set[Any]] = defaultdict(set)
-        for key, value in zip(keys, map(get, events), strict=False):
-            by_key[key].add(value)
-        seen.update(((key, "", units[0]), values) for key, values in by_key.items())
-    else:
-        for at, value in zip(
-            zip(keys, labels, units, strict=False), map(get, events), strict=False
-        ):
-            seen[at].add(value)
     others = columns.other_types if group.label.name == TYPE.name else ()
     found: dict[ValuePlace, set[str | None]] = {}
-    for (key, label, unit), values in seen.items():
+    for (key, label, unit), values in named.items():
         values -= NO_VALUES  # noqa: PLW2901
         if key is None or label is None or not values or unit not in starts:
             continue

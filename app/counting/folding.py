@@ -92,9 +92,7 @@ class Fold:
         """Return the counts of a group by key, label and window."""
         if group.follows_from_url_and_type and (group.of, group.unit) in self._shared:
             return derived(group, columns.pages(group.unit))
-        keys, labels, units, _ = chosen(group, columns)
-        named = bool(group.key.name), bool(group.label.name)
-        return tally(keys, labels, units, keyed=named[0], labelled=named[1])
+        return tally(chosen(group, columns))
 
 
 def _fine(group: Group, columns: BatchColumns, now: float) -> GroupRows | None:

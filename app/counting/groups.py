@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import compress, islice, repeat
+from itertools import compress, repeat
+from typing import Any, NamedTuple
 
 from app.counting.measures import micros_of_all
 from app.counting.spec import OTHER_KEY, TYPE, TYPES, Cells, Condition, CounterSpec
@@ -91,7 +92,8 @@ class BatchColumns:
         found = self._pages.get(unit)
         if found is None:
             urls = [event.url for event in self.part.events]
-            found = self._pages[unit] = tally(urls, self.part.types, self.units(unit))
+            placed = _placed(urls, self.part.types, self.units(unit))
+            found = self._pages[unit] = tally(Chosen(*placed, self.part.events))
         return found
 
 
@@ -107,66 +109,79 @@ def derived(group: Group, pages: GroupCounts) -> GroupCounts:
     return found
 
 
-def chosen(
-    group: Group, columns: BatchColumns
-) -> tuple[Iterable[str | None], Iterable[str | None], list[int], Sequence[Event]]:
-    """Return keys, labels, windows since 1970, and the events of a group that these are of."""
+class Chosen(NamedTuple):
+    """The events of a group. places: what differs of the place of each. name: of such a part."""
+
+    places: Iterable[Any]
+    name: Callable[[Any], GroupKey]
+    events: Sequence[Event]
+
+
+def chosen(group: Group, columns: BatchColumns) -> Chosen:
+    """Return the events of a group, and where each is counted."""
     part = columns.part
     events: Sequence[Event] = part.events
     types, units = part.types, columns.units(group.unit)
     if group.types or group.where:
-        chosen = columns.chosen(group.types, group.where)
-        events, types = list(compress(events, chosen)), list(compress(types, chosen))
-        units = list(compress(units, chosen))
-    keys = map(group.key.get, events) if group.key.name else repeat("")
-    labels: Iterable[str | None] = repeat("")
+        fits = columns.chosen(group.types, group.where)
+        events, types = list(compress(events, fits)), list(compress(types, fits))
+        units = list(compress(units, fits))
+    keys = map(group.key.get, events) if group.key.name else None
+    labels: Iterable[str | None] | None = None
     if group.label.name:
-        labels = types if group.label.name == "type" else map(group.label.get, events)
-    return keys, labels, units, events
+        labels = types if group.label.name == TYPE.name else map(group.label.get, events)
+    return Chosen(*_placed(keys, labels, units), events)
 
 
-def tally(
-    keys: Iterable[str | None],
-    labels: Iterable[str | None],
-    units: Sequence[int],
-    *,
-    keyed: bool = True,
-    labelled: bool = True,
-) -> GroupCounts:
-    """Return how often each key, label and window is there.
+def _placed(
+    keys: Iterable[str | None] | None, labels: Iterable[str | None] | None, units: Sequence[int]
+) -> tuple[Iterable[Any], Callable[[Any], GroupKey]]:
+    """Return what differs of keys, labels and windows, and what makes all three of it.
 
-    keyed, labelled: whether they differ at all. Nearly always it is one window: what all have in
-    common is no part of what is looked up for each event.
+    None: all are empty. Nearly always there is one window: what all have in common is no part of
+    what is looked up for each event.
     """
-    if len(set(units)) != 1:
-        return Counter[GroupKey](zip(keys, labels, units, strict=False))
-    at, many = units[0], len(units)
-    if not labelled:
-        return {(key, "", at): n for key, n in Counter(islice(keys, many)).items()}
-    if not keyed:
-        return {("", label, at): n for label, n in Counter(labels).items()}
-    pairs = Counter(zip(keys, labels, strict=True))
-    return {(key, label, at): n for (key, label), n in pairs.items()}
+    if len(set(units)) > 1:
+        return zip(keys or repeat(""), labels or repeat(""), units, strict=False), _whole
+    at = units[0] if units else 0
+    if labels is None:
+        return keys or ("",) * len(units), lambda key: (key, "", at)
+    if keys is None:
+        return labels, lambda label: ("", label, at)
+    return zip(keys, labels, strict=True), lambda pair: (*pair, at)
+
+
+def _whole(place: GroupKey) -> GroupKey:
+    return place
+
+
+def tally(chosen: Chosen) -> GroupCounts:
+    """Return the counts of a group."""
+    return _named(Counter(chosen.places), chosen.name)
 
 
 def added(
     group: Group, columns: BatchColumns, left_out: LeftOut
 ) -> tuple[GroupCounts, GroupCounts]:
     """Return millionths by key, label and window: what is added, and what is taken away."""
+    more, less = defaultdict[Any, int](int), defaultdict[Any, int](int)
     get = group.measure.get
-    more, less = defaultdict[GroupKey, int](int), defaultdict[GroupKey, int](int)
     assert get is not None  # noqa: S101 - a sum is one of a field
-    keys, labels, units, events = chosen(group, columns)
+    places, name, events = chosen(group, columns)
     amounts = micros_of_all(list(map(get, events)))
-    for place, micros in zip(zip(keys, labels, units, strict=False), amounts, strict=False):
+    for place, micros in zip(places, amounts, strict=True):
         if isinstance(micros, int):
             if micros < 0:
                 less[place] -= micros
             else:
                 more[place] += micros
-        elif micros is not None and place[0] is not None and place[1] is not None:
+        elif micros is not None and None not in name(place):
             left_out.update((spec.name, str(micros)) for spec in group.specs)
-    return more, less
+    return _named(more, name), _named(less, name)
+
+
+def _named(counts: Mapping[Any, int], name: Callable[[Any], GroupKey]) -> GroupCounts:
+    return {name(place): count for place, count in counts.items()}
 
 
 def bounded(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import repeat
 
 import pytest
 
 from app.counting.counters import Counters
-from app.counting.groups import LeftOut, tally
+from app.counting.groups import BatchColumns, Group, LeftOut, chosen, tally
 from app.counting.spec import (
     DAY,
     EVERYTHING,
@@ -32,6 +31,7 @@ from tests.support.batches import judged, slice_of
 
 NOON = datetime(2024, 3, 15, 12, tzinfo=UTC)
 NOW = NOON.timestamp()
+HOUR_TIME = timedelta(hours=1)
 
 
 def make_spec(window: int | None = HOUR, retention: int | None = None) -> CounterSpec:
@@ -206,26 +206,25 @@ def test_hours_with_a_retention_carry_nothing() -> None:
     assert declare(Settings(statistics=False)).carried is None
 
 
-@pytest.mark.parametrize("windows", [1, 3])
-@pytest.mark.parametrize(("keyed", "labelled"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("windows", [0, 1, 3])
+@pytest.mark.parametrize(("keyed", "labelled"), [(1, 1), (1, 0), (0, 1), (0, 0)])
 def test_a_tally_is_the_same_however_few_windows_there_are(
-    windows: int, *, keyed: bool, labelled: bool
+    windows: int, keyed: int, labelled: int
 ) -> None:
     dice = random.Random(windows)
-    places = [
-        (
-            dice.choice(["a", "b", None]) if keyed else "",
-            dice.choice(["x", "y", None]) if labelled else "",
-            dice.randrange(7, 7 + windows),
+    events = [
+        Event(
+            type=dice.choice("ab"),
+            url=dice.choice(["x", None]),
+            timestamp=NOON + HOUR_TIME * dice.randrange(windows),
         )
-        for _ in range(100)
+        for _ in range(100 if windows else 0)
     ]
-    keys, labels, units = (list(column) for column in zip(*places, strict=True))
-    found = tally(
-        keys if keyed else repeat(""),
-        labels if labelled else repeat(""),
-        units,
-        keyed=keyed,
-        labelled=labelled,
+    key, label = URL if keyed else EVERYTHING, TYPE if labelled else EVERYTHING
+    spec = CounterSpec(7, "hourly", "", HOUR, None, key, label)
+    columns = BatchColumns(slice_of(events), {})
+    hours = [int(event.timestamp.timestamp()) // HOUR for event in events if event.timestamp]
+    assert tally(chosen(Group(spec), columns)) == Counter(
+        (event.url if keyed else "", event.type if labelled else "", hour)
+        for event, hour in zip(events, hours, strict=True)
     )
-    assert found == Counter(places)
