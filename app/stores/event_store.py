@@ -59,6 +59,9 @@ class EventStore:
         messages: what is a duplicate; None: nothing.
         """
         self._postgres = Postgres(dsn, "event-counter store", send_times_as_integers)
+        # A connection of its own: the other one brings the schema up to date, which takes its time.
+        self._asked = Postgres(dsn, "event-counter store health")
+        self._storing = 0  # batches
         self._kafka_log = kafka_log
         self._timeout_s = timeout_s
         self._messages = messages or StoredMessages(0, by_uuid=False)
@@ -72,6 +75,25 @@ class EventStore:
 
         Raises HoleError and RowRefusedError.
         """
+        self._storing += 1
+        try:
+            return await self._store(topic, partition, batch)
+        finally:
+            self._storing -= 1
+
+    async def look(self) -> None:
+        """Note whether Postgres answers, where no batch shows it."""
+        if self._storing:
+            return
+        try:
+            await self._asked.ask()
+        except UnavailableError as exc:
+            self._outage.goes_on(exc)
+        else:
+            if not self._storing:  # it may answer, and yet store nothing
+                self._outage.ends()
+
+    async def _store(self, topic: str, partition: int, batch: Batch) -> int:
         stored, retry_s = 0, RETRY_FIRST_S
         while True:
             try:
@@ -127,6 +149,7 @@ class EventStore:
     def close(self) -> None:
         """Disconnect; the next batch connects again."""
         self._postgres.close()
+        self._asked.close()
 
     async def _with_partitions(
         self, topic: str, partition: int, batch: Batch, deleted: int

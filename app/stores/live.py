@@ -96,6 +96,10 @@ class LiveCounts:
             metrics.sink_rows.labels(SINK).inc(len(rows))
         return bool(written)
 
+    async def ask(self) -> None:
+        """Return once Redis has answered; raise UnavailableError where it does not."""
+        await self._answer(self._redis.ping())
+
     async def close(self) -> None:
         """Disconnect."""
         await self._redis.aclose()

@@ -39,6 +39,8 @@ PASSING = (
     pg.InternalClientError,  # the server's last words came between two operations
 )
 
+ASK_TIMEOUT_S = 2.0
+
 Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
@@ -76,6 +78,22 @@ class Postgres:
                 if isinstance(exc, PASSING) or (broken and _is_of_asyncpg(exc)):
                     raise PostgresUnavailableError(f"Postgres is away: {reason(exc)}") from exc
                 raise
+
+    async def ask(self) -> None:
+        """Return once Postgres has answered; what the connection is for is not prepared.
+
+        Raises PostgresUnavailableError where it does not, within ASK_TIMEOUT_S, or lets nobody in.
+        """
+        try:
+            async with self._lock, asyncio.timeout(ASK_TIMEOUT_S):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await connect_postgres(self._dsn, self._name)
+                await self._connection.execute("select 1")
+        except BaseException as exc:
+            self.close()
+            if isinstance(exc, PASSING) or _is_of_asyncpg(exc):
+                raise PostgresUnavailableError(f"Postgres is away: {reason(exc)}") from exc
+            raise
 
     @asynccontextmanager
     async def sink_transaction(self) -> AsyncIterator[asyncpg.Connection]:

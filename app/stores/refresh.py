@@ -8,7 +8,7 @@ all rows, or only what changes from now on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from app.errors import UnavailableError
@@ -20,6 +20,7 @@ HOUR_S = 3600
 AFTER_HOUR_S = 1.0  # events of the hour's last second are in the tables by then
 REST_FACTOR = 4  # at most a fifth of the time goes into one sink
 REST_MAX_S = 60.0
+LOOK_EVERY_S = 1.0  # a store is asked whether it is there, where nothing is written for so long
 
 Row = TypeVar("Row")
 Row_co = TypeVar("Row_co", covariant=True)
@@ -107,6 +108,7 @@ class Refresher(Generic[Row]):
     def __init__(self, name: str, sink: Sink[Row], source: RowSource[Row]) -> None:
         self._name, self._sink, self._source = name, sink, source
         self._outage = Outage(name)
+        self._failed = False
         self._written: dict[int, tuple[int, int]] = {}  # by partition: generation, position
         self._works: dict[int, _Work[Row]] = {}
 
@@ -118,11 +120,29 @@ class Refresher(Generic[Row]):
             for partition in partitions:
                 complete &= await self._refresh(partition)
         except UnavailableError as exc:
+            self._failed = True
             self._outage.goes_on(exc)
             return False
+        self._failed = False
         if partitions:
             self._outage.ends()
         return complete
+
+    async def look(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Note between two cycles whether the sink answers.
+
+        ask: raises UnavailableError. What a cycle could not write, only a cycle ends: a store may
+        answer, and yet take nothing.
+        """
+        if not self._source.owned.partitions():
+            return
+        try:
+            await ask()
+        except UnavailableError as exc:
+            self._outage.goes_on(exc)
+        else:
+            if not self._failed:
+                self._outage.ends()
 
     async def close(self) -> None:
         """Disconnect from the sink."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faust
 
 import agents.store_events
+import agents.watch_postgres
 import web.http.health
 from app.errors import SettingsError
 from app.kafka.clients import KafkaClients
@@ -33,5 +34,6 @@ def build(settings: Settings) -> faust.App:
     keep_offsets(app, settings, ROLE)
     app.transport.hooks.on_lost = lambda tp, n: store.tell_lost(tp.topic, tp.partition, n)
     agents.store_events.register(app, events, store)
+    agents.watch_postgres.register(app, store)
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.store_group))
     return app

@@ -20,6 +20,7 @@ from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events
 from tests.support.database import Database
 from tests.support.kafka_client import KafkaClient
+from tests.support.readiness import away_seconds, state_of
 from tests.support.waiting import wait_until
 
 URLS = 20
@@ -119,6 +120,24 @@ async def test_counting_goes_on_while_postgres_is_away(counting: Counting) -> No
     await wait_until(counting.in_redis, [4] * URLS)
     await counting.postgres.start()
     await counting.all_right()
+
+
+async def test_redis_is_asked_between_two_refreshes_that_are_far_apart(
+    make_settings: MakeSettings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    redis = Redis(tmp_path / "redis", tmp_path / "redis.log")
+    settings = await make_settings(redis=await redis.start(), redis_interval_s=3600)
+    await ensure_topics(settings)
+    worker = await start_worker(settings, "count")
+    await redis.stop()
+    await wait_until(lambda: state_of(worker), ("degraded", {"redis"}))
+    await wait_until(lambda: away_seconds(worker, "redis"), lambda seconds: seconds > 2)
+    await redis.start()
+    await wait_until(lambda: state_of(worker), ("ready", set()))
+    said = (tmp_path / "logs" / f"{worker.name}.log").read_text()
+    assert said.count("Redis is away") == 1
+    await worker.stop()
+    await redis.stop()
 
 
 async def test_both_are_right_after_all_died_at_once(counting: Counting) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,6 +24,7 @@ from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events
 from tests.support.database import Database
 from tests.support.kafka_client import KafkaClient
+from tests.support.readiness import away_seconds, state_of
 from tests.support.waiting import wait_until
 
 PARTITIONS = 4
@@ -105,6 +108,30 @@ async def test_a_group_that_reads_all_again_stores_nothing_twice(
     assert await database.uuids() == list(range(1100))
     ends = await kafka.ends(topics.events)
     await wait_until(lambda: kafka.committed(topics.store_group, topics.events), ends)
+
+
+async def test_postgres_is_asked_while_nobody_sends(
+    make_settings: MakeSettings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    settings = await make_settings(postgres=await part.start())
+    await ensure_topics(settings)
+    worker = await start_worker(settings, "store")
+    said = tmp_path / "logs" / f"{worker.name}.log"
+    for outage in (1, 2):
+        await part.stop()
+        await wait_until(lambda: state_of(worker), ("degraded", {"event"}))
+        before = await away_seconds(worker, "event")
+        again = partial(away_seconds, worker, "event")  # asked, and nothing is said again
+        await wait_until(again, lambda seconds, before=before: seconds > before + 2)
+        assert said.read_text().count("Postgres is away") == outage
+        await part.start()
+        await wait_until(lambda: state_of(worker), ("ready", set()))
+    password = urlsplit(part.address).password
+    assert password
+    assert password not in said.read_text()
+    await worker.stop()
+    await part.stop()
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

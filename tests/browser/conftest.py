@@ -45,9 +45,8 @@ async def copy(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[RunningCopy]:
     """Yield `event-counter run` with topics and a database of its own."""
-    admin = await asyncpg.connect(postgres_part.address)
     name = f"pages_{uuid.uuid4().hex}"
-    await admin.execute(f"create database {name}")
+    await _execute(postgres_part, f"create database {name}")
     given = {
         "data_dir": tmp_path_factory.mktemp("pages") / "data",
         "http_port": free_port(),
@@ -60,7 +59,13 @@ async def copy(
     with running_copy(**given) as running:
         await running.ready()
         yield running
-    await admin.execute(f"drop database {name} with (force)")
+    await _execute(postgres_part, f"drop database {name} with (force)")
+
+
+async def _execute(part: LocalPostgres, query: str) -> None:
+    """Over a connection for each: a test may stop Postgres in between."""
+    admin = await asyncpg.connect(part.address)
+    await admin.execute(query)
     await admin.close()
 
 

@@ -13,6 +13,8 @@ from playwright.async_api import expect
 
 from app.settings import Settings
 from app.stack.ports import free_port
+from app.stack.postgres import LocalPostgres
+from app.stack.redis import Redis
 from app.stack.workers import WorkerProcess, worker_settings
 from tests.browser.support import LIVE
 from tests.browser.tab import Tab
@@ -40,6 +42,20 @@ async def test_a_dead_worker_is_named_and_gone_when_it_is_back(copy: RunningCopy
     said = " ".join(await tab.said())
     assert "count-1: does not answer" in said
     assert "count-1: running" in said
+
+
+@pytest.mark.parametrize("name", ["Postgres", "Redis"])
+async def test_a_store_that_is_away_is_named_while_nobody_sends(
+    copy: RunningCopy, tab: Tab, postgres_part: LocalPostgres, redis_part: Redis, name: str
+) -> None:
+    part = postgres_part if name == "Postgres" else redis_part
+    await tab.page.goto(copy.url)
+    health = tab.page.locator("#health-list")
+    await expect(health).to_contain_text(f"{name}: OK")
+    await part.stop()
+    await expect(health).to_contain_text(f"{name}: unavailable")
+    await part.start()
+    await expect(health).to_contain_text(f"{name}: OK")
 
 
 async def test_a_lost_connection_is_said_and_comes_back(copy: RunningCopy, tab: Tab) -> None:

@@ -16,6 +16,7 @@ from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
 from tests.kill.conftest import MakeScene, Scene
 from tests.support.load import Load
+from tests.support.readiness import state_of
 from tests.support.waiting import wait_until
 from web.query.messages import AS_OF
 
@@ -48,9 +49,7 @@ async def figures(scene: Scene) -> tuple[int, bool]:
 async def state(scene: Scene, role: Role) -> tuple[str, set[str]]:
     """Return what a worker of a role says of itself, and which sinks are away."""
     (member,) = scene.crew.hired(role)
-    async with aiohttp.ClientSession(member.worker.url) as http, http.get("/ready") as answer:
-        said = await answer.json()
-    return said.get("status", "unready"), {*said.get("away_since", ())}
+    return await state_of(member.worker)
 
 
 async def compare_everything(scene: Scene, load: Load) -> None:
