@@ -84,6 +84,28 @@ async def test_a_top_page_leads_to_its_hours_and_the_address_keeps_it(
     await expect(page.locator("#total")).to_have_text("3,000")
 
 
+async def test_a_user_and_an_alert_lead_to_their_hours(copy: RunningCopy, tab: Tab) -> None:
+    url, user = "/alarming?a=1&b=2", "linked & user"
+    view = {"type": "VIEW", "url": url, "user_id": user, "session_id": "s"}
+    await post_counted(copy, *[view] * 20)
+    page = tab.page
+    await page.goto(copy.url)
+    await page.fill("#user-text", user)
+    await page.press("#user-text", "Enter")
+    await expect(page.locator("#sessions-rows")).to_contain_text("s")
+    alert = page.locator("#alerts-list a", has_text=url)
+    await expect(alert).to_be_visible()
+    await tab.shoot("dashboard-links")
+    await page.click("#sessions-all a")
+    await expect(page.locator("#counter")).to_have_value("bot_views_by_user_hourly")
+    await expect(page.locator("#key")).to_have_value(user)
+    await page.go_back()
+    await alert.click()
+    await expect(page.locator("#counter")).to_have_value("page_views_by_page_hourly")
+    await expect(page.locator("#key")).to_have_value(url)
+    await expect(page.locator("#total")).to_have_text("20")
+
+
 async def test_a_session_is_shown_in_utc_and_in_local_time(copy: RunningCopy, tab: Tab) -> None:
     seen = datetime.now(UTC).replace(microsecond=0)
     event = {"type": "VIEW", "user_id": "zoned", "session_id": "s", "timestamp": seen.isoformat()}

@@ -133,8 +133,8 @@ function sessionsPanel() {
   const panel = new Panel("sessions", showSessions, "Type a user id.");
   let user = "";
   const asker = new Asker(async () => {
-    const reply = await ask(`stats/users/${encodeURIComponent(user)}/sessions?window=1800`);
-    return () => panel.take(reply);
+    const [{ status, body }, counter] = await Promise.all([ask(`stats/users/${encodeURIComponent(user)}/sessions?window=1800`), userCounter()]);
+    return () => panel.take({ status, body: { ...body, counter } });
   }, 3000);
   byId("sessions-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -145,11 +145,21 @@ function sessionsPanel() {
   changes.addEventListener("zone", () => user && asker.again());
 }
 
+/** @typedef {import("./span.js").Counter} Counter */
+
+/** The counter that says most of a user by the hour: a declared one, or what the bot rule left out. */
+async function userCounter() {
+  const { status, body } = await ask("counters");
+  const byUser = status === 200 ? body.filter((/** @type {Counter} */ { key, window }) => key === "user_id" && window !== null && window <= 3600) : [];
+  return byUser.find((/** @type {Counter} */ { measure }) => measure) ?? byUser.find((/** @type {Counter} */ { window }) => window === 3600);
+}
+
 /** @typedef {{session_id: string, first_seen: string, last_seen: string, events: number}} Session */
 
-/** @param {{active_sessions: number, sessions: Session[]}} body */
-function showSessions({ active_sessions, sessions }) {
-  setText(byId("sessions-all"), `${count(active_sessions)} active in the last 30 min`);
+/** @param {{user_id: string, active_sessions: number, sessions: Session[], counter?: Counter}} body */
+function showSessions({ user_id, active_sessions, sessions, counter }) {
+  const href = counter && `explore?${query({ counter: counter.name, key: user_id })}`;
+  fillCell(byId("sessions-all"), { text: `${count(active_sessions)} active in the last 30 min`, title: counter?.description ?? "", href });
   const sorted = [...sessions].sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
   fillRows(
     byId("sessions-rows"),

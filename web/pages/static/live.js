@@ -1,10 +1,10 @@
 // The panels that every page shows alike, fed by the stream.
 
-import { byId, el, fillRows, say, setText } from "./dom.js";
+import { byId, el, fillCell, fillRows, say, setText } from "./dom.js";
 import { bothZones, count, events, moment, number, windowName } from "./format.js";
 import { showHealth } from "./health.js";
 import { Panel } from "./panel.js";
-import { query } from "./span.js";
+import { dayAfter, query } from "./span.js";
 import { changes } from "./theme.js";
 
 /** @typedef {import("./net.js").Reply} Reply */
@@ -122,8 +122,8 @@ function showBots({ window_s, dropped, users }) {
 }
 
 /**
- * @typedef {{rule: string, key: string, count: number, threshold: number, window_s: number,
- *   raised_at: string, label: string}} Alert
+ * @typedef {{rule: string, counter: string, key: string, count: number, threshold: number,
+ *   window_start: string, window_s: number, raised_at: string, label: string}} Alert
  */
 const SAY_ALERTS_MS = 10_000;
 /** @type {Set<string> | null} */
@@ -145,12 +145,20 @@ function tellAlerts(alerts) {
   say(fresh.length > 1 ? `${fresh.length} new alerts, the newest: ${fresh[0]?.[0]}` : `New alert: ${fresh[0]?.[0]}`);
 }
 
+/** @param {Alert} alert @returns {string} the hours, or days, around its window */
+function alertHours({ counter, key, label, window_start, window_s }) {
+  const day = window_start.slice(0, 10);
+  const by = window_s < 86_400 ? "1h" : "1d";
+  return `explore?${query({ counter, key, label, from: by === "1h" ? day : dayAfter(day, -6), to: day, by })}`;
+}
+
 /** @param {{alerts: Alert[]}} body */
 function showAlerts({ alerts }) {
   fillEntries(
     byId("alerts-list"),
     alerts.map((alert) => ({
       what: alert.key || alert.label || alert.rule,
+      href: alertHours(alert),
       when: alert.raised_at,
       more: `${alert.rule}: ${number.format(alert.count)} within ${windowName(alert.window_s).replace("last hour", "an hour").replace("last ", "")}, the limit is ${number.format(alert.threshold)}`,
     })),
@@ -179,7 +187,7 @@ function showRejected({ rejected }) {
 
 /**
  * @param {HTMLElement} list
- * @param {{what: string, when: string, more: string}[]} entries
+ * @param {{what: string, when: string, more: string, href?: string}[]} entries href: where `what` leads to
  */
 function fillEntries(list, entries) {
   while (list.children.length > entries.length) list.lastElementChild?.remove();
@@ -189,7 +197,7 @@ function fillEntries(list, entries) {
       list.appendChild(el("li", "", el("span", "what"), el("time", "time"), el("span", "more")));
     const [what, when, more] = item.children;
     if (!what || !when || !more) return;
-    setText(what, entry.what);
+    fillCell(/** @type {HTMLElement} */ (what), { text: entry.what, className: "what", href: entry.href });
     setText(when, moment(entry.when));
     /** @type {HTMLElement} */ (when).title = bothZones(entry.when);
     setText(more, entry.more);

@@ -4,7 +4,7 @@ const DAY_MS = 86_400_000;
 
 /**
  * @typedef {{name: string, window: number | null, retention: number | null, key: string,
- *   label: string, description: string, declared?: boolean}} Counter
+ *   label: string, description: string, measure?: string}} Counter measure: of declared ones
  * @typedef {{counter: string, key: string, label: string, from: string, to: string, by: string,
  *   tz: string}} Choice from, to: days of the zone, both included
  * @typedef {{begin: number, end: number}} Span ms since 1970
