@@ -23,6 +23,7 @@ TITLES = {  # in the order of the summary
     "browser": "Press 10,000 in a browser and watch",
     "query": "Answer queries while events flow",
     "stats": "Rankings and active users",
+    "top_keys": "Rank the keys of a month",
     "recover": "Restore a deleted table",
     "memory": "Memory of a count worker",
     "statistics": "Count with all statistics",

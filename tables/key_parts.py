@@ -87,7 +87,10 @@ class KeyPart:
             return
         values = b"".join(value for _, _, value in some)
         cells = _decode_all(_ARRAY32 + len(some).to_bytes(4) + values)
-        numbers = [self._number(tail) for _, tail, _ in some]
+        known, number_of = self.tails.numbers.get, self._number
+        numbers = [
+            number_of(tail) if (number := known(tail)) is None else number for _, tail, _ in some
+        ]
         by_start: dict[int, dict[int, Cells]] = {}
         ids: list[int] = []
         whole: list[Cells] = []

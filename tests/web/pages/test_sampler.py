@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+
 import pytest
 
-from web.pages.sampler import next_due
+from tests.support.waiting import wait_until
+from web.pages.feed import Feed
+from web.pages.sampler import Sampler, next_due
+
+EARLY_MS = 20  # that a sleep may end before its time
 
 
 @pytest.mark.parametrize(
@@ -18,3 +25,29 @@ from web.pages.sampler import next_due
 )
 def test_each_second_is_ticked_at_most_once(due: float, now: float, then: float) -> None:
     assert next_due(due, now) == then
+
+
+async def test_the_history_begins_before_a_page_is_open() -> None:
+    """A point for each second, also of those in which nobody looks."""
+    feed, made = Feed(), list[int]()
+
+    def point() -> dict[str, object]:
+        made.append(len(made))
+        return {"number": len(made)}
+
+    sampler = Sampler(feed, point)
+    sampler.start()
+    try:
+        await wait_until(lambda: len(made), lambda number: number >= 3, deadline_s=30)
+        assert not feed.followers
+        first = (await anext(feed.follow())).decode()
+    finally:
+        await sampler.stop()
+    points = [
+        json.loads(line.removeprefix("data: "))
+        for line in first.splitlines()
+        if line.startswith("data: ")
+    ]
+    assert [point["number"] for point in points][:3] == [1, 2, 3]
+    seconds = [(point["at"] + EARLY_MS) // 1000 for point in points]
+    assert all(before < after for before, after in itertools.pairwise(seconds)), seconds
