@@ -4,93 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from functools import partial
 from time import time
 from typing import Any
 
 from app import metrics
 from app.counting.flush_pace import FlushPace
-from app.counting.groups import LeftOut
 from app.counting.long_records import LongRecords
-from app.counting.measures import SUM_OVERFLOW
-from app.counting.outcomes import offsets_between, outcomes
-from app.counting.spec import OTHER_KEY, Rows
 from app.errors import KafkaUnavailableError
-from app.events.batches import Decoded, Judged, decode_batch, forget_known_users
+from app.events.batches import Decoded, decode_batch
 from app.events.rejects import reject_record, rejected_headers
 from app.kafka.rejections import Rejections
 from app.settings import Settings
 from app.transport import Batch, is_member, kafka_producer
-from tables.beginnings import Beginnings
-from tables.messages import Messages
-from tables.outcome_row import OUTCOMES_ROW
+from tables.judges import JudgedBatch, Judges, add
 from tables.partials import Partials
-from tables.statistics import Statistics
 from tables.turns import Steps
 
 log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0  # after Kafka did not say what was rejected
-ROLE = "count"
 FLUSH_ROWS = 500_000  # changed rows that wait; 200 MB
-MESSAGES_A_ROW = 10  # a message_id takes 40 bytes until it is flushed, a row 400
-
-
-@dataclass(frozen=True)
-class Judges:
-    """What a batch is judged by. statistics, messages: None: off. begun: None: no own counters."""
-
-    statistics: Statistics | None = None
-    messages: Messages | None = None
-    begun: Beginnings | None = None
-
-    def tables(self) -> list[Statistics | Messages]:
-        """Return what remembers something of a batch."""
-        return [part for part in (self.messages, self.statistics) if part is not None]
-
-    def waiting(self) -> int:
-        """Return how much waits for a flush, about, in rows."""
-        return (self.statistics.waiting if self.statistics else 0) + (
-            0 if self.messages is None else self.messages.waiting // MESSAGES_A_ROW
-        )
-
-    def shrink(self) -> None:
-        """Forget what can be read again."""
-        forget_known_users()
-        if self.statistics is not None:
-            self.statistics.shrink()
-
-    @property
-    def by_uuid(self) -> bool:
-        """Whether an event's uuid is its message_id where it has none."""
-        return self.messages is not None and self.messages.by_uuid
-
-    async def load(self, partition: int) -> None:
-        """Bring in what judge() will look at."""
-        if self.messages is not None:
-            await self.messages.load(partition)
-
-    def judge(self, batch: Sequence[Any], decoded: Decoded, now: float) -> Judged:
-        """Sort the events of a batch, duplicates first: no rule looks at them."""
-        partition, judged = batch[0].partition, Judged(decoded.valid)
-        position, record_s = batch[-1].offset + 1, batch[-1].timestamp / 1000
-        if self.messages is not None:
-            judged = self.messages.judge(partition, decoded.valid, decoded.named)
-            self.messages.passed(partition, position, record_s)
-        if self.statistics:
-            again = judged.duplicate
-            judged = self.statistics.judge(partition, judged.human)._replace(duplicate=again)
-            self.statistics.note(partition, judged, now)
-            self.statistics.passed(partition, position, record_s)
-        return judged
-
-    def note_values(self, partition: int, judged: Judged, now: float, left_out: LeftOut) -> None:
-        """Add what counters of a counters.toml count the distinct values of."""
-        if self.statistics and self.begun:
-            values = self.begun.distinct_values(partition, judged, now, left_out)
-            self.statistics.note_values(partition, values)
 
 
 def register(
@@ -164,7 +99,7 @@ class Counting:
         """rejections: None: they go nowhere."""
         self._app, self._partials, self._judges = app, partials, judges
         self._rejections = rejections
-        self._steps, self._gate = Steps(), 0
+        self._judging, self._adding, self._gate = Steps(), Steps(), 0
 
     async def whole(self, batch: Batch) -> bool:
         """Count a batch; return False where partitions moved meanwhile, and it is read again.
@@ -172,7 +107,7 @@ class Counting:
         What was counted of it is forgotten then: the rest alone would hide that.
         """
         if batch.gate != self._gate:  # replays come first, and cost more
-            self._steps, self._gate = Steps(), batch.gate
+            self._judging, self._adding, self._gate = Steps(), Steps(), batch.gate
             if self._rejections is not None:
                 self._rejections.forget()
         partition, begun = batch[0].partition, self._judges.begun
@@ -180,22 +115,41 @@ class Counting:
             self._partials.lose(partition, batch.before - batch.lost, batch.before)
         if begun is not None:
             await begun.load(partition, batch.before)
-        for part in self._steps.cut(batch):
-            await self._judges.load(partition)
-            decoded = None
-            if begun is not None and begun.has_room():
-                decoded = decode_batch(part, by_uuid=self._judges.by_uuid)
-                await begun.decide(partition, decoded.valid)
+        seen = await self._judged(batch)
+        if seen is None:
+            return False
+        for part in self._adding.cut(batch):
             if batch.gate != self._app.consumer.gate:
                 return False
-            with self._steps.step(part):
-                decoded = decoded or decode_batch(part, by_uuid=self._judges.by_uuid)
-                absorb(self._partials, self._judges, part, decoded)
-            if not await self._reject(decoded):
-                return False
+            with self._adding.step(part):
+                add(self._partials, self._judges, part, seen)
             if len(part) < len(batch):
                 await asyncio.sleep(0)
         return bool(batch.gate == self._app.consumer.gate)
+
+    async def _judged(self, batch: Batch) -> JudgedBatch | None:
+        """Return what a batch holds, and send what of it is rejected; None as whole() says it.
+
+        In steps of its own: the fewer parts a batch is added in, the fewer rows that costs.
+        """
+        partition, judges, seen = batch[0].partition, self._judges, list[JudgedBatch]()
+        for part in self._judging.cut(batch):
+            await judges.load(partition)
+            decoded = None
+            if judges.begun is not None and judges.begun.has_room():
+                decoded = decode_batch(part, by_uuid=judges.by_uuid)
+                await judges.begun.decide(partition, decoded.valid)
+            if batch.gate != self._app.consumer.gate:
+                return None
+            with self._judging.step(part):
+                decoded = decoded or decode_batch(part, by_uuid=judges.by_uuid)
+                judged = judges.judge(part, decoded, time())
+            if not await self._reject(decoded):
+                return None
+            seen.append(JudgedBatch(judged, decoded.rejected, decoded.fillers))
+            if len(part) < len(batch):
+                await asyncio.sleep(0)
+        return JudgedBatch.joined(seen)
 
     async def _reject(self, decoded: Decoded) -> bool:
         """Send what cannot be counted to `events-rejected`, where it is not there already.
@@ -234,55 +188,3 @@ class Counting:
             else:
                 return found or self._gate != consumer.gate
         return True
-
-
-def absorb(partials: Partials, judges: Judges, batch: Sequence[Any], decoded: Decoded) -> None:
-    """Judge the events of a batch and count them."""
-    partition, now = batch[0].partition, time()
-    first, last = batch[0].offset, batch[-1].offset
-    judged = judges.judge(batch, decoded, now)
-    received = [record.offset for record in batch]
-    if decoded.fillers:
-        none = {record.offset for record in decoded.fillers}
-        received = [offset for offset in received if offset not in none]
-    seen = partials.last(partition)
-    rejected = [record.offset for record, _ in decoded.rejected]
-    left_out, told = LeftOut(), first - 1  # of the offsets up to there
-
-    def fold(begin: int, end: int) -> Rows:
-        nonlocal told
-        part = judged if (begin, end) == (first - 1, last) else judged.between(begin, end)
-        left, told = (left_out, end) if begin == told else (None, told)
-        if judges.begun is None:
-            rows = partials.counters.fold(part, now, left_out=left)
-        else:
-            rows = judges.begun.fold(partition, part, begin, now, left)
-        rows[OUTCOMES_ROW] = outcomes(
-            offsets_between(received, begin, end),
-            part,
-            offsets_between(rejected, begin, end),
-        )
-        return rows
-
-    judges.note_values(partition, judged, now, left_out)
-    partials.absorb(partition, first, last, fold)
-    if decoded.fillers or partials.void(partition):
-        metrics.events_lost.labels(ROLE).inc(partials.account(partition, batch, seen))
-        if decoded.fillers:
-            partials.send_again(partition)
-    metrics.events_counted.inc(len(judged.human.events))
-    metrics.bot_views.inc(len(judged.bot.events))
-    metrics.duplicates.inc(len(judged.duplicate.events))
-    tell_left_out(partials, left_out)
-
-
-def tell_left_out(partials: Partials, left_out: LeftOut) -> None:
-    """Let metrics say what counters of a counters.toml could not add, or counted together."""
-    for number, many in partials.too_large.items():
-        left_out[partials.counters.by_number[number].name, SUM_OVERFLOW] += many
-    partials.too_large.clear()
-    for (counter, code), many in left_out.items():
-        if code == OTHER_KEY:
-            metrics.keys_in_other.labels(counter).inc(many)
-        else:
-            metrics.counter_left_out.labels(counter, code).inc(many)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
+from itertools import chain, compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,6 +103,14 @@ class Slice:
         columns = self.events, self.offsets, self.times, self.received
         return Slice(*([column[place] for place in places] for column in columns))  # type: ignore[arg-type]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Slice]) -> Slice:
+        """Return the events of parts that follow each other."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*((p.events, p.offsets, p.times, p.received) for p in parts), strict=True)
+        return cls(*(list(chain.from_iterable(column)) for column in columns))
+
 
 class Judged(NamedTuple):
     """Events by what the rules made of them; a counted click is human too."""
@@ -115,6 +123,11 @@ class Judged(NamedTuple):
     def between(self, begin: int, end: int) -> Judged:
         """Return the events whose offsets lie in (begin, end]."""
         return Judged(*(part.between(begin, end) for part in self))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """Return the events of parts that follow each other."""
+        return cls(*(Slice.joined(some) for some in zip(*parts, strict=True)))
 
 
 class Named(NamedTuple):

@@ -13,7 +13,6 @@ import agents.publish_totals
 import agents.watch_counters
 import agents.watch_tables
 import web.http.health
-from agents.count_events import Judges
 from agents.expire_rows import Expiring
 from app.counting.counters import Counters
 from app.counting.registry import Registry
@@ -36,6 +35,7 @@ from app.wiring.tables import count_tables
 from tables.beginnings import Beginnings
 from tables.counters import declare
 from tables.floor import Floor
+from tables.judges import Judges
 from tables.messages import Messages
 from tables.statistics import Statistics
 from tables.totals import Totals

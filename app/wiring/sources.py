@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import web.stats.trace
-from agents.count_events import Judges
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.names import Names
@@ -13,6 +12,7 @@ from app.settings import Settings
 from app.stores.traced import TracedRows
 from app.transport.ownership import Ownership
 from app.wiring.statistics import answer_sessions
+from tables.judges import Judges
 from tables.partials import Partials
 from web.query.queries import Queries
 from web.stats.trace import Known

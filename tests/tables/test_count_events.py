@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from agents.count_events import Counting, Judges
+from agents.count_events import Counting
 from app.counting.counters import Counters
 from app.transport import Batch
+from tables.judges import Judges
 from tables.partials import Partials
 from tests.support.batches import batch_of
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import app.counting.long_records
-from agents.count_events import Counting, Judges, Room
+from agents.count_events import Counting, Room
 from app.counting.flush_pace import FlushPace
 from tables.judged import JudgedTable
+from tables.judges import Judges
 from tables.partials import Partials
 from tables.sessions import Sessions
 from tables.statistics import Statistics
