@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from tests.browser.support import LIVE, post, post_counted
 from tests.browser.tab import Tab
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import RunningCopy
+from web.pages.register import NEWEST
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -104,6 +106,21 @@ async def test_a_user_and_an_alert_lead_to_their_hours(copy: RunningCopy, tab: T
     await expect(page.locator("#counter")).to_have_value("page_views_by_page_hourly")
     await expect(page.locator("#key")).to_have_value(url)
     await expect(page.locator("#total")).to_have_text("20")
+
+
+async def test_a_flood_of_alerts_is_said_as_a_number(copy: RunningCopy, tab: Tab) -> None:
+    """The default rules raise one for each page that is viewed often, which load does to many."""
+    page = tab.page
+    await page.goto(copy.url)
+    await expect(page.locator("#alerts")).to_have_attribute("data-state", re.compile("ready|empty"))
+    views = [{"type": "VIEW", "url": f"/flood/{n % 60}"} for n in range(60 * 15)]
+    await post_counted(copy, *views)
+    await expect(page.locator("#alerts-list li a", has_text="/flood/")).to_have_count(NEWEST)
+    flood = r"\d+ new alerts, the newest: page_views"
+    await page.wait_for_function(f"window.noted.said.some((text) => /{flood}/.test(text))")
+    said = [text for text in await tab.said() if "alert" in text.lower()]
+    assert len(said) <= 2, said  # it may begin with some of them
+    assert len(await page.locator("#alerts-list li").all()) == NEWEST
 
 
 async def test_a_session_is_shown_in_utc_and_in_local_time(copy: RunningCopy, tab: Tab) -> None:

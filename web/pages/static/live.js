@@ -128,21 +128,28 @@ function showBots({ window_s, dropped, users }) {
 const SAY_ALERTS_MS = 10_000;
 /** @type {Set<string> | null} */
 let knownAlerts = null;
-let saidAlertsAt = -SAY_ALERTS_MS;
+let alertsAreSaid = false; // it is too early for more
+/** @type {Alert[]} */
+let newestAlerts = [];
 
 /**
  * Say aloud which alerts are new, a flood of them as a number.
  * @param {Alert[]} alerts newest first
  */
 function tellAlerts(alerts) {
-  if (performance.now() - saidAlertsAt < SAY_ALERTS_MS) return;
+  newestAlerts = alerts;
+  if (alertsAreSaid) return;
   const names = alerts.map(({ rule, key, raised_at }) => [`${rule} ${key}`, `${rule} ${key} ${raised_at}`]);
   const known = knownAlerts ?? new Set(names.map(([, id]) => id));
   const fresh = names.filter(([, id]) => !known.has(id));
   knownAlerts = new Set(names.map(([, id]) => id ?? ""));
   if (!fresh.length) return;
-  saidAlertsAt = performance.now();
   say(fresh.length > 1 ? `${fresh.length} new alerts, the newest: ${fresh[0]?.[0]}` : `New alert: ${fresh[0]?.[0]}`);
+  alertsAreSaid = true;
+  setTimeout(() => {
+    alertsAreSaid = false;
+    tellAlerts(newestAlerts); // what came meanwhile, as one
+  }, SAY_ALERTS_MS);
 }
 
 /** @param {Alert} alert @returns {string} the hours, or days, around its window */
