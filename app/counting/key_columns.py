@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,16 +123,15 @@ class RowColumns:
         if not self.detail:
             values = total_of(rows.values(), self._signs)
             return _TailColumns(ids, np.zeros(len(ids), np.uint8), values)
-        flat: list[int] = []
-        counts: list[int] = []
-        for cells in rows.values():
-            flat += cells
-            counts += cells.values()
-        slots, values = np.array(flat, np.int64) & SLOT_MASK, np.array(counts, np.int64)
+        sizes = list(map(len, rows.values()))
+        cells = sum(sizes)
+        flat = np.fromiter(chain.from_iterable(rows.values()), np.int64, cells)
+        counts = chain.from_iterable(map(dict.values, rows.values()))
+        slots, values = flat & SLOT_MASK, np.fromiter(counts, np.int64, cells)
         if self._signs > 1:  # a window has a slot of what was added, and one of what was taken away
             values = np.where(slots & 1, -values, values)
         slots = (slots // self._signs).astype(np.uint8)
-        return _TailColumns(np.repeat(ids, [len(cells) for cells in rows.values()]), slots, values)
+        return _TailColumns(np.repeat(ids, sizes), slots, values)
 
 
 class _TailColumns(NamedTuple):
@@ -143,7 +143,7 @@ class _TailColumns(NamedTuple):
 def total_of(rows: Iterable[Cells], signs: int) -> Whole:
     """Return the total of each of these cells; signs: of the counter's measure."""
     if signs == 1:
-        return np.array([sum(cells.values()) for cells in rows], np.int64)
+        return np.fromiter(map(sum, map(dict.values, rows)), np.int64)
     signed = ((-n if cell & 1 else n for cell, n in cells.items()) for cells in rows)
     return np.array([sum(values) for values in signed], np.int64)
 
