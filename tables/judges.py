@@ -118,7 +118,7 @@ def add(partials: Partials, judges: Judges, batch: Sequence[Any], seen: JudgedBa
 
     def fold(begin: int, end: int) -> Rows:
         nonlocal told
-        part = judged if (begin, end) == (first - 1, last) else judged.between(begin, end)
+        part = judged.between(begin, end)
         left, told = (left_out, end) if begin == told else (None, told)
         if judges.begun is None:
             rows = partials.counters.fold(part, now, left_out=left)

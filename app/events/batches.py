@@ -85,8 +85,11 @@ class Slice:
         return found
 
     def between(self, begin: int, end: int) -> Slice:
-        """Return the events whose offsets lie in (begin, end]."""
-        some = slice(bisect_right(self.offsets, begin), bisect_right(self.offsets, end))
+        """Return the events whose offsets lie in (begin, end]; all of them with their columns."""
+        offsets = self.offsets
+        if not offsets or (begin < offsets[0] and offsets[-1] <= end):
+            return self
+        some = slice(bisect_right(offsets, begin), bisect_right(offsets, end))
         return Slice(self.events[some], self.offsets[some], self.times[some], self.received[some])
 
     def where(self, chosen: Sequence[bool]) -> Slice:
