@@ -101,9 +101,8 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         cuts = sorted({at for partial in partials if first <= (at := partial.last) < last})
         begins, sums = [first - 1, *cuts], self._sums
         for begin, end in zip(begins, [*cuts, last], strict=True):
-            some = folded.rows(begin, end) if cuts else rows
-            known = (cache[row] for row in some) if cuts else partials
-            for (row, cells), partial in zip(some.items(), known, strict=True):
+            for row, cells in (folded.rows(begin, end) if cuts else rows).items():
+                partial = cache[row]
                 if partial.last > begin:
                     continue  # it has seen this piece
                 if sums and row[0] in sums and overflows(partial.cells, cells):

@@ -221,18 +221,17 @@ def _spread(
             for (key, label, _), count in seen.items()
             if key is not None and label is not None
         }
-        _put(spec, found, rows)
-        return found
-    found = {}
-    for (key, label, at), count in seen.items():
-        if key is None or label is None or at not in places:
-            continue
-        start, slot = places[at]
-        cells = found.get((key, label, start))
-        if cells is None:
-            found[key, label, start] = {slot: count}
-        else:
-            cells[slot] = cells.get(slot, 0) + count
+    else:
+        found = {}
+        for (key, label, at), count in seen.items():
+            if key is None or label is None or at not in places:
+                continue
+            start, slot = places[at]
+            cells = found.get((key, label, start))
+            if cells is None:
+                found[key, label, start] = {slot: count}
+            else:
+                cells[slot] = cells.get(slot, 0) + count
     _put(spec, found, rows)
     return found if len(places) == len(units) else None
 
