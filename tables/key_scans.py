@@ -70,10 +70,9 @@ def rows_between(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[S
     for row, value in chain(probe, rows):
         if row[:1] != number:
             return
-        at = 3 + (row[1] << 8 | row[2])  # as split_row(), which costs twice as much here
-        start = int.from_bytes(row[at : at + 4])
+        start, tail = split_row(spec, row)
         if begin <= start < end:
-            yield start, row[1:at] + row[at + 4 :], value
+            yield start, tail, value
 
 
 def _seek_rows(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[ScannedRow]:
