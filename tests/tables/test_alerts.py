@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -54,6 +54,33 @@ def topic() -> Topic:
     return Topic()
 
 
+def make_alerts(
+    app: faust.App,
+    rules: Sequence[Rule],
+    counters: Counters,
+    topic: Topic,
+    is_owner: Callable[[], bool],
+) -> Alerts:
+    """Return the table; is_owner: whether the partitions are still ours."""
+
+    async def is_member(gate: int) -> bool:
+        assert gate == GATE
+        return is_owner()
+
+    alerts: Alerts = Alerts.create(
+        app,
+        "alerts",
+        4,
+        "",
+        rules=rules,
+        counters=counters,
+        topic=topic,
+        topic_name="alerts",
+        is_member=is_member,
+    )
+    return alerts
+
+
 class Pair:
     """Totals, and the alerts that watch them; owner: whether the partitions are still ours."""
 
@@ -62,21 +89,7 @@ class Pair:
         self._counters = counters
         self.totals: Totals = Totals.create(app, "totals", 4, "", counters=counters)
 
-        async def is_member(gate: int) -> bool:
-            assert gate == GATE
-            return self.owner
-
-        self.alerts: Alerts = Alerts.create(
-            app,
-            "alerts",
-            4,
-            "",
-            rules=RULES,
-            counters=counters,
-            topic=topic,
-            topic_name="alerts",
-            is_member=is_member,
-        )
+        self.alerts = make_alerts(app, RULES, counters, topic, lambda: self.owner)
         self.totals.watch_with(self.alerts)
         self.partition = self.totals.partition_of("/a")
 

@@ -20,11 +20,10 @@ from app.counting.measures import MICROS
 from app.counting.spec import HOUR
 from app.counting.uniques import Accumulator
 from app.transport import Batch
-from tables.alerts import Alerts
 from tables.partials import SOURCE
 from tables.totals import Totals
 from tables.uniques import Uniques
-from tests.tables.test_alerts import GATE, Topic
+from tests.tables.test_alerts import GATE, Topic, make_alerts
 
 REVENUE = Meaning(HOUR, "url", "category", "sum:value").spec(61, "revenue", "")
 BUYERS = Meaning(HOUR, "url", "category", "distinct:user_id").spec(62, "buyers", "")
@@ -47,21 +46,7 @@ class Shop:
         self.totals: Totals = Totals.create(app, "totals", 4, "", counters=counters)
         self.uniques: Uniques = Uniques.create(app, "uniques", 4, "", counters=counters)
 
-        async def is_member(gate: int) -> bool:
-            assert gate == GATE
-            return self.owner
-
-        self.alerts: Alerts = Alerts.create(
-            app,
-            "alerts",
-            4,
-            "",
-            rules=RULES,
-            counters=counters,
-            topic=topic,
-            topic_name="alerts",
-            is_member=is_member,
-        )
+        self.alerts = make_alerts(app, RULES, counters, topic, lambda: self.owner)
         self.totals.watch_with(self.alerts)
         self.partition = self.totals.partition_of("/a")
         consumer: Any = SimpleNamespace(consumer=self)
