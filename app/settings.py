@@ -120,6 +120,11 @@ class Settings(BaseModel):
     hourly_retention_days: int = Field(
         0, ge=0, description="Days to keep hourly counts; fixed at the first start; 0: for good."
     )
+    raw_retention_days: int = Field(
+        0,
+        ge=0,
+        description="Days to keep rows of event and the archive, in whole months; 0: for good.",
+    )
     statistics: bool = Field(
         default=True,
         description="Also count pages, users, sessions, ads and bots; switching it on later "

@@ -142,7 +142,7 @@ class JudgedTable(WriteBehindTable):
             committed = self._committed(partition)
             for user in clicked:
                 (clicks := memory.clicks[user]).settle(committed)
-                rows.append((CLICKS + user.encode(), _encoded(clicks)))
+                rows.append((CLICKS + user.encode(), encode_clicks(clicks)))
         for second, views in fresh.items():
             if views:
                 rows += _chunks(second, views)
@@ -152,7 +152,7 @@ class JudgedTable(WriteBehindTable):
         """What both know of a user's clicks; rows of views are the same."""
         if old == new or not (_is_clicks(old) and _is_clicks(new)):
             return new
-        return _encoded(_merged(_clicks_of(old), _clicks_of(new)))
+        return encode_clicks(_merged(_clicks_of(old), _clicks_of(new)))
 
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""
@@ -239,5 +239,6 @@ def _merged(one: Clicks, other: Clicks) -> Clicks:
     return Clicks(sorted(facts), [facts[position] for position in sorted(facts)])
 
 
-def _encoded(clicks: Clicks) -> bytes:
+def encode_clicks(clicks: Clicks) -> bytes:
+    """Return the value of a row of clicks."""
     return _encode((clicks.positions, clicks.counts))

@@ -87,7 +87,9 @@ class Judges:
         partition, judged = batch[0].partition, Judged(decoded.valid)
         position, record_s = batch[-1].offset + 1, batch[-1].timestamp / 1000
         if self.messages is not None:
-            judged = self.messages.judge(partition, decoded.valid, decoded.named)
+            judged = self.messages.judge(
+                partition, decoded.valid, decoded.named, decoded.duplicates
+            )
             self.messages.passed(partition, position, record_s)
         if self.statistics:
             again = judged.duplicate

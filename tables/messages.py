@@ -76,12 +76,23 @@ class Messages(WriteBehindTable):
     def _read(self, db: Any) -> Seen:
         return Seen(self._hours, (value for _, value in scan_prefix(db, RUNS)))
 
-    def judge(self, partition: int, valid: Slice, named: Named) -> Judged:
-        """Part the duplicates of a batch from all others, which no rule has looked at yet."""
+    def judge(
+        self,
+        partition: int,
+        valid: Slice,
+        named: Named,
+        known: Collection[int] | None = None,
+    ) -> Judged:
+        """Part the duplicates of a batch from all others, which no rule has looked at yet.
+
+        known: offsets of duplicates that were judged before, by records that may be gone.
+        """
         if not named.ids:
             return Judged(valid)
         seen = self._seen[partition]
         duplicates = seen.judge(named)
+        if known is not None:
+            duplicates = set(known)
         self._places.note(partition, seen.newest)
         if not duplicates:
             return Judged(valid)

@@ -1,7 +1,12 @@
-"""A user taken out of the archive: the rows stay, under a name that says nothing. Blocks."""
+"""A user, or old dates, taken out of the archive. Blocks.
+
+Rows of a user stay, under a name that says nothing; files of old dates go.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,10 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.archive.archive import COMPRESSION
-from app.archive.files import Folders, publish
+from app.archive.files import ArchivePart, Folders, cluster_name, publish, sync
 
 READERS_WAIT_S = 600.0  # for queries over the files that are replaced
 USER = "user_id"
+DATE = "date="
 
 
 def forget_in_archive(folders: Folders, user: str, token: str) -> int:
@@ -29,6 +35,33 @@ def forget_in_archive(folders: Folders, user: str, token: str) -> int:
         for file in sorted(folders.archive.glob("date=*/*.parquet")):
             renamed += _forget_in(file, folders.new / file.name, user, token)
     return renamed
+
+
+def forget_dates(folders: Folders, before: date, archived: Mapping[int, int], cluster: str) -> int:
+    """Delete the files of dates before one; return how many.
+
+    archived: offset up to which a partition of `events` is archived for good: what a worker may
+    write again stays, for the next call. cluster: that these offsets are of. Killed in between,
+    some files are gone. Raises ArchiveBusyError or OSError.
+    """
+    if not folders.archive.is_dir():
+        return 0
+    ours, deleted = cluster_name(cluster), 0
+    with folders.writing(READERS_WAIT_S), folders.removing(READERS_WAIT_S):
+        for folder in sorted(folders.archive.glob("date=????-??-??")):
+            if folder.name >= f"{DATE}{before}":
+                break
+            for file in folder.iterdir():
+                part = ArchivePart.of(file.name)
+                if part is None:
+                    continue
+                if part.cluster != ours or part.last < archived.get(part.partition, 0):
+                    file.unlink()
+                    deleted += 1
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        sync(folders.archive)
+    return deleted
 
 
 def _forget_in(file: Path, scratch: Path, user: str, token: str) -> int:

@@ -136,6 +136,12 @@ class Printer:
             users = found["forgotten"]["users"]
             whose = f"{users} users" if users > 1 else "1 user"
             self._write(f"{rows} rows of {whose} were forgotten, and still count\n")
+        months = found["forgotten_months"]
+        if before := months["before"]:
+            self._write(
+                f"compared from {before} on by its events, before by what they added up to; "
+                f"{months['rows']} rows forgotten\n"
+            )
 
 
 class JsonPrinter(Printer):

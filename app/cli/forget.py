@@ -1,20 +1,21 @@
-"""`event-counter forget`: a user taken out of everything that is stored; figures stay."""
+"""`event-counter forget`: a user, or old months, taken out of what is stored; figures stay."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import click
 
 from app.archive.enrich import enrich
 from app.archive.files import Folders
+from app.cli.forget_months import MonthParam, forget_before
 from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild_tables, tables_words
 from app.cli.running import tell_archive, with_servers
-from app.counting.kept_fields import kept_fields
+from app.counting.kept_fields import by_users, kept_fields
 from app.kafka.clients import KafkaClients
 from app.kafka.counter_log import decided
 from app.kafka.watermarks import Watermarks
@@ -33,19 +34,36 @@ MESSAGES = (
 
 
 @click.command(name="forget")
-@click.option("--user", required=True, help="The user_id, as it was sent.")
+@click.option("--user", help="The user_id, as it was sent.")
+@click.option("--before", type=MonthParam(), help="Events of earlier UTC months, e.g. 2026-05.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def command(user: str, *, yes: bool) -> None:
-    """Take a user out of all that is stored.
+def command(user: str | None, before: datetime | None, *, yes: bool) -> None:
+    """Take a user, or old months, out of what is stored.
 
-    event and the archive keep the rows, without what says whose they are; enriched and the tables
-    are made anew. All figures stay the same, and audit says how many rows were forgotten.
+    Of a user event and the archive keep the rows, without what says whose they are; enriched and
+    the tables are made anew. Rows of old months go, and what they added up to stays. All figures
+    stay the same, and audit says how many rows were forgotten.
     """
+    if (user is None) == (before is None):
+        raise click.UsageError("give --user or --before")
     settings = with_servers(Settings.from_env(os.environ), "kafka", "postgres", "count_urls")
-    folders = Folders.of(settings)
-    tell_archive(folders)
+    tell_archive(Folders.of(settings))
+    what = f"the user {user!r}" if before is None else f"all events before {before:%Y-%m}"
     if not yes:
-        click.confirm(f"Forget the user {user!r} for good?", abort=True)
+        click.confirm(f"Forget {what} for good?", abort=True)
+    if user is not None:
+        forget_user(settings, user)
+        return
+    with ProgressLog() as progress:
+        result, *remaining = forget_before(settings, before, progress)
+    click.echo(result)
+    for text in remaining:
+        click.echo(text, err=True)
+
+
+def forget_user(settings: Settings, user: str) -> None:
+    """Do it, and say what was done."""
+    folders = Folders.of(settings)
     with ProgressLog() as progress:
         found = asyncio.run(forget(settings, user, progress))
         if found.archived and folders.enriched.is_dir():
@@ -62,7 +80,8 @@ async def forget(settings: Settings, user: str, progress: ProgressLog) -> Forgot
     registry = await decided(settings)
     kept = kept_fields(known.meaning for known in registry.counting.values())
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        return await Forget(settings, kafka, kept, progress.say).user(user)
+        by_user = by_users(registry.counting.values())
+        return await Forget(settings, kafka, kept, by_user, progress.say).user(user)
 
 
 def remains(settings: Settings, found: Forgotten) -> Iterator[str]:

@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 
 import click
+from asyncpg import Connection
 
 from app.cli.moments import Moment, check_range
 from app.cli.progress import ProgressLog
@@ -20,6 +21,7 @@ from app.reconcile.rebuild import Rebuild, Repaired
 from app.reconcile.rebuild_tables import Rebuilt, TablesRebuild
 from app.settings import Settings
 from app.wiring.own_counters import agree, declared_counter
+from tables.base_records import BaseRecords
 from tables.counters import declare
 from web.query.table_rows import table_rows
 
@@ -100,13 +102,17 @@ async def rebuild_tables(
     past_of = declared_counter(registry, name).number if name else None
     counters = declare(settings, registry.specs())
     declared = {name: spec.retention for name, spec in counters.items()}
+
+    async def begin(connection: Connection, version: int) -> int:
+        return await BaseRecords(settings, version, counters).write(connection)
+
     async with (
         Watermarks(KafkaClients.of(settings)) as kafka,
         TableTopics(KafkaClients.of(settings), settings.namespace) as topics,
         table_rows(settings, settings.counts_partitions) as rows,
     ):
         work = TablesRebuild(settings, kafka, topics, progress.say)
-        return await work.run(None if alone else rows, declared, past_of)
+        return await work.run(None if alone else rows, declared, past_of, begin)
 
 
 def repaired_words(what: str, done: Repaired) -> tuple[str, str]:

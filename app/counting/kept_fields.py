@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from app.counting.declared import Meaning
 from app.counting.declared_fields import PROPERTY
+from app.counting.registry import Registered
 from app.counting.visitor_dimensions import VISITOR_DIMENSIONS
 
+USER = "user_id"
 VISITOR_FIELDS = ("referrer", "user_agent")  # that VISITOR_DIMENSIONS are made of, beside the url
 
 
@@ -31,4 +33,20 @@ def kept_fields(meanings: Iterable[Meaning]) -> KeptFields:
     return KeptFields(
         sorted(names - properties - {""}),
         sorted(name.removeprefix(PROPERTY) for name in properties),
+    )
+
+
+class ByUser(NamedTuple):
+    """Numbers of counters: those whose keys, and those whose labels, are users."""
+
+    keys: list[int]
+    labels: list[int]
+
+
+def by_users(counters: Iterable[Registered]) -> ByUser:
+    """Return which counters have names of users in their rows."""
+    known = list(counters)
+    return ByUser(
+        [one.number for one in known if one.meaning.key == USER],
+        [one.number for one in known if one.meaning.label == USER],
     )

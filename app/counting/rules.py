@@ -104,6 +104,8 @@ class Clicks:
             numbers.append(number)
         place = bisect_left(self.positions, end)
         if self.positions[place : place + 1] != [end]:
+            if place - 1 > known and place:  # clicks that are forgotten lie behind the last one
+                number = self.counts[place - 1]
             self.positions.insert(place, end)
             self.counts.insert(place, number)
         return numbers

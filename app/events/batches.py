@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, compress
@@ -149,13 +149,15 @@ class Named(NamedTuple):
 class Decoded(NamedTuple):
     """valid: the events. rejected: (record, why). named: of the valid ones.
 
-    fillers: see app.events.filler.
+    fillers: see app.events.filler. duplicates: offsets of those that are known to be some; None:
+    nobody has judged them yet.
     """
 
     valid: Slice
     rejected: list[tuple[Any, RejectedError]]
     named: Named = Named()
     fillers: Sequence[Any] = ()
+    duplicates: Collection[int] | None = None
 
 
 def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:

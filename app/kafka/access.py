@@ -40,6 +40,8 @@ def needs(settings: Settings, version: int) -> tuple[Rights, list[str]]:
     if role in ("", "archive"):
         topics[names.events] |= {READ}
         groups.append(names.archive_group)
+    if settings.raw_retention_days and role in ("store", "archive"):
+        topics[names.decisions] |= {READ}
     if role in ("", "count"):
         topics[names.events] |= {READ}
         topics[names.rejected] |= {READ, WRITE}

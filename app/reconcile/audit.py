@@ -104,7 +104,7 @@ class Audit:
                 types = (await decided_after_snapshot(sides, self._decided)).types_kept()
                 await sides.count(first, last, cut, types)
                 sizes = await sides.connection.fetchrow(sides.sql["compare.sizes"])
-                gone = {"lost": await sides.lost(), "forgotten": await sides.forgotten()}
+                gone = await sides.gone()
                 await found.hours(kept.hours_from)
                 if whole:
                     await found.all_time(redis=bool(self._redis), own_rows=kept.all_time)

@@ -80,6 +80,20 @@ class Comparison:
         """Return how many rows of how many users were forgotten: {"rows": 17, "users": 1}."""
         return dict(await self.connection.fetchrow(self.sql["forgotten.sum"]))
 
+    async def base(self) -> dict[str, Any]:
+        """Return {"before": the first month that event has all of, or None, "rows": forgotten}."""
+        found = await self.connection.fetchrow(self.sql["base.forgotten"])
+        before = found["before"]
+        return {"before": before and f"{before:%Y-%m}", "rows": found["rows"]}
+
+    async def gone(self) -> dict[str, Any]:
+        """Return what event lacks, and why, as audit says it."""
+        return {
+            "lost": await self.lost(),
+            "forgotten": await self.forgotten(),
+            "forgotten_months": await self.base(),
+        }
+
     async def summary_positions(self) -> Offsets:
         """Return the offsets of `counts` that event_summary includes."""
         rows = await self.connection.fetch("select partition, position from summary_positions")

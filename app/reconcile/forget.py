@@ -16,10 +16,11 @@ import asyncpg
 from app.archive.copies import is_unused
 from app.archive.files import Folders
 from app.archive.forget import forget_in_archive
-from app.counting.kept_fields import KeptFields
+from app.counting.kept_fields import ByUser, KeptFields
 from app.errors import StartError, reason
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
+from app.reconcile.forget_months import BUSY
 from app.settings import Settings
 from app.stores.connect import connect_session
 from app.stores.copies import stored_at
@@ -45,9 +46,12 @@ class Forgotten(NamedTuple):
 class Forget:
     """Takes users out of what is stored. Raises StartError or KafkaUnavailableError."""
 
-    def __init__(self, settings: Settings, kafka: Watermarks, kept: KeptFields, say: Say) -> None:
-        """kept: what declared counters count by."""
+    def __init__(
+        self, settings: Settings, kafka: Watermarks, kept: KeptFields, by_user: ByUser, say: Say
+    ) -> None:
+        """kept: what declared counters count by. by_user: those that do by users."""
         self._settings, self._kafka, self._kept, self._say = settings, kafka, kept, say
+        self._by_user = by_user
         self._names, self._folders = Names(settings.namespace), Folders.of(settings)
 
     async def user(self, user: str) -> Forgotten:
@@ -65,6 +69,8 @@ class Forget:
         salt = secrets.token_hex()
         try:
             await self._wait_for_stores(connection)
+            if not await connection.fetchval(load_queries()["rebuild.lock"]):
+                raise StartError(BUSY)
             self._say("searching event")
             async with connection.transaction():
                 found = await connection.fetchrow(
@@ -76,12 +82,19 @@ class Forget:
                     await connection.execute(
                         "insert into forgotten (users, rows) values (1, $1)", found["rows"]
                     )
+                await self._rename_base(connection, user, salt)
             token = await connection.fetchval("select forget_token($1, $2)", salt, user)
         finally:
             await connection.close()
         self._say("searching the archive")
         archived = await asyncio.to_thread(forget_in_archive, self._folders, user, token)
         return Forgotten(found["rows"], archived, found["messages"], found["newest"])
+
+    async def _rename_base(self, connection: asyncpg.Connection, user: str, salt: str) -> None:
+        """Give a user another name in what forgotten months added up to."""
+        sql, users = load_queries(), self._by_user
+        await connection.execute(sql["forget.base_clicks"], user, salt)
+        await connection.execute(sql["forget.base_cells"], user, salt, users.keys, users.labels)
 
     async def _wait_for_stores(self, connection: asyncpg.Connection) -> None:
         """Return once all that is in `events` by now is in event and the archive."""

@@ -46,8 +46,9 @@ Amounts = dict[CellPlace, list[int]]
 async def decided_after_snapshot(sides: Comparison, decided: Decided) -> Registry:
     """Take the snapshot of a transaction, and return what is decided by now.
 
-    So what was counted of the events in it is decided.
+    So what was counted of the events in it is decided. No month is forgotten until it ends.
     """
+    await sides.connection.execute(sides.sql["event.hold"])
     await sides.connection.execute("select 1")
     return await decided()
 
@@ -104,6 +105,8 @@ class OwnCounters:
         registry = await self._decided()
         still = registry.numbers()
         self.counters = Counters(spec for spec in self.counters.values() if spec.number in still)
+        await self._sides.connection.execute(self._sides.sql["base.own"], sorted(still))
+        await self._sketches.add_base(self.counters)
         found: Amounts = defaultdict(lambda: [0, 0, 0])
         seen = 0
         cursor = await self._sides.connection.cursor(self._sides.sql["compare.events"])

@@ -48,6 +48,18 @@ class OwnSketches:
         values = counters.distinct_values(begun, judged, now, kept)
         self._events[ALL_SEEN if seen else SOME_SEEN].note_values(values)
 
+    async def add_base(self, counters: Counters) -> None:
+        """Add what forgotten months added up to; in a transaction."""
+        found = self._sides.differences("base.sketches", sorted(counters.by_number))
+        places: list[tuple[int, str, int, str, int, bytes]] = []
+        async for row, sketch in found:
+            key, start, label = counters.by_number[row[0]].parse(row)
+            places.append((row[0], key, start, label, ALL_SEEN, sketch))
+            if len(places) >= SKETCHES_MAX:
+                await self._sides.copy("side_own_sketches", places)
+                places.clear()
+        await self._sides.copy("side_own_sketches", places)
+
     async def write(self, counters: Counters, *, at_least: int = 1) -> None:
         """Copy what was added, where there is so much of it."""
         if sum(map(len, self._events.values())) < at_least:

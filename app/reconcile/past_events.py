@@ -50,7 +50,10 @@ class PastBatch(Batch):
             first, last = (found[0].offset, found[-1].offset) if found else (0, -1)
             valid, named = self.decoded.valid, self.decoded.named
             found.decoded = Decoded(
-                valid.between(first - 1, last), [], named.between(first - 1, last)
+                valid.between(first - 1, last),
+                [],
+                named.between(first - 1, last),
+                duplicates=self.decoded.duplicates,
             )
         return found
 
@@ -128,18 +131,22 @@ def past_batch(topic: str, partition: int, rows: Sequence[Any]) -> PastBatch:
     batch = PastBatch()
     events, offsets, times, received = [], [], [], []
     ids, id_offsets, id_times = [], [], []
+    duplicates = set()
     for row in rows:
-        offset, recorded, *columns = row
+        offset, recorded, again, *columns = row
         recorded_ms, event = to_ms(recorded), event_of(columns)
         events.append(event)
         offsets.append(offset)
         times.append(event.timestamp.timestamp())  # type: ignore[union-attr]
         received.append(event.received_at.timestamp())  # type: ignore[union-attr]
         batch.append(PastRecord(topic, partition, offset, recorded_ms))
+        if again:
+            duplicates.add(offset)
         if event.message_id is not None:  # the store made it of the uuid where it must
             ids.append(event.message_id)
             id_offsets.append(offset)
             id_times.append(recorded_ms)
     named = Named(ids, id_offsets, id_times)
-    batch.decoded = Decoded(Slice(events, offsets, times, received), [], named)
+    valid = Slice(events, offsets, times, received)
+    batch.decoded = Decoded(valid, [], named, duplicates=duplicates)
     return batch

@@ -11,12 +11,13 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+import asyncpg
 from pydantic import SecretStr
 
 from app.counting.registry import PastCounted
@@ -41,6 +42,9 @@ LEAVE_S = 60.0  # for the old count workers to end; fixed names stay for a sessi
 NAME = "rebuild-tables"
 POSITIONS = "select partition from summary_positions union select partition from ad_month_positions"
 LOCKED = "another event-counter rebuild tables is running"
+
+
+PutBase = Callable[[asyncpg.Connection, int], Awaitable[object]]
 
 
 class Counted(Protocol):
@@ -75,12 +79,13 @@ class TablesRebuild:
         counted: Counted | None,
         declared: Mapping[str, int | None],
         past_of: int | None = None,
+        begin: PutBase | None = None,
     ) -> Rebuilt:
         """Count anew and switch.
 
         counted: None where no count worker can run. declared: as counted, by the settings of this
         process. past_of: number of a counter of a counters.toml that the new tables, and all after
-        them, count from the first event on.
+        them, count from the first event on. begin: writes the base of forgotten months.
         """
         dsn = self._settings.postgres.get_secret_value()
         async with Comparison.open(dsn, self._events) as sides:
@@ -95,6 +100,7 @@ class TablesRebuild:
             await ensure_topics(self._settings, new)
             if past_of is not None:  # of a version that nobody else counts: we hold the lock
                 await decide(self._settings, PastCounted(past_of, new))
+            await self._put_base(sides, new, begin)
             done = await self._count(new)
             if live is not None:
                 await self._wait_for_live(old, done)
@@ -106,6 +112,12 @@ class TablesRebuild:
         if not staying and (live is None or await self._is_followed_by(new)):
             await self._topics.delete([old])
         return Rebuilt(sum(done.values()), new, staying)
+
+    async def _put_base(self, sides: Comparison, version: int, begin: PutBase | None) -> None:
+        """Write what forgotten months added up to into the topics of a version."""
+        if begin is not None:
+            self._say("writing what forgotten months added up to")
+            await begin(sides.connection, version)
 
     async def _answered(self, counted: Counted) -> Mapping[str, int | None] | None:
         """Return what is counted; None where no count worker runs, which this may heal."""

@@ -25,6 +25,11 @@ COPIED = (
     "bot_rule",
     "duplicate_rule",
     "forgotten",
+    "forgotten_months",
+    "base_cells",
+    "base_sketches",
+    "base_clicks",
+    "base_offsets",
 )
 LEFT_OUT = {
     "applied_migrations": "made by the migrations",
@@ -58,7 +63,7 @@ class DatabaseCopy(msgspec.Struct, frozen=True):
     months: list[datetime]
     migrations: list[str]
     tables: list[TableCopy]
-    stored: int  # events, ever
+    stored: int  # events, ever, but for forgotten months
 
     @property
     def missing(self) -> int:
@@ -77,14 +82,16 @@ async def copy_out(connection: asyncpg.Connection, folder: Path, topic: str) -> 
     topic: the name of `events`. Raises OSError or asyncpg.PostgresError.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(load_queries()["event.hold"])
         positions, cluster = await stored_at(connection, topic)
+        forgotten = await connection.fetchrow(load_queries()["base.forgotten"])
         return DatabaseCopy(
             positions,
             cluster,
             await _months(connection),
             await migrations_of(connection),
             [await _copy_out(connection, name, folder) for name in COPIED],
-            await connection.fetchval(STORED, topic),
+            await connection.fetchval(STORED, topic) - forgotten["rows"],
         )
 
 

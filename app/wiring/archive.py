@@ -6,6 +6,7 @@ import faust
 
 import agents.archive_events
 import agents.enrich_archive
+import agents.forget_old
 import web.http.health
 from app.archive.archive import Archive
 from app.archive.buffer import ArchiveBuffer
@@ -37,5 +38,6 @@ def build(settings: Settings) -> faust.App:
     keep_offsets(app, settings, agents.archive_events.ROLE)
     agents.archive_events.register(app, events, buffer, settings)
     agents.enrich_archive.register(app, settings)
+    agents.forget_old.register(app, settings, "archive")
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.archive_group))
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faust
 
+import agents.forget_old
 import agents.store_events
 import agents.watch_postgres
 import web.http.health
@@ -35,5 +36,6 @@ def build(settings: Settings) -> faust.App:
     app.transport.hooks.on_lost = lambda tp, n: store.tell_lost(tp.topic, tp.partition, n)
     agents.store_events.register(app, events, store)
     agents.watch_postgres.register(app, store)
+    agents.forget_old.register(app, settings, "event")
     web.http.health.register(app, lambda: ready(app), WorkerMetrics(app, names.store_group))
     return app

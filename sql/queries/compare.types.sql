@@ -16,9 +16,15 @@ with human as (
     from every e left join human h using (type) where not again
     union all
     select type, 'duplicates', low, high from every where again
+    union all  -- what forgotten months added up to
+    select label, case counter when 4 then 'counted' when 23 then 'bots' else 'duplicates' end,
+        value, value
+    from base_cells where counter in (4, 23, 24)
+), summed as (
+    select type, what, sum(low)::bigint as low, sum(high)::bigint as high from stored group by 1, 2
 )
 select type, what, coalesce(low, 0) as low, coalesce(high, 0) as high,
     coalesce(t.count, 0) as tables
-from stored full join side_types t using (type, what)
+from summed full join side_types t using (type, what)
 where not coalesce(t.count, 0) between coalesce(low, 0) and coalesce(high, 0)
 order by type, what desc

@@ -141,7 +141,7 @@ def judged(rng: random.Random, records: list[Any], limit: int) -> set[tuple[int,
     memory, seen, kept = Memory(), Seen(24), set()
     cuts = sorted({0, len(records), *rng.sample(range(len(records)), 20)})
     for begin, end in pairwise(cuts):
-        valid, _, named, _ = decode_batch(records[begin:end])
+        valid, _, named, *_ = decode_batch(records[begin:end])
         again = seen.judge(named) if named.ids else set()
         first = valid.where([offset not in again for offset in valid.offsets])
         human = judge(first, memory, limit).human

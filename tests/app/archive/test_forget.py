@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from app.archive.archive import Archive
 from app.archive.files import Folders, publish
-from app.archive.forget import forget_in_archive
+from app.archive.forget import forget_dates, forget_in_archive
 from tests.support import archive
 
 
@@ -51,3 +52,22 @@ def test_who_dies_in_between_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_there_need_be_no_archive(tmp_path: Path) -> None:
     assert forget_in_archive(Folders(tmp_path), "a", "nobody") == 0
     assert [*tmp_path.iterdir()] == []
+
+
+def test_files_of_old_dates_go(tmp_path: Path) -> None:
+    folders = Folders(tmp_path)
+    Archive(folders, "events", "c").write({0: archive.numbered(range(10, 20), 0, 1, 40)})
+    Archive(folders, "events", "c").write({1: archive.numbered(range(10), 1)})
+    Archive(folders, "events", "former").write({1: archive.numbered(range(10), 1)})
+    first = datetime.fromtimestamp(archive.NOON_US / 1_000_000, UTC).date()
+    # The worker may not have committed what it has of partition 1, and write it again.
+    assert forget_dates(folders, first, {0: 20, 1: 9}, "c") == 3
+    left = [file.name.split("-")[1] for file in archive.files(tmp_path)]
+    assert sorted(left) == ["0", "1"]
+    assert forget_dates(folders, first, {0: 20, 1: 10}, "c") == 1
+    assert [*(tmp_path / "archive").iterdir()] == [folders.date(f"{first}")]
+    assert forget_dates(folders, first, {0: 20, 1: 10}, "c") == 0
+
+
+def test_there_need_be_no_files(tmp_path: Path) -> None:
+    assert forget_dates(Folders(tmp_path), date(2026, 5, 1), {}, "c") == 0

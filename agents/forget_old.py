@@ -1,0 +1,50 @@
+"""Task forget_old: old months leave event or the archive once a day, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Any, Literal
+
+from app.settings import Settings
+from app.stack.child import leashed
+
+FIRST_S = 60.0  # after a start, when what is due at a start is done
+DAY_S = 86_400.0
+AGAIN_S = 3600.0  # after a failure
+
+log = logging.getLogger(__name__)
+
+
+def register(
+    app: Any, settings: Settings, what: Literal["event", "archive"], first_s: float = FIRST_S
+) -> None:
+    """Add the task to the app, where EVENT_COUNTER_RAW_RETENTION_DAYS asks for it."""
+    if not settings.raw_retention_days:
+        return
+
+    @app.task
+    async def forget_old() -> None:
+        """Forget old months, and what came in late since, once a day."""
+        await asyncio.sleep(first_s)
+        while True:
+            await asyncio.sleep(AGAIN_S if await run(settings, what) else DAY_S)
+
+
+async def run(settings: Settings, what: str) -> int:
+    """Return the exit code; what it says goes to the log of this worker."""
+    command = leashed([sys.executable, "-m", "app.cli.forget_old", what], signal.SIGKILL, "same")
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **settings.to_env()}
+    )
+    try:
+        code = await process.wait()
+    except BaseException:
+        process.kill()
+        raise
+    if code:
+        log.warning("old months of the %s are not forgotten; again in %.0f s", what, AGAIN_S)
+    return code

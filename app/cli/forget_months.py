@@ -1,0 +1,116 @@
+"""`event-counter forget --before MONTH`: old rows go, what they added up to stays."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from app.archive.enrich import enrich
+from app.archive.files import Folders
+from app.archive.forget import forget_dates
+from app.cli.progress import ProgressLog
+from app.counting.registry import Registry
+from app.errors import StartError
+from app.kafka.clients import KafkaClients
+from app.kafka.counter_log import decided
+from app.kafka.watermarks import Watermarks
+from app.names import Names
+from app.reconcile.base_fold import kept_for_good
+from app.reconcile.forget_months import ForgetMonths, MonthsForgotten, month_of, youngest
+from app.settings import Settings
+from tables.counters import declare
+
+ALL = {"statistics": True, "hourly_retention_days": 0}  # with which all that is kept is counted
+MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+OTHER_S = 3600.0  # for another enrich
+REMAINS = (
+    "They are still in Kafka (events) until {until}, and then until its segments are deleted; in "
+    "backups that were taken before"
+)
+TOO_YOUNG = (
+    "{before} is too young: some counters keep their windows longer than that. The last month that "
+    "can be given now is {youngest}"
+)
+
+
+class MonthParam(click.ParamType):
+    """A UTC month: its begin."""
+
+    name = "MONTH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """Return the moment."""
+        if isinstance(value, datetime):
+            return value
+        match = MONTH.fullmatch(value)
+        if not match or match[1] == "0000":
+            self.fail(f"{value!r} is no month; write for example 2026-05", param, ctx)
+        return datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+
+
+def forget_before(settings: Settings, before: datetime | None, progress: ProgressLog) -> list[str]:
+    """Forget months, in event and in the archive; return what was done, then what remains.
+
+    before: None: as EVENT_COUNTER_RAW_RETENTION_DAYS says, as far as counters let it.
+    """
+    found = asyncio.run(_forget_rows(settings, before, progress))
+    files = forget_files(settings, found.before, progress)
+    done = (
+        f"forgot {found.rows} rows of event before {found.before:%Y-%m}, and {files} files of the "
+        "archive; figures stay"
+    )
+    return [done, *_remains(settings, found)]
+
+
+def forget_files(settings: Settings, before: datetime | None, progress: ProgressLog) -> int:
+    """Forget months in the archive alone; return how many files they were."""
+    folders = Folders.of(settings)
+    files = asyncio.run(_forget_files(settings, before, folders, progress))
+    if files and folders.enriched.is_dir():
+        enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
+    return files
+
+
+async def _forget_rows(
+    settings: Settings, before: datetime | None, progress: ProgressLog
+) -> MonthsForgotten:
+    registry = await decided(settings)
+    before = _checked(settings, before, registry)
+    kept = kept_for_good(declare(settings.model_copy(update=ALL), registry.specs()).values())
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        return await ForgetMonths(settings, kafka, registry, kept, progress.say).run(before)
+
+
+async def _forget_files(
+    settings: Settings, before: datetime | None, folders: Folders, progress: ProgressLog
+) -> int:
+    before = _checked(settings, before, await decided(settings))
+    names = Names(settings.namespace)
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        cluster = await kafka.cluster()
+        archived = await kafka.committed(names.archive_group, names.events)
+    progress.say("deleting files of the archive")
+    return await asyncio.to_thread(forget_dates, folders, before.date(), archived, cluster)
+
+
+def _checked(settings: Settings, before: datetime | None, registry: Registry) -> datetime:
+    """Return the month up to which all goes; raise StartError where it is too young."""
+    now = datetime.now(UTC)
+    last = youngest(declare(settings, registry.specs()), now)
+    if before is None:
+        return min(last, month_of(now - timedelta(days=settings.raw_retention_days)))
+    if before > last:
+        words = {"before": f"{before:%Y-%m}", "youngest": f"{last:%Y-%m}"}
+        raise StartError(TOO_YOUNG.format(**words))
+    return before
+
+
+def _remains(settings: Settings, found: MonthsForgotten) -> Iterator[str]:
+    if found.newest is not None:
+        until = found.newest + timedelta(hours=settings.events_retention_hours)
+        yield REMAINS.format(until=f"{until:%Y-%m-%dT%H:%M:%SZ}")

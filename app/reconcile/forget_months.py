@@ -1,0 +1,185 @@
+"""Months of event forgotten: their rows go, and what they added up to stays, in one transaction.
+
+The rows are added up first, while events flow. Those that came in meanwhile follow, until there
+are none when event is locked; then the partitions are dropped. Killed before the commit, nothing
+is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import NamedTuple
+
+import asyncpg
+
+from app.counting.counters import Counters
+from app.counting.registry import Registry
+from app.counting.spec import FIRST_DECLARED
+from app.counting.stats_window import HOURS
+from app.errors import StartError, reason
+from app.kafka.tables_version import current_version
+from app.kafka.watermarks import Offsets, Say, Watermarks
+from app.names import Names
+from app.reconcile.base_fold import BaseFold, EventRange
+from app.reconcile.comparison import by_partition
+from app.settings import Settings
+from app.stores.connect import connect_session
+from app.stores.copies import stored_at
+from app.stores.sql import load_queries, migrate_over
+
+MARGIN = timedelta(days=2)  # rows of the tables span a day, and clocks differ
+LOCK_S = 600.0  # for whoever reads event: an audit, a query of somebody
+LOCK_TRY = "set local lock_timeout = '1s'"  # store workers wait as long as we do
+LOCK_PAUSE_S = 2.0
+ROUNDS_MAX = 20
+BOTS, DUPLICATES = 23, 24  # numbers of bot_views_by_type and duplicates_by_type
+BUSY = "another event-counter rebuild tables or forget is running"
+READ = "Somebody has read event for ten minutes: nothing is forgotten. Run the same command again"
+OVERFLOWED = (
+    "The sum {} had no room for all that was added, so what it left out depends on the order: "
+    "nothing is forgotten. To forget, give it up first: event-counter counters drop {}"
+)
+
+
+class MonthsForgotten(NamedTuple):
+    """rows: of event. newest: Kafka time of the last one; None where there was none."""
+
+    rows: int
+    newest: datetime | None
+    before: datetime
+
+
+def month_of(moment: datetime) -> datetime:
+    """Return the begin of the UTC month of a moment."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def youngest(counters: Counters, now: datetime) -> datetime:
+    """Return the last month up to which all can be forgotten: no window that expires needs it."""
+    longest = max([HOURS.keeps, *(spec.retention or 0 for spec in counters.values())])
+    return month_of(now - timedelta(seconds=longest) - MARGIN)
+
+
+class ForgetMonths:
+    """Takes months out of event. Raises StartError or KafkaUnavailableError."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kafka: Watermarks,
+        registry: Registry,
+        counters: Counters,
+        say: Say,
+    ) -> None:
+        """counters: app.reconcile.base_fold.kept_for_good()."""
+        self._settings, self._kafka, self._say = settings, kafka, say
+        self._registry, self._counters = registry, counters
+        self._events, self._sql = Names(settings.namespace).events, load_queries()
+
+    async def run(self, before: datetime) -> MonthsForgotten:
+        """Forget what lies before the begin of a month; again: what came in late since."""
+        dsn = self._settings.postgres.get_secret_value()
+        try:
+            connection = await connect_session(dsn, "event-counter forget", work_mem="64MB")
+            try:
+                await migrate_over(connection)
+                if not await connection.fetchval(self._sql["rebuild.lock"]):
+                    raise StartError(BUSY)
+                async with connection.transaction():
+                    return await self._forget(connection, before)
+            finally:
+                await connection.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise StartError(
+                f"Nothing is forgotten: {reason(exc)}. Run the same command again"
+            ) from exc
+
+    async def _forget(self, connection: asyncpg.Connection, before: datetime) -> MonthsForgotten:
+        version = await current_version(self._settings)
+        fold = BaseFold(connection, self._counters, self._registry, version, self._say)
+        await connection.execute(self._sql["base.prepare"])
+        await connection.execute(
+            "delete from base_cells where counter >= $1 and counter <> all($2::int[])",
+            FIRST_DECLARED,
+            sorted(self._registry.numbers()),
+        )
+        found, begin = MonthsForgotten(0, None, before), Offsets()
+        for _ in range(ROUNDS_MAX):
+            end = (await stored_at(connection, self._events))[0]
+            some = EventRange(before, begin, end)
+            rows, newest = await self._add_up(connection, fold, some)
+            newest = max(filter(None, (newest, found.newest)), default=None)
+            found, begin = found._replace(rows=found.rows + rows, newest=newest), end
+            if not found.rows:
+                return found
+            if await self._dropped(connection, before, begin):
+                return found
+        raise StartError(
+            "Events of these months keep coming in: nothing is forgotten. Run the same command "
+            "again after the import"
+        )
+
+    async def _add_up(
+        self, connection: asyncpg.Connection, fold: BaseFold, some: EventRange
+    ) -> tuple[int, datetime | None]:
+        """Write down what events add up to; return how many, and the Kafka time of the last."""
+        args = some.args()
+        rows = await connection.fetch(self._sql["base.rows"], *args)
+        if not rows:
+            return 0, None
+        begins = await self._kafka.begins(self._events)
+        held = [max(at, begins.get(part, 0)) for part, at in enumerate(args[1])]
+        await connection.execute(self._sql["base.offsets"], args[0], held, args[2])
+        types = self._registry.types_kept()
+        await connection.execute(self._sql["base.left_out"], *args, types, BOTS, DUPLICATES)
+        await fold.events(some)
+        await fold.sums_that_stay(some)
+        await fold.clicks(some)
+        await self._check_sums(connection)
+        await connection.execute(self._sql["base.add"])
+        await connection.execute("truncate base_new")
+        await connection.executemany(
+            "insert into forgotten_months (before, partition, rows) values ($1, $2, $3)",
+            [(some.before, row["partition"], row["rows"]) for row in rows],
+        )
+        return sum(row["rows"] for row in rows), max(row["newest"] for row in rows)
+
+    async def _check_sums(self, connection: asyncpg.Connection) -> None:
+        sums = [spec.number for spec in self._counters.values() if spec.measure.kind == "sum"]
+        number = await connection.fetchval(self._sql["base.overflow"], sums)
+        if number is not None:
+            name = self._counters.by_number[number].name
+            raise StartError(OVERFLOWED.format(name, name))
+
+    async def _dropped(
+        self, connection: asyncpg.Connection, before: datetime, stored: Offsets
+    ) -> bool:
+        """Drop the rows; return False where some came in that are not added up yet."""
+        until = monotonic() + LOCK_S
+        while True:
+            part = connection.transaction()
+            await part.start()
+            try:
+                await connection.execute(LOCK_TRY)
+                await connection.execute("lock table event in access exclusive mode")
+            except asyncpg.LockNotAvailableError as exc:
+                await part.rollback()
+                if monotonic() > until:
+                    raise StartError(READ) from exc
+                self._say("waiting for those who read event")
+                await asyncio.sleep(LOCK_PAUSE_S)
+                continue
+            if await connection.fetchval(self._sql["base.since"], before, by_partition(stored)):
+                await part.rollback()  # and the lock with it
+                return False
+            await part.commit()
+            await self._drop(connection, before)
+            return True
+
+    async def _drop(self, connection: asyncpg.Connection, before: datetime) -> None:
+        for row in await connection.fetch(self._sql["base.partitions"], f"{before:%Y_%m}"):
+            await connection.execute(f"drop table {row['name']}")
+        # Of partitions that somebody made by hand.
+        await connection.execute("delete from event where datetime < $1", before)

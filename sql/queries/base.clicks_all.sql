@@ -1,0 +1,1 @@
+select partition, user_id, positions, counts from base_clicks

@@ -1,0 +1,27 @@
+"""Events in a Postgres of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from app.kafka.clients import KafkaClients
+from app.kafka.watermarks import Watermarks
+from app.names import Names
+from app.settings import Settings
+from app.stores.event_store import EventStore
+from app.stores.stored_messages import StoredMessages
+from tests.support.forgotten_months import Months
+
+
+@pytest.fixture
+async def months(
+    settings: Settings, topics: Names, open_store: Callable[..., EventStore]
+) -> AsyncIterator[Months]:
+    """Yield a database without events."""
+    assert topics
+    messages = StoredMessages(24, by_uuid=False)
+    store = open_store(settings.postgres.get_secret_value(), messages=messages)
+    async with Watermarks(KafkaClients.of(settings)) as kafka:
+        yield Months(settings, kafka, store)

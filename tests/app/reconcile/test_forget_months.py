@@ -1,0 +1,111 @@
+"""Months forgotten in Postgres: base and rest are what all was; refused where that cannot be."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli.forget import command as forget
+from app.errors import StartError
+from app.settings import Settings
+from tests.support.forgotten_months import Months, random_event
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_base_and_rest_are_what_all_was(months: Months, seed: int) -> None:
+    rng = random.Random(seed)
+    for partition in (0, 1, 0):
+        await months.store([random_event(rng) for _ in range(150)], partition)
+    before = await months.figures()
+    assert {"own", "types", "stored", "hours"} <= before.keys()
+    first = await months.forget("2025-02")
+    assert first.rows > 100
+    assert await months.figures() == before
+    await months.store([random_event(rng) for _ in range(100)], 1)
+    late = await months.figures()
+    assert late != before
+    await months.forget("2025-02")
+    assert await months.figures() == late
+    await months.forget("2025-03")
+    assert await months.figures() == late
+    assert (await months.forget("2025-03")).rows == 0
+    (left,) = await months.database.fetch("select count(*) as n, min(datetime) as first from event")
+    assert left["n"] > 100
+    assert f"{left['first']:%Y-%m}" == "2025-12"
+
+
+async def test_it_matters_not_in_how_many_calls(months: Months) -> None:
+    rng = random.Random(9)
+    values = [random_event(rng) for _ in range(400)]
+    await months.store(values[:250])
+    await months.forget("2025-02")
+    await months.store(values[250:])
+    await months.forget("2025-03")
+    (left,) = await months.database.fetch("select count(*) as n from base_clicks")
+    assert left["n"] == 4
+    third = _third_clicks(values)
+    assert await months.clicks() == third
+    assert len(third) > 5
+
+
+def _third_clicks(values: list[bytes]) -> dict[tuple[Any, ...], int]:
+    """Return {(source, ad, no website, day): n} of each third click in the months that go."""
+    found: dict[tuple[Any, ...], int] = {}
+    clicks: dict[str, int] = {}
+    seen: set[str] = set()
+    for value in values:
+        one = json.loads(value)
+        message = one.get("message_id")
+        if message in seen:
+            continue
+        if message:
+            seen.add(message)
+        if one["type"] != "AdClick" or not one["ad_id"]:
+            continue
+        number = clicks[one["user_id"]] = clicks.get(one["user_id"], 0) + 1
+        if number % 3 == 0 and one["timestamp"] < "2025-03":
+            day = datetime.fromisoformat(f"{one['timestamp'][:10]}T00:00:00Z")
+            place = 0, one["ad_id"], "", int(day.timestamp())
+            found[place] = found.get(place, 0) + 1
+    return found
+
+
+HUGE = json.dumps(
+    {"type": "buy", "user_id": "u", "value": 9e12, "timestamp": "2025-01-01T00:00:00Z"}
+).encode()
+KEPT_HUGE = HUGE.replace(b"2025-01-01", b"2025-12-01")
+
+
+@pytest.mark.parametrize("values", [[HUGE, HUGE], [HUGE, KEPT_HUGE]])
+async def test_a_sum_that_had_no_room_is_refused(months: Months, values: list[bytes]) -> None:
+    await months.store(values)
+    await months.figures()
+    before = await months.everything()
+    with pytest.raises(StartError, match="amounts had no room"):
+        await months.forget("2025-02")
+    assert await months.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--before", f"{datetime.now(UTC):%Y-%m}"), "is too young"),
+        (("--before", "2026-5"), "'2026-5' is no month; write for example 2026-05"),
+        (("--before", "2026-13"), "is no month"),
+        (("--before", "2026-01", "--user", "u"), "give --user or --before"),
+        ((), "give --user or --before"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, given: tuple[str, ...], words: str
+) -> None:
+    for name, value in settings.to_env().items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(forget, [*given, "--yes"])
+    assert done.exit_code != 0
+    assert words in f"{done.output} {done.exception}"
