@@ -102,6 +102,26 @@ class Folders:
             yield
 
     @contextlib.contextmanager
+    def changing(self, wait_s: float) -> Iterator[None]:
+        """Change files that are there, while nobody reads or writes; raise ArchiveBusyError.
+
+        A query may take long: no writer is kept waiting while it is waited for.
+        """
+        until = time.monotonic() + wait_s
+        while True:
+            with contextlib.ExitStack() as held:
+                held.enter_context(self.writing(wait_s))
+                try:
+                    held.enter_context(self.removing(0))
+                except ArchiveBusyError:
+                    if time.monotonic() >= until:
+                        raise
+                else:
+                    yield
+                    return
+            time.sleep(LOCK_POLL_S)
+
+    @contextlib.contextmanager
     def reading(self, wait_s: float = 60.0) -> Iterator[None]:
         """Keep the files that are there from being removed; new ones may come."""
         lock = self.work / "read.lock"

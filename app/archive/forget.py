@@ -27,13 +27,12 @@ def forget_in_archive(folders: Folders, user: str, token: str) -> int:
     Killed in between, some files have it, and the rest follows with the next call. Raises
     ArchiveBusyError or OSError.
     """
-    if not folders.archive.is_dir():
-        return 0
     renamed = 0
-    with folders.writing(READERS_WAIT_S), folders.removing(READERS_WAIT_S):
-        folders.new.mkdir(exist_ok=True)  # who writes next empties it
-        for file in sorted(folders.archive.glob("date=*/*.parquet")):
-            renamed += _forget_in(file, folders.new / file.name, user, token)
+    for folder in sorted(folders.archive.glob("date=*")):
+        with folders.changing(READERS_WAIT_S):  # the archive worker writes in between
+            folders.new.mkdir(exist_ok=True)  # who writes next empties it
+            for file in sorted(folder.glob("*.parquet")):
+                renamed += _forget_in(file, folders.new / file.name, user, token)
     return renamed
 
 
@@ -47,7 +46,7 @@ def forget_dates(folders: Folders, before: date, archived: Mapping[int, int], cl
     if not folders.archive.is_dir():
         return 0
     ours, deleted = cluster_name(cluster), 0
-    with folders.writing(READERS_WAIT_S), folders.removing(READERS_WAIT_S):
+    with folders.changing(READERS_WAIT_S):
         for folder in sorted(folders.archive.glob("date=????-??-??")):
             if folder.name >= f"{DATE}{before}":
                 break

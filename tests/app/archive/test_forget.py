@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -67,6 +69,25 @@ def test_files_of_old_dates_go(tmp_path: Path) -> None:
     assert forget_dates(folders, first, {0: 20, 1: 10}, "c") == 1
     assert [*(tmp_path / "archive").iterdir()] == [folders.date(f"{first}")]
     assert forget_dates(folders, first, {0: 20, 1: 10}, "c") == 0
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [
+        lambda folders: forget_in_archive(folders, "a", "nobody"),
+        lambda folders: forget_dates(folders, date(2100, 1, 1), {0: 99}, "c"),
+    ],
+)
+def test_no_writer_waits_for_a_query(tmp_path: Path, forget: Callable[[Folders], int]) -> None:
+    folders = Folders(tmp_path)
+    Archive(folders, "events", "c").write({0: {1: archive.row(user="a")}})
+    with ThreadPoolExecutor() as pool:
+        with folders.reading():
+            forgetting = pool.submit(forget, folders)
+            for offset in range(2, 9):  # as long as it tries
+                Archive(folders, "events", "c").write({0: {offset: archive.row(user="b")}})
+            assert forgetting.running()
+        assert forgetting.result() > 0
 
 
 def test_there_need_be_no_files(tmp_path: Path) -> None:
