@@ -32,8 +32,14 @@ def load(folder: Traversable) -> dict[str, str]:
 
 
 def load_migrations() -> dict[str, str]:
-    """Return the migrations by name, oldest first."""
-    return load(files("sql") / "migrations")
+    """Return the migrations by name, oldest first: the tenth of a day after its ninth."""
+    return dict(sorted(load(files("sql") / "migrations").items(), key=_numbered))
+
+
+def _numbered(migration: tuple[str, str]) -> tuple[list[int], str]:
+    """Return (the numbers that a name begins with, name), for example of 2026-11-29-10-base."""
+    name = migration[0]
+    return [int(part) for part in name.split("-")[:4]], name
 
 
 async def migrate(dsn: str) -> list[str]:

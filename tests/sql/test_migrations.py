@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SqlMissingError
-from app.stores.sql import load, load_queries, migrate
+from app.stores.sql import load, load_migrations, load_queries, migrate
 from tests.support.database import Database
 
 MakeDatabase = Callable[[], Awaitable[str]]
@@ -20,6 +20,13 @@ async def test_of_many_that_migrate_at_once_one_does_it(make_database: MakeDatab
     applied = await asyncio.gather(*(migrate(dsn) for _ in range(6)))
     assert [names for names in applied if names] == [max(applied, key=len)]
     assert await migrate(dsn) == []
+
+
+def test_migrations_are_in_the_order_of_their_numbers() -> None:
+    days = [[int(number) for number in name.split("-")[:4]] for name in load_migrations()]
+    assert days == sorted(days)
+    assert len(days) > 12
+    assert max(number for *_, number in days) > 9
 
 
 async def test_a_migration_that_is_missing_is_applied_to_a_filled_database(
