@@ -16,6 +16,8 @@ FIRST_S = 60.0  # after a start, when what is due at a start is done
 DAY_S = 86_400.0
 AGAIN_S = 3600.0  # after a failure
 
+NAMES = {"event": "event", "archive": "the archive"}
+
 log = logging.getLogger(__name__)
 
 
@@ -46,5 +48,5 @@ async def run(settings: Settings, what: str) -> int:
         process.kill()
         raise
     if code:
-        log.warning("old months of the %s are not forgotten; again in %.0f s", what, AGAIN_S)
+        log.warning("old months of %s are not forgotten; again in %.0f s", NAMES[what], AGAIN_S)
     return code

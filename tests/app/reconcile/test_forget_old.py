@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import random
+import re
+
+import pytest
 
 import agents.forget_old
+from app.archive.archive import Archive
+from app.archive.files import Folders
+from tests.support import archive
 from tests.support.forgotten_months import Months, random_event
 
 
-async def test_old_months_go_by_themselves(months: Months) -> None:
+async def test_old_months_go_by_themselves(
+    months: Months, capfd: pytest.CaptureFixture[str]
+) -> None:
     rng = random.Random(2)
     await months.store([random_event(rng) for _ in range(60)])
     said = await months.figures()
+    folders = Folders.of(months.settings)
+    Archive(folders, months.topic, "c").write({0: archive.numbered(range(5), 300)})
     settings = months.settings.model_copy(update={"raw_retention_days": 1})
     assert await agents.forget_old.run(settings, "event") == 0
+    done, remaining = capfd.readouterr().err.splitlines()[-2:]  # the log of the worker
+    assert re.fullmatch(
+        r"forgot 60 rows of event before 20\d\d-\d\d, and 1 files of the archive; figures stay",
+        done,
+    )
+    assert remaining.startswith("They are still in Kafka (events) until 20")
+    Archive(folders, months.topic, "c").write({0: archive.numbered(range(5), 300)})
     assert await agents.forget_old.run(settings, "archive") == 0
+    assert capfd.readouterr().err.splitlines()[-1] == "forgot 1 old files of the archive"
+    assert await agents.forget_old.run(settings, "archive") == 0
+    assert "forgot" not in capfd.readouterr().err
     (left,) = await months.database.fetch("select count(*) as n from event")
     assert left["n"] == 0, "all of them are older than any counter needs"
     # No counter of a counters.toml is declared in Kafka.
