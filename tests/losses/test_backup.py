@@ -48,6 +48,7 @@ PLACES = "select kafka_partition, kafka_offset, uuid, type, url, message_id, dup
 APP_EVENTS = "select count(*) from event where app_name is not null and duplicate is not true"
 ADS = "select ad_id, impressions, visitors from ad_month where ad_id like 'backed-%' order by 1"
 NAMED = "select message_id, duplicate from event where url = '/named' order by kafka_offset"
+OLD = {"type": "AdClick", "ad_id": "old", "user_id": "u3", "timestamp": "2015-01-01T00:00:00Z"}
 LATE = b'{"type":"late","url":"/late","timestamp":"tomorrow"}'
 
 
@@ -93,6 +94,8 @@ async def send_first(stores: Stores) -> None:
     await stores.send_bots("u1", 14)
     await send_ads(stores, "backed-1")
     await send_named(stores, ["a", "b", "a"])
+    old = [json.dumps(OLD | {"url": url}).encode() for url in ("/viewed", "/bots", "/named") * 2]
+    await stores.kafka.send(stores.events, old, partition=0)
     await stores.kafka.send(stores.events, [LATE], partition=1)
     settings, names = stores.settings, Names(stores.settings.namespace)
     await wait_until(lambda: stores.kafka.values(names.rejected), lambda found: len(found) == 1)
@@ -149,7 +152,10 @@ async def paths_of(stores: Stores) -> dict[str, int]:
 
 
 class Before(NamedTuple):
-    """What a backup was taken of. raised, later: keys of alerts before and after it."""
+    """What a backup was taken of, months of it forgotten.
+
+    raised, later: keys of alerts before and after it. gone: as audit says it.
+    """
 
     positions: dict[int, int]
     rows: Counter[tuple[Any, ...]]
@@ -157,6 +163,7 @@ class Before(NamedTuple):
     later: set[bytes]
     keys: dict[int, dict[str, None]]
     paths: dict[str, int]
+    gone: dict[str, Any]
 
 
 async def back_up(stores: Stores, folder: Path) -> Before:
@@ -168,6 +175,9 @@ async def back_up(stores: Stores, folder: Path) -> Before:
     keys, paths = (await decided(stores.settings)).keys, await paths_of(stores)
     assert len(keys[FIRST_DECLARED]) == 3
     assert sum(paths.values()) > 0
+    await done("forget", "--before", "2020-01", "--yes", settings=stores.settings)
+    gone = (await stores.audit())["forgotten_months"]
+    assert gone == {"before": "2020-01", "rows": 6}
     async with stores.flowing():
         acknowledged = await stores.kafka.ends(stores.events)
         await done("backup", str(folder), settings=stores.settings)
@@ -176,7 +186,7 @@ async def back_up(stores: Stores, folder: Path) -> Before:
     rows = await rows_of(stores, positions)
     assert read_manifest(folder).database.events == rows.total()
     later = {record.key for record in await stores.kafka.read(names.alerts)}
-    return Before(positions, rows, raised, later, keys, paths)
+    return Before(positions, rows, raised, later, keys, paths, gone)
 
 
 async def check_as_before(stores: Stores, before: Before) -> None:
@@ -184,6 +194,7 @@ async def check_as_before(stores: Stores, before: Before) -> None:
     settings, names = stores.settings, Names(stores.settings.namespace)
     said = await stores.audit()
     assert (said["differences"], said["lost"]) == ([], {})
+    assert said["forgotten_months"] == before.gone
     assert await rows_of(stores, before.positions) == before.rows
     await same_archive(stores)
     await ads_are(stores, "backed-1")
