@@ -1,12 +1,17 @@
-"""event-counter forget --before: rows go, and no figure changes, now or counted anew."""
+"""Old months forgotten, and a user of theirs: no figure changes, now or counted anew."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
+from datetime import datetime
 from typing import Any
 
+from app.cli.forget import forget as forget_one
+from app.cli.forget_months import forget_before
+from app.cli.progress import ProgressLog
+from app.cli.rebuild import rebuild_tables
 from app.kafka.tables_version import current_version
 from app.settings import Settings
 from app.stack.workers import WorkerProcess
@@ -16,12 +21,13 @@ from tests.conftest import MakeSettings, StartWorker
 from tests.e2e.test_forget import start_again
 from tests.kill.test_own_counters import COUNTERS, order
 from tests.support.kafka_client import KafkaClient
-from tests.support.running_copy import command_line
 from tests.support.stores import Stores
 from web.query.table_rows import table_rows
 
+CLICKERS = "clicker 0", "clicker 1"
 LATE = {"timestamp": "2015-05-17T10:20:00Z"}
 LATER = {"timestamp": "2020-02-27T00:20:00Z"}
+REMAINS = "They are still in Kafka (events) until 20"
 Figures = dict[tuple[str, str, int, str], Any]
 
 
@@ -39,16 +45,8 @@ async def figures(settings: Settings) -> Figures:
     return found
 
 
-def said(settings: Settings, *command: str) -> Any:
-    """Return what a command that ends well says."""
-    given = {n.removeprefix("EVENT_COUNTER_").lower(): v for n, v in settings.to_env().items()}
-    done = command_line(*command, **given)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def click(rng: random.Random) -> dict[str, Any]:
-    meta = {"UserId": f"clicker {rng.randrange(2)}", "AdId": "34"}
+    meta = {"UserId": rng.choice(CLICKERS), "AdId": "34"}
     return {"Type": "AdClick", "Url": "https://a.example/x", "Meta": meta}
 
 
@@ -71,10 +69,53 @@ async def forgotten(stores: Stores) -> dict[str, Any]:
     return months
 
 
-async def rebuilt(stores: Stores, count: WorkerProcess) -> None:
-    await asyncio.gather(
-        asyncio.to_thread(said, stores.settings, "rebuild", "tables"), start_again(count)
+async def forget(settings: Settings, month: str) -> list[str]:
+    """Do what `forget --before` does; return what it says."""
+    before = datetime.fromisoformat(f"{month}-01T00:00:00Z")
+    with ProgressLog() as progress:
+        return await asyncio.to_thread(forget_before, settings, before, progress)
+
+
+async def forget_user(stores: Stores, user: str, count: WorkerProcess) -> None:
+    """Do what `forget --user` does: it rebuilds the tables, too."""
+
+    async def work() -> None:
+        with ProgressLog() as progress:
+            assert (await forget_one(stores.settings, user, progress)).rows > 0
+            await rebuild_tables(stores.settings, progress)
+
+    await asyncio.gather(work(), start_again(count))
+
+
+async def clickers(stores: Stores) -> set[str]:
+    """Return whose ad clicks are known of, but are gone."""
+    return {
+        row["user_id"] for row in await stores.database.fetch("select user_id from base_clicks")
+    }
+
+
+async def forget_first(stores: Stores) -> dict[str, Any]:
+    """Forget what lies before 2020; return what audit says of it."""
+    answer, *remaining = await forget(stores.settings, "2020-01")
+    gone = await forgotten(stores)
+    assert answer == (
+        f"forgot {gone['rows']} rows of event before 2020-01, and 0 files of the archive; "
+        "figures stay"
     )
+    assert [text[: len(REMAINS)] for text in remaining] == [REMAINS]
+    assert gone["rows"] > 50
+    (left,) = await stores.database.fetch("select min(datetime) as first from event")
+    assert f"{left['first']:%Y-%m}" == "2020-02"
+    return gone
+
+
+async def count_anew(stores: Stores) -> None:
+    """Empty event_summary and Redis, and rebuild them."""
+    await stores.database.fetch("truncate event_summary")
+    await stores.redis.flushdb()
+    await stores.rebuild("summary")
+    await stores.rebuild("redis")
+    assert await stores.differences() == []
 
 
 async def test_months_are_forgotten_and_all_figures_stay(
@@ -86,30 +127,23 @@ async def test_months_are_forgotten_and_all_figures_stay(
     await send_more(stores, rng)
     assert await forgotten(stores) == {"before": None, "rows": 0}
     before = await figures(settings)
-    answer = await asyncio.to_thread(said, settings, "forget", "--before", "2020-01", "--yes")
-    gone = await forgotten(stores)
-    assert f"forgot {gone['rows']} rows of event before 2020-01" in answer
-    assert gone["rows"] > 50
-    (left,) = await stores.database.fetch("select min(datetime) as first from event")
-    assert f"{left['first']:%Y-%m}" == "2020-02"
+    gone = await forget_first(stores)
     assert await figures(settings) == before
     await stores.send(200)
     await send_more(stores, rng)
     assert await forgotten(stores) == gone
-    await asyncio.to_thread(said, settings, "forget", "--before", "2024-01", "--yes")
+    await forget(settings, "2024-01")
     await stores.send(200)
     assert (await forgotten(stores))["before"] == "2024-01"
     before = await figures(settings)
     # As after a day: only event knows of copies whose first is gone.
     await stores.database.fetch("truncate event_messages")
-    await rebuilt(stores, stores.workers[1])
+    clicked = await clickers(stores)
+    await forget_user(stores, CLICKERS[0], stores.workers[1])
+    assert clicked - await clickers(stores) == {CLICKERS[0]}
     assert (await forgotten(stores))["rows"] > gone["rows"]
     after = await figures(settings)
     assert {p: v for p, v in after.items() if before.get(p) != v} == {}
     assert before == after
-    await stores.database.fetch("truncate event_summary")
-    await stores.redis.flushdb()
-    await stores.rebuild("summary")
-    await stores.rebuild("redis")
-    assert await stores.differences() == []
+    await count_anew(stores)
     await stores.redis.aclose()

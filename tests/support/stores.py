@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
@@ -57,7 +58,7 @@ class Stores:
         settings = await make_settings(**QUICK, **changes)
         await ensure_topics(settings)
         stores = cls(settings, kafka, 7)
-        stores.workers = [await start_worker(settings, role) for role in ROLES]
+        stores.workers = await asyncio.gather(*(start_worker(settings, role) for role in ROLES))
         url = f"http://{settings.worker_host}:{settings.worker_port}"
         stores.settings = settings.model_copy(update={"count_urls": url})
         return stores
