@@ -80,7 +80,7 @@ async def forget(settings: Settings, user: str, progress: ProgressLog) -> Forgot
     registry = await decided(settings)
     kept = kept_fields(known.meaning for known in registry.counting.values())
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        by_user = by_users(registry.counting.values())
+        by_user = by_users([*registry.counting.values(), *registry.dropped.values()])
         return await Forget(settings, kafka, kept, by_user, progress.say).user(user)
 
 

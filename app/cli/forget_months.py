@@ -14,6 +14,7 @@ from app.archive.enrich import enrich
 from app.archive.files import Folders
 from app.archive.forget import forget_dates
 from app.cli.progress import ProgressLog
+from app.counting.counters import Counters
 from app.counting.registry import Registry
 from app.errors import StartError
 from app.kafka.clients import KafkaClients
@@ -79,11 +80,18 @@ def forget_files(settings: Settings, before: datetime | None, progress: Progress
 async def _forget_rows(
     settings: Settings, before: datetime | None, progress: ProgressLog
 ) -> MonthsForgotten:
-    registry = await decided(settings)
-    before = _checked(settings, before, registry)
-    kept = kept_for_good(declare(settings.model_copy(update=ALL), registry.specs()).values())
+    before = _checked(settings, before, await decided(settings))
+    every = settings.model_copy(update=ALL)
+
+    async def now_decided() -> Registry:
+        return await decided(settings)
+
+    def kept(registry: Registry) -> Counters:
+        _checked(settings, before, registry)
+        return kept_for_good(declare(every, registry.specs()).values())
+
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        return await ForgetMonths(settings, kafka, registry, kept, progress.say).run(before)
+        return await ForgetMonths(settings, kafka, now_decided, kept, progress.say).run(before)
 
 
 async def _forget_files(

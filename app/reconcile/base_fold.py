@@ -66,7 +66,7 @@ class BaseFold:
         say: Say,
     ) -> None:
         """counters: kept_for_good(). registry: where they begin, and what keys they keep."""
-        self._connection, self._counters, self._say = connection, counters, say
+        self.counters, self._connection, self._say = counters, connection, say
         self._sql, self._registry, self._version = load_queries(), registry, version
         self._kept = dict(registry.keys)
         if TYPES in self._kept and not registry.is_full(TYPES):
@@ -81,8 +81,8 @@ class BaseFold:
             for partition, judged in judged_of(rows):
                 begun, first = self._begun(partition), judged.human.offsets[0]
                 args = begun, judged, first - 1, time(), self._kept
-                self._add(partition, self._counters, self._counters.fold_begun(*args))
-                values = self._counters.distinct_values(begun, judged, time(), self._kept)
+                self._add(partition, self.counters, self.counters.fold_begun(*args))
+                values = self.counters.distinct_values(begun, judged, time(), self._kept)
                 self._sketches.note_values(values)
                 self._sketches.note(judged.human, time())
             seen += len(rows)
@@ -96,7 +96,7 @@ class BaseFold:
         """Add, for the check alone, the events that stay to sums of all time."""
         counters = Counters(
             spec
-            for spec in self._counters.values()
+            for spec in self.counters.values()
             if spec.measure.kind == "sum" and not spec.window
         )
         if not counters:
@@ -130,8 +130,8 @@ class BaseFold:
                 if row["gone"] and row["fresh"] and number % COUNTED_CLICK == 0:
                     counted.append((*row[:2], *row[BEFORE_EVENT:]))
             for partition, judged in judged_of(counted):
-                rows_of = self._counters.fold(Judged(Slice(), counted_click=judged.human), time())
-                self._add(partition, self._counters, rows_of)
+                rows_of = self.counters.fold(Judged(Slice(), counted_click=judged.human), time())
+                self._add(partition, self.counters, rows_of)
             await self._write("base_new", at_least=CELLS_MAX)
             await self._write_users(users)
             users.clear()
@@ -141,7 +141,7 @@ class BaseFold:
 
     def _begun(self, partition: int) -> dict[int, int]:
         began = self._registry.began(partition, self._version)
-        own = (spec.number for spec in self._counters.values() if spec.declared)
+        own = (spec.number for spec in self.counters.values() if spec.declared)
         return {number: began.get(number, NEVER) for number in own}
 
     async def _chunks(self, name: str, *args: object) -> AsyncIterator[list[Any]]:

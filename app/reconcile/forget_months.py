@@ -8,6 +8,7 @@ is done.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
@@ -20,10 +21,12 @@ from app.counting.spec import FIRST_DECLARED
 from app.counting.stats_window import HOURS
 from app.errors import StartError, reason
 from app.kafka.tables_version import current_version
-from app.kafka.watermarks import Offsets, Say, Watermarks
+from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
+from app.reconcile.audit import WORKERS_S
 from app.reconcile.base_fold import BaseFold, EventRange
 from app.reconcile.comparison import by_partition
+from app.reconcile.own_counters import Decided
 from app.settings import Settings
 from app.stores.connect import connect_session
 from app.stores.copies import stored_at
@@ -41,6 +44,9 @@ OVERFLOWED = (
     "The sum {} had no room for all that was added, so what it left out depends on the order: "
     "nothing is forgotten. To forget, give it up first: event-counter counters drop {}"
 )
+
+# What is kept for good of what is decided; raises StartError where some window needs the months.
+CountersOf = Callable[[Registry], Counters]
 
 
 class MonthsForgotten(NamedTuple):
@@ -69,13 +75,14 @@ class ForgetMonths:
         self,
         settings: Settings,
         kafka: Watermarks,
-        registry: Registry,
-        counters: Counters,
+        decided: Decided,
+        kept: CountersOf,
         say: Say,
+        workers_s: float = WORKERS_S,
     ) -> None:
-        """counters: app.reconcile.base_fold.kept_for_good()."""
+        """decided: gives what is decided by now. workers_s: for count workers to come along."""
         self._settings, self._kafka, self._say = settings, kafka, say
-        self._registry, self._counters = registry, counters
+        self._decided, self._kept, self._workers_s = decided, kept, workers_s
         self._events, self._sql = Names(settings.namespace).events, load_queries()
 
     async def run(self, before: datetime) -> MonthsForgotten:
@@ -93,23 +100,18 @@ class ForgetMonths:
                 await connection.close()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
             raise StartError(
-                f"Nothing is forgotten: {reason(exc)}. Run the same command again"
+                f"Forgetting was cut off: {reason(exc)}. Run the same command again"
             ) from exc
 
     async def _forget(self, connection: asyncpg.Connection, before: datetime) -> MonthsForgotten:
         version = await current_version(self._settings)
-        fold = BaseFold(connection, self._counters, self._registry, version, self._say)
         await connection.execute(self._sql["base.prepare"])
-        await connection.execute(
-            "delete from base_cells where counter >= $1 and counter <> all($2::int[])",
-            FIRST_DECLARED,
-            sorted(self._registry.numbers()),
-        )
+        await self._leave_dropped(connection)
         found, begin = MonthsForgotten(0, None, before), Offsets()
         for _ in range(ROUNDS_MAX):
             end = (await stored_at(connection, self._events))[0]
             some = EventRange(before, begin, end)
-            rows, newest = await self._add_up(connection, fold, some)
+            rows, newest = await self._add_up(connection, version, some)
             newest = max(filter(None, (newest, found.newest)), default=None)
             found, begin = found._replace(rows=found.rows + rows, newest=newest), end
             if not found.rows:
@@ -121,23 +123,46 @@ class ForgetMonths:
             "again after the import"
         )
 
+    async def _leave_dropped(self, connection: asyncpg.Connection) -> None:
+        """Delete what is known of counters that were dropped."""
+        await connection.execute(
+            "delete from base_cells where counter >= $1 and counter <> all($2::int[])",
+            FIRST_DECLARED,
+            sorted((await self._decided()).numbers()),
+        )
+
+    async def _counted(self, version: int, end: Offsets) -> Registry:
+        """Return what is decided once the tables hold all below end.
+
+        Before, a counter may begin there yet, and keep a key or type that it meets there.
+        """
+        group = Names(self._settings.namespace, version).count_group
+
+        async def position() -> Offsets:
+            return await self._kafka.committed(group, self._events)
+
+        await wait_for("the count workers", position, end, self._workers_s, self._say)
+        return await self._decided()
+
     async def _add_up(
-        self, connection: asyncpg.Connection, fold: BaseFold, some: EventRange
+        self, connection: asyncpg.Connection, version: int, some: EventRange
     ) -> tuple[int, datetime | None]:
         """Write down what events add up to; return how many, and the Kafka time of the last."""
         args = some.args()
         rows = await connection.fetch(self._sql["base.rows"], *args)
         if not rows:
             return 0, None
+        registry = await self._counted(version, some.end)
+        fold = BaseFold(connection, self._kept(registry), registry, version, self._say)
         begins = await self._kafka.begins(self._events)
         held = [max(at, begins.get(part, 0)) for part, at in enumerate(args[1])]
         await connection.execute(self._sql["base.offsets"], args[0], held, args[2])
-        types = self._registry.types_kept()
+        types = registry.types_kept()
         await connection.execute(self._sql["base.left_out"], *args, types, BOTS, DUPLICATES)
         await fold.events(some)
         await fold.sums_that_stay(some)
         await fold.clicks(some)
-        await self._check_sums(connection)
+        await self._check_sums(connection, fold.counters)
         await connection.execute(self._sql["base.add"])
         await connection.execute("truncate base_new")
         await connection.executemany(
@@ -146,11 +171,11 @@ class ForgetMonths:
         )
         return sum(row["rows"] for row in rows), max(row["newest"] for row in rows)
 
-    async def _check_sums(self, connection: asyncpg.Connection) -> None:
-        sums = [spec.number for spec in self._counters.values() if spec.measure.kind == "sum"]
+    async def _check_sums(self, connection: asyncpg.Connection, counters: Counters) -> None:
+        sums = [spec.number for spec in counters.values() if spec.measure.kind == "sum"]
         number = await connection.fetchval(self._sql["base.overflow"], sums)
         if number is not None:
-            name = self._counters.by_number[number].name
+            name = counters.by_number[number].name
             raise StartError(OVERFLOWED.format(name, name))
 
     async def _dropped(
@@ -179,7 +204,7 @@ class ForgetMonths:
             return True
 
     async def _drop(self, connection: asyncpg.Connection, before: datetime) -> None:
-        for row in await connection.fetch(self._sql["base.partitions"], f"{before:%Y_%m}"):
+        for row in await connection.fetch(self._sql["base.partitions"], before):
             await connection.execute(f"drop table {row['name']}")
-        # Of partitions that somebody made by hand.
+        # Of partitions that somebody made by hand, and that go on after these months.
         await connection.execute("delete from event where datetime < $1", before)

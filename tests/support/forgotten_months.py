@@ -21,6 +21,7 @@ from app.stores.event_store import EventStore
 from tables.counters import declare
 from tests.support.batches import batch_of
 from tests.support.database import Database
+from tests.support.kafka_client import KafkaClient
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OWN = """
@@ -81,31 +82,47 @@ class Months:
     """Events in Postgres, and what it says that they add up to."""
 
     def __init__(
-        self, settings: Settings, kafka: Watermarks, store: EventStore, own: str = OWN
+        self,
+        settings: Settings,
+        kafka: Watermarks,
+        client: KafkaClient,
+        store: EventStore,
+        own: str = OWN,
     ) -> None:
-        self.settings, self.kafka, self._store = settings, kafka, store
+        self.settings, self.kafka, self._client, self._store = settings, kafka, client, store
         self.topic = Names(settings.namespace).events
+        self.said: list[str] = []
         self.registry, self._ends = registry_of(own), {0: 0, 1: 0}
         self.dsn = settings.postgres.get_secret_value()
         self.database = Database(self.dsn)
 
-    async def store(self, values: list[bytes], partition: int = 0) -> None:
-        """Store events behind those of a partition."""
+    async def store(self, values: list[bytes], partition: int = 0, *, counted: bool = True) -> None:
+        """Store events behind those of a partition, and let them be counted."""
         first = self._ends[partition]
         await self._store.store(
             self.topic, partition, batch_of(values, first=first, partition=partition)
         )
         self._ends[partition] += len(values)
+        if counted:
+            await self.counted()
 
-    async def forget(self, month: str) -> MonthsForgotten:
+    async def counted(self) -> None:
+        """Commit for the count workers, of which there are none."""
+        group = Names(self.settings.namespace).count_group
+        await self._client.commit(group, self.topic, self._ends)
+
+    async def forget(self, month: str, workers_s: float = 10) -> MonthsForgotten:
         """Forget what lies before a month."""
-        kept = kept_for_good(declare(self.settings, self.registry.specs()).values())
         before = datetime.fromisoformat(f"{month}-01T00:00:00Z")
 
-        def say(_: str) -> None:
-            """Nobody listens."""
+        async def decided() -> Registry:
+            return self.registry
 
-        return await ForgetMonths(self.settings, self.kafka, self.registry, kept, say).run(before)
+        def kept(registry: Registry) -> Counters:
+            return kept_for_good(declare(self.settings, registry.specs()).values())
+
+        work = ForgetMonths(self.settings, self.kafka, decided, kept, self.said.append, workers_s)
+        return await work.run(before)
 
     async def figures(self) -> dict[str, Any]:
         """Return what audit and rebuild count from event."""

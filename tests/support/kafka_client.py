@@ -94,6 +94,16 @@ class KafkaClient:
             if part.topic == topic and meta.offset >= 0
         }
 
+    async def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        """Commit an offset by partition, for a group without members."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.address, group_id=group, enable_auto_commit=False
+        )
+        async with consumer:
+            parts = {TopicPartition(topic, part): offset for part, offset in offsets.items()}
+            consumer.assign([*parts])
+            await consumer.commit(parts)
+
     async def topics(self) -> list[str]:
         """Return the names of all topics."""
         async with self._admin() as admin:

@@ -13,15 +13,19 @@ from app.settings import Settings
 from app.stores.event_store import EventStore
 from app.stores.stored_messages import StoredMessages
 from tests.support.forgotten_months import Months
+from tests.support.kafka_client import KafkaClient
 
 
 @pytest.fixture
 async def months(
-    settings: Settings, topics: Names, open_store: Callable[..., EventStore]
+    settings: Settings,
+    topics: Names,
+    kafka: KafkaClient,
+    open_store: Callable[..., EventStore],
 ) -> AsyncIterator[Months]:
     """Yield a database without events."""
     assert topics
     messages = StoredMessages(24, by_uuid=False)
     store = open_store(settings.postgres.get_secret_value(), messages=messages)
-    async with Watermarks(KafkaClients.of(settings)) as kafka:
-        yield Months(settings, kafka, store)
+    async with Watermarks(KafkaClients.of(settings)) as watermarks:
+        yield Months(settings, watermarks, kafka, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from datetime import UTC, datetime
@@ -11,9 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.forget import command as forget
+from app.counting.registry import Begin, encode_decision
 from app.errors import StartError
 from app.settings import Settings
+from app.stores.sql import migrate
 from tests.support.forgotten_months import Months, random_event
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -75,6 +79,62 @@ def _third_clicks(values: list[bytes]) -> dict[tuple[Any, ...], int]:
     return found
 
 
+def at(moment: str, **fields: Any) -> bytes:
+    return json.dumps({"type": "buy", "url": "/edge", "timestamp": moment} | fields).encode()
+
+
+async def test_a_month_ends_before_the_first_moment_of_the_next(months: Months) -> None:
+    last, first = "2025-01-31T23:59:59.999999Z", "2025-02-01T00:00:00Z"
+    east = "2025-02-01T00:59:59.999999+01:00"  # of January in UTC
+    await months.store([at(first), at(last), at(east)])
+    before = await months.figures()
+    assert (await months.forget("2025-02")).rows == 2
+    (left,) = await months.database.fetch("select datetime from event")
+    assert left["datetime"] == datetime.fromisoformat(first)
+    assert await months.figures() == before
+
+
+async def test_a_partition_of_ones_own_goes_where_it_ends_before(months: Months) -> None:
+    await migrate(months.dsn)
+    for year, name in ((2024, "event_2024"), (2025, "event_2024_01")):
+        await months.database.fetch(
+            f"create table {name} partition of event"
+            f" for values from ('{year}-01-01 00:00:00+00') to ('{year + 1}-01-01 00:00:00+00')"
+        )
+    await months.store([at(f"2024-{n:02d}-01T00:00:00Z") for n in range(1, 13)])
+    await months.store([at(f"2025-{n:02d}-01T00:00:00Z") for n in range(1, 13)])
+    before = await months.figures()
+    assert (await months.forget("2025-03")).rows == 14
+    (left,) = await months.database.fetch("select count(*) as n from event")
+    assert left["n"] == 10, "its name says nothing"
+    parts = await months.database.fetch(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'event'::regclass"
+    )
+    assert [tuple(part) for part in parts] == [("event_2024_01",)]
+    assert await months.figures() == before
+
+
+async def test_what_is_not_counted_yet_is_waited_for(months: Months) -> None:
+    number = min(months.registry.numbers())
+    late = Begin(number, 1, 2)  # the counter begins at the third of these events
+    del months.registry.begins[number, 1]
+    named = [at("2025-01-05T00:00:00Z", user_id=f"u{n}", value=n) for n in range(5)]
+    await months.store(named, 1, counted=False)
+    before = await months.everything()
+    with pytest.raises(StartError, match="the count workers did not catch up"):
+        await months.forget("2025-02", workers_s=0)
+    assert await months.everything() == before
+    forgetting = asyncio.create_task(months.forget("2025-02", workers_s=60))
+    await wait_until(lambda: len(months.said) > 0, expected=True)
+    months.registry.apply(encode_decision(late))
+    await months.counted()
+    assert (await forgetting).rows == 5
+    rows = await months.database.fetch(
+        "select key, value from base_cells where counter = $1 order by 1", number
+    )
+    assert [tuple(row) for row in rows] == [(f"u{n}", n * 1_000_000) for n in (2, 3, 4)]
+
+
 HUGE = json.dumps(
     {"type": "buy", "user_id": "u", "value": 9e12, "timestamp": "2025-01-01T00:00:00Z"}
 ).encode()
@@ -89,6 +149,21 @@ async def test_a_sum_that_had_no_room_is_refused(months: Months, values: list[by
     with pytest.raises(StartError, match="amounts had no room"):
         await months.forget("2025-02")
     assert await months.everything() == before
+
+
+async def test_it_asks_before(months: Months, monkeypatch: pytest.MonkeyPatch) -> None:
+    await months.store([at("2025-01-05T00:00:00Z")])
+    for name, value in months.settings.to_env().items():
+        monkeypatch.setenv(name, value)
+    asked = "Forget all events before 2025-02 for good?"
+    run = CliRunner().invoke
+    done = await asyncio.to_thread(run, forget, ["--before", "2025-02"], input="n\n")
+    assert (done.exit_code, asked in done.output) == (1, True)
+    (left,) = await months.database.fetch("select count(*) as n from event")
+    assert left["n"] == 1
+    done = await asyncio.to_thread(run, forget, ["--before", "2025-02"], input="y\n")
+    assert "forgot 1 rows of event before 2025-02, and 0 files" in done.stdout
+    assert "backups that were taken before" in done.stderr
 
 
 @pytest.mark.parametrize(
