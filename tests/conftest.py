@@ -25,6 +25,7 @@ from app.stack.postgres import DATABASE, LocalPostgres
 from app.stack.redis import Redis
 from app.stack.workers import WorkerProcess, worker_settings
 from tests.support import java_cache
+from tests.support.forked import ForkedWorker
 from tests.support.kafka_client import KafkaClient
 
 # A hook of tests/kill/conftest.py would be unknown to the process that sums up two runs.
@@ -191,7 +192,7 @@ async def start_worker(tmp_path: Path) -> AsyncIterator[StartWorker]:
         own = worker_settings(
             settings, role, name, port, f"http://{settings.worker_host}:{settings.worker_port}"
         )
-        worker = WorkerProcess(own, tmp_path / "logs" / f"{name}.log")
+        worker = ForkedWorker(own, tmp_path / "logs" / f"{name}.log")
         workers.append(worker)
         worker.start()
         if ready:

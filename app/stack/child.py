@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import psutil
 
@@ -75,17 +75,23 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.rotate_log()
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(  # noqa: S603 - our own programs
-                leashed(program, self._death_signal, self._user),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
-                process_group=0,
-            )
+            self._process = self.launch(program, env, out)
         with contextlib.suppress(psutil.NoSuchProcess):
             born = psutil.Process(self._process.pid).create_time()
             self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
+
+    def launch(
+        self, program: Sequence[str | Path], env: Mapping[str, str] | None, out: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """Return the process: it writes to `out`, leads a group of its own, dies with this one."""
+        return subprocess.Popen(  # noqa: S603 - our own programs
+            leashed(program, self._death_signal, self._user),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else dict(env),
+            process_group=0,
+        )
 
     def rotate_log(self, max_bytes: int = LOG_MAX_BYTES) -> None:
         """Move what a log that grew beyond holds to .1, also while the child writes.

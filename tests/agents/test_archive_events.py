@@ -17,11 +17,12 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from app.stack.ports import free_port
-from app.stack.workers import WorkerProcess, worker_settings
+from app.stack.workers import worker_settings
 from tests.conftest import MakeSettings, StartWorker
 from tests.support import archive
 from tests.support.archive import app_events
 from tests.support.batches import events
+from tests.support.forked import ForkedWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT
 from tests.support.seeds import kill_seed
@@ -145,7 +146,7 @@ async def test_a_disk_that_takes_nothing_stops_the_worker_before_it_commits(
     await wait_until(lambda: users(settings), list(range(400)), deadline_s=20)
 
 
-class DyingArchiver(WorkerProcess):
+class DyingArchiver(ForkedWorker):
     """An archive worker whose next processes end as told; see dying_archiver."""
 
     fates: tuple[str, ...] = ()

@@ -12,10 +12,11 @@ from playwright.async_api import expect
 
 from app.settings import Settings
 from app.stack.ports import free_port
-from app.stack.workers import WorkerProcess, worker_settings
+from app.stack.workers import worker_settings
 from tests.browser.conftest import OpenTab
 from tests.browser.support import LIVE, stored
 from tests.browser.tab import Tab
+from tests.support.forked import ForkedWorker
 from tests.support.running_copy import RunningCopy
 from tests.support.waiting import wait_until
 
@@ -71,9 +72,7 @@ async def test_a_copy_with_write_keys_is_sent_one(
     port, given = free_port(), {name: copy.settings[name] for name in ("kafka", "namespace")}
     changes = {"data_dir": tmp_path, "write_keys": "the-key=shop,other=blog"}
     settings = Settings.model_validate({**given, **changes})
-    worker = WorkerProcess(
-        worker_settings(settings, "collect", "collect-9", port), tmp_path / "log"
-    )
+    worker = ForkedWorker(worker_settings(settings, "collect", "collect-9", port), tmp_path / "log")
     worker.start()
     try:
         await worker.ready()

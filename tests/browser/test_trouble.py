@@ -15,9 +15,10 @@ from app.settings import Settings
 from app.stack.ports import free_port
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
-from app.stack.workers import WorkerProcess, worker_settings
+from app.stack.workers import worker_settings
 from tests.browser.support import LIVE
 from tests.browser.tab import Tab
+from tests.support.forked import ForkedWorker
 from tests.support.running_copy import RunningCopy
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -80,7 +81,7 @@ async def test_a_read_token_is_asked_for(copy: RunningCopy, tab: Tab, tmp_path: 
         }
     )
     plan = worker_settings(settings, "collect", "locked", free_port(), run["count_urls"])
-    worker = WorkerProcess(plan, tmp_path / "locked.log")
+    worker = ForkedWorker(plan, tmp_path / "locked.log")
     worker.start()
     try:
         await worker.ready()

@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.workers import WorkerProcess, worker_settings
+from tests.support.forked import ForkedWorker
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ async def shared(
     await ensure_topics(settings)
     url = f"http://{settings.worker_host}:{settings.worker_port}"
     workers = (
-        WorkerProcess(
+        ForkedWorker(
             worker_settings(settings, "count", "count-1", settings.worker_port),
             folder / "count.log",
         ),
-        WorkerProcess(
+        ForkedWorker(
             worker_settings(settings, "collect", "collect-1", settings.http_port, url),
             folder / "collect.log",
         ),

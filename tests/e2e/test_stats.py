@@ -23,6 +23,7 @@ from app.stack.kafka import Kafka
 from app.stack.ports import free_port
 from app.stack.workers import WorkerProcess, worker_settings
 from tests.support.analytics import Event, analytics
+from tests.support.forked import ForkedWorker
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,7 +64,7 @@ async def scene(
     await ensure_topics(settings)
 
     def worker(role: Any, name: str, port: int, urls: str = "") -> WorkerProcess:
-        return WorkerProcess(
+        return ForkedWorker(
             worker_settings(settings, role, name, port, urls), folder / f"{name}.log"
         )
 

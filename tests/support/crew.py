@@ -17,6 +17,7 @@ from typing import Any
 from app.settings import Role, Settings
 from app.stack.ports import free_port
 from app.stack.workers import WorkerProcess, worker_settings
+from tests.support.forked import ForkedWorker
 from tests.support.waiting import wait_until
 
 CHECK_S = 0.05
@@ -26,7 +27,7 @@ PORT_TAKEN = "address already in use"  # by another process of this machine, sin
 ROOT = Path(__file__).parents[2]
 
 
-class DyingWorker(WorkerProcess):
+class DyingWorker(ForkedWorker):
     """A worker whose processes end as their fates say, one after the other.
 
     fates: JSON of dying_worker.Fate for the next processes; none left: it lives.
@@ -181,7 +182,7 @@ class Crew:
         name = f"{role}-{sum(m.worker.settings.role == role for m in self.members) + 1}"
         port = self.settings.http_port if role == "collect" else free_port()
         own = worker_settings(self.settings, role, name, port, ",".join(self.urls))
-        make = DyingWorker if dying else WorkerProcess
+        make = DyingWorker if dying else ForkedWorker
         member = Member(make(own, self._logs / f"{name}.log"), self.tally)
         self.members.append(member)
         return member

@@ -1,0 +1,79 @@
+"""Forks that tests use as workers run and end as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.forked import ROOT, ForkedChild
+from tests.support.waiting import wait_until
+
+# A module of the standard library that runs the code it is given, once.
+ONCE = "-m", "timeit", "-n", "1", "-r", "1"
+SAYS = "import os; print(os.environ.get('OWN'), os.getpgid(0) == os.getpid(), os.getcwd())"
+SLEEPS = "import time; time.sleep(600)"
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[ForkedChild]:
+    """Yield one that does not run yet."""
+    made = ForkedChild("forked", tmp_path, tmp_path / "forked.log")
+    yield made
+    made.kill()
+
+
+@pytest.mark.parametrize(("env", "own"), [({"OWN": "mine"}, "mine"), ({}, "None")])
+async def test_it_has_variables_group_folder_and_log_of_its_own(
+    child: ForkedChild, env: dict[str, str], own: str
+) -> None:
+    child.spawn([sys.executable, *ONCE, SAYS], env)
+    await wait_until(child.exit_code, 0)
+    assert f"{own} True {Path.cwd()}\n" in child.log.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("code", "ended"),
+    [("import os; os._exit(3)", 3), ("import os; os.kill(os.getpid(), 9)", -9), ("1 / 0", 1)],
+)
+async def test_how_it_ended_is_known(child: ForkedChild, code: str, ended: int) -> None:
+    child.spawn([sys.executable, *ONCE, code])
+    await wait_until(child.exit_code, ended)
+    assert not child.alive()
+
+
+async def test_signals_reach_it_and_a_kill_waits_for_its_end(child: ForkedChild) -> None:
+    child.spawn([sys.executable, *ONCE, SLEEPS])
+    process = psutil.Process(child.pid)
+    child.signal(signal.SIGSTOP)
+    await wait_until(process.status, psutil.STATUS_STOPPED)
+    child.signal(signal.SIGCONT)
+    child.kill()
+    assert child.exit_code() == -signal.SIGKILL
+    assert not psutil.pid_exists(process.pid)
+
+
+async def test_it_dies_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
+    code = f"""
+import time
+from pathlib import Path
+from tests.support.forked import ForkedChild
+child = ForkedChild("forked", Path({str(tmp_path)!r}), Path({str(tmp_path)!r}) / "forked.log")
+child.spawn([{sys.executable!r}, *{ONCE!r}, {SLEEPS!r}])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen(  # noqa: ASYNC220 - it is there at once
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ
+    ) as asked:
+        assert asked.stdout is not None
+        pid = int(asked.stdout.readline())
+        assert psutil.pid_exists(pid)
+        asked.kill()
+        await wait_until(lambda: psutil.pid_exists(pid), expected=False)

@@ -1,0 +1,144 @@
+"""A process that has imported what a worker needs, and forks one each time it is told to.
+
+`python -m tests.support.zygote`, its standard input a socket; tests/support/forked.py asks. Imports
+are the larger part of what a worker costs before it is ready: 1.3 s of processor time. A fork runs
+the worker from its first line on, with arguments, variables, folder and log of its own; only the
+seed of Python's hashes is the same in all. `event-counter run` still starts processes of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TypedDict
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+MOST_BYTES = 200_000  # what Linux takes in one message
+# A fork takes no threads along; these are numpy's and pyarrow's.
+NO_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+LOADED = (
+    "app.factory",
+    "app.kafka.watermarks",
+    "app.wiring.archive",
+    "app.cli.worker",
+    "app.cli.faust_worker",
+    "tests.support.dying_worker",
+    "tests.support.dying_archiver",
+)
+
+
+class Request(TypedDict):
+    """What one process is started with: `python -m module *arguments`."""
+
+    module: str
+    arguments: list[str]
+    env: dict[str, str]
+    folder: str
+
+
+def load() -> None:
+    """Import what workers import, and leave it alone in all forks."""
+    os.environ |= NO_THREADS
+    for module in LOADED:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # else each fork copies the pages when it looks for garbage
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    assert threads == 1, f"{threads} threads: a fork may hang on what another one holds"
+
+
+def serve(asked: socket.socket) -> Request | None:
+    """Fork for each request, and tell who asked the pid and how it ended.
+
+    Returns in each fork what it has to become, and None once nobody can ask any more.
+    """
+    awake, wake = socket.socketpair()
+    wake.setblocking(False)  # noqa: FBT003 - its only form
+    signal.set_wakeup_fd(wake.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    told: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([asked, awake], [], [])
+        if awake in ready:
+            awake.recv(MOST_BYTES)
+            tell_ends(told)
+        if asked not in ready:
+            continue
+        text, fds, _, _ = socket.recv_fds(asked, MOST_BYTES, 2)
+        if not text:
+            return None
+        ear, out = socket.socket(fileno=fds[0]), fds[1]
+        if pid := os.fork():
+            os.setpgid(pid, pid)
+            os.close(out)
+            told[pid] = ear
+            ear.send(b"%d" % pid)
+            continue
+        for inherited in (asked, awake, wake, ear, *told.values()):
+            inherited.close()
+        stand_alone(out)
+        request: Request = json.loads(text)
+        return request
+
+
+def tell_ends(told: dict[int, socket.socket]) -> None:
+    """Say how each process ended that has, as a wait status."""
+    while told:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        with told.pop(pid) as ear:
+            try:
+                ear.send(b"%d" % status)
+            except BrokenPipeError:
+                continue  # who asked is gone
+
+
+def stand_alone(out: int) -> None:
+    """Leave the server's signals and files behind; die with it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (out, 1), (out, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(out)
+
+
+def become(request: Request) -> None:
+    """Run the module as `python -m` does; it ends the process."""
+    atexit.register(gc.unfreeze)  # else nanobind takes what is frozen for leaks, and says so
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    os.chdir(request["folder"])
+    sys.argv = [request["module"], *request["arguments"]]
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+
+
+def main() -> None:
+    """Serve the socket at standard input; in a fork, be what was asked for."""
+    load()
+    asked = socket.socket(fileno=os.dup(0))
+    asked.send(b"loaded")
+    if request := serve(asked):
+        become(request)
+
+
+if __name__ == "__main__":
+    main()
