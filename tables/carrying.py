@@ -1,37 +1,26 @@
 """Which seconds go into the rows that carry them, and which into rows of their own.
 
-A row of partials carries the seconds of all events up to `fine_to`, an offset that follows from the
-events alone, never from how batches are cut: offsets go in blocks, and a row that is full where one
-begins carries nothing of it nor of those behind it. So what was sent to `counts` before a crash and
-what is made of the same events after it have each second in the same place.
+A row of partials carries its first FINE_MAX seconds. So what was sent to `counts` before a crash
+and what is made of the same events after it have each second in the same place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import time
 
-from app.counting.carried import FINE_MAX, Carried
+from app.counting.carried import Carried, loose_seconds, parted
 from app.counting.spec import Cells, Rows
-from tables.partial_values import ALL, FoldRange, Partial
+from tables.partial_values import CARRIES, FoldRange, Partial
 
 KNOWN_MAX = 50_000  # records of a partition of `counts` whose seconds are remembered, 20 MB
-BLOCK = 4096  # offsets; all of them may be seconds of one row, 6 bytes each
 
 LoadRows = Callable[[Iterable[bytes]], Mapping[bytes, Partial]]
 Merged = tuple[bytes, int, Cells]  # row, its place in cells (source partition and more), cells
 
 
-def blocks(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Yield the offsets [first, last] in parts that each lie in one block."""
-    while first <= last:
-        end = min(last, first - first % BLOCK + BLOCK - 1)
-        yield first, end
-        first = end + 1
-
-
 class SpreadFold:
-    """A fold of events of one block, with the seconds that are not carried in rows of their own.
+    """A fold of events, with the seconds that are not carried in rows of their own.
 
     carried: None: no counter is.
     """
@@ -46,16 +35,15 @@ class SpreadFold:
         rows, carried = self._fold(begin, end), self._carried
         if carried is None:
             return rows
-        carrying, cache = carried.carrying(rows), self._load(rows)
-        block = end - end % BLOCK
-        closed: list[bytes] = []
+        loose: dict[bytes, Cells] = {}
+        carrying = carried.carrying(rows)
+        cache = self._load(carrying)
         for row in carrying:
-            partial = cache[row]
-            if partial.fine_to == ALL and partial.last < block and len(partial.cells) >= FINE_MAX:
-                partial.fine_to = block - 1
-            if ALL != partial.fine_to < block:
-                closed.append(row)
-        return carried.spread(rows, closed, self._now) if closed else rows
+            partial, cells = cache[row], rows[row]
+            carries = partial.carries == CARRIES
+            if fine := loose_seconds(cells, partial.cells) if carries else parted(cells)[1]:
+                loose[row] = fine
+        return carried.spread(rows, loose, self._now) if loose else rows
 
 
 class CarriedCells:

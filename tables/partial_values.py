@@ -14,20 +14,18 @@ from app.counting.spec import Cells, Rows
 
 # The rows that the events at the offsets (begin, end] add up to.
 FoldRange = Callable[[int, int], Rows]
-ALL = -2  # of a row that carries all seconds until now
+CARRIES, NOTHING = -2, -1  # of a row: whether it carries seconds
 
 
 class Partial(msgspec.Struct, array_like=True, gc=False):
-    """last: source offset. fine_to: an offset, or ALL. fine: seconds, where they are stored apart.
+    """last: source offset. fine: seconds, where they are stored apart.
 
     Hundreds of thousands of them are no work for the garbage collector.
     """
 
     last: int
     cells: Cells
-    # Seconds of events up to this offset are in cells, those behind it have rows of their own.
-    # Rows that were written before there were any carry none, see tables.carrying.
-    fine_to: int = -1
+    carries: int = NOTHING  # those of version 0.1.0 carry nothing, see tables.carrying
     fine: Cells | None = None
 
 
@@ -49,7 +47,7 @@ def encode_partial(partial: Partial) -> bytes:
     if max(partial.cells, default=0) < FINE:
         return _encode(partial)
     windows, fine = parted(partial.cells)
-    return _encode(Partial(partial.last, windows, partial.fine_to, fine))
+    return _encode(Partial(partial.last, windows, partial.carries, fine))
 
 
 class Published(msgspec.Struct, array_like=True, gc=False):
@@ -57,7 +55,7 @@ class Published(msgspec.Struct, array_like=True, gc=False):
 
     last: int
     cells: dict[Annotated[int, Meta(ge=0, lt=FINE)], Annotated[int, Meta(ge=0)]]
-    fine_to: int = -1
+    carries: int = NOTHING
     fine: dict[Annotated[int, Meta(ge=FINE, le=SLOT_LAST)], Annotated[int, Meta(ge=0)]] | None = (
         None
     )

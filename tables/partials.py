@@ -19,12 +19,12 @@ import msgspec
 from app.counting.counters import Counters
 from app.counting.spec import Cells, counts_partition, row_key
 from app.errors import SettingsError
-from tables.carrying import SpreadFold, blocks
+from tables.carrying import SpreadFold
 from tables.flush_hook import FlushHook
 from tables.layout import LayoutRow
 from tables.outcome_row import OutcomeRow
 from tables.partial_values import (
-    ALL,
+    CARRIES,
     FoldRange,
     Partial,
     add_singly,
@@ -87,10 +87,6 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
     def absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
         """Add the events of a batch; first, last: their offsets."""
         self.check_layout(partition)
-        for begin, end in blocks(first, last):
-            self._absorb(partition, begin, end, fold)
-
-    def _absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
         folded = SpreadFold(self.counters.carried, fold, lambda some: self.load(partition, some))
         rows = folded.rows(first - 1, last)
         cache = self.load(partition, rows)
@@ -253,7 +249,9 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         if missing:
             values = self.db(partition).get(missing)
             for row, value in zip(missing, values, strict=True):
-                cache[row] = Partial(-1, NO_CELLS, ALL) if value is None else decode_partial(value)
+                cache[row] = (
+                    Partial(-1, NO_CELLS, CARRIES) if value is None else decode_partial(value)
+                )
         return cache
 
     async def send_rows(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:

@@ -3,12 +3,13 @@
 Page views of a url by second, minute and hour are rows of their own in each of two stages, and
 most urls have few of them. So a row of events by url, type and hour carries the seconds of its page
 views as further slots, FINE and above; the totals make the rows of the other counters of them. A
-row that has many carries no more: what comes later has rows of its own in both stages.
+row carries its first FINE_MAX seconds, whatever comes later has rows of its own in both stages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from math import inf
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from app.counting.spec import (
 
 FINE = 256  # the slot of a row's first second; windows have those below
 SLOT_LAST = FINE + DAY - 1
-FINE_MAX = 24  # slots of a row; with more, seconds that come later have rows of their own
+FINE_MAX = 24  # seconds that a row carries: the first ones in the order of offsets
 TYPE_BITS = 24  # of a cell, below them: source partition and slot
 
 
@@ -108,15 +109,16 @@ class Carried:
         number = self.base.number
         return [row for row, cells in rows.items() if row[0] == number and has_fine(cells)]
 
-    def spread(self, rows: Rows, chosen: Iterable[bytes], now: float) -> Rows:
-        """Return rows with the seconds of the chosen ones in rows of the levels."""
+    def spread(self, rows: Rows, loose: Mapping[bytes, Cells], now: float) -> Rows:
+        """Return rows with some of their seconds in rows of the levels. loose: seconds by row."""
         found = dict(rows)
-        for row in chosen:
-            found[row], fine = parted(rows[row])
-            for own, cells in self.rows(row, fine, now).items():
-                known = found.setdefault(own, cells)
-                if known is not cells:  # of another type
-                    for slot, count in cells.items():
+        for row, fine in loose.items():
+            cells = rows[row]
+            found[row] = {slot: cells[slot] for slot in cells if slot not in fine}
+            for own, added in self.rows(row, fine, now).items():
+                known = found.setdefault(own, added)
+                if known is not added:  # of another type
+                    for slot, count in added.items():
                         known[slot] = known.get(slot, 0) + count
         return found
 
@@ -133,6 +135,20 @@ class CarriedLevel(NamedTuple):
 def has_fine(cells: Cells) -> bool:
     """Whether a row that a fold made has slots of seconds; they are its last ones."""
     return next(reversed(cells), 0) >= FINE
+
+
+def loose_seconds(cells: Cells, known: Cells) -> Cells:
+    """Return the seconds that a fold put into a row and the row does not carry.
+
+    cells: of the fold, seconds in the order that they first came in. known: of the row until now.
+    What is carried follows from the events alone, however they are cut into batches, and of events
+    that were counted before it is the same.
+    """
+    new = {slot: count for slot, count in cells.items() if slot >= FINE and slot not in known}
+    if not new:
+        return new
+    room = max(0, FINE_MAX - sum(map(FINE.__le__, known)))
+    return dict(islice(new.items(), room, None)) if room else new
 
 
 def parted(cells: Cells) -> tuple[Cells, Cells]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from app.counting.carried import Carried
+from app.counting.carried import Carried, parted
 from app.counting.distinct import DistinctFold, RowValues
 from app.counting.folding import Fold
 from app.counting.groups import KeptKeys, LeftOut
@@ -110,7 +110,8 @@ class Counters(Mapping[str, CounterSpec]):
         """Return rows of a fold with what they carry for other counters in rows of these."""
         if self.carried is None:
             return rows
-        return self.carried.spread(rows, self.carried.carrying(rows), now)
+        loose = {row: parted(rows[row])[1] for row in self.carried.carrying(rows)}
+        return self.carried.spread(rows, loose, now)
 
     def fold_begun(
         self,

@@ -127,17 +127,21 @@ def _fine(group: Group, columns: BatchColumns, now: float) -> GroupRows | None:
 def _by_second(
     keys: Sequence[NameT], seconds: np.ndarray, row_seconds: int, first_slot: int = 0
 ) -> Iterator[tuple[NameT, int, Cells]]:
-    """Yield (key, row start, cells) of rows of so many seconds; first_slot: of the first one."""
+    """Yield (key, row start, cells) of rows of so many seconds; first_slot: of the first one.
+
+    The cells of a row are in the order that they first came in.
+    """
     names = list(dict.fromkeys(keys))
     numbers = {name: number for number, name in enumerate(names)}
     ids = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
-    codes, many = np.unique(ids << WINDOW_BITS | seconds, return_counts=True)
+    codes, at, many = np.unique(ids << WINDOW_BITS | seconds, return_index=True, return_counts=True)
     windows = codes & ((1 << WINDOW_BITS) - 1)
     slots = windows % row_seconds
     rows = codes - slots
+    order = np.lexsort((at, rows))
     edges = [*(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
     starts, places = (windows - slots).tolist(), (codes >> WINDOW_BITS).tolist()
-    slot_list, counts, begin = (slots + first_slot).tolist(), many.tolist(), 0
+    slot_list, counts, begin = (slots[order] + first_slot).tolist(), many[order].tolist(), 0
     for end in edges:
         cells = dict(zip(slot_list[begin:end], counts[begin:end], strict=True))
         yield names[places[begin]], starts[begin], cells

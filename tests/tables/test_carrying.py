@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,116 +11,28 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka.record.memory_records import MemoryRecords
 
-import tables.carrying
 import tables.partials
-from app.counting.carried import FINE, FINE_MAX
+from app.counting.carried import FINE, FINE_MAX, parted
 from app.counting.counters import Counters
 from app.counting.spec import OTHER_KEY, TYPES, Rows
 from app.events.event import Event
-from tables.partial_values import ALL, FoldRange
+from tables.partial_values import CARRIES, FoldRange
 from tables.partials import SOURCE, Partials
 from tables.totals import Totals
 from tests.support.batches import judged
+from tests.tables.carrying import (
+    BASE,
+    by_hand,
+    flush,
+    fold_of,
+    merge,
+    new_partials,
+    read,
+    records,
+    some_events,
+)
 from tests.tables.conftest import SentRecords
-
-BASE = "events_by_url_hourly"
-LEVELS = [f"page_views_by_page_{level}" for level in ("secondly", "minutely", "hourly")]
-URLS = ["/hot", "/hot", "/hot", "/warm", "/ü", *(f"/cold/{n}" for n in range(8))]
-KINDS = ["VIEW", "VIEW", "page_view", "PageView", "CLICK"]
-Found = dict[tuple[str, str], dict[int, int]]  # (counter, url) -> {window start: views}
-
-
-class DiedError(Exception):
-    """Stands for kill -9."""
-
-
-def some_events(dice: random.Random, count: int, span_s: int = 3000) -> list[Event]:
-    """Return events of the last minutes, of urls with many views and with one."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    return [
-        Event(
-            type=dice.choice(KINDS),
-            url=dice.choice(URLS),
-            timestamp=now - timedelta(seconds=int(dice.random() ** 2 * span_s)),
-        )
-        for _ in range(count)
-    ]
-
-
-def fold_of(counters: Counters, events: list[Event]) -> FoldRange:
-    def fold(begin: int, end: int) -> Rows:
-        part = judged(events[begin + 1 : end + 1])
-        return counters.fold(part, datetime.now(UTC).timestamp())
-
-    return fold
-
-
-def by_hand(events: list[Event]) -> Found:
-    found: Found = {}
-    for event in events:
-        if event.type == "CLICK":
-            continue
-        assert event.url is not None
-        assert event.timestamp is not None
-        at = int(event.timestamp.timestamp())
-        for name, window in zip(LEVELS, (1, 60, 3600), strict=True):
-            windows = found.setdefault((name, event.url), Counter())
-            windows[at - at % window] += 1
-    return found
-
-
-def records(sent: SentRecords) -> list[tuple[int, Any]]:
-    """Return the records of `counts` with their partitions, in order."""
-    found = []
-    for topic, partition, builder, _ in sent.batches:
-        if topic == "counts":
-            batches = MemoryRecords(bytes(builder._build()))
-            while (batch := batches.next_batch()) is not None:
-                found += [
-                    (partition, SimpleNamespace(key=one.key, value=one.value)) for one in batch
-                ]
-    return found
-
-
-async def merge(totals: Totals, found: list[tuple[int, Any]]) -> None:
-    for partition in range(4):
-        mine = [record for at, record in found if at == partition]
-        for first in range(0, len(mine), 50):
-            await totals.merge(partition, mine[first : first + 50], 1)
-
-
-def read(totals: Totals) -> Found:
-    found: Found = {}
-    for name in LEVELS:
-        for url in set(URLS):
-            windows = totals.read_all(name, url)
-            if windows:
-                found[name, url] = {start: labels[""] for start, labels in windows.items()}
-    return found
-
-
-async def flush(partials: Partials, most: int | None = None) -> None:
-    """Flush; die behind so many writes."""
-    if most is None:
-        await partials.flush()
-        return
-    write, left = partials.write, [most]
-
-    async def dying_write(*args: Any) -> None:
-        if not left[0]:
-            raise DiedError
-        left[0] -= 1
-        await write(*args)
-
-    partials.write = dying_write  # type: ignore[method-assign,assignment]
-    try:
-        await partials.flush()
-    except DiedError:
-        pass
-    finally:
-        del partials.write
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -134,7 +45,6 @@ async def test_each_view_is_counted_once_by_each_level_wherever_a_worker_dies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tables.partials, "FLUSH_CHUNK", 7)
-    monkeypatch.setattr(tables.carrying, "BLOCK", 30)
     dice = random.Random(seed)
     partials = make_partials()
     sources = [some_events(dice, 500), some_events(dice, 200)]
@@ -164,7 +74,6 @@ async def test_a_row_that_has_just_become_full_is_counted_once_where_its_batch_c
     What was sent to `counts` before its last write is there for good.
     """
     monkeypatch.setattr(tables.partials, "FLUSH_CHUNK", 1)
-    monkeypatch.setattr(tables.carrying, "BLOCK", 16)
     now = datetime.now(UTC).replace(microsecond=0)
     events = [
         Event(type="VIEW", url="/hot", timestamp=now - timedelta(seconds=60 - at))
@@ -172,9 +81,7 @@ async def test_a_row_that_has_just_become_full_is_counted_once_where_its_batch_c
     ]
     fold = fold_of(counters, events)
     for writes in range(9):
-        where: dict[str, Any] = {"counts_topic": "counts", "counts_partitions": 4, "rules": {}}
-        place = make_app(), f"partials{writes}", 4, ""
-        partials = Partials.create(*place, counters=counters, **where)
+        partials = new_partials(make_app(), f"partials{writes}", counters)
         sent.batches.clear()
         for first, end in ((0, 20), (20, 60)):
             partials.absorb(0, first, end - 1, fold)
@@ -213,10 +120,9 @@ async def count_and_die(
 
 
 async def test_a_url_with_few_views_is_one_row_and_one_with_many_carries_no_more(
-    make_partials: Callable[[], Partials], counters: Counters, monkeypatch: pytest.MonkeyPatch
+    make_partials: Callable[[], Partials], counters: Counters
 ) -> None:
     partials, now = make_partials(), datetime.now(UTC).replace(microsecond=0)
-    monkeypatch.setattr(tables.carrying, "BLOCK", 16)
     hot = [Event(type="VIEW", url="/hot", timestamp=now - timedelta(seconds=n)) for n in range(90)]
     events = [Event(type="VIEW", url="/cold", timestamp=now), *hot]
     fold, carried = fold_of(counters, events), counters.carried
@@ -228,8 +134,22 @@ async def test_a_url_with_few_views_is_one_row_and_one_with_many_carries_no_more
     levels = {spec.number for spec in carried.levels}
     assert {number for number, url in places if url == "/cold"} == {base}
     assert {number for number, url in places if url == "/hot"} == {base, *levels}
-    most = max(len(one.cells) for row, one in rows.items() if row[0] == base)
-    assert FINE_MAX <= most < FINE_MAX + 16 + 24
+    most = max(len(parted(one.cells)[1]) for row, one in rows.items() if row[0] == base)
+    assert most == FINE_MAX
+
+
+async def test_the_rows_are_the_same_however_events_are_cut_into_batches(
+    make_app: Callable[[], Any], counters: Counters
+) -> None:
+    """Which seconds came first is a matter of offsets, also within a batch."""
+    events = some_events(random.Random(3), 400)
+    fold, found = fold_of(counters, events), []
+    for size in (1, 7, 400):
+        partials = new_partials(make_app(), f"cut{size}", counters)
+        for first in range(0, 400, size):
+            partials.absorb(0, first, min(400, first + size) - 1, fold)
+        found.append({row: partial.cells for row, partial in partials.load(0, ()).items()})
+    assert found[0] == found[1] == found[2]
 
 
 async def test_rows_that_an_older_version_wrote_carry_nothing(
@@ -267,7 +187,7 @@ async def test_seconds_in_a_row_of_another_counter_are_left_out(
     place: dict[str, Any] = {"topic": "counts", "partition": 0, "offset": 1}
     strangers = [
         SimpleNamespace(
-            key=row + source, value=msgspec.msgpack.encode((1, {0: 1}, ALL, fine)), **place
+            key=row + source, value=msgspec.msgpack.encode((1, {0: 1}, CARRIES, fine)), **place
         )
         for row, fine in strange
     ]
