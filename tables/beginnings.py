@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from app.counting.counters import Counters
 from app.counting.distinct import RowValues
-from app.counting.groups import LeftOut
+from app.counting.groups import FoldState, LeftOut
 from app.counting.registry import Begin, Registry, unknown_keys
 from app.counting.spec import TYPES, CounterSpec, Rows
 from app.errors import CountersChangedError, KafkaUnavailableError
@@ -125,18 +125,22 @@ class Beginnings:
         return new & counted
 
     def fold(
-        self, partition: int, judged: Judged, begin: int, now: float, left_out: LeftOut | None
+        self, partition: int, judged: Judged, begin: int, now: float, state: FoldState
     ) -> Rows:
-        """Return what events behind an offset add up to, by what has begun where they lie."""
+        """Return what events behind an offset add up to, by what has begun where they lie.
+
+        state: what is kept is not of it.
+        """
         begun = self._begun.get(partition, {})
-        return self._counters.fold_begun(begun, judged, begin, now, self.kept, left_out)
+        state = state._replace(kept=self.kept)
+        return self._counters.fold_begun(begun, judged, begin, now, state)
 
     def distinct_values(
         self, partition: int, judged: Judged, now: float, left_out: LeftOut | None
     ) -> RowValues:
         """Return what counters that measure distinct values get of events, as fold()."""
         begun = self._begun.get(partition, {})
-        return self._counters.distinct_values(begun, judged, now, self.kept, left_out)
+        return self._counters.distinct_values(begun, judged, now, FoldState(self.kept, left_out))
 
     async def flush(self, partition: int) -> None:
         """Nothing: what is decided is in Kafka before it is counted."""

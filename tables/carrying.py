@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from time import time
 
-from app.counting.carried import Carried, loose_seconds, parted
-from app.counting.spec import Cells, Rows
+from app.counting.carried import FINE, FINE_MAX, Carried, loose_seconds, parted
+from app.counting.groups import GroupKey
+from app.counting.spec import Cells, CounterSpec, Rows
 from tables.partial_values import CARRIES, FoldRange, Partial
 
 KNOWN_MAX = 50_000  # records of a partition of `counts` whose seconds are remembered, 20 MB
+FULL_MAX = 20_000  # rows of a source partition that are known to be full, 4 MB
 
 LoadRows = Callable[[Iterable[bytes]], Mapping[bytes, Partial]]
 Merged = tuple[bytes, int, Cells]  # row, its place in cells (source partition and more), cells
@@ -25,9 +27,18 @@ class SpreadFold:
     carried: None: no counter is.
     """
 
-    def __init__(self, carried: Carried | None, fold: FoldRange, load: LoadRows) -> None:
-        """load: brings rows of the source partition into memory, and returns all that are."""
-        self._carried, self._fold, self._load = carried, fold, load
+    def __init__(
+        self,
+        carried: Carried | None,
+        fold: FoldRange,
+        load: LoadRows,
+        full: dict[GroupKey, int],
+    ) -> None:
+        """load: brings rows of the source partition into memory, and returns all that are.
+
+        full: gets the rows that carry no more seconds.
+        """
+        self._carried, self._fold, self._load, self._full = carried, fold, load, full
         self._now = time()
 
     def rows(self, begin: int, end: int) -> Rows:
@@ -43,7 +54,18 @@ class SpreadFold:
             carries = partial.carries == CARRIES
             if fine := loose_seconds(cells, partial.cells) if carries else parted(cells)[1]:
                 loose[row] = fine
+                self._note_full(carried.base, row, partial)
         return carried.spread(rows, loose, self._now) if loose else rows
+
+    def _note_full(self, base: CounterSpec, row: bytes, partial: Partial) -> None:
+        """Remember a row that carries no more; one that this batch fills is at the next one."""
+        known = parted(partial.cells)[1]
+        if partial.carries == CARRIES and len(known) < FINE_MAX:
+            return
+        if len(self._full) >= FULL_MAX:
+            self._full.clear()
+        key, start, label = base.parse(row)
+        self._full[key, label, start] = start + max(known, default=FINE - 1) - FINE
 
 
 class CarriedCells:

@@ -9,7 +9,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from app import metrics
-from app.counting.groups import LeftOut
+from app.counting.groups import FoldState, LeftOut
 from app.counting.measures import SUM_OVERFLOW
 from app.counting.outcomes import offsets_between, outcomes
 from app.counting.spec import OTHER_KEY, Rows
@@ -122,10 +122,11 @@ def add(partials: Partials, judges: Judges, batch: Sequence[Any], seen: JudgedBa
         nonlocal told
         part = judged.between(begin, end)
         left, told = (left_out, end) if begin == told else (None, told)
+        state = FoldState(left_out=left, full=partials.full[partition])
         if judges.begun is None:
-            rows = partials.counters.fold(part, now, left_out=left)
+            rows = partials.counters.fold(part, now, state)
         else:
-            rows = judges.begun.fold(partition, part, begin, now, left)
+            rows = judges.begun.fold(partition, part, begin, now, state)
         rows[OUTCOMES_ROW] = outcomes(
             offsets_between(received, begin, end),
             part,

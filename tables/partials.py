@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from app.counting.counters import Counters
+from app.counting.groups import GroupKey
 from app.counting.spec import Cells, counts_partition, row_key
 from app.errors import SettingsError
 from tables.carrying import SpreadFold
@@ -79,6 +80,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
         self._hooks: list[FlushHook] = []
         self._again: set[int] = set()
+        self.full: defaultdict[int, dict[GroupKey, int]] = defaultdict(dict)  # as far as known
 
     def carry(self, hook: FlushHook) -> None:
         """Let something else come along with each flush."""
@@ -87,7 +89,8 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
     def absorb(self, partition: int, first: int, last: int, fold: FoldRange) -> None:
         """Add the events of a batch; first, last: their offsets."""
         self.check_layout(partition)
-        folded = SpreadFold(self.counters.carried, fold, lambda some: self.load(partition, some))
+        carried, full = self.counters.carried, self.full[partition]
+        folded = SpreadFold(carried, fold, lambda some: self.load(partition, some), full)
         rows = folded.rows(first - 1, last)
         cache = self.load(partition, rows)
         # Also rows that do not change: RocksDB may be ahead of the changelog and of `counts`.
@@ -269,8 +272,8 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         super().forget()
         for state in (self._cache, self.dirty, self._read_to, self._done, self._flushed):
             state.clear()
-        for partitions in (self._checked, self._again):
-            partitions.clear()
+        for known in (self._checked, self._again, self.full):
+            known.clear()
         for hook in self._hooks:
             hook.forget()
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from app.counting.carried import Carried, parted
 from app.counting.distinct import DistinctFold, RowValues
 from app.counting.folding import Fold
-from app.counting.groups import KeptKeys, LeftOut
+from app.counting.groups import FoldState
 from app.counting.spec import ROW_WINDOWS, CounterSpec, Rows
 from app.events.batches import Judged
 
-NO_LIMITS: KeptKeys = {}
+NOTHING_KEPT = FoldState()
 
 
 class Counters(Mapping[str, CounterSpec]):
@@ -96,15 +96,13 @@ class Counters(Mapping[str, CounterSpec]):
         self,
         judged: Judged,
         now: float,
-        kept: KeptKeys = NO_LIMITS,
-        left_out: LeftOut | None = None,
+        state: FoldState = NOTHING_KEPT,
     ) -> Rows:
         """Return the rows that these events add up to.
 
-        now: seconds since 1970, for what is too old for a counter. kept: the keys of counters with
-        most_keys. left_out: gets how many events could not be added, by counter and code.
+        now: seconds since 1970, for what is too old for a counter.
         """
-        return self._fold.rows(judged, now, kept, left_out)
+        return self._fold.rows(judged, now, state)
 
     def spread(self, rows: Rows, now: float) -> Rows:
         """Return rows of a fold with what they carry for other counters in rows of these."""
@@ -119,8 +117,7 @@ class Counters(Mapping[str, CounterSpec]):
         judged: Judged,
         begin: int,
         now: float,
-        kept: KeptKeys = NO_LIMITS,
-        left_out: LeftOut | None = None,
+        state: FoldState = NOTHING_KEPT,
     ) -> Rows:
         """Return fold() of events behind an offset, by what has begun where they lie.
 
@@ -128,13 +125,13 @@ class Counters(Mapping[str, CounterSpec]):
         """
         late = {number: at for number, at in begun.items() if at > begin + 1}
         if not late:
-            return self.fold(judged, now, kept, left_out)
-        rows = self.without(late).fold(judged, now, kept, left_out)
+            return self.fold(judged, now, state)
+        rows = self.without(late).fold(judged, now, state)
         last = max((part.offsets[-1] for part in judged if part.offsets), default=begin)
         for number, at in late.items():
             if at <= last:
                 part = judged.between(at - 1, last)
-                rows |= self.only(number).fold(part, now, kept, left_out)
+                rows |= self.only(number).fold(part, now, state)
         return rows
 
     def distinct_values(
@@ -142,8 +139,7 @@ class Counters(Mapping[str, CounterSpec]):
         begun: Mapping[int, int],
         judged: Judged,
         now: float,
-        kept: KeptKeys = NO_LIMITS,
-        left_out: LeftOut | None = None,
+        state: FoldState = NOTHING_KEPT,
     ) -> RowValues:
         """Return {row: values} of the counters that sketched() has; arguments as fold_begun()."""
-        return self._distinct.values(judged.human, begun, now, kept, left_out)
+        return self._distinct.values(judged.human, begun, now, state.kept, state.left_out)

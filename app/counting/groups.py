@@ -8,7 +8,9 @@ from functools import cached_property
 from itertools import compress, repeat
 from typing import Any, NamedTuple
 
-from app.counting.measures import micros_of_all
+import numpy as np
+
+from app.counting.measures import micros_of_all, sums_by_place
 from app.counting.spec import OTHER_KEY, TYPE, TYPES, Cells, Condition, CounterSpec
 from app.events.batches import Slice
 from app.events.event import Event
@@ -18,9 +20,24 @@ ALL_TIME_UNIT = 86_400  # s; counters without windows are counted by the day, an
 GroupKey = tuple[str | None, str | None, int]  # key, label, windows since 1970
 GroupCounts = Mapping[GroupKey, int]
 GroupRows = dict[GroupKey, Cells]  # by key, label, row start
+FullRows = Mapping[GroupKey, int]  # rows that carry no more seconds: the last one of each
 KeptKeys = Mapping[int, Container[str]]  # by number of the counter; others are OTHER_KEY
 LeftOut = Counter[tuple[str, str]]  # by name of the counter, and code
+NO_KEYS: KeptKeys = {}
+NONE_FULL: FullRows = {}
 TYPES_COUNTER = "events_by_type"
+
+
+class FoldState(NamedTuple):
+    """What a fold goes by, beside the events.
+
+    kept: the keys of counters with most_keys. left_out: gets how many events could not be added,
+    and keys were not kept. full: rows whose later seconds are put into rows of their own.
+    """
+
+    kept: KeptKeys = NO_KEYS
+    left_out: LeftOut | None = None
+    full: FullRows = NONE_FULL
 
 
 class Group:
@@ -164,11 +181,18 @@ def added(
     group: Group, columns: BatchColumns, left_out: LeftOut
 ) -> tuple[GroupCounts, GroupCounts]:
     """Return millionths by key, label and window: what is added, and what is taken away."""
-    more, less = defaultdict[Any, int](int), defaultdict[Any, int](int)
     get = group.measure.get
     assert get is not None  # noqa: S101 - a sum is one of a field
     places, name, events = chosen(group, columns)
-    amounts = micros_of_all(list(map(get, events)))
+    values = list(map(get, events))
+    if None in values:
+        has_one = [value is not None for value in values]
+        places, values = compress(places, has_one), list(compress(values, has_one))
+    amounts = micros_of_all(values)
+    if isinstance(amounts, np.ndarray):
+        more, less = sums_by_place(places, amounts)
+        return _named(more, name), _named(less, name)
+    more, less = defaultdict[Any, int](int), defaultdict[Any, int](int)
     for place, micros in zip(places, amounts, strict=True):
         if isinstance(micros, int):
             if micros < 0:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Literal
+from itertools import compress
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 
@@ -22,11 +23,13 @@ SUM_MAX = (1 << 63) - 1  # millionths that a cell holds
 DIGITS_MAX = 13  # before the point; those of SUM_MAX
 FAST_MAX = 1e8  # below, a float and its product with MICROS are right to 0.02 millionths
 FAST_ERROR = 0.02
+FAST_VALUES = SUM_MAX // int(FAST_MAX * MICROS)  # so many below FAST_MAX add up to 64 bits
 NUMBER = re.compile(r"[+-]?\d{1,64}(\.\d{1,64})?([eE][+-]?\d{1,3})?", re.ASCII)
 
 NOT_A_NUMBER, SUM_OVERFLOW = "not_a_number", "sum_overflow"
 
 Value = int | Decimal
+PlaceT = TypeVar("PlaceT")
 
 
 class NoAmountError(ValueError):
@@ -97,16 +100,44 @@ def micros_of(value: object) -> int | None:
     raise NoAmountError(NOT_A_NUMBER)
 
 
-def micros_of_all(values: Sequence[object]) -> Iterable[int | NoAmountError | None]:
-    """Return micros_of() of each value, or the error that it raises."""
-    if set(map(type, values)) == {float}:  # a third of the time of one after the other
-        numbers = np.array(values, np.float64)
-        products = numbers * MICROS
-        near = np.rint(products)
-        if ((np.abs(numbers) < FAST_MAX) & (np.abs(products - near) < FAST_ERROR)).all():
-            found: list[int | NoAmountError | None] = near.astype(np.int64).tolist()
-            return found
-    return map(_micros_or_error, values)
+def micros_of_all(values: Sequence[object]) -> np.ndarray | list[int | NoAmountError | None]:
+    """Return micros_of() of each value, or the error that it raises.
+
+    As int64 (values,) where that is fast: a fifth of the time of one after the other.
+    """
+    if 0 < len(values) <= FAST_VALUES and set(map(type, values)) <= {float, int}:
+        numbers = cast("Sequence[float]", values)
+        if max(numbers) < FAST_MAX and min(numbers) > -FAST_MAX:
+            products = np.array(numbers, np.float64) * MICROS
+            near = np.rint(products)
+            if (np.abs(products - near) < FAST_ERROR).all():
+                return near.astype(np.int64)
+    return list(map(_micros_or_error, values))
+
+
+def sums_by_place(
+    places: Iterable[PlaceT], micros: np.ndarray
+) -> tuple[dict[PlaceT, int], dict[PlaceT, int]]:
+    """Return by place what is added, and what is taken away.
+
+    micros: int64 (places,), as micros_of_all() makes them: at most FAST_MAX each.
+    """
+    each = list(places)
+    names = list(dict.fromkeys(each))
+    if len(names) == 1:
+        at = np.zeros(len(each), np.int64)
+    else:
+        numbers = {name: number for number, name in enumerate(names)}
+        at = np.fromiter(map(numbers.__getitem__, each), np.int64, len(each))
+    less = micros < 0
+    return _sums(names, at[~less], micros[~less]), _sums(names, at[less], -micros[less])
+
+
+def _sums(names: Sequence[PlaceT], at: np.ndarray, micros: np.ndarray) -> dict[PlaceT, int]:
+    sums, some = np.zeros(len(names), np.int64), np.zeros(len(names), bool)
+    np.add.at(sums, at, micros)
+    some[at] = True
+    return dict(zip(compress(names, some), sums[some].tolist(), strict=True))
 
 
 def _micros_or_error(value: object) -> int | NoAmountError | None:

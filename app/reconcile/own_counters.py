@@ -23,6 +23,7 @@ from time import time
 from typing import Any, Protocol
 
 from app.counting.counters import Counters
+from app.counting.groups import FoldState
 from app.counting.measures import Value
 from app.counting.registry import Registry
 from app.counting.spec import FOREVER, HOUR, CounterSpec, Rows
@@ -151,7 +152,7 @@ class OwnCounters:
             part = judged.between(begin, end)
             if part.human.offsets:
                 rows = self.counters.fold_begun(
-                    begun, part, part.human.offsets[0] - 1, time(), kept
+                    begun, part, part.human.offsets[0] - 1, time(), FoldState(kept)
                 )
                 self._sketches.note(self.counters, begun, part, time(), kept, seen=seen)
                 for place, negative, value in self._cells(rows):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 
 from app.counting.counters import Counters
-from app.counting.groups import KeptKeys
+from app.counting.groups import FoldState, KeptKeys
 from app.counting.uniques import Accumulator, Union, decode_sketch, estimate_of, includes
 from app.events.batches import Judged
 from app.reconcile.comparison import Comparison
@@ -45,7 +45,7 @@ class OwnSketches:
         seen: bool,
     ) -> None:
         """Add events; seen: whether all sides have seen them."""
-        values = counters.distinct_values(begun, judged, now, kept)
+        values = counters.distinct_values(begun, judged, now, FoldState(kept))
         self._events[ALL_SEEN if seen else SOME_SEEN].note_values(values)
 
     async def add_base(self, counters: Counters) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka.record.memory_records import MemoryRecords
 
 from app.counting.counters import Counters
+from app.counting.groups import FoldState
 from app.counting.spec import Rows
 from app.events.event import Event
 from tables.partial_values import FoldRange
@@ -43,10 +44,16 @@ def some_events(dice: random.Random, count: int, span_s: int = 3000) -> list[Eve
     ]
 
 
-def fold_of(counters: Counters, events: list[Event]) -> FoldRange:
+def fold_of(
+    counters: Counters, events: list[Event], partials: Partials | None = None, source: int = 0
+) -> FoldRange:
+    """partials: it knows which rows of a source partition are full."""
+
     def fold(begin: int, end: int) -> Rows:
-        part = judged(events[begin + 1 : end + 1])
-        return counters.fold(part, datetime.now(UTC).timestamp())
+        part, state = judged(events[begin + 1 : end + 1]), FoldState()
+        if partials is not None:
+            state = FoldState(full=partials.full[source])
+        return counters.fold(part, datetime.now(UTC).timestamp(), state)
 
     return fold
 

@@ -15,6 +15,7 @@ import pytest
 import tables.partials
 from app.counting.carried import FINE, FINE_MAX, parted
 from app.counting.counters import Counters
+from app.counting.groups import FoldState
 from app.counting.spec import OTHER_KEY, TYPES, Rows
 from app.events.event import Event
 from tables.partial_values import CARRIES, FoldRange
@@ -49,7 +50,8 @@ async def test_each_view_is_counted_once_by_each_level_wherever_a_worker_dies(
     partials = make_partials()
     sources = [some_events(dice, 500), some_events(dice, 200)]
     for source, events in enumerate(sources):
-        await count_and_die(partials, source, fold_of(counters, events), len(events), dice)
+        fold = fold_of(counters, events, partials, source)
+        await count_and_die(partials, source, fold, len(events), dice)
     found, totals = records(sent), make_totals()
     await merge(totals, found)
     expected = by_hand([*sources[0], *sources[1]])
@@ -79,9 +81,9 @@ async def test_a_row_that_has_just_become_full_is_counted_once_where_its_batch_c
         Event(type="VIEW", url="/hot", timestamp=now - timedelta(seconds=60 - at))
         for at in range(60)
     ]
-    fold = fold_of(counters, events)
     for writes in range(9):
         partials = new_partials(make_app(), f"partials{writes}", counters)
+        fold = fold_of(counters, events, partials)
         sent.batches.clear()
         for first, end in ((0, 20), (20, 60)):
             partials.absorb(0, first, end - 1, fold)
@@ -143,12 +145,14 @@ async def test_the_rows_are_the_same_however_events_are_cut_into_batches(
 ) -> None:
     """Which seconds came first is a matter of offsets, also within a batch."""
     events = some_events(random.Random(3), 400)
-    fold, found = fold_of(counters, events), []
+    found = []
     for size in (1, 7, 400):
         partials = new_partials(make_app(), f"cut{size}", counters)
+        fold = fold_of(counters, events, partials if size < 400 else None)
         for first in range(0, 400, size):
             partials.absorb(0, first, min(400, first + size) - 1, fold)
         found.append({row: partial.cells for row, partial in partials.load(0, ()).items()})
+        assert bool(partials.full[0]) == (size < 400)
     assert found[0] == found[1] == found[2]
 
 
@@ -206,7 +210,7 @@ async def test_views_whose_type_is_not_kept_are_views_all_the_same(
 
     def fold(begin: int, end: int) -> Rows:
         now = datetime.now(UTC).timestamp()
-        return counters.fold(judged(events[begin + 1 : end + 1]), now, kept)
+        return counters.fold(judged(events[begin + 1 : end + 1]), now, FoldState(kept))
 
     for first in range(0, 200, 10):
         partials.absorb(0, first, first + 9, fold)

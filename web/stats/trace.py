@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from app.counting.groups import FoldState
 from app.counting.spec import CounterSpec
 from app.errors import NotFoundError, PostgresUnavailableError, RecoveringError, UnavailableError
 from app.events.batches import Decoded, Judged, Slice, decode_batch
@@ -190,7 +191,7 @@ class Tracing:
         if begun is None:
             rows = counters.fold(Judged(part), time())
         else:
-            rows = begun.fold(partition, Judged(part), offset - 1, time(), None)
+            rows = begun.fold(partition, Judged(part), offset - 1, time(), FoldState())
             values = begun.distinct_values(partition, Judged(part), time(), None)
             rows |= {row: {0: len(some)} for row, some in values.items()}
         rows = counters.spread(rows, time())

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.counting.counters import Counters
-from app.counting.groups import BatchColumns, Group, LeftOut, chosen, tally
+from app.counting.groups import BatchColumns, FoldState, Group, LeftOut, chosen, tally
 from app.counting.spec import (
     DAY,
     EVERYTHING,
@@ -189,7 +189,7 @@ def test_types_that_are_not_kept_are_one_type_in_every_counter(days: int) -> Non
     ]
     left = LeftOut()
     kept = {TYPES: {"CLICK", "a"}}
-    found = unfold(counters, counters.fold(judged(events), NOW, kept, left))
+    found = unfold(counters, counters.fold(judged(events), NOW, FoldState(kept, left)))
     all_of_them = unfold(counters, counters.fold(judged(events), NOW))
     by_type = {name for name, spec in counters.items() if spec.label is TYPE and not spec.sum_of}
     assert by_type >= {"events_by_url_hourly", "events_by_type", "events_by_type_minutely"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.counting.counters import Counters
 from app.counting.declared import Meaning
+from app.counting.groups import FoldState
 from app.counting.spec import HOUR, OTHER_KEY, TYPES
 from app.counting.uniques import Accumulator, Union, decode_sketch, estimate_of, includes
 from app.events.batches import Judged
@@ -34,7 +35,7 @@ def found(
     counters = Counters([spec])
     judged, keys = Judged(slice_of(events)), {61: dict.fromkeys(kept)}
     assert not counters.fold(judged, NOW.timestamp())
-    rows = counters.distinct_values({61: begun}, judged, NOW.timestamp(), keys)
+    rows = counters.distinct_values({61: begun}, judged, NOW.timestamp(), FoldState(keys))
     return {spec.parse(row): values for row, values in rows.items()}
 
 
@@ -88,7 +89,7 @@ def test_types_that_are_not_kept_are_one_label() -> None:
     spec = Meaning(None, label="type", measure="distinct:user_id").spec(61, "buyers", "")
     events = [Event(type=kind, user_id=user, timestamp=NOW) for kind, user in TYPED]
     counters, kept = Counters([spec]), {TYPES: {"buy": None}}
-    rows = counters.distinct_values({}, Judged(slice_of(events)), NOW.timestamp(), kept)
+    rows = counters.distinct_values({}, Judged(slice_of(events)), NOW.timestamp(), FoldState(kept))
     labels = {spec.parse(row)[2]: values for row, values in rows.items()}
     assert labels == {"buy": {"ann"}, OTHER_KEY: {"bob", "cyd"}}
 

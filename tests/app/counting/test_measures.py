@@ -8,10 +8,19 @@ from decimal import Decimal
 from operator import attrgetter
 
 import msgspec
+import numpy as np
 import pytest
 
 from app.counting.counters import Counters
-from app.counting.measures import Measure, NoAmountError, decimal_of, micros_of, micros_of_all
+from app.counting.groups import FoldState
+from app.counting.measures import (
+    Measure,
+    NoAmountError,
+    decimal_of,
+    micros_of,
+    micros_of_all,
+    sums_by_place,
+)
 from app.counting.spec import DAY, TYPE, URL, Condition, CounterSpec
 from app.events.batches import Judged
 from app.events.event import Event, at_ms
@@ -80,7 +89,7 @@ def _counter(**changes: object) -> Counters:
 
 
 def _values(counters: Counters, events: list[Event], **more: object) -> dict[str, object]:
-    rows = counters.fold(Judged(slice_of(events)), MORNING_S, **more)  # type: ignore[arg-type]
+    rows = counters.fold(Judged(slice_of(events)), MORNING_S, FoldState(**more))  # type: ignore[arg-type]
     spec, found = counters["revenue"], dict[str, object]()
     for row, cells in rows.items():
         key, start, _label = spec.parse(row)
@@ -135,7 +144,11 @@ def test_keys_that_are_not_kept_are_one_key(measure: Measure) -> None:
     assert found == {"/0": 10 * one, "/3": 10 * one, "__other__": 30 * one}
 
 
-@pytest.mark.parametrize("more", [[], [1e300], [123456789.5], [-0.0000005], [None], ["12.5"], [7]])
+@pytest.mark.parametrize(
+    "more",
+    [[], [1e300], [10**400], [123456789.5], [-0.0000005], [None], ["12.5"], [7, -3], [True], [0]],
+    ids=str,
+)
 def test_many_values_at_once_are_as_one_by_one(more: list[object]) -> None:
     rng = random.Random(len(more))
     values: list[object] = [
@@ -151,3 +164,24 @@ def test_many_values_at_once_are_as_one_by_one(more: list[object]) -> None:
 
     found = [str(n) if isinstance(n, NoAmountError) else n for n in micros_of_all(values + more)]
     assert found == [one_by_one(value) for value in values + more]
+
+
+@pytest.mark.parametrize("places", [1, 2, 700])
+def test_sums_of_many_values_are_those_of_one_by_one(places: int) -> None:
+    rng = random.Random(places)
+    values: list[object] = [rng.choice([0, 7, -3, 1e8 - 1, 1e-6, -0.25]) for _ in range(5000)]
+    where = [f"/{rng.randrange(places)}" for _ in values]
+    more, less = Counter[str](), Counter[str]()
+    for place, value in zip(where, values, strict=True):
+        micros = micros_of(value)
+        assert micros is not None
+        (less if micros < 0 else more)[place] += abs(micros)
+    found = micros_of_all(values)
+    assert isinstance(found, np.ndarray)
+    assert sums_by_place(iter(where), found) == (more, less)
+
+
+def test_so_many_large_values_that_64_bits_have_no_room_are_added_all_the_same() -> None:
+    values = [1e8 - 1] * 100_000
+    events = [_event("/a", value) for value in values]
+    assert _values(_counter(retention=None), events) == {"/a": 100_000 * (10**8 - 1) * 1_000_000}
