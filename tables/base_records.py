@@ -25,7 +25,7 @@ from app.stores.sql import load_queries
 from tables.judged import CLICKS, encode_clicks
 from tables.messages import KEY, RUNS
 from tables.outcome_row import OUTCOMES_ROW
-from tables.partial_values import ALL, Partial
+from tables.partial_values import CARRIES, Partial
 from tables.partials import SOURCE
 from tables.record_batches import RecordBatches
 
@@ -119,11 +119,11 @@ class BaseRecords:
                 found, slot = _place(spec, row)
                 if found != place:
                     if place is not None:
-                        yield *place, _encode(Partial(NO_OFFSET, cells, ALL))
+                        yield *place, _encode(Partial(NO_OFFSET, cells, CARRIES))
                     place, cells = found, {}
                 cells[slot] = cells.get(slot, 0) + row["value"]
             if place is not None:
-                yield *place, _encode(Partial(NO_OFFSET, cells, ALL))
+                yield *place, _encode(Partial(NO_OFFSET, cells, CARRIES))
 
 
 def _place(spec: CounterSpec, row: Any) -> tuple[RowPlace, int]:

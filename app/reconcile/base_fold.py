@@ -12,6 +12,7 @@ import asyncpg
 
 from app.counting.click_facts import ClickFacts
 from app.counting.counters import Counters
+from app.counting.groups import FoldState
 from app.counting.registry import Registry
 from app.counting.rules import COUNTED_CLICK
 from app.counting.spec import TYPES, CounterSpec, Rows
@@ -68,9 +69,10 @@ class BaseFold:
         """counters: kept_for_good(). registry: where they begin, and what keys they keep."""
         self.counters, self._connection, self._say = counters, connection, say
         self._sql, self._registry, self._version = load_queries(), registry, version
-        self._kept = dict(registry.keys)
-        if TYPES in self._kept and not registry.is_full(TYPES):
-            del self._kept[TYPES]  # all of them are counted by name
+        kept = dict(registry.keys)
+        if TYPES in kept and not registry.is_full(TYPES):
+            del kept[TYPES]  # all of them are counted by name
+        self._state = FoldState(kept)
         self._sketches = Accumulator()
         self._found: defaultdict[CellAt, int] = defaultdict(int)
 
@@ -80,9 +82,9 @@ class BaseFold:
         async for rows in self._chunks("base.events", *some.args(), True):  # noqa: FBT003
             for partition, judged in judged_of(rows):
                 begun, first = self._begun(partition), judged.human.offsets[0]
-                args = begun, judged, first - 1, time(), self._kept
+                args = begun, judged, first - 1, time(), self._state
                 self._add(partition, self.counters, self.counters.fold_begun(*args))
-                values = self.counters.distinct_values(begun, judged, time(), self._kept)
+                values = self.counters.distinct_values(begun, judged, time(), self._state)
                 self._sketches.note_values(values)
                 self._sketches.note(judged.human, time())
             seen += len(rows)
@@ -103,7 +105,7 @@ class BaseFold:
             return
         async for rows in self._chunks("base.events", *some.args(), False):  # noqa: FBT003
             for partition, judged in judged_of(rows):
-                args = judged, judged.human.offsets[0] - 1, time(), self._kept
+                args = judged, judged.human.offsets[0] - 1, time(), self._state
                 self._add(partition, counters, counters.fold_begun(self._begun(partition), *args))
             self._say("adding up the sums of what stays")
             await self._write("base_kept", at_least=CELLS_MAX)
