@@ -7,7 +7,7 @@ all starts, whichever way the rows sort.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import chain, islice
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from app.counting.spec import FOREVER, CounterSpec, expiring_row
 
 PROBE_ROWS = 2000
+SPLIT_ROWS = 500  # at once
 SPARSE = 4  # one row in so many lies in the range: then the others are passed over by seeking
 
 _LENGTH = struct.Struct(">H")
@@ -31,6 +32,18 @@ def split_row(spec: CounterSpec, row: bytes) -> tuple[int, bytes]:
         return int.from_bytes(row[1:_EXPIRING_HEAD]), row[_EXPIRING_HEAD:]
     at = 3 + (row[1] << 8 | row[2])
     return int.from_bytes(row[at : at + 4]), row[1:at] + row[at + 4 :]
+
+
+def split_rows(spec: CounterSpec, rows: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+    """Return the starts and the tails that split_row() makes, in half its time for each."""
+    whole = int.from_bytes
+    if spec.retention is not None:
+        head = _EXPIRING_HEAD
+        return [whole(row[1:head]) for row in rows], [row[head:] for row in rows]
+    ends = [3 + (row[1] << 8 | row[2]) for row in rows]
+    pairs = list(zip(rows, ends, strict=True))
+    starts = [whole(row[end : end + 4]) for row, end in pairs]
+    return starts, [row[1:end] + row[end + 4 :] for row, end in pairs]
 
 
 def join_row(spec: CounterSpec, start: int, tail: bytes) -> bytes:
@@ -55,10 +68,7 @@ def rows_between(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[S
     number = bytes((spec.number,))
     if spec.retention is not None:
         until = number + _START.pack(min(end, FOREVER - 1))
-        for row, value in db.items(from_key=number + _START.pack(begin)):
-            if row[:_EXPIRING_HEAD] >= until:
-                return
-            yield int.from_bytes(row[1:_EXPIRING_HEAD]), row[_EXPIRING_HEAD:], value
+        yield from _scanned(spec, db.items(from_key=number + _START.pack(begin)), until)
         return
     rows = iter(db.items(from_key=number))
     probe = list(islice(rows, PROBE_ROWS))
@@ -67,12 +77,22 @@ def rows_between(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[S
     if len(probe) == PROBE_ROWS and inside * SPARSE < len(starts):
         yield from _seek_rows(db, spec, begin, end)
         return
-    for row, value in chain(probe, rows):
-        if row[:1] != number:
-            return
-        start, tail = split_row(spec, row)
-        if begin <= start < end:
-            yield start, tail, value
+    for found in _scanned(spec, chain(probe, rows), bytes((spec.number + 1,))):
+        if begin <= found[0] < end:
+            yield found
+
+
+def _scanned(
+    spec: CounterSpec, rows: Iterator[tuple[bytes, bytes]], until: bytes
+) -> Iterator[ScannedRow]:
+    """Iterate over the rows before `until`."""
+    while some := list(islice(rows, SPLIT_ROWS)):
+        if some[-1][0] >= until:
+            some = [pair for pair in some if pair[0] < until]
+            rows = iter(())
+        if some:
+            names, values = zip(*some, strict=True)
+            yield from zip(*split_rows(spec, names), values, strict=True)
 
 
 def _seek_rows(db: Any, spec: CounterSpec, begin: int, end: int) -> Iterator[ScannedRow]:
