@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
+from itertools import islice
 from time import time
 from typing import Any, NamedTuple
 
@@ -21,9 +22,11 @@ from app.events.batches import Judged, Slice
 from app.events.derived import AD_CLICK
 from app.kafka.watermarks import Offsets, Say
 from app.reconcile.comparison import by_partition
-from app.reconcile.own_counters import CELLS_MAX, CHUNK_ROWS, NEVER, judged_of
+from app.reconcile.own_counters import CELLS_MAX, NEVER, judged_of
 from app.stores.sql import load_queries
 
+TURN_ROWS = 1000  # of event, folded in one turn of the loop
+TURN_CELLS = 5000  # copied in one turn
 SKETCHES_MAX = 1000  # in memory, up to 100 KB each
 BEFORE_EVENT = 6  # columns of base.clicks
 
@@ -150,7 +153,7 @@ class BaseFold:
         """Yield rows by a cursor that is closed at the end: a table that one reads stays."""
         connection = self._connection
         await connection.execute(f"declare base_rows no scroll cursor for {self._sql[name]}", *args)
-        while rows := await connection.fetch(f"fetch {CHUNK_ROWS} from base_rows"):
+        while rows := await connection.fetch(f"fetch {TURN_ROWS} from base_rows"):
             yield list(rows)
         await connection.execute("close base_rows")
 
@@ -166,8 +169,9 @@ class BaseFold:
 
     async def _write(self, table: str, *, at_least: int = 1) -> None:
         if len(self._found) >= at_least:
-            rows = [(*place, Decimal(value)) for place, value in self._found.items()]
-            await self._connection.copy_records_to_table(table, records=rows)
+            rows = ((*place, Decimal(value)) for place, value in self._found.items())
+            while some := list(islice(rows, TURN_CELLS)):
+                await self._connection.copy_records_to_table(table, records=some)
             self._found.clear()
 
     async def _write_sketches(self, *, at_least: int = 1) -> None:
