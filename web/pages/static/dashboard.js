@@ -16,10 +16,10 @@ import { startToken } from "./token.js";
 const SAID = {
   connecting: "Connecting",
   live: "Live figures",
-  stale: "No data for some seconds",
+  stale: "No data for a few seconds",
   lost: "Connection lost; reconnecting",
   locked: "A read token is needed",
-  paused: "Paused while the page is not seen",
+  paused: "Paused while this page is hidden",
 };
 const HIDDEN_MS = 15_000;
 

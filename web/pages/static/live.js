@@ -56,7 +56,7 @@ function showActiveUsers({ status, body }) {
 function showTotals({ total }) {
   const rows = Object.entries(total).sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
   const all = rows.reduce((sum, [, n]) => sum + n, 0);
-  setText(byId("totals-all"), rows.length ? `${events(all)} of all time` : "");
+  setText(byId("totals-all"), rows.length ? `${events(all)} in total` : "");
   fillShares("totals-rows", withRest(rows), all, typeMinutes);
   return rows.length ? "" : `No events yet. Send one: curl -X PUT ${document.baseURI}event_generate/ -d '{"type":"VIEW","url":"/hello"}'`;
 }

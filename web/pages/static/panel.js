@@ -88,7 +88,7 @@ export class Panel {
  */
 export function reason({ status, body }) {
   const text = typeof body?.message === "string" ? body.message : "";
-  if (status === 0) return ["The server does not answer", "The page retries by itself."];
+  if (status === 0) return ["The server does not answer", "Retrying automatically."];
   if (status === 401) return ["A read token is needed", text];
   if (status === 404) return ["Not available", "This server does not offer this figure."];
   if (status === 400) return ["This cannot be answered", text];

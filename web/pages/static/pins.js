@@ -1,7 +1,7 @@
 // Counters that are pinned to the dashboard, in this browser: kept by name, key and label.
 
 import { byId, fillRows } from "./dom.js";
-import { count } from "./format.js";
+import { number } from "./format.js";
 import { ask } from "./net.js";
 import { Panel } from "./panel.js";
 import { query, totalOf } from "./span.js";
@@ -57,7 +57,7 @@ async function today({ counter, key }, counters) {
 function total(body, label) {
   const found = totalOf(body, label);
   if (found === null) return "by label";
-  return count(found) + (body.error ? ` ± ${Math.round(1000 * body.error) / 10} %` : "");
+  return number.format(found) + (body.error ? ` ± ${Math.round(1000 * body.error) / 10} %` : "");
 }
 
 /** The panel of the dashboard; it is there while something is pinned. */
