@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +65,15 @@ async def test_a_failure_is_one_line_that_says_when_it_comes_again(
     assert await agents.forget_old.run(settings, "event") == 1
     assert "Kafka is away" in capfd.readouterr().err
     assert caplog.messages == ["old months of event are not forgotten; again in 3600 s"]
+
+
+async def test_what_cannot_be_started_is_a_failure_like_others(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("agents.forget_old.leashed", lambda *_: ["./not-there"])
+    settings = Settings.model_validate({"role": "store", "raw_retention_days": 1, **AWAY})
+    assert await agents.forget_old.run(settings, "event") == 1
+    why, line = caplog.messages
+    assert why.startswith("cannot start ./not-there: ")
+    assert line == "old months of event are not forgotten; again in 3600 s"
