@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.archive.files import Folders
 from app.archive.snapshot import Snapshot
 from app.settings import Settings
-from app.stack.child import leashed
+from app.stack.command import run_command
 
 CHECK_S = 5.0
 AFTER_FAILURE_S = 600.0
@@ -45,15 +42,7 @@ def is_due(folders: Folders, interval: timedelta, now: datetime) -> bool:
 
 async def run_enrich(settings: Settings) -> int:
     """Return the exit code; its output goes to the log of this worker."""
-    command = leashed([sys.executable, "-m", "app.cli", "enrich"], signal.SIGKILL, "same")
-    process = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **settings.to_env()}
-    )
-    try:
-        code = await process.wait()
-    except BaseException:
-        process.kill()
-        raise
+    code = await run_command(settings, "app.cli", "enrich")
     if code:
         log.warning("enrich ended with %d; again in %.0f s", code, AFTER_FAILURE_S)
     return code

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
-import sys
 from typing import Any, Literal
 
-from app.errors import reason
 from app.settings import Settings
-from app.stack.child import leashed
+from app.stack.command import run_command
 
 FIRST_S = 60.0  # after a start, when what is due at a start is done
 DAY_S = 86_400.0
 AGAIN_S = 3600.0  # after a failure
 
-FAILED = "old months of %s are not forgotten; again in %.0f s"
 NAMES = {"event": "event", "archive": "the archive"}
 
 log = logging.getLogger(__name__)
@@ -40,20 +35,7 @@ def register(
 
 async def run(settings: Settings, what: str) -> int:
     """Return the exit code; what it says goes to the log of this worker."""
-    command = leashed([sys.executable, "-m", "app.cli.forget_old", what], signal.SIGKILL, "same")
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, **settings.to_env()}
-        )
-    except OSError as exc:  # of memory, or of processes, there is not enough
-        log.warning("cannot start %s: %s", command[0], reason(exc))
-        log.warning(FAILED, NAMES[what], AGAIN_S)
-        return 1
-    try:
-        code = await process.wait()
-    except BaseException:
-        process.kill()
-        raise
+    code = await run_command(settings, "app.cli.forget_old", what)
     if code:
-        log.warning(FAILED, NAMES[what], AGAIN_S)
+        log.warning("old months of %s are not forgotten; again in %.0f s", NAMES[what], AGAIN_S)
     return code

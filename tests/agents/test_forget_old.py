@@ -71,7 +71,7 @@ async def test_what_cannot_be_started_is_a_failure_like_others(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("agents.forget_old.leashed", lambda *_: ["./not-there"])
+    monkeypatch.setattr("app.stack.command.leashed", lambda *_: ["./not-there"])
     settings = Settings.model_validate({"role": "store", "raw_retention_days": 1, **AWAY})
     assert await agents.forget_old.run(settings, "event") == 1
     why, line = caplog.messages
