@@ -9,8 +9,10 @@ names to take apart, however many events there are. Pure: no Faust, no I/O.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
+
+import numpy as np
 
 from app.counting.carried import FINE, Carried
 from app.counting.groups import (
@@ -76,31 +78,31 @@ class Fold:
                 seen = self._seen(group, columns) if fine is None else {}
                 if seen or fine:
                     made = _spread_all(group, bounded(group, seen, columns, left), fine, now, rows)
-                    if (carried := self._carried) is not None and carried.base.number in made:
-                        found = made[carried.base.number] or {}
-                        self._carry(found, columns, state.full, now, rows)
+                    self._carry(made, columns, state.full, now, rows)
         return rows
 
     def _carry(
-        self, found: GroupRows, columns: BatchColumns, full: FullRows, now: float, rows: Rows
+        self,
+        made: Mapping[int, GroupRows | None],
+        columns: BatchColumns,
+        full: FullRows,
+        now: float,
+        rows: Rows,
     ) -> None:
-        """Add the seconds of views to the rows that carry them, behind their windows.
+        """Add the seconds of views to the rows that carry them, if they are among those made.
 
         Those that full rows cannot carry go straight to the rows of the levels: with few urls that
         is nearly all, and takes half the time of sorting it out later.
         """
         carried, levels = self._carried, self._levels
-        if carried is None or levels is None or not columns.part.has_any(carried.types):
+        if carried is None or levels is None or not (found := made.get(carried.base.number)):
             return
-        base, views = carried.base, Views.of(columns, carried.types)
-        if full and not carried.levels[0].too_old(int(views.seconds.min()), now):
+        if not columns.part.has_any(carried.types):
+            return
+        base, finest, views = carried.base, levels.specs[0], Views.of(columns, carried.types)
+        if full and not finest.too_old(int(views.seconds.min()), now):
             views, later = views.parted(found, full, base.row_span)
-            spec = carried.levels[0]
-            fine: GroupRows = {
-                (url, "", start): cells
-                for url, start, cells in by_second(later.urls, later.seconds, spec.row_span)
-                if url is not None
-            }
+            fine = _rows_by_second(later.urls, later.seconds, finest)
             _spread_all(levels, {}, fine, now, rows)
         pairs = list(zip(views.urls, views.names, strict=True))
         for (url, name), start, cells in by_second(pairs, views.seconds, base.row_span, FINE):
@@ -135,10 +137,16 @@ def _fine(group: Group, columns: BatchColumns, now: float) -> GroupRows | None:
         events, units = list(compress(events, chosen)), units[chosen]
     if spec.too_old(int(units.min()), now):
         return None
-    keys = list(map(group.key.get, events))
+    return _rows_by_second(list(map(group.key.get, events)), units, spec)
+
+
+def _rows_by_second(
+    keys: Sequence[str | None], seconds: np.ndarray, spec: CounterSpec
+) -> GroupRows:
+    """Return the rows of a counter whose window is a second."""
     return {
         (key, "", start): cells
-        for key, start, cells in by_second(keys, units, spec.row_windows)
+        for key, start, cells in by_second(keys, seconds, spec.row_span)
         if key is not None
     }
 
