@@ -83,7 +83,7 @@ def serve(asked: socket.socket) -> Request | None:
             return None
         ear, out = socket.socket(fileno=fds[0]), fds[1]
         if pid := os.fork():
-            os.setpgid(pid, pid)
+            os.setpgid(pid, pid)  # here, too: who asked may signal the group at once
             os.close(out)
             told[pid] = ear
             ear.send(b"%d" % pid)
@@ -109,7 +109,8 @@ def tell_ends(told: dict[int, socket.socket]) -> None:
 
 
 def stand_alone(out: int) -> None:
-    """Leave the server's signals and files behind; die with it."""
+    """Leave the server's group, signals and files behind; die with it."""
+    os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
