@@ -13,12 +13,15 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
 from app.errors import KafkaAccessError, KafkaUnavailableError, reason
+from app.kafka.cancelled import close_cancelled
 from app.kafka.refusals import refusal
 from app.kafka.security import PLAINTEXT, security_of
 from app.kafka.unreadable import pass_unreadable
 from app.settings import Settings
 
 KNOCK_S = 10.0  # for one server
+
+close_cancelled()
 
 Connecting = TypeVar("Connecting", AIOKafkaConsumer, AIOKafkaProducer)
 

@@ -1,20 +1,32 @@
-"""What cannot be written while there is no Kafka leaves nothing open."""
+"""A client that did not start leaves nothing open: without a Kafka, or cancelled meanwhile."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import time
 import warnings
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError
 
 from app.counting.registry import Begin
 from app.errors import KafkaUnavailableError
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, started
 from app.kafka.counter_log import CounterLog
 from app.kafka.padding import pad
+from app.kafka.session import KafkaSession
+from app.kafka.topics import ensure_topics
+from app.names import Names
 from app.settings import Settings
 from app.stack.ports import free_port
+
+Close = Callable[[], Any]
+STARTS = 100
 
 
 async def test_a_producer_that_did_not_start_is_closed() -> None:
@@ -36,5 +48,52 @@ async def test_a_pad_that_did_not_start_leaves_no_producer() -> None:
         warnings.simplefilter("always")
         with pytest.raises(KafkaError):
             await pad(kafka, "events", 0, 1, (None, b"x"))
+        gc.collect()
+    assert [one for one in said if "Unclosed" in str(one.message)] == []
+
+
+async def _session(settings: Settings) -> Close:
+    events = Names(settings.namespace).events
+    session = await KafkaSession.open(KafkaClients.of(settings), events, 5)
+    return session.close
+
+
+async def _producer(settings: Settings) -> Close:
+    producer = await started(KafkaClients.of(settings).producer(acks="all"))
+    return partial(producer.stop)
+
+
+async def _consumer(settings: Settings) -> Close:
+    consumer = await started(KafkaClients.of(settings).consumer(group_id="cancelled"))
+    return partial(consumer.stop)
+
+
+async def _admin(settings: Settings) -> Close:
+    admin = KafkaClients.of(settings).admin()
+    try:
+        await admin.start()
+    except BaseException:
+        await admin.close()
+        raise
+    return partial(admin.close)
+
+
+@pytest.mark.parametrize("start", [_session, _producer, _consumer, _admin])
+async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_connection(
+    settings: Settings, start: Callable[[Settings], Awaitable[Close]]
+) -> None:
+    await ensure_topics(settings)
+    began = time.monotonic()
+    close = await start(settings)
+    whole_s = time.monotonic() - began
+    await close()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for number in range(STARTS):
+            starting = asyncio.ensure_future(start(settings))
+            await asyncio.sleep(whole_s * number / STARTS)
+            starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await (await starting)()
         gc.collect()
     assert [one for one in said if "Unclosed" in str(one.message)] == []
