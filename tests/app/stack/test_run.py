@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,72 +47,82 @@ def on_its_own(folder: Path, name: str = "data") -> dict[str, Any]:
 
 
 async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
-    http: aiohttp.ClientSession, tmp_path: Path
+    http: aiohttp.ClientSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """One copy through all of its ends, and at last beside another: each start is dear."""
     given = on_its_own(tmp_path)
     with running_copy(**given) as copy:
         await copy.ready()
         await click(http, copy)
         await wait_until(lambda: clicks(http, copy), 1)
-        addresses = copy.status()["kafka"], copy.status()["postgres"], copy.status()["redis"]
+        addresses = addresses_of(copy.status())
         family = copy.family()
         assert len(family) >= 8, "run, Kafka, Postgres, Redis, four workers"
         assert await copy.interrupt() == 0
-        assert [process for process in family if not is_gone(process)] == []
+        assert what_is_left(family) == []
     with running_copy(**given) as copy:
         await copy.ready()
         await click(http, copy)
         family = copy.family()
         copy.kill_everything()
-        await wait_until(lambda: all(is_gone(process) for process in family), expected=True)
+        await wait_until(lambda: what_is_left(family), [])
     with running_copy(**given) as copy:
         await copy.ready()
-        found = copy.status()
-        assert (found["kafka"], found["postgres"], found["redis"]) == addresses
+        assert addresses_of(copy.status()) == addresses
         await wait_until(lambda: clicks(http, copy), 2, deadline_s=20)
-        await wait_until(lambda: copy.status()["stored"], 2, deadline_s=20)
-        await wait_until(lambda: set(all_lags(copy)), {0}, deadline_s=20)
-        assert copy.status()["counted"] == 2
-        assert await copy.interrupt(signal.SIGTERM) == 0
-
-
-def all_lags(copy: RunningCopy) -> list[int]:
-    """Return the lag of every partition of every group."""
-    return [lag for places in copy.status()["lag"].values() for lag in places.values()]
-
-
-async def test_only_the_supervisor_killed_leaves_nothing_and_blocks_nothing(
-    http: aiohttp.ClientSession, tmp_path: Path
-) -> None:
-    given = on_its_own(tmp_path)
-    with running_copy(**given) as copy:
-        await copy.ready()
+        await wait_until(copy.status, all_is_done(events=2), deadline_s=20)
+        await whatever_dies_is_started_again(http, copy, capsys)
         family = copy.family()
         copy.kill()
-    with running_copy(**given) as copy:  # at once: the old workers may be about to end
+    other = on_its_own(tmp_path, "other")
+    with (
+        running_copy(**given) as copy,  # at once: the old workers may be about to end
+        running_copy(**other, count_workers=2) as second,
+    ):
         await copy.ready()
-        assert [process for process in family if not is_gone(process)] == []
+        assert what_is_left(family) == []
         await click(http, copy)
+        await wait_until(lambda: clicks(http, copy), 4)
+        await they_share_nothing(http, copy, second)
 
 
-async def test_whatever_dies_is_started_again(
-    http: aiohttp.ClientSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def what_is_left(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that still run."""
+    return [process for process in family if not is_gone(process)]
+
+
+def addresses_of(status: dict[str, Any]) -> list[str]:
+    """Return those of the servers."""
+    return [status[name] for name in ("kafka", "postgres", "redis")]
+
+
+def all_is_done(events: int) -> Callable[[dict[str, Any]], bool]:
+    """Return what judges a status: so many events everywhere, and no group behind."""
+
+    def judge(status: dict[str, Any]) -> bool:
+        lags = {lag for places in status["lag"].values() for lag in places.values()}
+        return (status["counted"], status["stored"], lags) == (events, events, {0})
+
+    return judge
+
+
+async def whatever_dies_is_started_again(
+    http: aiohttp.ClientSession, copy: RunningCopy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with running_copy(**on_its_own(tmp_path)) as copy:
-        await copy.ready()
-        for name in ("count-1", "store-1", "archive-1", "collect-1", "redis", "postgres", "kafka"):
-            before = copy.pid_of(name)
-            os.kill(before, signal.SIGKILL)
-            killed = time.monotonic()
-            await wait_until(lambda: copy.pid_of(name) not in (0, before), expected=True)  # noqa: B023
-            with capsys.disabled():
-                print(f"\n{name} is back {time.monotonic() - killed:.2f} s after kill -9", end="")  # noqa: T201
-        await wait_until(lambda: try_another(http, copy), 200, deadline_s=60, passing=AWAY)
-        await click(http, copy)
-        await wait_until(lambda: clicks(http, copy), 1, deadline_s=60, passing=AWAY)
-        await wait_until(lambda: copy.status()["stored"], lambda n: n and n >= 2, deadline_s=30)
-        restarts = {unit["name"]: unit["restarts"] for unit in copy.status()["processes"]}
-        assert all(count for name, count in restarts.items() if name != "run"), restarts
+    """Kill one process after the other; two clicks are counted before, and one more afterwards."""
+    for name in ("count-1", "store-1", "archive-1", "collect-1", "redis", "postgres", "kafka"):
+        before = copy.pid_of(name)
+        os.kill(before, signal.SIGKILL)
+        killed = time.monotonic()
+        await wait_until(lambda: copy.pid_of(name) not in (0, before), expected=True)  # noqa: B023
+        with capsys.disabled():
+            print(f"\n{name} is back {time.monotonic() - killed:.2f} s after kill -9", end="")  # noqa: T201
+    await wait_until(lambda: try_another(http, copy), 200, deadline_s=60, passing=AWAY)
+    await click(http, copy)
+    await wait_until(lambda: clicks(http, copy), 3, deadline_s=60, passing=AWAY)
+    found = await wait_until(copy.status, lambda s: (s["stored"] or 0) >= 4, deadline_s=30)
+    restarts = {unit["name"]: unit["restarts"] for unit in found["processes"]}
+    assert all(count for name, count in restarts.items() if name != "run"), restarts
 
 
 async def try_another(http: aiohttp.ClientSession, copy: RunningCopy) -> int:
@@ -121,24 +132,19 @@ async def try_another(http: aiohttp.ClientSession, copy: RunningCopy) -> int:
         return answer.status
 
 
-async def test_two_copies_run_side_by_side_and_share_nothing(
-    http: aiohttp.ClientSession, tmp_path: Path
+async def they_share_nothing(
+    http: aiohttp.ClientSession, copy: RunningCopy, second: RunningCopy
 ) -> None:
-    with (
-        running_copy(**on_its_own(tmp_path, "one")) as one,
-        running_copy(**on_its_own(tmp_path, "two"), count_workers=2) as two,
-    ):
-        await one.ready()
-        await two.ready()
-        await click(http, one)
-        for _ in range(2):
-            await click(http, two)
-        await wait_until(lambda: clicks(http, one), 1)
-        await wait_until(lambda: clicks(http, two), 2)
-        names = {unit["name"] for unit in two.status()["processes"]}
-        assert {"count-1", "count-2"} <= names
-        for copy in (one, two):
-            assert await copy.interrupt() == 0
+    """Count in a copy that has just begun what the other one does not; end both."""
+    await second.ready()
+    for _ in range(2):
+        await click(http, second)
+    await wait_until(lambda: clicks(http, second), 2)
+    assert await clicks(http, copy) == 4
+    names = {unit["name"] for unit in second.status()["processes"]}
+    assert {"count-1", "count-2"} <= names
+    ended = copy.interrupt(signal.SIGTERM), second.interrupt()
+    assert await asyncio.gather(*ended) == [0, 0]
 
 
 async def test_what_is_configured_is_used_and_left_alone(
@@ -167,4 +173,4 @@ async def test_the_kind_answer_to_a_signal_while_it_starts_is_to_stop(tmp_path: 
         await wait_until(copy.said, lambda text: "postgres is up" in text, deadline_s=30)
         family = copy.family()
         assert await copy.interrupt() == 0
-        assert [process for process in family if not is_gone(process)] == []
+        assert what_is_left(family) == []
