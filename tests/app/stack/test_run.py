@@ -144,7 +144,7 @@ async def they_share_nothing(
     names = {unit["name"] for unit in second.status()["processes"]}
     assert {"count-1", "count-2"} <= names
     ended = copy.interrupt(signal.SIGTERM), second.interrupt()
-    assert await asyncio.gather(*ended) == [0, 0]
+    assert [*await asyncio.gather(*ended)] == [0, 0]
 
 
 async def test_what_is_configured_is_used_and_left_alone(
