@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from heapq import nlargest
@@ -9,11 +10,13 @@ from typing import Any
 
 import msgspec
 
+from app import metrics
 from app.counting.counters import Counters
 from app.errors import KafkaUnavailableError, RecoveringError
 from app.events.event import TYPE_MAX_BYTES
 from app.events.positions import EventPositions
 from app.kafka.clients import KafkaClients
+from app.kafka.tables_version import DIGITS_MAX
 from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -29,6 +32,8 @@ NUMBER_BYTES = 24  # of a total in the message, with quotes, colon and comma
 LABELS_MAX_BYTES = 150_000  # characters of types, six bytes each at worst; Kafka takes 1 MB
 # Header of each message. Others may write to the topic, too; and a rebuild may lower totals.
 VERSION = "tables-version"
+
+log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, int | str]).decode
@@ -87,8 +92,7 @@ class Succession:
 
         partition: of `counts`, that holds the totals.
         """
-        found = headers.get(VERSION, b"")
-        last = int(found) if found.isdigit() else 0
+        last = version_of(headers)
         if last in (0, self._version):  # nobody, somebody else, or this version
             return True
         if last > self._version:
@@ -99,6 +103,12 @@ class Succession:
         return self._reached.holds(partition, self._goal)
 
 
+def version_of(headers: Mapping[str, bytes | None]) -> int:
+    """Return the version of the tables that a message is from; 0: none of ours."""
+    found = headers.get(VERSION) or b""
+    return int(found) if found.isdigit() and len(found) <= DIGITS_MAX else 0
+
+
 class Publisher:
     """Sends the totals of all types where they are news."""
 
@@ -106,6 +116,7 @@ class Publisher:
         self._app, self._by_type, self._topic, self._version = app, by_type, topic, version
         self._seen: object = None  # what was no news
         self._sent: dict[str, int] = {}
+        self._strange: bytes | None = None  # that was named
 
     async def counts(self, check: Callable[[], None]) -> tuple[dict[str, int], int]:
         """Return the totals by type as they are now, and TypeTotals.changes of this moment.
@@ -128,6 +139,10 @@ class Publisher:
         seen = changes, last
         if seen == self._seen:
             return
+        if last is not None and published_in(last) is None and last != self._strange:
+            self._strange = last
+            metrics.records_unreadable.labels(self._topic).inc()
+            log.error("%s: its last record is no message of totals", self._topic)
         published = self._sent
         if headers.get(VERSION) == self._version:
             published = grown(published, published_in(last) or {})

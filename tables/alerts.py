@@ -31,6 +31,7 @@ from app.alerting.alerts import (
     Rule,
     due_windows,
     encode_alert,
+    is_alert,
     oldest_start,
     place_before,
     silent_until,
@@ -179,6 +180,11 @@ class Alerts(BatchTable):
             )
 
     # -- recovery, expiry -----------------------------------------------------------------
+
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        if not is_alert(value):
+            raise ValueError(f"{key!r} is no alert")
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """Either: both say that there was an alert."""

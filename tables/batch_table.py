@@ -208,11 +208,11 @@ class BatchTable(HealingTable):
         for event in batch:
             message = event.message
             rows, said = newest[message.partition], last[message.partition]
-            records = message.value if type(message.value) is list else (message,)
-            merge_records(records, rows, said, self.merge_values)
+            merge_records(self.own_records(message), rows, said, self.merge_values)
             offsets[message.tp] = max(int(message.offset), offsets.get(message.tp, -1))
         for partition, rows in newest.items():
             self._recover_rows(partition, rows, last[partition])
+            self.outdone.uncover(partition, self.db(partition), self.check_row)
         for tp, offset in offsets.items():
             if not self.outdone.holds(tp, offset):
                 self.data.set_persisted_offset(tp, offset)

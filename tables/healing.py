@@ -8,7 +8,9 @@ from typing import Any
 
 from faust.tables.table import Table
 
+from app.kafka.strange import leave_out
 from tables.outdone import Outdone
+from tables.unreadable import part_strange
 
 RowChanges = Sequence[tuple[bytes, bytes | None]]
 
@@ -32,6 +34,18 @@ class HealingTable(Table):
     def db(self, partition: int) -> Any:
         """Return the RocksDB of a partition."""
         return self.data._db_for_partition(partition)
+
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """Raise ValueError, msgspec.MsgspecError, … where these are no row of this table."""
+        raise NotImplementedError
+
+    def own_records(self, message: Any) -> list[Any]:
+        """Return the changelog records of a message, without those that somebody else wrote."""
+        records = message.value if type(message.value) is list else (message,)
+        ours, strange = part_strange(records, self.check_row, OWN_KEYS)
+        leave_out(strange)
+        self.outdone.hidden[message.partition].update(r.key for r, _ in strange if r.key)
+        return ours
 
     async def send_rows(self, partition: int, rows: RowChanges) -> None:
         """Send rows as they are in RocksDB."""

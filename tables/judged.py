@@ -148,6 +148,17 @@ class JudgedTable(WriteBehindTable):
                 rows += _chunks(second, views)
         return rows
 
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        if key[:1] == CLICKS:
+            key.decode()
+            clicks = _clicks_of(value)
+            is_row = len(clicks.positions) == len(clicks.counts)
+        else:
+            is_row = CHUNK.unpack(key)[0] == VIEWS and bool(_decode_views(value))
+        if not is_row:
+            raise ValueError("neither views nor clicks")
+
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """What both know of a user's clicks; rows of views are the same."""
         if old == new or not (_is_clicks(old) and _is_clicks(new)):

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.counting.counters import Counters
+from app.counting.spec import CounterSpec
 from app.errors import SettingsError
 from app.settings import Settings
+from tables.outcome_row import OUTCOMES_ROW
 from tables.partial_values import Partial, decode_partial
+from tables.unreadable import check_key
 
 LAYOUT = b"\0layout"  # key of how each counter is kept; only in the table, not in `counts`
+OWN_ROWS = {LAYOUT, OUTCOMES_ROW}
 
 # What is a duplicate, and what a bot; all other numbers are counters.
 DUPLICATES, BOTS = 0, 255
@@ -53,6 +57,12 @@ def check(before: Mapping[int, int], layout: Mapping[int, int]) -> None:
 def has_statistics(rows: Mapping[int, int]) -> bool:
     """Whether tables were counted with statistics; rules were not always noted."""
     return BOTS in rows or any(number in rows for number in OF_STATISTICS)
+
+
+def check_partial(key: bytes, value: bytes, specs: Mapping[int, CounterSpec]) -> None:
+    """Raise one of UNREADABLE where these are no row of the partials; specs: by number."""
+    check_key(key, specs, OWN_ROWS)
+    decode_partial(value)
 
 
 class LayoutRow:

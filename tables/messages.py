@@ -129,6 +129,13 @@ class Messages(WriteBehindTable):
             rows = [(KEY.pack(RUNS, run.offset, run.last), run.pack()) for run in runs]
             await self.write(partition, rows)
 
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        run = MessageRun.unpack(value)
+        sizes = set(map(len, (run.high, run.low, run.offsets, run.times)))
+        if KEY.unpack(key)[0] != RUNS or len(sizes) > 1:
+            raise ValueError("no run")
+
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """Rows of the same key are the same."""
         return max(old, new)

@@ -2,16 +2,19 @@
 
 A worker that was frozen in a flush may send an older value after its successor's newer one. Whoever
 recovers merges both; but once compaction has kept the last record alone, nobody could. So a
-recovery sends such rows again, and until Kafka has them it does not count as having read them.
+recovery sends such rows again, and until Kafka has them it does not count as having read them. The
+same goes for rows under whose keys somebody else has written what is no row.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from faust.types import TP
+
+from tables.unreadable import part_strange
 
 RecordValues = dict[bytes, bytes | None]
 
@@ -34,12 +37,32 @@ def merge_records(
             last.pop(key, None)
 
 
+class StoredRow(NamedTuple):
+    """A row as a changelog record has it."""
+
+    key: bytes
+    value: bytes
+
+
 class Outdone:
     """Of one table; rows: by partition."""
 
     def __init__(self) -> None:
         self.rows: defaultdict[int, set[bytes]] = defaultdict(set)
+        self.hidden: defaultdict[int, set[bytes]] = defaultdict(set)  # behind strange records
         self._read: dict[int, int] = {}
+
+    def uncover(self, partition: int, db: Any, check: Callable[[bytes, bytes], object]) -> None:
+        """Let rows be sent again of which a strange record is the last that Kafka has.
+
+        check: see tables.unreadable.part_strange.
+        """
+        if not (keys := sorted(self.hidden.pop(partition, ()))):
+            return
+        found = zip(keys, db.get(keys), strict=True)
+        rows = [StoredRow(key, value) for key, value in found if value is not None]
+        ours, _ = part_strange(rows, check, ())
+        self.rows[partition].update(row.key for row in ours)
 
     def holds(self, tp: TP, offset: int) -> bool:
         """Whether a changelog, read up to an offset, must be read again after a crash."""

@@ -22,7 +22,7 @@ from app.counting.spec import Cells, counts_partition, row_key
 from app.errors import SettingsError
 from tables.carrying import SpreadFold
 from tables.flush_hook import FlushHook
-from tables.layout import LayoutRow
+from tables.layout import LayoutRow, check_partial
 from tables.outcome_row import OutcomeRow
 from tables.partial_values import (
     CARRIES,
@@ -262,6 +262,10 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         source = SOURCE.pack(partition)
         await self._publish([(row + source, value) for row, value in rows], {})
         await super().send_rows(partition, rows)
+
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        check_partial(key, value, self.counters.by_number)
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The value that has read further: a zombie's late write lowers nothing."""

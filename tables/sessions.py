@@ -142,6 +142,15 @@ class Sessions(WriteBehindTable):
         self._open[partition] = {hour: rows for hour, rows in waiting.items() if rows}
         self._begun[partition] = 0
 
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        hour, size = _HEAD.unpack_from(key)
+        if hour < OLDEST or len(key) != _HEAD.size + size + _FIRST.size:
+            raise ValueError("no user's hour")
+        key[_HEAD.size : -_FIRST.size].decode()
+        if any(len(events) % 2 or not events for events in _decode(value).values()):
+            raise ValueError("an event without its moment")
+
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The longer one, it goes on where the other ends: a zombie's late write lowers nothing."""
         return new if len(new) > len(old) else old

@@ -15,6 +15,7 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.spec import DAY, FOREVER, Cells, CounterSpec, counts_partition
+from app.kafka.strange import UNREADABLE, leave_out
 from tables.batch_table import BatchTable
 from tables.carrying import CarriedCells, Merged
 from tables.partial_values import decode_published
@@ -22,10 +23,11 @@ from tables.partials import MARK
 from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
 from tables.sums import AllTimeSums
-from tables.unreadable import UNREADABLE, leave_out
+from tables.unreadable import check_key
 from tables.watchers import Changes, Watcher
 
 POSITION = b"\0at"  # key of how far `counts` is merged; counters' numbers begin at 1
+OWN_ROWS = {POSITION, MARK}
 SLOT_BITS, SLOT_MASK = 8, 0xFF
 CACHE_MAX = 200_000  # rows of a partition
 SEEKS_MAX = 100  # rows looked up one by one; for more, all rows of a key are read in order
@@ -122,6 +124,11 @@ class Totals(BatchTable):
             for row, value in zip(missing, values, strict=True):
                 cache[row] = {} if value is None else _decode(value)
         return cache
+
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        check_key(key, self._counters.by_number, OWN_ROWS)
+        _decode(value)
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The larger count of each cell."""

@@ -29,11 +29,11 @@ from app.counting.uniques import (
     level_bounds,
     month_row,
 )
+from app.kafka.strange import UNREADABLE, leave_out
 from tables.partials import MARK
 from tables.reached import Reached, all_reached
 from tables.scans import scan_keys, scan_prefix
 from tables.unique_marks import SIGN, decode_record, decode_row, encode_row, merge_rows
-from tables.unreadable import UNREADABLE, leave_out
 from tables.watchers import Changes
 from tables.write_behind import WriteBehindTable
 
@@ -104,12 +104,14 @@ class Uniques(WriteBehindTable):
 
     def _rows(self, row: bytes, now: float) -> list[bytes]:
         """Return the rows that a sent row belongs to; raise ValueError where it is none."""
-        if row[0] >= FIRST_DECLARED:  # as in the totals, one that this worker does not know, too
-            if (spec := self._own.by_number.get(row[0])) is not None:
-                spec.check(row)
-            return [row]
-        SketchRow.unpack(row).check()
-        return buckets_of(row, now)
+        self._check(row)
+        return [row] if row[0] >= FIRST_DECLARED else buckets_of(row, now)
+
+    def _check(self, row: bytes) -> None:
+        if row[0] < FIRST_DECLARED:
+            SketchRow.unpack(row).check()
+        elif (spec := self._own.by_number.get(row[0])) is not None:  # else one of others
+            spec.check(row)
 
     def merged_to(self, partition: int) -> dict[int, int]:
         """Return {source partition: position of `events` up to which all is merged here}."""
@@ -198,6 +200,13 @@ class Uniques(WriteBehindTable):
             for kept in (self._live, self._written):
                 rows: dict[bytes, Any] = kept[partition]
                 kept[partition] = {row: rows[row] for row in dirty if row in rows}
+
+    def check_row(self, key: bytes, value: bytes) -> None:
+        """As BatchTable."""
+        read = decode_row if key == MARK else decode_sketch
+        read(value)
+        if key != MARK:
+            self._check(key)
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:
         """The union; of marks the larger positions."""

@@ -1,34 +1,49 @@
-"""Records of our own topics that cannot be read are left out, counted and named.
-
-Who else writes to `counts` or `uniques` must not end the counting: the same record would come again
-at each start, in a compacted topic for good.
-"""
+"""Records of a changelog that its table has not written: see app.kafka.strange."""
 
 from __future__ import annotations
 
-import logging
-import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
-import msgspec
+from app.counting.spec import LAST_DECLARED, CounterSpec
+from app.kafka.strange import UNREADABLE
 
-from app import metrics
-from app.errors import reason
-
-log = logging.getLogger(__name__)
-
-# What the readers of keys, counts and sketches raise at bytes that are none of ours.
-UNREADABLE = (ValueError, IndexError, RuntimeError, MemoryError, struct.error, msgspec.MsgspecError)
+Strange = list[tuple[Any, BaseException]]  # records, and what is wrong with each
 
 
-def leave_out(found: Sequence[tuple[Any, BaseException]]) -> None:
-    """Count and name records of one batch; one line tells of all."""
-    if not found:
+def part_strange(
+    records: Iterable[Any], check: Callable[[bytes, bytes], object], reserved: Container[bytes]
+) -> tuple[list[Any], Strange]:
+    """Return the records of a changelog that its table has written, and all others.
+
+    check: raises one of UNREADABLE or TypeError at a key and a value that are none of the table.
+    reserved: keys that are never sent. A tombstone says nothing that could be wrong.
+    """
+    ours: list[Any] = []
+    strange: Strange = []
+    for record in records:
+        key, value = record.key, record.value
+        try:
+            if key is None or key in reserved:
+                raise ValueError("a key that no row has")
+            if value is not None:
+                check(key, value)
+        except (*UNREADABLE, TypeError) as exc:
+            strange.append((record, exc))
+        else:
+            ours.append(record)
+    return ours, strange
+
+
+def check_key(key: bytes, specs: Mapping[int, CounterSpec], others: Container[bytes]) -> None:
+    """Raise one of UNREADABLE where a key is of no counter's row.
+
+    specs: by number; rows of counters that are not known here may be of any shape. others: keys
+    beside those of counters.
+    """
+    if key in others:
         return
-    record, why = found[0]
-    metrics.records_unreadable.labels(record.topic).inc(len(found))
-    log.error(
-        "%s-%d: %d records are not ours and are skipped, the first at offset %d: %s",
-        *(record.topic, record.partition, len(found), record.offset, reason(why)),
-    )
+    if not 0 < key[0] <= LAST_DECLARED:
+        raise ValueError("no counter has this number")
+    if (spec := specs.get(key[0])) is not None:
+        spec.check(key)

@@ -58,6 +58,25 @@ class Alert(msgspec.Struct, frozen=True):
 encode_alert = msgspec.json.Encoder(decimal_format="number").encode
 
 
+class _AnyAlert(msgspec.Struct):
+    """What every alert has, of whatever version."""
+
+    rule: str
+    key: str
+
+
+_decode_any = msgspec.json.Decoder(_AnyAlert).decode
+
+
+def is_alert(value: bytes | None) -> bool:
+    """Return whether the value of a record is an alert: others can write to the topic, too."""
+    try:
+        _decode_any(value or b"")
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Due:
     """A window that reached its threshold.

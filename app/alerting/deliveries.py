@@ -14,7 +14,9 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from app import metrics
+from app.alerting.alerts import is_alert
 from app.alerting.webhook import Outcome, Webhook, pause_s
+from app.kafka.strange import leave_out
 from app.stores.outages import Outage
 
 GIVE_UP_S = 24 * 3600.0  # after an alert was raised
@@ -73,7 +75,11 @@ class Deliveries(ConsumerRebalanceListener):
                 return
             record = line.records[0]
             done = self._done[part]
-            outcome = None if record.key in done else await self._deliver(record)
+            outcome = None
+            if not is_alert(record.value):
+                leave_out([(record, ValueError("no alert"))])
+            elif record.key not in done:
+                outcome = await self._deliver(record)
             if outcome is not None and not outcome.taken and not outcome.refused:
                 line.failures += 1
                 line.due = self._clock() + pause_s(line.failures, outcome.retry_after_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from app.events.shapes import is_utf8
 
 TIMESTAMP = "timestamp"  # header
 PLACE_PARTS = 2  # partition and offset
+DIGITS_MAX = 18  # of a number that we wrote: it has 64 bits
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,9 +43,17 @@ def rejected_key(topic: str, partition: int, offset: int) -> bytes:
 def place_in(key: bytes | None) -> tuple[int, int] | None:
     """Return (partition, offset) of a rejected record from its key; None: it is none of ours."""
     _, *place = (key or b"").rsplit(b"-", 2)
-    if len(place) != PLACE_PARTS or not all(part.isdigit() for part in place):
+    if len(place) != PLACE_PARTS:
+        return None
+    if not all(part.isdigit() and len(part) <= DIGITS_MAX for part in place):
         return None
     return int(place[0]), int(place[1])
+
+
+def time_in(headers: Iterable[tuple[str, bytes | None]], otherwise: int) -> int:
+    """Return the timestamp in the headers of a rejected record; otherwise: where there is none."""
+    found = dict(headers).get(TIMESTAMP) or b""
+    return int(found) if found.isdigit() and len(found) <= DIGITS_MAX else otherwise
 
 
 def rejected_headers(record: Any) -> list[tuple[str, bytes]]:

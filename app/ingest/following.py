@@ -49,7 +49,7 @@ class LogPlaces:
 
     def read(self, log: str) -> dict[str, LogPlace]:
         """Return the places of a log by their names; none where it was never followed."""
-        found = self._run(self._topic.read(f"{log}\n"))
+        found = self._run(self._topic.read(f"{log}\n", _decode))
         return {name: _decode(value) for name, value in found.items()}
 
     def write(self, log: str, places: dict[str, LogPlace]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,10 +24,11 @@ from app.errors import (
 )
 from app.events.decoding import decode
 from app.events.event import partition_key
-from app.events.rejects import TIMESTAMP
+from app.events.rejects import time_in
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.remembered import Remembered
+from app.kafka.strange import leave_out
 from app.kafka.topics import HOUR_MS
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -48,7 +48,7 @@ class Rejection(msgspec.Struct):
     partition: int
     offset: int
     payload: str
-    payload_base64: str | None = None
+    payload_base64: bytes | None = None
 
 
 class Wanted(NamedTuple):
@@ -102,7 +102,7 @@ def sendable(
         raise TooLargeError("only its first part was kept")
     value = rejection.payload.encode()
     if rejection.payload_base64 is not None:
-        value = base64.b64decode(rejection.payload_base64)
+        value = rejection.payload_base64
     if fields:
         value = with_fields(value, fields)
     try:
@@ -132,6 +132,7 @@ class Replay:
         # It is sent with the time when it came: Kafka may delete what is older before it counts.
         self._keeps_ms = settings.events_retention_hours * HOUR_MS
         self.outcomes: defaultdict[str, Replayed] = defaultdict(Replayed)
+        self._strange: list[tuple[Any, BaseException]] = []
 
     async def run(self, *, dry: bool = False) -> None:
         """Send what is wanted; dry: only find out. Fills outcomes, also where it raises.
@@ -169,12 +170,14 @@ class Replay:
                 await self._send(producer, batch)
                 batch = []
         await self._send(producer, batch)
+        leave_out(self._strange)
 
     def _judge(self, record: Any, done: dict[str, bytes]) -> Sendable | None:
         try:
             rejection = _decode(record.value or b"")
-        except msgspec.MsgspecError:
-            return None  # none of ours
+        except msgspec.MsgspecError as exc:
+            self._strange.append((record, exc))
+            return None
         if not self._wanted.has(rejection.code, record.timestamp):
             return None
         place = f"{rejection.topic}-{rejection.partition}-{rejection.offset}"
@@ -182,7 +185,7 @@ class Replay:
         if place in done:
             outcome.before += bool(done[place])
             return None
-        came_ms = int(dict(record.headers).get(TIMESTAMP, b"%d" % record.timestamp))
+        came_ms = time_in(record.headers, record.timestamp)
         now_ms = time.time_ns() // 1_000_000
         if came_ms < now_ms - self._keeps_ms:
             outcome.still[OutsideRetentionError.code] += 1

@@ -32,7 +32,7 @@ class KeptRecord(msgspec.Struct, frozen=True, array_like=True):
     time: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
     done: bool
 
 

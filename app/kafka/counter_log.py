@@ -6,23 +6,22 @@ A log of one partition that is never compacted: the order of its records decides
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from app import metrics
 from app.counting.registry import Decision, Registry, encode_decision
 from app.kafka.clients import KafkaClients, kafka_away, started
 from app.kafka.reader import PartitionReader
+from app.kafka.strange import leave_out
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
 
 TIMEOUT_MS = 2000  # for records that are known to be there
 
-log = logging.getLogger(__name__)
+NO_DECISION = ValueError("no decision")
 
 
 class CounterLog:
@@ -76,10 +75,8 @@ class CounterLog:
     async def _read_to(self, end: int) -> None:
         found = self._reader.read(self._part, self._end, end, silence_ms=TIMEOUT_MS)
         async for records, after in found:
-            for record in records:
-                if not self.registry.apply(record.value):
-                    metrics.records_unreadable.labels(self._part.topic).inc()
-                    log.error("%s: %d is not a decision", self._part.topic, record.offset)
+            apply = self.registry.apply
+            leave_out([(one, NO_DECISION) for one in records if not apply(one.value)])
             self._end = after
 
     def _away(self) -> AbstractContextManager[None]:

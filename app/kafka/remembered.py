@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
 from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.log import KafkaLog
+from app.kafka.strange import UNREADABLE, leave_out
 from app.kafka.watermarks import Watermarks
 
 
@@ -35,11 +36,17 @@ class Remembered:
     async def __aexit__(self, *_: object) -> None:
         await self._producer.stop()
 
-    async def read(self, prefix: str = "") -> dict[str, bytes]:
-        """Return the values of the keys that begin so, by what is left of the key."""
+    async def read(
+        self, prefix: str = "", check: Callable[[bytes], object] = bool
+    ) -> dict[str, bytes]:
+        """Return the values of the keys that begin so, by what is left of the key.
+
+        check: raises one of strange.UNREADABLE at a value that is none of ours.
+        """
         async with Watermarks(self._kafka) as kafka:
             end = (await kafka.ends(self._topic))[0]
         found: dict[str, bytes] = {}
+        strange: list[tuple[Any, BaseException]] = []
         async for records, _ in KafkaLog(self._kafka).read(self._topic, 0, 0, end):
             for record in records:
                 key = (record.key or b"").decode("utf-8", "replace")
@@ -47,8 +54,14 @@ class Remembered:
                     continue
                 if record.value is None:
                     found.pop(key.removeprefix(prefix), None)
+                    continue
+                try:
+                    check(record.value)
+                except UNREADABLE as exc:
+                    strange.append((record, exc))
                 else:
                     found[key.removeprefix(prefix)] = record.value
+        leave_out(strange)
         return found
 
     async def write(self, values: Mapping[str, bytes | None], prefix: str = "") -> None:

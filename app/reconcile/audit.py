@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from time import time
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from app.counting.spec import FOREVER, HOUR
 from app.errors import StartError
@@ -21,6 +23,7 @@ from app.events.event import EPOCH, at_ms
 from app.events.filler import is_filler
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
+from app.kafka.strange import leave_out
 from app.kafka.tables_version import FIRST, positions_of
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
@@ -57,8 +60,8 @@ class Tables(OwnTables, Protocol):
 class _Place(msgspec.Struct):
     """The record that a rejection is about."""
 
-    partition: int
-    offset: int
+    partition: Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
+    offset: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 _decode_place = msgspec.json.Decoder(_Place).decode
@@ -198,8 +201,7 @@ class Audit:
         begins, ends = await self._kafka.begins(topic), await self._kafka.ends(topic)
         for partition, end in ends.items():
             async for batch, _ in log.read(topic, partition, begins[partition], end):
-                places = (_decode_place(record.value) for record in batch)
-                await sides.copy("side_rejected", [(p.partition, p.offset) for p in places])
+                await sides.copy("side_rejected", _places_in(batch))
 
     async def _received(self, found: Differences, cut: Offsets) -> None:
         """Compare what Kafka has with what was stored and rejected of it."""
@@ -224,6 +226,21 @@ class Audit:
             return count + int(await found.kept(*args) if fillers.begins else 0)
 
         await found.stored(topic, begins, cut, records)
+
+
+def _places_in(batch: Iterable[Any]) -> list[tuple[int, int]]:
+    """Return (partition, offset) of what records of events-rejected are about."""
+    found: list[tuple[int, int]] = []
+    strange: list[tuple[Any, BaseException]] = []
+    for record in batch:
+        try:
+            place = _decode_place(record.value or b"")
+        except msgspec.MsgspecError as exc:
+            strange.append((record, exc))
+        else:
+            found.append((place.partition, place.offset))
+    leave_out(strange)
+    return found
 
 
 class Kept:

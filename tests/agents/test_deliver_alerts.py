@@ -26,6 +26,7 @@ from tests.support.receiver import Receiver
 from tests.support.waiting import wait_until
 
 DAY_MS = 86_400_000
+ALERT = b'{"rule":"r","key":"k"}'
 
 
 @pytest.fixture
@@ -99,6 +100,19 @@ async def test_a_refused_or_old_alert_does_not_hold_up_the_next(
         await wait_until(lambda: receiver.keys, ["yesterday", "now"])
         await wait_until(lambda: committed(kafka, topics), 3)
     assert (counted("given_up"), counted("refused")) == (before[0] + 1, before[1] + 1)
+
+
+async def test_what_is_no_alert_goes_to_nobody(
+    settings: Settings, topics: Names, kafka: KafkaClient, receiver: Receiver
+) -> None:
+    strange = [None, b"", b"\xff", b"[]", b"{}", b"7", b'{"rule":1,"key":"a"}', bytes(900_000)]
+    await raise_alerts(kafka, topics, "a")
+    for value in strange:
+        await kafka.send_as_it_is(topics.alerts, 0, (None, value), [])
+    await raise_alerts(kafka, topics, "b")
+    async with delivering(settings, receiver):
+        await wait_until(lambda: receiver.keys, ["a", "b"])
+        await wait_until(lambda: committed(kafka, topics), len(strange) + 2)
 
 
 async def test_the_next_worker_goes_on_where_one_stopped(
@@ -197,7 +211,7 @@ async def test_a_slow_receiver_does_not_keep_the_consumer_from_being_polled() ->
     deliveries = Deliveries(consumer, webhook, lambda: now[0])
     keys, raised = [b"%d" % n for n in range(3000)], time.time() * 1000
     records = [
-        SimpleNamespace(key=key, value=b"{}", offset=n, timestamp=raised)
+        SimpleNamespace(key=key, value=ALERT, offset=n, timestamp=raised)
         for n, key in enumerate(keys)
     ]
     deliveries.add({part: records})

@@ -18,10 +18,12 @@ from agents.publish_totals import (
     published_in,
     shown_in_message,
     total_message,
+    version_of,
 )
 from app.errors import KafkaUnavailableError
 from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
+from app.metrics import records_unreadable
 from app.names import Names
 from app.settings import Settings
 from app.stack.ports import free_port
@@ -91,10 +93,17 @@ async def test_only_totals_that_grew_are_published(
 @pytest.mark.parametrize("junk", [b"junk", b"[1]", b'{"CLICK":"x","receiveAt":"2"}', b"", b"{}"])
 async def test_a_record_of_somebody_else_stops_nothing_and_raises_nothing(junk: bytes) -> None:
     sent = Sent()
-    totals = publisher(sent)
+    totals, before = publisher(sent), records_unreadable.labels("t")._value.get()
     await totals.publish({"CLICK": 5}, 0, junk, {})
+    assert records_unreadable.labels("t")._value.get() == before + 1
     await totals.publish({"CLICK": 6}, 1, b'{"CLICK":99,"receiveAt":"2020-02-27T00:06:38UTC"}', {})
     assert sent.totals() == [{"CLICK": 5}, {"CLICK": 6}]
+
+
+@pytest.mark.parametrize("version", [None, b"", b"x", b"-1", b"9" * 5000])
+def test_a_header_of_somebody_else_is_no_version(version: bytes | None) -> None:
+    assert version_of({VERSION: version}) == 0
+    assert version_of({VERSION: b"12", "other": version}) == 12
 
 
 async def test_what_is_merged_while_the_topic_is_read_is_in_the_next_message() -> None:

@@ -105,7 +105,8 @@ class Pair:
     def recover(self, *records: tuple[bytes | None, bytes | None]) -> None:
         """Read records of the topic, as the recovery does."""
         tp = TP("alerts", self.partition)
-        rows = [SimpleNamespace(key=key, value=value) for key, value in records]
+        at = {"topic": "alerts", "partition": self.partition, "offset": 0}
+        rows = [SimpleNamespace(key=key, value=value, **at) for key, value in records]
         body = SimpleNamespace(tp=tp, partition=self.partition, offset=len(rows), value=rows)
         self.alerts.apply_changelog_batch([SimpleNamespace(message=body)])
 
@@ -206,7 +207,7 @@ async def test_what_cannot_come_again_leaves_the_table_and_not_the_topic(
     old = b"2015-05-17T10:00:00Z/views//a"
     db.put(old, b"{}")
     assert await pair.alerts.expire([pair.partition]) == 1
-    pair.recover((old, b"{}"))
+    pair.recover((old, topic.records[0][2]))
     assert [key for key, _ in scan_prefix(db, b"20")] == [key for _, key, _ in topic.records]
 
 

@@ -195,15 +195,15 @@ def message(partition: int, offset: int, records: list[Any]) -> Any:
 def test_recovery_keeps_the_value_that_read_further(make_partials: Callable[[], Partials]) -> None:
     from types import SimpleNamespace  # noqa: PLC0415
 
-    partials = make_partials()
-    encode = msgspec.msgpack.encode
+    partials, encode = make_partials(), msgspec.msgpack.encode
+    key = b"\x04\0\0\0\0\0\0A"
 
     def row(last: int, count: int) -> Any:
-        return SimpleNamespace(key=b"\x02row", value=encode((last, {0: count})))
+        return SimpleNamespace(key=key, value=encode((last, {0: count})))
 
     partials.apply_changelog_batch([message(0, 2, [row(5, 2), row(9, 4), row(7, 3)])])
     partials.apply_changelog_batch([message(0, 3, [row(6, 2)])])  # a zombie's late write
-    assert msgspec.msgpack.decode(partials.db(0).get(b"\x02row")) == [9, {0: 4}]
+    assert msgspec.msgpack.decode(partials.db(0).get(key)) == [9, {0: 4}]
 
 
 def test_rows_of_another_layout_stop_the_worker(

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -201,6 +202,12 @@ async def committed(kafka: KafkaClient, topic: str) -> list[bytes]:
             batches = await consumer.getmany(*behind, timeout_ms=200)
             found += [record.value for records in batches.values() for record in records]
     return found
+
+
+def test_a_payload_that_is_no_base64_is_no_rejection() -> None:
+    body = json.loads(rejected(b"\xff")[1]) | {"payload_base64": "!"}
+    with pytest.raises(msgspec.MsgspecError):
+        _decode(json.dumps(body).encode())
 
 
 async def test_what_a_topic_remembers_is_the_last_of_each_key(
