@@ -108,7 +108,7 @@ class Settings(BaseModel):
         0, ge=0, le=64, description="Count workers that run starts; 0: one for each two cores."
     )
     events_partitions: int = Field(
-        4, ge=1, le=1000, description="Partitions of events; fixed after the first start."
+        4, ge=1, le=1000, description="Partitions of events; later, event-counter grow adds some."
     )
     counts_partitions: int = Field(
         4, ge=1, le=1000, description="Partitions of counts; fixed after the first start."

@@ -27,6 +27,7 @@ COMMANDS = {  # name: module with a click command named `command`
     "backup": "app.cli.backup",
     "restore": "app.cli.restore",
     "forget": "app.cli.forget",
+    "grow": "app.cli.grow",
     "counters": "app.cli.counters",
     "settings": "app.cli.settings",
     "topics": "app.cli.topics",

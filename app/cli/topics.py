@@ -14,7 +14,7 @@ from app.cli.tables import print_table
 from app.errors import StartError
 from app.kafka.clients import kafka_away
 from app.kafka.tables_version import FIRST, current_version
-from app.kafka.topic_faults import TopicSpec, TopicState, faults_of
+from app.kafka.topic_faults import TopicSpec, TopicState, faults_of, said_together
 from app.kafka.topics import ensure_topics, topic_specs, topics_there
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
@@ -76,7 +76,7 @@ def said_of(
         "replication": replication,
         "config": spec.config,
         "state": state,
-        "faults": [fault.text for fault in faults],
+        "faults": [said_together([fault]) for fault in faults],
     }
 
 

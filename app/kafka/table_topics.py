@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, Self
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from app.errors import KafkaUnavailableError
@@ -61,8 +62,7 @@ class TableTopics:
     async def members(self, version: int) -> int:
         """Return how many count workers of a version there are."""
         group = Names(self._namespace, version).count_group
-        (answer,) = await self._ask(self._admin.describe_consumer_groups([group]))
-        return sum(len(found[MEMBERS_AT]) for found in answer.groups)
+        return int(await self._ask(members_of(self._admin, group)))
 
     async def delete(self, versions: Collection[int]) -> None:
         """Delete all topics of some versions."""
@@ -84,6 +84,13 @@ class TableTopics:
     async def _ask(answer: Any) -> Any:
         with kafka_away():
             return await answer
+
+
+async def members_of(admin: AIOKafkaAdminClient, group: str) -> int:
+    """Return how many members a consumer group has."""
+    # One group at a time: aiokafka takes the answer for two apart in the wrong places.
+    (answer,) = await admin.describe_consumer_groups([group])
+    return sum(len(found[MEMBERS_AT]) for found in answer.groups)
 
 
 def versions_in(topics: Collection[str], namespace: str) -> dict[int, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ LOOKED_AT = (POLICY, RETENTION, SIZE, INSYNC, LARGEST)
 class TopicSpec:
     """A topic as it must be; setting: what decides its partitions, for the message.
 
-    keep: whether a retention that is shorter loses something, or only takes history away.
+    keep: whether a retention that is shorter loses something, or only takes history away. grows:
+    whether `event-counter grow` gives it more partitions.
     """
 
     name: str
@@ -25,6 +26,7 @@ class TopicSpec:
     config: dict[str, str]
     setting: str = ""
     keep: bool = True
+    grows: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,21 @@ class TopicState:
 
 
 class TopicFault(NamedTuple):
-    """fatal: what is counted would be lost or wrong; else something is only not as asked for."""
+    """fatal: what is counted would be lost or wrong; else something is only not as asked for.
+
+    todo: what to do where that is one thing for several topics, else in the text.
+    """
 
     fatal: bool
     text: str
+    todo: str = ""
+
+
+def said_together(faults: Iterable[TopicFault]) -> str:
+    """Return the texts of faults, and behind them, once, what to do."""
+    told = list(faults)
+    todo = dict.fromkeys(fault.todo for fault in told if fault.todo)
+    return ". ".join([*(fault.text for fault in told), *todo])
 
 
 def faults_of(spec: TopicSpec, state: TopicState, replication: int) -> list[TopicFault]:
@@ -50,12 +63,8 @@ def faults_of(spec: TopicSpec, state: TopicState, replication: int) -> list[Topi
 
 def _shape(spec: TopicSpec, state: TopicState, replication: int) -> Iterator[TopicFault]:
     if state.partitions != spec.partitions:
-        yield TopicFault(
-            fatal=True,
-            text=f"Topic {spec.name} has {state.partitions} partitions, not {spec.partitions}; "
-            f"set {spec.setting or 'EVENT_COUNTER_NAMESPACE'} to match: the counts kept so "
-            "far belong to this number",
-        )
+        text = f"Topic {spec.name} has {state.partitions} partitions, not {spec.partitions}"
+        yield TopicFault(fatal=True, text=text, todo=_other_number(spec, state))
     if state.replicas < replication:
         yield TopicFault(
             fatal=True,
@@ -63,6 +72,17 @@ def _shape(spec: TopicSpec, state: TopicState, replication: int) -> Iterator[Top
             "with kafka-reassign-partitions, or set "
             f"EVENT_COUNTER_REPLICATION={state.replicas}",
         )
+
+
+def _other_number(spec: TopicSpec, state: TopicState) -> str:
+    if spec.grows and state.partitions < spec.partitions:
+        return (
+            f"Set {spec.setting}={state.partitions}, or have all events counted for the new "
+            "number: stop all workers and type event-counter grow"
+        )
+    if not spec.setting:
+        return "Set EVENT_COUNTER_NAMESPACE to another"
+    return f"Set {spec.setting}={state.partitions}"
 
 
 def _config(spec: TopicSpec, state: TopicState) -> Iterator[TopicFault]:

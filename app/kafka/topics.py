@@ -26,7 +26,7 @@ from aiokafka.errors import (
 from app.errors import KafkaAccessError, StartError, reason
 from app.kafka.access import check_access
 from app.kafka.clients import KafkaClients
-from app.kafka.topic_faults import LOOKED_AT, TopicSpec, TopicState, faults_of
+from app.kafka.topic_faults import LOOKED_AT, TopicSpec, TopicState, faults_of, said_together
 from app.names import Names
 from app.settings import Settings
 
@@ -58,12 +58,12 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
     statistics = (
         TopicSpec(names.uniques, merged, _kept_for(UNIQUES_RETENTION_HOURS), by_counts),
         TopicSpec(names.uniques_changelog, merged, COMPACT, by_counts),
-        TopicSpec(names.judged_changelog, sources, COMPACT, by_events),
-        TopicSpec(names.sessions_changelog, sources, COMPACT, by_events),
+        TopicSpec(names.judged_changelog, sources, COMPACT, by_events, grows=True),
+        TopicSpec(names.sessions_changelog, sources, COMPACT, by_events, grows=True),
     )
-    messages = TopicSpec(names.messages_changelog, sources, COMPACT, by_events)
+    messages = TopicSpec(names.messages_changelog, sources, COMPACT, by_events, grows=True)
     return (
-        TopicSpec(names.events, sources, keep, by_events),
+        TopicSpec(names.events, sources, keep, by_events, grows=True),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
         TopicSpec(names.tables_version, 1, COMPACT),
         TopicSpec(names.decisions, 1, FOR_GOOD),
@@ -72,7 +72,7 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
         TopicSpec(names.places, 1, COMPACT),
         TopicSpec(names.totals, 1, keep, keep=False),
         TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
-        TopicSpec(names.partials_changelog, sources, COMPACT, by_events),
+        TopicSpec(names.partials_changelog, sources, COMPACT, by_events, grows=True),
         TopicSpec(names.totals_changelog, merged, COMPACT, by_counts),
         *(statistics if settings.statistics else ()),
         *((messages,) if settings.dedupe_hours else ()),
@@ -170,8 +170,8 @@ async def _check(
     for fault in faults:
         if not fault.fatal:
             log.warning("%s", fault.text)
-    if fatal := [fault.text for fault in faults if fault.fatal]:
-        raise StartError(". ".join(fatal))
+    if fatal := [fault for fault in faults if fault.fatal]:
+        raise StartError(said_together(fatal))
 
 
 async def _shapes(

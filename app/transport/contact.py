@@ -1,4 +1,7 @@
-"""When Kafka last said that this worker is a member of its group: how old its figures may be."""
+"""What a worker hears from Kafka: that it is a member of its group, and how many partitions it has.
+
+Its figures are as old as the last word about the first.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,18 @@ Send = Callable[..., Awaitable[Any]]
 class Contact:
     """Of one worker; heard() is called in its consumer thread."""
 
-    def __init__(self, silent_after_s: float = inf, stale_max_s: float = inf) -> None:
+    def __init__(
+        self,
+        silent_after_s: float = inf,
+        stale_max_s: float = inf,
+        reads: tuple[str, int] | None = None,
+    ) -> None:
         """silent_after_s: without a word its partitions may have moved.
 
-        stale_max_s: then its figures are too old.
+        stale_max_s: then its figures are too old. reads: a topic, and how many partitions of it.
         """
         self._silent_after_s, self.stale_max_s = silent_after_s, stale_max_s
+        self._reads = reads
         self._heard_at = monotonic()
         self._cluster: Any = None
 
@@ -56,6 +65,23 @@ class Contact:
             f"nothing heard from Kafka for {silent_s:.0f} s"
             if silent_s > self._silent_after_s
             else ""
+        )
+
+    @property
+    def unread(self) -> str:
+        """What is wrong where the topic has more partitions; empty: nothing, as far as is known.
+
+        The client asks Kafka every five minutes.
+        """
+        if self._reads is None or self._cluster is None:
+            return ""
+        topic, partitions = self._reads
+        there = len(self._cluster.partitions_for_topic(topic) or ())
+        if there <= partitions:
+            return ""
+        return (
+            f"{topic} has {there} partitions, and workers read {partitions}: stop all workers, set "
+            f"EVENT_COUNTER_EVENTS_PARTITIONS={there} and type event-counter grow"
         )
 
     @property

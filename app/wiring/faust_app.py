@@ -15,6 +15,7 @@ import agents.watch_brokers
 from app.kafka.clients import KafkaClients
 from app.kafka.tables_version import FIRST
 from app.monitor.loop_watch import watch_loop
+from app.names import Names
 from app.settings import Settings
 from app.transport import BatchTransport, batch_scheduler
 from app.transport.contact import Contact
@@ -117,7 +118,11 @@ def batch_app(
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     app.transport.batch_pause_s = settings.batch_pause_s
-    app.transport.contact = Contact(settings.session_timeout_s, settings.stale_max_s)
+    app.transport.contact = Contact(
+        settings.session_timeout_s,
+        settings.stale_max_s,
+        (Names(settings.namespace).events, settings.events_partitions),
+    )
     agents.watch_brokers.register(app, KafkaClients.of(settings))
 
     @app.on_worker_init.connect
@@ -165,6 +170,9 @@ def batch_topic(app: faust.App, name: str, partitions: int) -> Any:
 
 def ready(app: faust.App) -> bool | str:
     """Whether partitions are assigned, recovered and being read; the reason why they cannot be."""
-    if problem := app.consumer.refused or app.consumer.hanging or app.transport.contact.problem:
+    contact = app.transport.contact
+    if problem := (
+        app.consumer.refused or app.consumer.hanging or contact.problem or contact.unread
+    ):
         return str(problem)
     return bool(app.consumer.is_flowing()) and not app.rebalancing

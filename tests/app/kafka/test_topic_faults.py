@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.errors import StartError
-from app.kafka.topic_faults import TopicSpec, TopicState, faults_of
+from app.kafka.topic_faults import TopicSpec, TopicState, faults_of, said_together
 from app.kafka.topics import ensure_topics, topic_specs
 from app.names import Names
 from app.settings import Settings
@@ -62,8 +63,19 @@ def test_what_is_kept_longer_or_not_known_is_no_fault(config: dict[str, str]) ->
 def test_partitions_and_replicas_are_compared() -> None:
     found = faults_of(COUNTS, TopicState(5, 1), 3)
     assert [fault.fatal for fault in found] == [True, True]
-    assert "has 5 partitions, not 4; set SET" in found[0].text
+    assert said_together(found[:1]) == "Topic counts has 5 partitions, not 4. Set SET=5"
     assert "has 1 replicas, not 3" in found[1].text
+
+
+def test_what_grows_is_told_how_and_once() -> None:
+    events, changelog = replace(EVENTS, grows=True), replace(COUNTS, grows=True)
+    few = [*faults_of(events, TopicState(3, 1), 1), *faults_of(changelog, TopicState(3, 1), 1)]
+    assert said_together(few) == (
+        "Topic events has 3 partitions, not 4. Topic counts has 3 partitions, not 4. Set SET=3, or "
+        "have all events counted for the new number: stop all workers and type event-counter grow"
+    )
+    (many,) = faults_of(events, TopicState(5, 1), 1)
+    assert many.todo == "Set SET=5"
 
 
 async def make(kafka: KafkaClient, name: str, partitions: int, **config: str) -> None:

@@ -17,6 +17,10 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 import app.transport.fetching
+from app.kafka.clients import KafkaClients
+from app.kafka.growing import add_partitions
+from app.names import Names
+from app.settings import Settings
 from app.transport.contact import Contact, listening
 from app.transport.fetching import FetchThread
 
@@ -68,3 +72,17 @@ async def test_a_question_that_nobody_answers_is_no_yes(monkeypatch: pytest.Monk
     coordinator = SimpleNamespace(_do_heartbeat=asyncio.get_running_loop().create_future)
     thread._ensure_consumer = lambda: SimpleNamespace(_coordinator=coordinator)
     assert not await thread.heartbeat()
+
+
+async def test_partitions_that_nobody_reads_are_named(settings: Settings, topics: Names) -> None:
+    contact, client = Contact(reads=(topics.events, 4)), KafkaClients.of(settings).client()
+    assert contact.unread == ""
+    contact.attach(client)
+    await client.bootstrap()
+    await client.set_topics([topics.events])
+    assert contact.unread == ""
+    await add_partitions(settings.model_copy(update={"events_partitions": 5}), 1)
+    await client.force_metadata_update()
+    assert "has 5 partitions, and workers read 4" in contact.unread
+    assert "EVENT_COUNTER_EVENTS_PARTITIONS=5 and type event-counter grow" in contact.unread
+    await client.close()
