@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from time import monotonic
 from typing import Any, Self
 
@@ -97,22 +98,24 @@ async def wait_for(
     who: str,
     position: Callable[[], Awaitable[Mapping[int, int]]],
     goal: Mapping[int, int],
-    deadline_s: float,
+    patience_s: float,
     say: Say,
 ) -> None:
-    """Return once every position has reached its goal; raise StartError at the deadline.
+    """Return once every position has reached its goal; raise StartError where none comes nearer.
 
-    who: in the messages, for example "the count workers".
+    who: in the messages, for example "the count workers". patience_s: without progress.
     """
-    until = monotonic() + deadline_s
+    least, since = inf, monotonic()
     while True:
         found = await position()
         behind = sum(max(0, end - found.get(part, 0)) for part, end in goal.items())
         if not behind:
             return
-        if monotonic() > until:
+        if behind < least:
+            least, since = behind, monotonic()
+        elif monotonic() - since > patience_s:
             raise StartError(
-                f"{who} did not catch up in {deadline_s:.0f} s: {behind} records behind. "
+                f"{who} have come no further for {patience_s:.0f} s: {behind} records behind. "
                 "See event-counter status, and the logs"
             )
         say(f"waiting for {who}: {behind} records behind")

@@ -121,7 +121,7 @@ async def test_what_is_not_counted_yet_is_waited_for(months: Months) -> None:
     named = [at("2025-01-05T00:00:00Z", user_id=f"u{n}", value=n) for n in range(5)]
     await months.store(named, 1, counted=False)
     before = await months.everything()
-    with pytest.raises(StartError, match="the count workers did not catch up"):
+    with pytest.raises(StartError, match="the count workers have come no further"):
         await months.forget("2025-02", workers_s=0)
     assert await months.everything() == before
     forgetting = asyncio.create_task(months.forget("2025-02", workers_s=60))
