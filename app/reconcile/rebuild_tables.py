@@ -16,27 +16,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
 
 import asyncpg
 from pydantic import SecretStr
 
 from app.counting.registry import PastCounted
-from app.errors import RedisUnavailableError, StartError, UnavailableError
+from app.errors import RedisUnavailableError, StartError
 from app.kafka.counter_log import decide
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import FIRST, current_version, switch_version, version_of
 from app.kafka.topics import ensure_topics
-from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
+from app.kafka.watermarks import Offsets, Say, Watermarks
 from app.names import Names
 from app.reconcile.comparison import Comparison
 from app.reconcile.live_scan import LiveScan
+from app.reconcile.live_workers import Counted, LiveWorkers
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.ports import free_port
 
 POLL_S = 0.2
-LIVE_S = 60.0  # for the count workers that answer: one that died is back by then
 CLOSE_S = 2.0  # a round that took less than this has caught up with what flows
 STOP_S = 60.0  # for the last flush and commit
 LEAVE_S = 60.0  # for the old count workers to end; fixed names stay for a session timeout
@@ -46,14 +45,6 @@ LOCKED = "another event-counter rebuild tables is running"
 
 
 PutBase = Callable[[asyncpg.Connection, int], Awaitable[object]]
-
-
-class Counted(Protocol):
-    """What the count workers count."""
-
-    async def retentions(self) -> dict[str, int | None]:
-        """Return {declared counter: seconds that it is kept, None for good}."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,6 +63,7 @@ class TablesRebuild:
         self, settings: Settings, kafka: Watermarks, topics: TableTopics, say: Say
     ) -> None:
         self._settings, self._kafka, self._topics, self._say = settings, kafka, topics, say
+        self._dsn = settings.postgres.get_secret_value()
         self._events = Names(settings.namespace).events
         self._folder = settings.data_dir.absolute() / NAME
 
@@ -88,13 +80,13 @@ class TablesRebuild:
         process. past_of: number of a counter of a counters.toml that the new tables, and all after
         them, count from the first event on. begin: writes the base of forgotten months.
         """
-        dsn = self._settings.postgres.get_secret_value()
-        async with Comparison.open(dsn, self._events) as sides:
+        async with Comparison.open(self._dsn, self._events) as sides:
             if not await sides.connection.fetchval(sides.sql["rebuild.lock"]):
                 raise StartError(LOCKED)
-            live = None if counted is None else await self._answered(counted)
-            await self._check(sides, declared if live is None else live, declared)
             old = await current_version(self._settings)
+            workers = LiveWorkers(counted, self._topics, old, self._say)
+            live = await workers.answered()
+            await self._check(sides, declared if live is None else live, declared)
             # No number twice: topics go slowly, and sinks remember positions by it.
             new = await self._topics.unused(max(old, await self._remembered(sides)))
             await self._topics.delete(set(await self._topics.by_version()) - {old})
@@ -104,7 +96,7 @@ class TablesRebuild:
             await self._put_base(sides, new, begin)
             done = await self._count(new)
             if live is not None:
-                await self._wait_for_live(old, done)
+                await self._wait_for_live(workers, old, done)
             # The lock is gone where this connection is, and another run may have begun.
             await sides.connection.execute("select 1")
             await switch_version(self._settings, new)
@@ -119,14 +111,6 @@ class TablesRebuild:
         if begin is not None:
             self._say("writing what forgotten months added up to")
             await begin(sides.connection, version)
-
-    async def _answered(self, counted: Counted) -> Mapping[str, int | None] | None:
-        """Return what is counted; None where no count worker runs, which this may heal."""
-        try:
-            return await counted.retentions()
-        except UnavailableError as exc:
-            self._say(f"no count worker answers, going on with the settings of this command: {exc}")
-            return None
 
     async def _check(
         self,
@@ -217,24 +201,11 @@ class TablesRebuild:
                 self._say(f"counting anew: {behind} records of {topic} to go")
             took = monotonic() - began
 
-    async def _wait_for_live(self, version: int, done: Offsets) -> None:
+    async def _wait_for_live(self, workers: LiveWorkers, version: int, done: Offsets) -> None:
         """Return once what answers has counted, announced and rejected all that is new."""
-        names = Names(self._settings.namespace, version)
-
-        async def at(topic: str, goal: Offsets) -> None:
-            async def position() -> Offsets:
-                return await self._topics.committed(version, topic)
-
-            before = await position()
-            try:
-                await wait_for("the count workers", position, goal, LIVE_S, self._say)
-            except StartError:
-                if await position() != before:
-                    raise  # they come along, but slowly
-                self._say("the count workers stand still: going on without them")
-
-        await at(self._events, done)
-        await at(names.counts, await self._kafka.ends(names.counts))
+        counts = Names(self._settings.namespace, version).counts
+        await workers.committed(self._events, done)
+        await workers.committed(counts, await self._kafka.ends(counts))
 
     async def _end_old(self, version: int) -> int:
         """Return once nobody counts into the tables of a version, or who does still."""

@@ -13,6 +13,8 @@ from app.transport.batch import Batch
 from app.transport.committed import CommittedConsumer
 from app.transport.progress import PositionError, Progress
 
+COUNT_ANEW = "Count anew with: event-counter rebuild tables"
+
 
 class LogHooks:
     """What the application knows and does about its logs; a transport has one.
@@ -82,8 +84,7 @@ class LengthConsumer(CommittedConsumer):
             if has is None and begins[tp] > 0:
                 self.refused = (
                     f"the rows of {tp.topic}-{tp.partition} are gone, which was read up to offset"
-                    f" {offset}, and Kafka has no record below {begins[tp]}. Count anew with:"
-                    " event-counter rebuild tables"
+                    f" {offset}, and Kafka has no record below {begins[tp]}. {COUNT_ANEW}"
                 )
                 self.log.error("%s", self.refused)
                 return None

@@ -30,6 +30,7 @@ async def test_they_are_refused_until_tables_are_rebuilt(
     given = {k.removeprefix("EVENT_COUNTER_"): v for k, v in stores.settings.to_env().items()}
     done = await asyncio.to_thread(command_line, "rebuild", "tables", **given)
     assert done.returncode == 0, done.stderr
+    assert "no count worker runs" in done.stderr, "it waited for an answer"
     count.start()
     await count.ready()
     for copy in ("summary", "redis"):

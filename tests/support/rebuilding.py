@@ -56,10 +56,14 @@ class Command:
 
 async def count_too_much(kafka: KafkaClient, names: Names, number: int) -> None:
     """Let the tables hold more than there was, in each row of a counter: only new ones mend it."""
-    for record in await kafka.read(names.counts):
-        if record.key[0] == number and record.value:
-            key = record.key[:-2] + SOURCE.pack(NOBODY)
-            await kafka.send(names.counts, [record.value], record.partition, key=key)
+    last = {
+        (record.partition, record.key[:-2] + SOURCE.pack(NOBODY)): record.value
+        for record in await kafka.read(names.counts)
+        if record.key[0] == number and record.value
+    }
+    await asyncio.gather(
+        *(kafka.send(names.counts, [row], part, key=key) for (part, key), row in last.items())
+    )
 
 
 async def versions(kafka: KafkaClient, namespace: str) -> list[int]:

@@ -24,6 +24,7 @@ from app.errors import (
     reason,
 )
 from app.settings import Settings
+from app.transport.lengths import COUNT_ANEW
 from tables.distinct_rows import DistinctRows
 from tables.totals import Totals
 from web.http import paths
@@ -37,6 +38,7 @@ CHUNK_COUNTS = 2000
 CHUNK_BYTES = 1_000_000  # of sketches
 PATIENCE_S = 60.0  # for one chunk: a worker that died is back by then
 PAUSE_S = 0.3
+READY_TIMEOUT = aiohttp.ClientTimeout(total=2)
 REFUSED = "{url} refuses this command: set EVENT_COUNTER_WORKER_SECRET to that of the count workers"
 
 TableCount = tuple[str, int, str, int]  # key, window start in seconds since 1970, label, count
@@ -142,6 +144,18 @@ class TableRows:
         """Return {declared counter: seconds that it is kept, None for good}."""
         listed = msgspec.json.decode(await self._ask("/counters"))
         return {counter["name"]: counter["retention"] for counter in listed}
+
+    async def want_a_rebuild(self) -> bool:
+        """Return whether one of them says that it cannot count before tables are rebuilt."""
+        for url in self._urls:
+            try:
+                ready = self._session.get(url + paths.READY.path, timeout=READY_TIMEOUT)
+                async with ready as answer:
+                    if COUNT_ANEW in await answer.text():
+                        return True
+            except (aiohttp.ClientError, TimeoutError):
+                continue
+        return False
 
     async def read(
         self, counter: str, begin: int = 0, end: int = FOREVER
