@@ -7,11 +7,11 @@ import logging
 from typing import Any, Literal
 
 from app.settings import Settings
-from app.stack.command import run_command
+from app.stack.command import TRY_LATER, run_command
 
 FIRST_S = 60.0  # after a start, when what is due at a start is done
 DAY_S = 86_400.0
-AGAIN_S = 3600.0  # after a failure
+AGAIN_S = 3600.0  # after a failure, or where another worker is at it
 
 NAMES = {"event": "event", "archive": "the archive"}
 
@@ -36,6 +36,6 @@ def register(
 async def run(settings: Settings, what: str) -> int:
     """Return the exit code; what it says goes to the log of this worker."""
     code = await run_command(settings, "app.cli.forget_old", what)
-    if code:
+    if code not in (0, TRY_LATER):
         log.warning("old months of %s are not forgotten; again in %.0f s", NAMES[what], AGAIN_S)
     return code

@@ -255,6 +255,10 @@ class StartError(CounterError):
     code, hint = "start_failed", ""
 
 
+class BusyError(StartError):
+    """Another command is at work on what this one must have for itself."""
+
+
 class SettingsError(StartError):
     """A setting is unknown or has a bad value."""
 

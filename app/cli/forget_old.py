@@ -13,8 +13,9 @@ import click
 from app.cli import fail
 from app.cli.forget_months import forget_before, forget_files
 from app.cli.progress import ProgressLog
-from app.errors import CounterError
+from app.errors import BusyError, CounterError
 from app.settings import Settings
+from app.stack.command import TRY_LATER
 
 
 def main(what: str) -> None:
@@ -28,6 +29,8 @@ def main(what: str) -> None:
                     click.echo("\n".join([done, *remaining]), err=True)
             elif files := forget_files(settings, None, progress):
                 click.echo(f"forgot {files} old files of the archive", err=True)
+    except BusyError:
+        sys.exit(TRY_LATER)
     except CounterError as exc:
         fail(exc)
 

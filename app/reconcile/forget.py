@@ -20,7 +20,7 @@ from app.counting.kept_fields import ByUser, KeptFields
 from app.errors import StartError, reason
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
-from app.reconcile.forget_months import BUSY
+from app.reconcile.alone import take_lock
 from app.settings import Settings
 from app.stores.connect import connect_session
 from app.stores.copies import stored_at
@@ -69,8 +69,7 @@ class Forget:
         salt = secrets.token_hex()
         try:
             await self._wait_for_stores(connection)
-            if not await connection.fetchval(load_queries()["rebuild.lock"]):
-                raise StartError(BUSY)
+            await take_lock(connection, load_queries())
             self._say("searching event")
             async with connection.transaction():
                 found = await connection.fetchrow(

@@ -23,6 +23,7 @@ from app.errors import StartError, reason
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
+from app.reconcile.alone import take_lock
 from app.reconcile.audit import WORKERS_S
 from app.reconcile.base_fold import BaseFold, EventRange
 from app.reconcile.comparison import by_partition
@@ -38,7 +39,6 @@ LOCK_TRY = "set local lock_timeout = '1s'"  # store workers wait as long as we d
 LOCK_PAUSE_S = 2.0
 ROUNDS_MAX = 20
 BOTS, DUPLICATES = 23, 24  # numbers of bot_views_by_type and duplicates_by_type
-BUSY = "another event-counter rebuild tables or forget is running"
 READ = "Somebody has read event for ten minutes: nothing is forgotten. Run the same command again"
 OVERFLOWED = (
     "The sum {} had no room for all that was added, so what it left out depends on the order: "
@@ -92,8 +92,7 @@ class ForgetMonths:
             connection = await connect_session(dsn, "event-counter forget", work_mem="64MB")
             try:
                 await migrate_over(connection)
-                if not await connection.fetchval(self._sql["rebuild.lock"]):
-                    raise StartError(BUSY)
+                await take_lock(connection, self._sql)
                 async with connection.transaction():
                     return await self._forget(connection, before)
             finally:

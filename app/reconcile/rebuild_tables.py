@@ -28,6 +28,7 @@ from app.kafka.tables_version import FIRST, current_version, switch_version, ver
 from app.kafka.topics import ensure_topics
 from app.kafka.watermarks import Offsets, Say, Watermarks
 from app.names import Names
+from app.reconcile.alone import take_lock
 from app.reconcile.comparison import Comparison
 from app.reconcile.live_scan import LiveScan
 from app.reconcile.live_workers import Counted, LiveWorkers
@@ -41,7 +42,6 @@ STOP_S = 60.0  # for the last flush and commit
 LEAVE_S = 60.0  # for the old count workers to end; fixed names stay for a session timeout
 NAME = "rebuild-tables"
 POSITIONS = "select partition from summary_positions union select partition from ad_month_positions"
-LOCKED = "another event-counter rebuild tables is running"
 
 
 PutBase = Callable[[asyncpg.Connection, int], Awaitable[object]]
@@ -81,8 +81,7 @@ class TablesRebuild:
         them, count from the first event on. begin: writes the base of forgotten months.
         """
         async with Comparison.open(self._dsn, self._events) as sides:
-            if not await sides.connection.fetchval(sides.sql["rebuild.lock"]):
-                raise StartError(LOCKED)
+            await take_lock(sides.connection, sides.sql)
             old = await current_version(self._settings)
             workers = LiveWorkers(counted, self._topics, old, self._say)
             live = await workers.answered()

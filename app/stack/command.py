@@ -12,6 +12,8 @@ from app.errors import reason
 from app.settings import Settings
 from app.stack.child import leashed
 
+TRY_LATER = 75  # exit code, EX_TEMPFAIL of sysexits.h: another one is at work
+
 log = logging.getLogger(__name__)
 
 

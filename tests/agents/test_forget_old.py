@@ -12,6 +12,7 @@ import pytest
 import agents.forget_old
 from app.factory import create_app
 from app.settings import Role, Settings
+from app.stack.command import TRY_LATER
 from tests.docs.test_roles import AWAY, ROLES
 
 
@@ -34,7 +35,7 @@ class App:
         self.forget_old = task
 
 
-@pytest.mark.parametrize(("code", "pause_s"), [(0, 86_400), (1, 3600)])
+@pytest.mark.parametrize(("code", "pause_s"), [(0, 86_400), (1, 3600), (TRY_LATER, 3600)])
 async def test_it_comes_again_after_a_day_or_an_hour_where_it_failed(
     monkeypatch: pytest.MonkeyPatch, code: int, pause_s: float
 ) -> None:

@@ -5,13 +5,31 @@ from __future__ import annotations
 import random
 import re
 
+import asyncpg
 import pytest
 
 import agents.forget_old
 from app.archive.archive import Archive
 from app.archive.files import Folders
+from app.reconcile.alone import take_lock
+from app.stack.command import TRY_LATER
+from app.stores.sql import load_queries
 from tests.support import archive
 from tests.support.forgotten_months import Months, random_event
+
+
+async def test_another_one_at_work_is_no_failure_and_waited_for_in_silence(
+    months: Months, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = months.settings.model_copy(update={"raw_retention_days": 1})
+    await months.store([random_event(random.Random(2)) for _ in range(20)])
+    connection = await asyncpg.connect(settings.postgres.get_secret_value())
+    await take_lock(connection, load_queries())
+    assert await agents.forget_old.run(settings, "event") == TRY_LATER
+    assert (capfd.readouterr().err, caplog.messages) == ("", [])
+    await connection.close()
+    assert await agents.forget_old.run(settings, "event") == 0
+    assert "forgot 20 rows" in capfd.readouterr().err
 
 
 async def test_old_months_go_by_themselves(
