@@ -94,7 +94,7 @@ class TablesRebuild:
                 await decide(self._settings, PastCounted(past_of, new))
             await self._put_base(sides, new, begin)
             done = await self._count(new)
-            if live is not None:
+            if live is not None or await self._topics.members(old):  # one may be back by now
                 await self._wait_for_live(workers, old, done)
             # The lock is gone where this connection is, and another run may have begun.
             await sides.connection.execute("select 1")
