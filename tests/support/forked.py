@@ -56,7 +56,7 @@ class Forked(subprocess.Popen[bytes]):
         with theirs:
             fds = [theirs.fileno(), out.fileno()]
             socket.send_fds(zygote(), [json.dumps(request).encode()], fds)
-        self.pid = int(self._ear.recv(MOST_BYTES))
+        self.pid = int(self._heard_of())
 
     def poll(self) -> int | None:
         """Return what it ended with (negative: the signal), None while it runs."""
@@ -71,10 +71,15 @@ class Forked(subprocess.Popen[bytes]):
 
     def _heard(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._ear], [], [], timeout)[0]:
-            status = self._ear.recv(MOST_BYTES)
+            status = self._heard_of()
             self._ear.close()
             self.returncode = os.waitstatus_to_exitcode(int(status))
         return self.returncode
+
+    def _heard_of(self) -> bytes:
+        said = self._ear.recv(MOST_BYTES)
+        assert said, "tests.support.zygote ended"
+        return said
 
 
 class ForkedChild(Child):

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -71,6 +72,7 @@ def serve(asked: socket.socket) -> Request | None:
     signal.set_wakeup_fd(wake.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     told: dict[int, socket.socket] = {}
+    server = os.getpid()
     while True:
         ready, _, _ = select.select([asked, awake], [], [])
         if awake in ready:
@@ -83,14 +85,18 @@ def serve(asked: socket.socket) -> Request | None:
             return None
         ear, out = socket.socket(fileno=fds[0]), fds[1]
         if pid := os.fork():
-            os.setpgid(pid, pid)  # here, too: who asked may signal the group at once
+            with suppress(PermissionError):  # it is another program by now, in its own group
+                os.setpgid(pid, pid)  # here, too: who asked may signal the group at once
             os.close(out)
             told[pid] = ear
-            ear.send(b"%d" % pid)
+            try:
+                ear.send(b"%d" % pid)
+            except BrokenPipeError:  # who asked has given up, and nobody else would end it
+                os.kill(pid, signal.SIGKILL)
             continue
+        stand_alone(server, out)
         for inherited in (asked, awake, wake, ear, *told.values()):
             inherited.close()
-        stand_alone(out)
         request: Request = json.loads(text)
         return request
 
@@ -108,12 +114,14 @@ def tell_ends(told: dict[int, socket.socket]) -> None:
                 continue  # who asked is gone
 
 
-def stand_alone(out: int) -> None:
+def stand_alone(server: int, out: int) -> None:
     """Leave the server's group, signals and files behind; die with it."""
+    signal.set_wakeup_fd(-1)  # first: it is the server's, which a signal of ours would wake
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value)
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if os.getppid() != server:  # it died before we asked
+        os._exit(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (out, 1), (out, 2)):
         os.dup2(source, target)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.forked import ROOT, ForkedChild
+from tests.support.forked import ROOT, ForkedChild, zygote
 from tests.support.waiting import wait_until
+from tests.support.zygote import Request
 
 # A module of the standard library that runs the code it is given, once.
 ONCE = "-m", "timeit", "-n", "1", "-r", "1"
@@ -77,3 +80,44 @@ time.sleep(600)
         assert psutil.pid_exists(pid)
         asked.kill()
         await wait_until(lambda: psutil.pid_exists(pid), expected=False)
+
+
+async def test_whoever_gives_up_right_after_it_asked_leaves_nothing_and_ends_no_other(
+    child: ForkedChild, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    request = Request(module=ONCE[1], arguments=[*ONCE[2:], code], env={}, folder=str(tmp_path))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    with theirs, child.log.open("wb") as out:
+        fds = [theirs.fileno(), out.fileno()]
+        socket.send_fds(zygote(), [json.dumps(request).encode()], fds)
+    child.spawn([sys.executable, *ONCE, "pass"])
+    await wait_until(child.exit_code, 0)
+    assert not pid.exists() or not psutil.pid_exists(int(pid.read_text("ascii")))
+
+
+async def test_it_does_not_outlive_a_server_that_died_before_it_could_ask_for_that(
+    tmp_path: Path,
+) -> None:
+    alive = tmp_path / "alive"
+    code = f"""
+import os, time
+from pathlib import Path
+from tests.support.zygote import stand_alone
+server = os.getpid()
+if os.fork():
+    os._exit(0)
+while os.getppid() == server:
+    time.sleep(0.01)
+out = os.dup(1)
+try:
+    stand_alone(server, out)
+    Path({str(alive)!r}).touch()
+finally:
+    os._exit(2)
+"""
+    # Its output ends with the last of them.
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)  # noqa: ASYNC221
+    assert not alive.exists()
