@@ -25,9 +25,14 @@ class ChangelogCutError(RuntimeError):
 
 
 class HealingTable(Table):
-    """Base of BatchTable. keeps_all: whether the changelog holds nothing but the rows."""
+    """Base of BatchTable.
+
+    keeps_all: whether the changelog holds nothing but the rows. only_here: what keys begin with
+    that are in RocksDB alone.
+    """
 
     keeps_all = True
+    only_here: tuple[bytes, ...] = ()
     outdone: Outdone
     _ending: asyncio.Future[None] | None = None
 
@@ -74,7 +79,8 @@ class HealingTable(Table):
     async def send_all(self, partition: int) -> None:
         """Send all rows of a partition again."""
         count = 0
-        for rows in in_chunks(self.db(partition)):
+        for found in in_chunks(self.db(partition)):
+            rows = [(key, value) for key, value in found if not key.startswith(self.only_here)]
             await self.send_rows(partition, rows)
             count += len(rows)
             await asyncio.sleep(0)
@@ -122,8 +128,13 @@ class HealingTable(Table):
             await self.drain()  # they follow each other from there
 
     def note_cut(self, tp: Any) -> None:
-        """Remember for the next start that the changelog has lost its end; raises."""
-        self.db(tp.partition).put(AGAIN_KEY, b"1")
+        """Remember for the next start that the changelog has lost its end; raises.
+
+        A topic that was made anew has lost that of each partition, and where it is longer by then
+        than it was, nothing else would tell.
+        """
+        for partition in {tp.partition, *self.data._dbs}:
+            self.db(partition).put(AGAIN_KEY, b"1")
         raise ChangelogCutError(f"{tp} is cut short; the next start sends all rows again")
 
 

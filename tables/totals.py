@@ -22,7 +22,7 @@ from tables.partial_values import decode_published
 from tables.partials import MARK
 from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
-from tables.sums import AllTimeSums
+from tables.sums import SUMS, AllTimeSums
 from tables.unreadable import check_key
 from tables.watchers import Changes, Watcher
 
@@ -39,6 +39,8 @@ _decode = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 class Totals(BatchTable):
     """(counter, key, row start, label): {source partition and slot: count}."""
+
+    only_here = (SUMS,)
 
     def __init__(self, app: Any, *, counters: Counters, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)

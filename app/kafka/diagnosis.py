@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.errors import reason
 from app.kafka.clients import KafkaClients
+from app.transport.patience import HopelessError
 
 ASK_S = 5.0
 
@@ -16,7 +17,7 @@ ASK_S = 5.0
 async def diagnose(kafka: KafkaClients, topics: Sequence[str], in_sync: int) -> str:
     """Return what keeps Kafka from taking records of some topics; "" where nothing does.
 
-    in_sync: replicas that must be there. A topic that is gone is no reason to wait: the next start
+    in_sync: replicas that must be there. Raises HopelessError where a topic is gone: the next start
     makes it.
     """
     admin = kafka.admin(request_timeout_ms=int(ASK_S * 1000))
@@ -30,7 +31,7 @@ async def diagnose(kafka: KafkaClients, topics: Sequence[str], in_sync: int) -> 
         await admin.close()
     for topic in found:
         if for_code(topic["error_code"]) is UnknownTopicOrPartitionError:
-            return ""
+            raise HopelessError(f"topic {topic['topic']} is gone: the next start makes it anew")
         for part in topic["partitions"]:
             place = f"{topic['topic']}-{part['partition']}"
             if part["leader"] < 0:

@@ -25,7 +25,7 @@ from app.transport.batch import Batch, batch_scheduler
 from app.transport.consumer import BatchConsumer
 from app.transport.driver import BatchTransport
 from app.transport.membership import is_member
-from app.transport.producing import kafka_producer
+from app.transport.producing import give_up_sending, kafka_producer
 from app.transport.progress import PositionError, Progress
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "PositionError",
     "Progress",
     "batch_scheduler",
+    "give_up_sending",
     "is_member",
     "kafka_producer",
 ]

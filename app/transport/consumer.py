@@ -75,10 +75,12 @@ class BatchConsumer(LengthConsumer):
 
     async def seek_to_committed(self) -> Any:
         """Seek; the partitions open with the resume_flow() that follows."""
-        gate = self._close()
+        gate, self.refused = self._close(), ""
         committed, start = await self._thread.call_thread(
             self._thread.seek_batches, self._topics, self._origin
         )
+        if await self.lacks_changelogs({ensure_TP(tp) for tp in self.assignment()}):
+            return committed  # the gate stays closed
         settled = await self.settle({ensure_TP(tp): at for tp, at in committed.items()}, start)
         if settled is None:
             return committed  # the gate stays closed

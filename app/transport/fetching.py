@@ -131,6 +131,10 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         if state is not None and state.has_valid_position:
             super().verify_event_path(now, tp)
 
+    async def rejoin(self) -> None:
+        """Join the group again; its leader makes a new assignment then."""
+        self._ensure_consumer()._coordinator.request_rejoin()
+
     def check_coordinator(self) -> None:
         """Raise the pending error of the group coordinator.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka import errors
 from faust.transport.consumer import ensure_TP
+from faust.types import TP
 from mode import Service
 
 from app.transport.batch import Batch
@@ -23,13 +25,15 @@ class LogHooks:
     None: it has no row. Partitions without such a table are not asked for. fill_up: called where
     the log of a partition ends before a position; the log is longer afterwards. on_lost: told how
     many offsets were deleted before they were read. diagnose: returns why Kafka cannot take a
-    commit at the moment; "" where nothing is wrong with it.
+    commit at the moment; "" where nothing is wrong with it. Raises HopelessError where it never
+    will. changelogs_of: topic -> changelogs of the tables with a partition for each of its own.
     """
 
     def __init__(self) -> None:
         self.table_position: dict[str, Callable[[int], int | None]] = {}  # by topic
         self.fill_up: Callable[[Any, int], Awaitable[None]] | None = None
         self.diagnose: Callable[[], Awaitable[str]] = _well
+        self.changelogs_of: Callable[[str], Collection[str]] = lambda _topic: ()
         self.on_lost: Callable[[Any, int], object] = lambda _tp, _count: None
 
 
@@ -47,6 +51,7 @@ class LengthConsumer(CommittedConsumer):
     look_s = 2.0  # between looks at partitions that are quiet
     skip_deleted = True  # records that retention deleted before they were read: go on, or stop
 
+    _rejoining: asyncio.Future[None] | None = None
     _open: dict[Any, Progress] | None
     _failed: BaseException | None
 
@@ -92,6 +97,33 @@ class LengthConsumer(CommittedConsumer):
             if settled[tp] < offset:
                 self.log.warning("%s is read again from %d: its table ends there", tp, settled[tp])
         return settled
+
+    async def lacks_changelogs(self, assigned: Collection[Any]) -> bool:
+        """Whether changelogs of partitions that we have are not among them; `refused` says it then.
+
+        A topic that is made anew while its table lives is in nobody's assignment until the leader
+        of the group makes another; and one that was started again gets its old assignment.
+        """
+        wanted = {
+            TP(changelog, tp.partition)
+            for tp in assigned
+            for changelog in self.hooks.changelogs_of(tp.topic)
+        }
+        if not (lacking := sorted(wanted - set(assigned))):
+            return False
+        self.refused = f"nobody has {', '.join(map(str, lacking))} for now: asking for it"
+        self.log.warning("%s", self.refused)
+        try:
+            await self.hooks.diagnose()
+        except TimeoutError as exc:
+            await self.fail(exc)
+        else:
+            self._rejoining = asyncio.ensure_future(self._rejoin())
+        return True
+
+    async def _rejoin(self) -> None:
+        await asyncio.sleep(self.look_s)
+        await self._thread.call_thread(self._thread.rejoin)
 
     def _table_position(self, tp: Any) -> Any:
         """Return None where the table has no row, False where there is no table."""

@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class HopelessError(TimeoutError):
+    """What is waited for cannot come; says why."""
+
+
 async def patiently(
     work: Coroutine[Any, Any, T], look_s: float, gives_up: Callable[[float], Awaitable[bool]]
 ) -> T:
     """Return what work returns, however long it takes.
 
     gives_up: asked every look_s seconds with how long it has taken; raises TimeoutError where it
-    says so. A cancel is passed on.
+    says so, and what it raises itself. A cancel is passed on.
     """
     task, began = asyncio.ensure_future(work), monotonic()
     try:

@@ -17,7 +17,7 @@ from app.kafka.tables_version import FIRST
 from app.monitor.loop_watch import watch_loop
 from app.names import Names
 from app.settings import Settings
-from app.transport import BatchTransport, batch_scheduler
+from app.transport import BatchTransport, batch_scheduler, give_up_sending
 from app.transport.contact import Contact
 from web.http.server import Server
 
@@ -55,6 +55,7 @@ class BoundedApp(faust.App):
             logger.warning(
                 "Kafka did not accept everything within %s s; it will be read again", FLUSH_AT_END_S
             )
+            give_up_sending(self)
 
 
 def faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:

@@ -46,6 +46,19 @@ def keep_table_offsets(
 ) -> None:
     """As keep_offsets(), for role count, which begins where its tables end."""
     keep_offsets(app, settings, "count", app.conf.version)
+    by_topic = {
+        names.events: {
+            *(names.partials_changelog, names.judged_changelog),
+            *(names.sessions_changelog, names.messages_changelog),
+        },
+        names.counts: {names.totals_changelog, names.uniques_changelog, names.alerts},
+    }
+
+    def changelogs_of(topic: str) -> set[str]:
+        there = {table.changelog_topic.get_topic_name() for table in app.tables.values()}
+        return there & by_topic.get(topic, set())
+
+    app.transport.hooks.changelogs_of = changelogs_of
     app.transport.hooks.table_position.update(
         {names.events: partials.position, names.counts: totals.position}
     )

@@ -17,6 +17,7 @@ from tables.outcome_row import LOST
 from tables.outdone import Outdone
 from tables.partial_values import Partial
 from tables.partials import Partials
+from tables.sums import SUMS
 from tables.totals import Totals
 from tests.tables.conftest import SentRecords
 from tests.tables.test_partials import absorb
@@ -110,6 +111,34 @@ async def test_an_offset_that_kafka_gives_twice_ends_the_worker_and_the_next_sta
     totals.forget()
     await recovered(totals, sent, 5)
     assert sent.keys(changelog(totals).topic, 0) == [b"\x01a", b"\x01b"]
+
+
+async def test_a_topic_that_was_made_anew_has_lost_the_rows_of_every_partition(
+    make_totals: Callable[[], Totals], sent: SentRecords
+) -> None:
+    """Also of one where it is longer by now than it was."""
+    totals = make_totals()
+    other = TP(changelog(totals).topic, 1)
+    for partition in (0, 1):
+        await totals.write(partition, [(ROW, b"\x80")])
+    sent.acknowledge(0)
+    await totals.drain()
+    totals.db(1).put(SUMS + ROW, b"only here")
+    await totals.write(0, [(ROW, b"\x80")])
+    sent.acknowledge(0)
+    with pytest.raises(ChangelogCutError):
+        await totals.drain()
+    sent.batches.clear()
+    totals.forget()
+    totals.app.tables = SimpleNamespace(
+        recovery=SimpleNamespace(active_highwaters={changelog(totals): 5, other: 5})
+    )
+    healing = asyncio.create_task(totals.on_recovery_completed({changelog(totals), other}, set()))
+    while not healing.done():
+        await asyncio.sleep(0)
+        sent.acknowledge(6)
+    await healing
+    assert [sent.keys(other.topic, number) for number in (0, 1)] == [[ROW], [ROW]]
 
 
 def test_what_kafka_deleted_unread_is_lost_once(

@@ -27,6 +27,8 @@ class ScriptedThread(Service):
         self.commits: list[int] = []
         self.log_start, self.log_end = 0, 1000
         self.before_seek: Callable[[], Any] | None = None
+        self.assigned: set[Any] = {SOURCE}
+        self.rejoins = asyncio.Semaphore(0)
 
     async def call_thread(self, method: Callable[..., Any], *args: Any) -> Any:
         result = method(*args)
@@ -54,7 +56,10 @@ class ScriptedThread(Service):
         return 0
 
     def assignment(self) -> set[Any]:
-        return {SOURCE}
+        return self.assigned
+
+    def rejoin(self) -> None:
+        self.rejoins.release()
 
 
 class ThreadlessConsumer(BatchConsumer):

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from app.transport import PositionError
+from app.transport.patience import HopelessError
 from tests.app.transport.conftest import Delivery
 
 
@@ -112,6 +113,31 @@ async def test_a_revocation_waits_for_the_running_batch_and_commits_it(delivery:
     assert not await delivery.consumer.commit()
 
 
+class Silent:
+    """A table that Kafka never acknowledges."""
+
+    async def before_commit(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_commit_to_a_topic_that_is_gone_stops_the_worker_at_once(
+    delivery: Delivery,
+) -> None:
+    async def diagnose() -> str:
+        raise HopelessError("it is gone")
+
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    delivery.consumer.app.tables.data["silent"] = Silent()
+    delivery.consumer.commit_slow_s = 0.01
+    delivery.consumer.hooks.diagnose = diagnose
+    assert not await delivery.consumer.commit()
+    assert str(delivery.crashes[0]) == "it is gone"
+    del delivery.consumer.app.tables.data["silent"]
+    assert not delivery.thread.commits
+
+
 @pytest.mark.parametrize("problem", ["", "events-0 has no leader"])
 async def test_a_commit_that_does_not_end_stops_the_worker_only_where_kafka_is_well(
     delivery: Delivery, problem: str
@@ -121,10 +147,6 @@ async def test_a_commit_that_does_not_end_stops_the_worker_only_where_kafka_is_w
     async def diagnose() -> str:
         looks.release()
         return problem
-
-    class Silent:
-        async def before_commit(self) -> None:
-            await asyncio.Event().wait()
 
     await delivery.open()
     await delivery.deliver(100, 110)

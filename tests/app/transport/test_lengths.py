@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from faust.types import TP
+
+from app.transport.patience import HopelessError
 from tests.app.transport.conftest import COMMITTED, SOURCE, Delivery
 
 
@@ -79,6 +82,39 @@ async def test_a_table_that_is_gone_is_not_answered_from_where_kafka_has_no_reco
     assert "event-counter rebuild tables" in delivery.consumer.refused
     await delivery.deliver(100, 110)
     assert delivery.delivered_to == []
+
+
+CHANGELOG = TP("t-partials-changelog", SOURCE.partition)
+
+
+async def test_nothing_is_delivered_while_the_changelog_of_a_table_is_not_assigned(
+    delivery: Delivery,
+) -> None:
+    delivery.consumer.hooks.changelogs_of = lambda topic: {CHANGELOG.topic} & {f"t-{topic}", ""}
+    await delivery.open()
+    assert delivery.consumer.is_flowing(), "of another topic"
+    delivery.consumer.hooks.changelogs_of = lambda _: {CHANGELOG.topic}
+    delivery.consumer.look_s = 0
+    for _ in range(2):
+        await delivery.open()
+        assert not delivery.consumer.is_flowing()
+        assert CHANGELOG.topic in delivery.consumer.refused
+        await delivery.thread.rejoins.acquire()
+    delivery.thread.assigned = {SOURCE, CHANGELOG}
+    await delivery.open()
+    assert (delivery.consumer.is_flowing(), delivery.consumer.refused) == (True, "")
+    assert not delivery.crashes
+
+
+async def test_a_changelog_that_is_gone_ends_the_worker(delivery: Delivery) -> None:
+    async def diagnose() -> str:
+        raise HopelessError("it is gone")
+
+    delivery.consumer.hooks.changelogs_of = lambda _: {CHANGELOG.topic}
+    delivery.consumer.hooks.diagnose = diagnose
+    await delivery.open()
+    assert not delivery.consumer.is_flowing()
+    assert str(delivery.crashes[0]) == "it is gone"
 
 
 async def test_records_deleted_unread_are_counted_at_once_and_only_once(
