@@ -29,9 +29,7 @@ def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) ->
         void: dict[int, int] = {}
         async for event in stream.events():
             message, batch = event.message, event.value
-            found = losses_of(batch, -1, void.get(message.partition, 0))
-            void[message.partition] = found.void
-            metrics.events_lost.labels(ROLE).inc(found.lost)
+            _count_lost(batch, message.partition, void)
             seen = await buffer.seen(message.partition, batch.gate)
             rows = app_rows(batch, seen, by_uuid=settings.dedupe_uuid)
             runs = []
@@ -44,6 +42,7 @@ def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) ->
                 buffer.add(message.partition, rows, acknowledge, runs)
             else:
                 acknowledge()
+            buffer.reach(message.partition, batch.after)
             if buffer.is_full():
                 await buffer.flush()
             yield len(rows)
@@ -57,3 +56,10 @@ def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) ->
             releasing = app.should_stop or not app.consumer.flow_active
             if age_s >= interval_s or (age_s and releasing):
                 await buffer.flush()
+
+
+def _count_lost(batch: Any, partition: int, void: dict[int, int]) -> None:
+    """Count what fillers say; void: by partition how many right before stand for nothing."""
+    found = losses_of(batch, -1, void.get(partition, 0))
+    void[partition] = found.void
+    metrics.events_lost.labels(ROLE).inc(found.lost)

@@ -28,6 +28,7 @@ from app.archive.files import (
     sync,
 )
 from app.archive.messages import MessageFiles, Runs
+from app.archive.reached import ArchivedTo, ReachedFile
 from app.archive.rows import DAY_US, ArchiveRow, day_of
 from app.counting.duplicates import Seen
 from app.errors import ArchiveBusyError
@@ -47,6 +48,7 @@ SCHEMA = pa.schema(
 COMPRESSION = "zstd"
 BUSY_WAIT_S = 30.0  # for the lock; a flush takes milliseconds, so its holder hangs
 NO_RUNS: Runs = {}
+NOTHING_REACHED: Mapping[int, int] = {}
 SMALL_BYTES = 8_000_000  # below, a file is merged with its neighbours
 SMALL_FILES = 16  # of a date and partition; so many, and they are merged
 
@@ -76,6 +78,11 @@ class Archive:
         self._topic = topic
         self._cluster = cluster_name(cluster)
         self._messages = MessageFiles(folders, topic, self._cluster, hours) if hours else None
+        self._reached = ReachedFile(folders, topic)
+
+    def position(self, partition: int) -> ArchivedTo | None:
+        """Return up to where all is archived; None: as far as the group has come."""
+        return self._reached.of(partition)
 
     def seen(self, partition: int) -> Seen | None:
         """Return the message_ids of a partition; None where nothing is a duplicate.
@@ -87,10 +94,16 @@ class Archive:
         with self._folders.writing(BUSY_WAIT_S):  # another worker may remove old ones
             return self._messages.read(partition)
 
-    def write(self, rows: Mapping[int, Mapping[int, ArchiveRow]], runs: Runs = NO_RUNS) -> int:
+    def write(
+        self,
+        rows: Mapping[int, Mapping[int, ArchiveRow]],
+        runs: Runs = NO_RUNS,
+        reached: Mapping[int, int] = NOTHING_REACHED,
+    ) -> int:
         """Archive rows by partition and offset; return how many were not archived before.
 
-        runs: what is new of message_ids.
+        runs: what is new of message_ids. reached: by partition the offset below which nothing is
+        missing then.
 
         After a crash anywhere in here, the same rows, cut into other batches or mixed with later
         ones, complete what is missing and double nothing. Raises ArchiveBusyError.
@@ -109,6 +122,7 @@ class Archive:
             for file in files:
                 if file.beside >= SMALL_FILES:
                     self._try_to_merge(file.final.parent)
+            self._reached.advance(reached)
         return sum(file.rows for file in files)
 
     def _files(

@@ -27,6 +27,8 @@ class LogHooks:
     many offsets were deleted before they were read. diagnose: returns why Kafka cannot take a
     commit at the moment; "" where nothing is wrong with it. Raises HopelessError where it never
     will. changelogs_of: topic -> changelogs of the tables with a partition for each of its own.
+    stored_to: (offset, whole) of a partition: below the offset everything is where the worker puts
+    it; whole: what follows is missing where Kafka has it no more. None: as far as its group is.
     """
 
     def __init__(self) -> None:
@@ -35,10 +37,15 @@ class LogHooks:
         self.diagnose: Callable[[], Awaitable[str]] = _well
         self.changelogs_of: Callable[[str], Collection[str]] = lambda _topic: ()
         self.on_lost: Callable[[Any, int], object] = lambda _tp, _count: None
+        self.stored_to: Callable[[Any], Awaitable[tuple[int, bool] | None]] = _as_committed
 
 
 async def _well() -> str:
     return ""
+
+
+async def _as_committed(_tp: Any) -> None:
+    return None
 
 
 class LengthConsumer(CommittedConsumer):
@@ -84,6 +91,8 @@ class LengthConsumer(CommittedConsumer):
             furthest = max(offset, has or 0)
             if ends[tp] < furthest:
                 await self._fill_up(tp, furthest)
+            if committed.get(tp) not in (None, -1):
+                settled[tp] = await self._stored_to(tp, offset, begins[tp])
             if has is False or committed.get(tp) in (None, -1) or (has or 0) >= offset:
                 continue
             if has is None and begins[tp] > 0:
@@ -97,6 +106,18 @@ class LengthConsumer(CommittedConsumer):
             if settled[tp] < offset:
                 self.log.warning("%s is read again from %d: its table ends there", tp, settled[tp])
         return settled
+
+    async def _stored_to(self, tp: Any, offset: int, begin: int) -> int:
+        """Return where to read a partition from: what is behind there may have been put back."""
+        stored = await self.hooks.stored_to(tp)
+        if stored is None or stored[0] >= offset:
+            return offset
+        at, whole = stored
+        if whole and at < begin:
+            self.tell_lost(tp, at, min(begin, offset))
+        again = min(max(at, begin), offset)
+        self.log.info("%s is read again from %d: what is stored of it ends there", tp, again)
+        return again
 
     async def lacks_changelogs(self, assigned: Collection[Any]) -> bool:
         """Whether changelogs of partitions that we have are not among them; `refused` says it then.

@@ -36,6 +36,7 @@ def build(settings: Settings) -> faust.App:
 
     buffer = ArchiveBuffer(open_archive)
     keep_offsets(app, settings, agents.archive_events.ROLE)
+    app.transport.hooks.stored_to = lambda tp: buffer.position(tp.partition)
     agents.archive_events.register(app, events, buffer, settings)
     agents.enrich_archive.register(app, settings)
     agents.forget_old.register(app, settings, "archive")

@@ -8,6 +8,7 @@ import pytest
 
 from app.archive.buffer import ROWS_MAX, ArchiveBuffer
 from app.archive.messages import Runs
+from app.archive.reached import ArchivedTo
 from app.archive.rows import ArchiveRow
 from tests.support.archive import numbered, row
 
@@ -17,15 +18,27 @@ class Notes:
 
     def __init__(self) -> None:
         self.written: list[dict[int, list[int]]] = []
+        self.reached: list[dict[int, int]] = []
         self.full = False
 
     def seen(self, partition: int) -> None:
         assert partition >= 0
 
-    def write(self, rows: Mapping[int, Mapping[int, ArchiveRow]], runs: Runs) -> int:
+    def position(self, partition: int) -> ArchivedTo:
+        return ArchivedTo(partition + 7, whole=True)
+
+    def write(
+        self,
+        rows: Mapping[int, Mapping[int, ArchiveRow]],
+        runs: Runs,
+        reached: Mapping[int, int],
+    ) -> int:
         assert not runs
         if self.full:
             raise OSError(28, "No space left on device")
+        self.reached.append(dict(reached))
+        if not rows:
+            return 0
         self.written.append({partition: sorted(found) for partition, found in rows.items()})
         return sum(map(len, rows.values()))
 
@@ -100,3 +113,21 @@ async def test_long_texts_make_it_full_before_many_rows_do(buffer: ArchiveBuffer
     assert buffer.is_full()
     await buffer.flush()
     assert not buffer.is_full()
+
+
+async def test_how_far_it_is_comes_with_the_next_flush_also_without_a_row(
+    buffer: ArchiveBuffer, notes: Notes
+) -> None:
+    assert await buffer.position(1) == (8, True)
+    buffer.reach(0, 10)
+    buffer.add(0, numbered([11]), lambda: None)
+    buffer.reach(0, 12)
+    buffer.reach(1, 4)
+    assert [buffer.age_s(), buffer.age_s()] == [1, 2]
+    await buffer.flush()
+    assert (notes.written, notes.reached) == ([{0: [11]}], [{0: 12, 1: 4}])
+    assert buffer.age_s() == 0
+    buffer.reach(1, 5)
+    await buffer.flush()
+    await buffer.flush()
+    assert (notes.written, notes.reached[1:]) == ([{0: [11]}], [{1: 5}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from faust.types import TP
 
 from app.transport.patience import HopelessError
@@ -82,6 +83,37 @@ async def test_a_table_that_is_gone_is_not_answered_from_where_kafka_has_no_reco
     assert "event-counter rebuild tables" in delivery.consumer.refused
     await delivery.deliver(100, 110)
     assert delivery.delivered_to == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "log_start", "begins", "lost"),
+    [
+        (None, 0, COMMITTED, []),
+        ((COMMITTED + 5, True), 0, COMMITTED, []),
+        ((40, True), 0, 40, []),
+        ((40, True), 70, 70, [30]),
+        ((40, False), 70, 70, []),
+        ((40, True), COMMITTED + 20, COMMITTED, [60]),
+    ],
+)
+async def test_what_is_stored_of_a_partition_may_end_before_what_was_committed(
+    delivery: Delivery,
+    stored: tuple[int, bool] | None,
+    log_start: int,
+    begins: int,
+    lost: list[int],
+) -> None:
+    told: list[int] = []
+
+    async def stored_to(tp: Any) -> tuple[int, bool] | None:
+        assert tp == SOURCE
+        return stored
+
+    delivery.consumer.hooks.stored_to = stored_to
+    delivery.consumer.hooks.on_lost = lambda _tp, count: told.append(count)
+    delivery.thread.log_start = log_start
+    await delivery.open()
+    assert (delivery.consumer.started_at, told) == ({SOURCE: begins}, lost)
 
 
 CHANGELOG = TP("t-partials-changelog", SOURCE.partition)

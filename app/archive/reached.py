@@ -1,0 +1,68 @@
+"""Below which offsets all app events are in the archive, so that one of an older day is noticed.
+
+    .archive/reached-events.json      {"0": 1932, "1": 1840}: by partition
+
+The names of the files tell what was archived, and not that nothing behind them is missing: most
+events are no app events. Where Kafka's group has come further than this says, the folder was put
+back as it was before. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from app.archive.files import Folders, publish
+from app.archive.positions import archived_to
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[int, int]).decode
+
+
+class ArchivedTo(NamedTuple):
+    """offset: all below it is archived. whole: whether what follows is missing, if not yet read.
+
+    Else there may be nothing to archive in it.
+    """
+
+    offset: int
+    whole: bool
+
+
+class ReachedFile:
+    """The file of one topic."""
+
+    def __init__(self, folders: Folders, topic: str) -> None:
+        self._folders, self._topic = folders, topic
+        self._file = folders.work / f"reached-{topic}.json"
+
+    def of(self, partition: int) -> ArchivedTo | None:
+        """Return up to where all is archived; None: as far as the group has come.
+
+        Where there is no such file, files of an older version or out of a backup tell by their
+        names; and where there is nothing at all, nothing is archived.
+        """
+        if self._file.exists():
+            at = self._read().get(partition)
+            return None if at is None else ArchivedTo(at, whole=True)
+        if named := archived_to(self._folders.archive, self._topic):
+            return ArchivedTo(named.get(partition, 0), whole=False)
+        return None if self._folders.work.is_dir() else ArchivedTo(0, whole=False)
+
+    def advance(self, reached: Mapping[int, int]) -> None:
+        """Note how far some partitions are; under the write lock, once their rows are there.
+
+        A worker that was replaced while it hung sets nothing back.
+        """
+        before = self._read() if self._file.exists() else {}
+        after = before | {p: max(at, before.get(p, 0)) for p, at in reached.items()}
+        if after != before:
+            scratch = self._folders.new / self._file.name
+            scratch.write_bytes(_encode(after))
+            publish(scratch, self._file)
+
+    def _read(self) -> dict[int, int]:
+        found: dict[int, int] = _decode(self._file.read_bytes())
+        return found
