@@ -131,6 +131,13 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         if state is not None and state.has_valid_position:
             super().verify_event_path(now, tp)
 
+    def _stopped_set(self) -> None:
+        """As mode's, which would raise, and hide why the worker ends."""
+        try:
+            super()._stopped_set()
+        except RuntimeError:  # a thread that crashed has closed its loop
+            self._stopped.set()
+
     async def rejoin(self) -> None:
         """Join the group again; its leader makes a new assignment then."""
         self._ensure_consumer()._coordinator.request_rejoin()

@@ -42,13 +42,15 @@ async def test_a_changelog_that_is_deleted_under_load_gets_all_rows_again(
         for table in scene.rng.sample(TABLES, len(TABLES) if soaking else usual):
             await load.sent(300)
             deaths = worker.deaths
-            await delete(scene, getattr(scene.names, f"{table}_changelog"))
+            topic = getattr(scene.names, f"{table}_changelog")
+            await delete(scene, topic)
             if made_by == "somebody":
                 await asyncio.sleep(scene.rng.random())
                 await ensure_topics(scene.settings)
             else:
                 async with asyncio.timeout(NOTICED_S):
                     await worker.died(deaths + 1)
+                assert f"topic {topic} is gone" in scene.tally.surprises[-1]
             await load.sent(300)
             await scene.crew.ready()
         found = await scene.compare_with(load)
