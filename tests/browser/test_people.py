@@ -191,3 +191,13 @@ async def test_nothing_turns_for_who_wants_no_motion(copy: RunningCopy, tab: Tab
     await tab.shoot("loading")
     await page.emulate_media(reduced_motion="reduce")
     assert await page.evaluate(turning) == "none"
+
+
+async def test_nothing_is_called_fine_before_it_is_known(copy: RunningCopy, tab: Tab) -> None:
+    page = tab.page
+    await page.clock.install()
+    await page.route("**/stream", lambda _: None)
+    await page.goto(copy.url)
+    await page.clock.run_for(2000)  # what is shown is made anew each second
+    await expect(page.locator("#health .note")).to_have_text("Loading…")
+    await expect(page.locator("#health-all")).to_have_text("")

@@ -62,7 +62,8 @@ function render() {
     /** @type {HTMLElement} */ (since).title = troubled ? `since ${bothZones(finding.since ?? 0)}` : "";
   });
   const troubles = shown.filter(({ level }) => level !== "ok").length;
-  setText(byId("health-all"), troubles ? `${troubles} of ${shown.length} need attention` : `all ${shown.length} OK`);
+  const all = shown.length ? `all ${shown.length} OK` : ""; // nothing is known yet
+  setText(byId("health-all"), troubles ? `${troubles} of ${shown.length} need attention` : all);
 }
 
 setInterval(render, 1000);
