@@ -21,6 +21,7 @@ from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
+from app.text import number_in
 from app.transport import kafka_producer
 from app.transport.ownership import Ownership
 from tables.reached import Reached
@@ -105,8 +106,7 @@ class Succession:
 
 def version_of(headers: Mapping[str, bytes | None]) -> int:
     """Return the version of the tables that a message is from; 0: none of ours."""
-    found = headers.get(VERSION) or b""
-    return int(found) if found.isdigit() and len(found) <= DIGITS_MAX else 0
+    return number_in(headers.get(VERSION), DIGITS_MAX) or 0
 
 
 class Publisher:

@@ -1,4 +1,4 @@
-"""Text for a terminal: strangers command nothing, no password is shown. And lists in text."""
+"""Text for a terminal: strangers command nothing, no password is shown. Lists, numbers in text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
+DIGITS_MAX = 18  # of a number that we wrote: it has 64 bits
 # C0, DEL and C1: escape sequences. Marks that turn the direction of what follows, and line
 # separators: text that looks like other text.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
@@ -33,6 +34,11 @@ def without_password(url: str) -> str:
 def listed(text: str) -> list[str]:
     """Return the parts of a setting that lists several, separated by commas."""
     return [part for one in text.split(",") if (part := one.strip())]
+
+
+def number_in(text: bytes | None, digits: int = DIGITS_MAX) -> int | None:
+    """Return a number of at most so many digits; None for what none of ours can be."""
+    return int(text) if text and text.isdigit() and len(text) <= digits else None
 
 
 def keyed(text: str) -> dict[str, str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from app.text import number_in
+
 _MARK = b"\0event-counter:lost:"  # no JSON begins with NUL, so no event looks like it
-DIGITS_MAX = 18  # of an offset
 _AGAIN = b"\0event-counter:again"
 
 
@@ -66,5 +67,4 @@ def losses_of(records: Iterable[Any], seen: int, void: int) -> Losses:
 
 
 def _until(value: bytes) -> int:
-    number = value.removeprefix(_MARK)
-    return int(number) if number.isdigit() and len(number) <= DIGITS_MAX else 0
+    return number_in(value.removeprefix(_MARK)) or 0

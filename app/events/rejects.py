@@ -11,10 +11,10 @@ import msgspec
 from app.errors import RejectedError
 from app.events.event import EVENT_MAX_BYTES
 from app.events.shapes import is_utf8
+from app.text import number_in
 
 TIMESTAMP = "timestamp"  # header
 PLACE_PARTS = 2  # partition and offset
-DIGITS_MAX = 18  # of a number that we wrote: it has 64 bits
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,15 +45,14 @@ def place_in(key: bytes | None) -> tuple[int, int] | None:
     _, *place = (key or b"").rsplit(b"-", 2)
     if len(place) != PLACE_PARTS:
         return None
-    if not all(part.isdigit() and len(part) <= DIGITS_MAX for part in place):
-        return None
-    return int(place[0]), int(place[1])
+    partition, offset = map(number_in, place)
+    return None if partition is None or offset is None else (partition, offset)
 
 
 def time_in(headers: Iterable[tuple[str, bytes | None]], otherwise: int) -> int:
     """Return the timestamp in the headers of a rejected record; otherwise: where there is none."""
-    found = dict(headers).get(TIMESTAMP) or b""
-    return int(found) if found.isdigit() and len(found) <= DIGITS_MAX else otherwise
+    found = number_in(dict(headers).get(TIMESTAMP))
+    return otherwise if found is None else found
 
 
 def rejected_headers(record: Any) -> list[tuple[str, bytes]]:

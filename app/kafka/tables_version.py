@@ -15,6 +15,7 @@ from app.kafka.tail import TopicTail
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
+from app.text import number_in
 
 FIRST = 1
 PARTITIONS_MAX = 1000  # as in the settings
@@ -64,9 +65,7 @@ class TablesVersion:
 
 def version_in(key: bytes | None, value: bytes | None) -> int | None:
     """Return the number in a record; None: it is none of ours."""
-    if key != KEY or not value or not value.isdigit() or len(value) > DIGITS_MAX:
-        return None
-    return int(value) or None
+    return (number_in(value, DIGITS_MAX) or None) if key == KEY else None
 
 
 async def current_version(settings: Settings) -> int:

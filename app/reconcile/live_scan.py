@@ -11,10 +11,10 @@ from app.errors import RedisUnavailableError, reason
 from app.kafka.watermarks import Offsets
 from app.stores.connect import redis_client
 from app.stores.live import POSITIONS_KEY, URL_KEY
+from app.text import number_in
 
 TIMEOUT_S = 10.0  # nobody waits for a scan
 CHUNK_KEYS = 1000
-DIGITS_MAX = 18  # of a bigint
 NO_HASH = "no hash"
 
 LiveText = tuple[str, str, int | None, str]  # url, type, count, text as it is in Redis
@@ -66,13 +66,8 @@ def _rows(key: bytes, answer: Any) -> list[LiveText]:
     if isinstance(answer, Exception):
         raise answer
     return [
-        (url, readable(label), as_count(text), readable(text)) for label, text in answer.items()
+        (url, readable(label), number_in(text), readable(text)) for label, text in answer.items()
     ]
-
-
-def as_count(text: bytes) -> int | None:
-    """Return the count; None for what none of ours can be."""
-    return int(text) if text.isdigit() and len(text) <= DIGITS_MAX else None
 
 
 def readable(text: bytes) -> str:
