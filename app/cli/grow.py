@@ -14,8 +14,7 @@ from app.cli.rebuild import rebuild_tables, tables_words
 from app.kafka.growing import add_partitions, is_grown
 from app.kafka.tables_version import current_version
 from app.settings import Settings
-from app.stack.data_dir import check_whole, owned
-from app.stack.parts import Parts
+from app.stack.parts import servers_alone
 from app.stack.prepare import prepare_logs
 
 
@@ -34,15 +33,8 @@ def command() -> None:
 
 async def grow(settings: Settings, console: TimedConsole) -> None:
     """Return when the tables are counted; raise StartError or KafkaUnavailableError."""
-    base = settings.data_dir.absolute()
-    with owned(base):
-        check_whole(base)
-        parts = Parts(settings.model_copy(update={"data_dir": base}), console)
-        try:
-            there = await parts.start()
-            result = await _grow(there, console)
-        finally:
-            await parts.stop()
+    async with servers_alone(settings, console) as there:
+        result = await _grow(there, console)
     console.step(result)
 
 

@@ -14,8 +14,8 @@ from app.cli.rebuild import rebuild_tables
 from app.reconcile.manifest import Manifest, check_settings, read_manifest
 from app.reconcile.restore import Restore
 from app.settings import Settings
-from app.stack.data_dir import check_whole, owned, restoring
-from app.stack.parts import Parts
+from app.stack.data_dir import restoring
+from app.stack.parts import servers_alone
 
 
 @click.command(name="restore")
@@ -47,19 +47,12 @@ async def restore(
     only_postgres: bool,
 ) -> None:
     """Return when everything is as it was; raise StartError or KafkaUnavailableError."""
-    base = settings.data_dir.absolute()
-    with owned(base):
-        check_whole(base)
-        parts = Parts(settings.model_copy(update={"data_dir": base}), console)
-        try:
-            there = await parts.start()
-            work = Restore(there, folder, found, console.step)
-            if only_postgres:
-                await work.postgres()
-            else:
-                await _everything(there, work, console)
-        finally:
-            await parts.stop()
+    async with servers_alone(settings, console) as there:
+        work = Restore(there, folder, found, console.step)
+        if only_postgres:
+            await work.postgres()
+        else:
+            await _everything(there, work, console)
     console.step(f"restored {found.database.events} events. Go on with: event-counter run")
 
 

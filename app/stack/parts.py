@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from app.errors import SettingsError
 from app.settings import Settings
 from app.stack.child import Child
+from app.stack.data_dir import check_whole, owned
 from app.stack.kafka import Kafka
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
@@ -92,6 +94,22 @@ class Parts:
         for part in reversed(self._parts):
             self._console.step(f"stopping {part.name}")
             await part.stop()
+
+
+@asynccontextmanager
+async def servers_alone(settings: Settings, console: Console) -> AsyncIterator[Settings]:
+    """Have the servers run for one command, and no worker; yield the settings with their addresses.
+
+    Raises StartError where a copy runs in the data directory, or a restore into it did not end.
+    """
+    base = settings.data_dir.absolute()
+    with owned(base):
+        check_whole(base)
+        parts = Parts(settings.model_copy(update={"data_dir": base}), console)
+        try:
+            yield await parts.start()
+        finally:
+            await parts.stop()
 
 
 async def _all_or_first_error(*jobs: Coroutine[None, None, None]) -> None:
