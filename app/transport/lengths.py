@@ -91,9 +91,10 @@ class LengthConsumer(CommittedConsumer):
             furthest = max(offset, has or 0)
             if ends[tp] < furthest:
                 await self._fill_up(tp, furthest)
-            if committed.get(tp) not in (None, -1):
-                settled[tp] = await self._stored_to(tp, offset, begins[tp])
-            if has is False or committed.get(tp) in (None, -1) or (has or 0) >= offset:
+            if committed.get(tp) in (None, -1):
+                continue
+            settled[tp] = await self._stored_to(tp, offset, begins[tp])
+            if has is False or (has or 0) >= offset:
                 continue
             if has is None and begins[tp] > 0:
                 self.refused = (

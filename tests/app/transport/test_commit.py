@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -120,18 +121,23 @@ class Silent:
         await asyncio.Event().wait()
 
 
-async def test_a_commit_to_a_topic_that_is_gone_stops_the_worker_at_once(
-    delivery: Delivery,
-) -> None:
-    async def diagnose() -> str:
-        raise HopelessError("it is gone")
-
+async def take_silent(delivery: Delivery, diagnose: Callable[[], Awaitable[str]]) -> None:
+    """Deliver a batch whose commit waits for such a table."""
     await delivery.open()
     await delivery.deliver(100, 110)
     delivery.acknowledge(0)
     delivery.consumer.app.tables.data["silent"] = Silent()
     delivery.consumer.commit_slow_s = 0.01
     delivery.consumer.hooks.diagnose = diagnose
+
+
+async def test_a_commit_to_a_topic_that_is_gone_stops_the_worker_at_once(
+    delivery: Delivery,
+) -> None:
+    async def diagnose() -> str:
+        raise HopelessError("it is gone")
+
+    await take_silent(delivery, diagnose)
     assert not await delivery.consumer.commit()
     assert str(delivery.crashes[0]) == "it is gone"
     del delivery.consumer.app.tables.data["silent"]
@@ -148,12 +154,7 @@ async def test_a_commit_that_does_not_end_stops_the_worker_only_where_kafka_is_w
         looks.release()
         return problem
 
-    await delivery.open()
-    await delivery.deliver(100, 110)
-    delivery.acknowledge(0)
-    delivery.consumer.app.tables.data["silent"] = Silent()
-    delivery.consumer.commit_slow_s = 0.01
-    delivery.consumer.hooks.diagnose = diagnose
+    await take_silent(delivery, diagnose)
     committing = asyncio.create_task(delivery.consumer.commit())
     for _ in range(2 * delivery.consumer.hopeless if problem else delivery.consumer.hopeless):
         await looks.acquire()
