@@ -42,7 +42,7 @@ class AdImpressions:
 
     def _made(self, rows: Iterable[bytes]) -> Iterator[AdRow]:
         """Yield the months that rows of counts belong to; those of one ad follow each other."""
-        parsed = (self._spec.parse(row) for row in rows)
+        parsed = (self._spec.keys.parse(row) for row in rows)
         for ad_id, found in groupby(parsed, key=lambda row: row[0]):
             months = set[Month]()
             for _, start, label in found:

@@ -103,7 +103,7 @@ class Alerts(BatchTable):
     def evaluate(self, partition: int, row: bytes, cells: Cells, now: float) -> int:
         """Note what is due in a row; return the sum that it must reach for anything more."""
         spec = self._counters.by_number[row[0]]
-        key, start, label = spec.parse(row)
+        key, start, label = spec.keys.parse(row)
         rules = [rule for rule in self._rules[spec.number] if rule.label == label]
         windows = windows_of(spec, start, cells)
         for due in due_windows(rules, key, windows, now):
@@ -121,7 +121,7 @@ class Alerts(BatchTable):
         for row in rows:
             if row[0] not in self._sketched or row in raised:
                 continue
-            key, start, label = self._counters.by_number[row[0]].parse(row)
+            key, start, label = self._counters.by_number[row[0]].keys.parse(row)
             rules = [
                 rule
                 for rule in self._rules[row[0]]

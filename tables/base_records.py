@@ -15,8 +15,9 @@ import msgspec
 from app.counting.counters import Counters
 from app.counting.message_runs import MessageRun
 from app.counting.outcomes import OUTCOMES
+from app.counting.row_keys import SOURCE
 from app.counting.rules import Clicks
-from app.counting.spec import Cells, CounterSpec, counts_partition, row_key
+from app.counting.spec import Cells, CounterSpec, counts_partition
 from app.counting.uniques import METRICS, owner_key
 from app.kafka.clients import KafkaClients, kafka_away, started
 from app.names import Names
@@ -26,7 +27,6 @@ from tables.judged import CLICKS, encode_clicks
 from tables.messages import KEY, RUNS
 from tables.outcome_row import OUTCOMES_ROW
 from tables.partial_values import CARRIES, Partial
-from tables.partials import SOURCE
 from tables.record_batches import RecordBatches
 
 NO_OFFSET = -1
@@ -86,7 +86,7 @@ class BaseRecords:
         async for source, key, value in self._cells(connection):
             yield names.partials_changelog, source, key, value
             spec = self._counters.by_number[key[0]]
-            owner = counts_partition(row_key(key, spec), settings.counts_partitions)
+            owner = counts_partition(spec.keys.key_of(key), settings.counts_partitions)
             yield names.counts, owner, key + SOURCE.pack(source), value
         if settings.statistics:
             own = self._counters.sketched().by_number
@@ -129,7 +129,7 @@ class BaseRecords:
 def _place(spec: CounterSpec, row: Any) -> tuple[RowPlace, int]:
     start, slot = spec.place(row["start"])
     slot = slot * spec.measure.signs + row["negative"]
-    return (row["source"], spec.row(row["key"], start, row["label"])), slot
+    return (row["source"], spec.keys.row(row["key"], start, row["label"])), slot
 
 
 def _outcomes(row: Any) -> bytes:

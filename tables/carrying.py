@@ -64,7 +64,7 @@ class SpreadFold:
             return
         if len(self._full) >= FULL_MAX:
             self._full.clear()
-        key, start, label = base.parse(row)
+        key, start, label = base.keys.parse(row)
         self._full[key, label, start] = start + max(known, default=FINE - 1) - FINE
 
 

@@ -11,10 +11,11 @@ from heapq import merge
 from itertools import chain
 from operator import itemgetter
 
+from app.counting.row_keys import split_tail
 from app.counting.spec import CounterSpec
 from app.counting.uniques import Sketch, Union, decode_sketch, estimate_of
 from app.errors import BadRequestError
-from tables.key_scans import join_row, rows_between, split_row, split_tail
+from tables.key_scans import rows_between
 from tables.scans import scan_after, scan_prefix
 from tables.totals import prefixes_of
 from tables.turns import Turns
@@ -46,9 +47,9 @@ class DistinctRows:
         prefixes = prefixes_of(spec, key, begin, end)
         stored = chain.from_iterable(scan_prefix(db, prefix) for prefix in prefixes)
         live = self._uniques.live(partition, spec.number)
-        live = {row: union for row, union in live.items() if spec.parse(row)[0] == key}
+        live = {row: union for row, union in live.items() if spec.keys.parse(row)[0] == key}
         for row, found in _newest(stored, live):
-            _, start, label = spec.parse(row)
+            _, start, label = spec.keys.parse(row)
             if begin <= start < end:
                 yield start, label, _sketch_of(found)
 
@@ -83,7 +84,7 @@ class DistinctRows:
     def keys_in_memory(self, spec: CounterSpec, partition: int) -> set[bytes]:
         """Return the keys of rows that may not be written yet."""
         rows = self._uniques.live(partition, spec.number)
-        return {split_tail(split_row(spec, row)[1])[0] for row in rows}
+        return {spec.keys.key_of(row) for row in rows}
 
     def rows_after(
         self, spec: CounterSpec, partition: int, after: bytes
@@ -93,8 +94,8 @@ class DistinctRows:
         after: the row to go on behind; empty: from the first.
         """
         db = self._uniques.db(partition)
-        for row, value in scan_after(db, bytes((spec.number,)), after):
-            key, start, label = spec.parse(row)
+        for row, value in scan_after(db, spec.keys.first, after):
+            key, start, label = spec.keys.parse(row)
             yield row, key, label, start, value
 
     def _by_key(
@@ -105,12 +106,12 @@ class DistinctRows:
         held, begin, end = 0, *span
         db = self._uniques.db(partition)
         stored = (
-            (join_row(spec, start, tail), value)
+            (spec.keys.join(start, tail), value)
             for start, tail, value in rows_between(db, spec, begin, end)
         )
         for row, found in _newest(stored, self._uniques.live(partition, spec.number)):
             yield None
-            start, tail = split_row(spec, row)
+            start, tail = spec.keys.split(row)
             key, of = split_tail(tail)
             if not begin <= start < end or (wanted is not None and of != wanted):
                 continue

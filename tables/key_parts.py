@@ -11,8 +11,9 @@ import numpy as np
 
 from app.counting.key_columns import Pieces, RowColumns, TailSums, total_of
 from app.counting.ranking import KeyNumbers
+from app.counting.row_keys import split_tail
 from app.counting.spec import Cells, CounterSpec
-from tables.key_scans import ScannedRow, split_row, split_tail
+from tables.key_scans import ScannedRow
 
 PASTS_MAX = 4  # ranges
 LATE_MAX = 5_000  # tails that are read again one by one; for more, the range is read anew
@@ -141,7 +142,7 @@ class KeyPart:
 
     def note(self, row: bytes, cells: Cells) -> None:
         """Remember a row that was merged."""
-        start, tail = split_row(self._spec, row)
+        start, tail = self._spec.keys.split(row)
         if (kept := self._rows.get(start)) is not None:
             kept.changed[tail] = cells
         for span in [span for span in self._pasts if span[0] <= start < span[1]]:

@@ -22,9 +22,11 @@ async def read_pages(
     """
     pages: dict[str, int] = {}
     partition = totals.partition_of(website)
-    async for rows in in_turns(totals.scan(partition, spec.scan_prefix(website)), check):
+    async for rows in in_turns(
+        totals.scan(partition, spec.permanent_keys.with_key(website)), check
+    ):
         for row, cells in rows:
-            _, start, page = spec.parse(row)
+            _, start, page = spec.keys.parse(row)
             if start < end:
                 pages[page] = pages.get(page, 0) + _views(spec, start, cells, end)
     return pages

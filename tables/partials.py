@@ -9,7 +9,6 @@ offset.
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +17,8 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.groups import GroupKey
-from app.counting.spec import Cells, counts_partition, row_key
+from app.counting.row_keys import OWN, ROW_PART, SOURCE, SOURCE_PART, mark_of
+from app.counting.spec import Cells, counts_partition
 from app.errors import SettingsError
 from tables.carrying import SpreadFold
 from tables.flush_hook import FlushHook
@@ -36,8 +36,6 @@ from tables.partial_values import (
 from tables.turns import in_buckets
 from tables.write_behind import WriteBehindTable
 
-SOURCE = struct.Struct(">H")  # source partition, at the end of each key in `counts`
-MARK = b"\0"  # key of "merged up to": counters' numbers begin at 1
 ALL_SOURCES = -1  # what is sent for several source partitions together
 CACHE_MAX = 200_000  # rows of a partition kept in memory between flushes
 FLUSH_CHUNK = 3000  # rows, 0.03 s of work
@@ -49,7 +47,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def _row_of(key: bytes) -> bytes:
     """Return the row of a key in `counts`."""
-    return key[:-2]
+    return key[ROW_PART]
 
 
 class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
@@ -192,13 +190,14 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         for place, chunk in enumerate(buckets, 1):
             chunk.sort()
             changed: dict[int, list[tuple[bytes, bytes | None]]] = {p: [] for p in dirty}
+            of_source = {SOURCE.pack(p): (cache[p], changed[p].append) for p in dirty}
             published: list[tuple[bytes, bytes | None]] = []
             for key in chunk:
-                partition = key[-2] << 8 | key[-1]
-                row = key[:-2]
-                partial = cache[partition][row]
+                cached, add = of_source[key[SOURCE_PART]]
+                row = key[ROW_PART]
+                partial = cached[row]
                 value = encode_partial(partial) if row[0] == carrier else _encode(partial)
-                changed[partition].append((row, value))
+                add((row, value))
                 published.append((key, value))
             await self._publish(published, positions if place == len(buckets) else {})
             for partition, written in changed.items():
@@ -228,15 +227,16 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         published: list[list[tuple[bytes, bytes | None]]] = [[] for _ in range(targets)]
         before, add = b"", published[0].append
         for record in rows:
-            row = record[0][:-2]
+            row = record[0][ROW_PART]
             if row != before:
-                if row[0] == 0:
+                if row[:1] == OWN:
                     continue
                 before = row
-                add = published[counts_partition(row_key(row, specs[row[0]]), targets)].append
+                key = specs[row[0]].keys.key_of(row)
+                add = published[counts_partition(key, targets)].append
             add(record)
         marks = [
-            (MARK + SOURCE.pack(source), _encode((position, {0: position})))
+            (mark_of(source), _encode((position, {0: position})))
             for source, position in positions.items()
         ]
         for target, found in enumerate(published):

@@ -14,6 +14,7 @@ from time import monotonic
 import numpy as np
 
 from app.counting.ranking import Block, KeyNumbers, Sums, longer, slices, top
+from app.counting.row_keys import KEY_PART, START_PART
 from app.counting.spec import Cells, CounterSpec
 from app.counting.stats_window import Level, Run
 from app.errors import RecoveringError
@@ -24,9 +25,6 @@ IDLE_S = 60.0
 CELLS_MAX = 16_000_000  # of all blocks, 13 bytes each; more is read again for each question
 MANY_KEYS = 50_000  # of a partition: where many draw, finding the first takes 5 ms
 NAMES_SPARE = 100_000  # keys of a partition that no block may have left
-
-_HEAD_SIZE = 5  # of a row: counter, row start
-_KEY_AT = 7  # behind the key's length; the label is empty
 
 
 class Rankings:
@@ -72,7 +70,7 @@ class Rankings:
             return
         blocks = part.blocks
         for row in rows:
-            block = blocks.get(row[:_HEAD_SIZE])
+            block = blocks.get(row[START_PART])
             if block is not None:
                 block.changed[row] = rows[row]
 
@@ -89,7 +87,7 @@ class Rankings:
         for run in runs:
             spec = self._levels[run.level]
             for start, slots in slices(run, spec.row_windows):
-                head = spec.row("", start, "")[:_HEAD_SIZE]
+                head = spec.keys.start_from(start)
                 kept = await self._block(partition, part, head, detail=slots is not None)
                 found = kept.block.sums(slots, len(part.names))
                 sums = longer(sums, len(found)) + found
@@ -164,9 +162,9 @@ class _RankedPart:
         self.blocks: dict[bytes, _KeptBlock] = {}
 
     def numbered(self, rows: Iterable[tuple[bytes, Cells]]) -> dict[int, Cells]:
-        """Return the cells of rows by the number of their keys."""
+        """Return the cells of rows by the number of their keys; their labels are empty."""
         number = self.names.number
-        return {number(row[_KEY_AT:]): cells for row, cells in rows}
+        return {number(row[KEY_PART]): cells for row, cells in rows}
 
     def drop_idle(self, now: float) -> None:
         """Drop the blocks that were not asked for lately."""

@@ -9,10 +9,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
+from app.counting.row_keys import MARK
 from app.errors import RecoveringError
 from app.events.positions import EventPositions
 from tables.floor import BEHIND, Floor
-from tables.partials import MARK
 
 WAITING_MAX = 10_000  # of one table; 1 KB each
 

@@ -9,6 +9,7 @@ from time import thread_time
 from typing import TypeVar
 
 from app.counting.counters import Counters
+from app.counting.row_keys import ROW_PART
 from app.counting.spec import FOREVER
 from app.events.event import at_ms
 from app.kafka.log import KafkaLog
@@ -72,7 +73,7 @@ def batched(records: Sequence[ChunkRow]) -> Iterator[Sequence[ChunkRow]]:
 
 def row_in_counts(key: bytes) -> Iterable[bytes]:
     """Return the row of a key in `counts`."""
-    return (key[:-2],)
+    return (key[ROW_PART],)
 
 
 def summary_rows(url: str, label: str, windows: Mapping[int, int]) -> list[SummaryRow]:
@@ -138,7 +139,7 @@ class LiveRows:
         """Yield the urls that rows belong to, each once."""
         seen = set[str]()
         for row in rows:
-            if (url := self._spec.parse(row)[0]) in seen:
+            if (url := self._spec.keys.parse(row)[0]) in seen:
                 yield None
             else:
                 seen.add(url)

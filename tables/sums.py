@@ -21,7 +21,7 @@ from app.counting.spec import DAY, CounterSpec
 from tables.scans import scan_from, scan_keys
 
 SUMS = b"\0s"  # begins the keys; alone it is the key of what is true of all of them
-FIRST_ROW = b"\1"  # counters' numbers begin at 1
+FIRST_ROW = b"\1"  # behind what is no counter's
 ROWS_MAX = 6  # of a key that are added up at each reading, besides those of the last days
 STEP_ROWS = 300  # taken into a sum in a turn, some 10 ms
 
@@ -73,11 +73,12 @@ class AllTimeSums:
 
     def read(self, db: Any, spec: CounterSpec, key: str) -> dict[str, int]:
         """Return {label: events of all time} of a key, at little cost once it is settled."""
-        prefix = spec.scan_prefix(key)
+        keys = spec.permanent_keys
+        prefix = keys.with_key(key)
         known = _known(db, prefix)
         counts = known.counts
-        for row, value in scan_from(db, spec.key_prefix(key, known.through), prefix):
-            _, label = spec.start_and_label(row, len(prefix))
+        for row, value in scan_from(db, keys.row(key, known.through, ""), prefix):
+            _, label = keys.start_and_label(row, len(prefix))
             counts[label] = counts.get(label, 0) + sum(_decode_cells(value).values())
         return counts
 
@@ -86,11 +87,12 @@ class AllTimeSums:
 
         Return False where some are left. Nearly always there is nothing to do.
         """
-        prefix, over = spec.scan_prefix(key), _days_over(spec)
+        keys, over = spec.permanent_keys, _days_over(spec)
+        prefix = keys.with_key(key)
         known = _known(db, prefix)
         rows, last = 0, 0
-        for row, value in scan_from(db, spec.key_prefix(key, known.through), prefix):
-            start, label = spec.start_and_label(row, len(prefix))
+        for row, value in scan_from(db, keys.row(key, known.through, ""), prefix):
+            start, label = keys.start_and_label(row, len(prefix))
             if start >= over:
                 break
             if rows >= STEP_ROWS and start > last:
@@ -121,11 +123,11 @@ class AllTimeSums:
         state = self._state(partition, db)
         by_key: defaultdict[bytes, list[tuple[int, str, int]]] = defaultdict(list)
         for row, more in grown.items():
-            spec = self.specs[row[0]]
-            size = spec.prefix_size(row)
-            start, label = spec.start_and_label(row, size)
+            row_keys = self.specs[row[0]].permanent_keys
+            end = row_keys.key_end(row)
+            start, label = row_keys.start_and_label(row, end)
             if start < state.reached:
-                by_key[SUMS + row[:size]].append((start, label, more))
+                by_key[SUMS + row[:end]].append((start, label, more))
         keys = list(by_key)
         for key, stored in zip(keys, db.get(keys) if keys else (), strict=True):
             known = Sum(state.whole, {}) if stored is None else _decode(stored)
@@ -144,12 +146,11 @@ class AllTimeSums:
 
     def keys_of(self, db: Any, spec: CounterSpec) -> Iterator[str]:
         """Iterate over the keys of a counter, in order, without reading all of their rows."""
-        number = bytes((spec.number,))
-        cursor = db.iter()
-        cursor.seek(number)
-        while cursor.valid() and (row := cursor.key()).startswith(number):
-            yield spec.parse(row)[0]
-            cursor.seek(row[: spec.prefix_size(row)] + b"\xff" * 4)  # behind the last start
+        keys, cursor = spec.permanent_keys, db.iter()
+        cursor.seek(keys.first)
+        while cursor.valid() and (row := cursor.key()).startswith(keys.first):
+            yield keys.key_of(row).decode()
+            cursor.seek(keys.next_key(row))
 
     def _state(self, partition: int, db: Any) -> _Reach:
         state = self._states.get(partition)

@@ -14,19 +14,19 @@ from typing import Any
 import msgspec
 
 from app.counting.counters import Counters
+from app.counting.row_keys import MARK, ROW_PART, source_of
 from app.counting.spec import DAY, FOREVER, Cells, CounterSpec, counts_partition
 from app.kafka.strange import UNREADABLE, leave_out
 from tables.batch_table import BatchTable
 from tables.carrying import CarriedCells, Merged
 from tables.partial_values import decode_published
-from tables.partials import MARK
 from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
 from tables.sums import SUMS, AllTimeSums
 from tables.unreadable import check_key
 from tables.watchers import Changes, Watcher
 
-POSITION = b"\0at"  # key of how far `counts` is merged; counters' numbers begin at 1
+POSITION = b"\0at"  # key of how far `counts` is merged
 OWN_ROWS = {POSITION, MARK}
 SLOT_BITS, SLOT_MASK = 8, 0xFF
 CACHE_MAX = 200_000  # rows of a partition
@@ -99,13 +99,13 @@ class Totals(BatchTable):
             if value is None:
                 continue
             try:
-                published, row = decode_published(value), key[:-2]
+                published, row = decode_published(value), key[ROW_PART]
                 fine, place = published.fine, None
                 if fine and (carried is None or (place := carried.place(row)) is None):
                     raise ValueError("seconds in a row that carries none")
                 if row not in cache and row != MARK and (spec := known.get(row[0])) is not None:
-                    spec.check(row)
-                source = (key[-2] << 8 | key[-1]) << SLOT_BITS
+                    spec.keys.check(row)
+                source = source_of(key) << SLOT_BITS
                 found.append((row, source, published.cells))
                 if fine and place is not None:
                     carrying.append((row, source | place, fine))
@@ -192,7 +192,7 @@ class Totals(BatchTable):
         windows: dict[int, dict[str, int]] = {}
         for prefix in prefixes_of(spec, key, begin, end):
             for row, value in scan_prefix(db, prefix):
-                _, start, label = spec.parse(row)
+                _, start, label = spec.keys.parse(row)
                 for window, count in windows_of(spec, start, _decode(value)).items():
                     if begin <= window < end:
                         labels = windows.setdefault(window, {})
@@ -216,7 +216,7 @@ class Totals(BatchTable):
     def row_counts(self, partition: int, row: bytes) -> tuple[str, str, dict[int, int]]:
         """Return (key, label, {window start: count}) of a row."""
         spec = self._counters.by_number[row[0]]
-        key, start, label = spec.parse(row)
+        key, start, label = spec.keys.parse(row)
         cells = self._cache[partition].get(row)  # what is only read does not fill the cache
         if cells is None:
             value = self.db(partition).get(row)
@@ -225,7 +225,7 @@ class Totals(BatchTable):
 
     def rows_of(self, number: int, partition: int) -> Iterator[bytes]:
         """Iterate over the rows of a counter."""
-        for row, _ in scan_prefix(self.db(partition), bytes((number,))):
+        for row, _ in scan_prefix(self.db(partition), self._counters.by_number[number].keys.first):
             yield row
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, Cells]]:
@@ -244,8 +244,8 @@ class Totals(BatchTable):
         after: the row to go on behind; empty: from the first. Nothing is kept in the cache.
         """
         spec, cache = self._counters.by_number[number], self._cache[partition]
-        for row, value in scan_after(self.db(partition), bytes((number,)), after):
-            key, start, label = spec.parse(row)
+        for row, value in scan_after(self.db(partition), spec.keys.first, after):
+            key, start, label = spec.keys.parse(row)
             cells = cache.get(row) or _decode(value)
             yield row, key, label, windows_of(spec, start, cells)
 
@@ -257,15 +257,15 @@ class Totals(BatchTable):
         }
 
 
-def prefixes_of(spec: Any, key: str, begin: int, end: int) -> Iterator[bytes]:
+def prefixes_of(spec: CounterSpec, key: str, begin: int, end: int) -> Iterator[bytes]:
     """Yield what the rows of a range begin with; at worst those of all time."""
     if not spec.row_span or (spec.retention is None and end - begin > SEEKS_MAX * spec.row_span):
-        yield spec.scan_prefix(key)
+        yield spec.permanent_keys.with_key(key)
         return
     now = int(time())  # what lies outside is not there; looking for it would take for ever
     first = begin if spec.retention is None else max(begin, now - spec.retention - spec.row_span)
     for start in range(first - first % spec.row_span, min(end, now + AHEAD_MAX), spec.row_span):
-        yield spec.key_prefix(key, start)
+        yield spec.keys.row(key, start, "")
 
 
 def windows_of(spec: CounterSpec, start: int, cells: Cells) -> dict[int, int]:

@@ -35,7 +35,7 @@ class TypeTotals:
             return self._counts
         counts = self._counts = {}
         partition = self._totals.partition_of("")
-        rows = self._totals.scan(partition, self._spec.scan_prefix(""))
+        rows = self._totals.scan(partition, self._spec.permanent_keys.with_key(""))
         try:
             async for some in in_turns(rows, check):
                 for row, cells in some:
@@ -56,7 +56,8 @@ class TypeTotals:
                 self._take(self._counts, row, cells)
 
     def _take(self, counts: dict[str, int], row: bytes, cells: Cells) -> None:
-        _, label = self._spec.start_and_label(row, self._spec.prefix_size(row))
+        keys = self._spec.permanent_keys
+        _, label = keys.start_and_label(row, keys.key_end(row))
         total = sum(cells.values())
         if counts.get(label, 0) < total:  # what was noted meanwhile is newer than what is read
             counts[label] = total

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 
 from app.counting.distinct import RowValues
+from app.counting.row_keys import mark_of
 from app.counting.spec import counts_partition
 from app.counting.uniques import Accumulator, owner_key
 from app.events.batches import Slice
-from tables.partials import MARK, SOURCE, Partials
+from tables.partials import Partials
 from tables.unique_marks import encode_sent
 
 WEIGHT = 5  # a sketch takes 1.2 KB or more, a row of the partials 0.2-0.4 KB
@@ -55,7 +56,7 @@ class UniqueDeltas:
         """
         marks: list[tuple[bytes, bytes]] = []
         if position := self._passed.pop(partition, 0):
-            marks.append((MARK + SOURCE.pack(partition), encode_sent(position)))
+            marks.append((mark_of(partition), encode_sent(position)))
         sketches: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         for row, sketch in self._users[partition].take().items():
             target = counts_partition(owner_key(row, self._own), self._partitions)

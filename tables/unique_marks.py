@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tables.partials import MARK, SOURCE
+from app.counting.row_keys import source_of_mark
 
 SIGN = b"\0"
 _SENT = struct.Struct(">BQ")
@@ -24,15 +24,10 @@ def encode_sent(position: int) -> bytes:
     return _SENT.pack(0, position)
 
 
-def is_mark(key: bytes) -> bool:
-    """Whether a record of the topic is a mark; its key is MARK and the source partition."""
-    return key[: len(MARK)] == MARK
-
-
 def decode_record(key: bytes, value: bytes) -> tuple[int, int]:
     """Return source partition and position of a mark; raise struct.error."""
-    (source,), (_, position) = SOURCE.unpack(key[len(MARK) :]), _SENT.unpack(value)
-    return source, position
+    _, position = _SENT.unpack(value)
+    return source_of_mark(key), position
 
 
 def encode_row(positions: Mapping[int, int]) -> bytes:

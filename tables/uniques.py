@@ -15,6 +15,7 @@ from time import monotonic, time
 from typing import Any
 
 from app.counting.counters import Counters
+from app.counting.row_keys import MARK, is_mark
 from app.counting.spec import FIRST_DECLARED, counts_partition
 from app.counting.stats_window import Month, Run
 from app.counting.uniques import (
@@ -30,7 +31,6 @@ from app.counting.uniques import (
     month_row,
 )
 from app.kafka.strange import UNREADABLE, leave_out
-from tables.partials import MARK
 from tables.reached import Reached, all_reached
 from tables.scans import scan_keys, scan_prefix
 from tables.unique_marks import SIGN, decode_record, decode_row, encode_row, merge_rows
@@ -80,7 +80,7 @@ class Uniques(WriteBehindTable):
             if record.value is None:
                 continue  # it fills a place, see app.kafka.mending
             try:
-                if record.key[:1] == MARK:
+                if is_mark(record.key):
                     source, position = decode_record(record.key, record.value)
                     marks[source] = max(position, marks.get(source, 0))
                     continue
@@ -111,7 +111,7 @@ class Uniques(WriteBehindTable):
         if row[0] < FIRST_DECLARED:
             SketchRow.unpack(row).check()
         elif (spec := self._own.by_number.get(row[0])) is not None:  # else one of others
-            spec.check(row)
+            spec.keys.check(row)
 
     def merged_to(self, partition: int) -> dict[int, int]:
         """Return {source partition: position of `events` up to which all is merged here}."""

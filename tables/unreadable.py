@@ -46,4 +46,4 @@ def check_key(key: bytes, specs: Mapping[int, CounterSpec], others: Container[by
     if not 0 < key[0] <= LAST_DECLARED:
         raise ValueError("no counter has this number")
     if (spec := specs.get(key[0])) is not None:
-        spec.check(key)
+        spec.keys.check(key)

@@ -13,16 +13,8 @@ from itertools import islice
 from math import inf
 from typing import NamedTuple
 
-from app.counting.spec import (
-    DAY,
-    OTHER_KEY,
-    Cells,
-    CounterSpec,
-    Rows,
-    expiring_row,
-    row_start,
-    row_tail,
-)
+from app.counting.row_keys import RowKeys
+from app.counting.spec import DAY, OTHER_KEY, Cells, CounterSpec, Rows
 
 FINE = 256  # the slot of a row's first second; windows have those below
 SLOT_LAST = FINE + DAY - 1
@@ -50,7 +42,7 @@ class Carried:
         # are others. The places are stored in cells: the order must stay.
         self._places = {label: place << TYPE_BITS for place, label in enumerate(labels, 1)}
         self._levels = [
-            CarriedLevel(spec.number, spec.window or 1, spec.row_span, spec.retention or inf)
+            CarriedLevel(spec.keys, spec.window or 1, spec.row_span, spec.retention or inf)
             for spec in self.levels
         ]
 
@@ -59,15 +51,19 @@ class Carried:
 
         None: the row cannot have seconds.
         """
-        return self._places.get(self.base.parse(row)[2]) if row[0] == self.base.number else None
+        if row[0] != self.base.number:
+            return None
+        _, _, label = self.base.keys.parse(row)
+        return self._places.get(label)
 
     def rows(self, row: bytes, fine: Cells, now: float) -> Rows:
         """Return the rows of the levels that the slots of seconds of a row of base add up to.
 
         now: s since 1970, for what is too old.
         """
-        begin, tail = row_start(row) - FINE, row_tail(row)
+        start, tail = self.base.permanent_keys.start_and_unlabelled(row)
         found: Rows = {}
+        begin = start - FINE
         if len(fine) == 1:  # most rows have one
             ((slot, count),) = fine.items()
             return self._rows_of_one(begin + slot, count, tail, now)
@@ -87,7 +83,7 @@ class Carried:
                 if start + window <= oldest:
                     cells = _young(cells, start, window, oldest)  # noqa: PLW2901
                 if cells:
-                    found[expiring_row(level.number, start, tail)] = cells
+                    found[level.keys.join(start, tail)] = cells
             if len(by_row) == len(windows):  # each has one
                 windows = dict(zip(by_row, windows.values(), strict=True))
             else:
@@ -97,11 +93,11 @@ class Carried:
     def _rows_of_one(self, at: int, count: int, tail: bytes, now: float) -> Rows:
         """Return rows() of one second, since 1970."""
         found: Rows = {}
-        for number, window, span, keeps in self._levels:
+        for keys, window, span, keeps in self._levels:
             start = at - at % span
             slot = at % span // window
             if start + slot * window + window > now - keeps:
-                found[expiring_row(number, start, tail)] = {slot: count}
+                found[keys.join(start, tail)] = {slot: count}
         return found
 
     def carrying(self, rows: Rows) -> list[bytes]:
@@ -126,7 +122,7 @@ class Carried:
 class CarriedLevel(NamedTuple):
     """A counter. span: seconds of a row. keeps: seconds."""
 
-    number: int
+    keys: RowKeys
     window: int
     span: int
     keeps: float

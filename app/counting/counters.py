@@ -52,7 +52,7 @@ class Counters(Mapping[str, CounterSpec]):
             if (bounds := spec.expired_range(now)) is not None:
                 yield bounds
         for spec in self.dropped:
-            yield bytes((spec.number,)), bytes((spec.number + 1,))
+            yield spec.keys.first, spec.keys.end
 
     def sketched(self) -> Counters:
         """Return the counters whose rows are sketches, in the table `uniques`."""

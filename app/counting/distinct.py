@@ -93,7 +93,7 @@ def _put(
         is_kept = keeps is None or key in keeps
         if not is_kept:
             others.add(key)
-        row = spec.row(key if is_kept else OTHER_KEY, start, label)
+        row = spec.keys.row(key if is_kept else OTHER_KEY, start, label)
         if found.setdefault(row, values) is not values:
             found[row] |= values
     if others and left_out is not None:

@@ -227,7 +227,7 @@ def _spread(
 
 def _put(spec: CounterSpec, found: GroupRows, rows: Rows) -> None:
     """Add the rows of a counter."""
-    named = spec.rows(found)  # type: ignore[arg-type]
+    named = spec.keys.rows(found)  # type: ignore[arg-type]
     if spec.measure.signs > 1:  # a row has both signs
         for row, cells in zip(named, found.values(), strict=True):
             rows.setdefault(row, {}).update(cells)

@@ -1,4 +1,4 @@
-"""What a counter is, and the keys of its rows. Pure: no Faust, no I/O.
+"""What a counter is. Pure: no Faust, no I/O.
 
 A row holds some consecutive windows of one counter, key and label: fewer rows cost less than
 smaller ones (docs/internals/decisions/rows.md).
@@ -6,14 +6,15 @@ smaller ones (docs/internals/decisions/rows.md).
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Literal
 from zlib import crc32
 
 from app.counting.measures import COUNT, Measure
+from app.counting.row_keys import ExpiringKeys, PermanentKeys, RowKeys, keys_of
 from app.events.derived import ad_kind, page_name, website
 from app.events.event import Event
 
@@ -30,11 +31,6 @@ FOREVER = 1 << 32  # seconds since 1970: the year 2106, where a row start's four
 Cells = dict[int, int]  # slot of the window in its row -> count
 Rows = dict[bytes, Cells]
 Of = Literal["human", "bot", "counted_click", "duplicate"]  # a field of Judged
-
-_HEAD = struct.Struct(">BIH")  # number, row start, key length: rows that expire
-_KEPT_HEAD = struct.Struct(">BH")  # number, key length; then key, row start, label
-_EXPIRING = struct.Struct(">BI")  # number, row start; then key length, key, label
-_START = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
@@ -117,6 +113,18 @@ class CounterSpec:
         if not 0 < self.row_windows * self.measure.signs <= ROW_WINDOWS_MAX:
             raise ValueError(f"{self.name}: {self.row_windows} windows in a row")
 
+    @cached_property
+    def keys(self) -> RowKeys:
+        """The keys of its rows."""
+        return keys_of(self.number, expires=self.retention is not None)
+
+    @cached_property
+    def permanent_keys(self) -> PermanentKeys:
+        """The same, of a counter whose rows are kept for good; raise TypeError for others."""
+        if not isinstance(self.keys, PermanentKeys):
+            raise TypeError(f"{self.name}: rows expire")
+        return self.keys
+
     @property
     def declared(self) -> bool:
         """Whether it is one of a counters.toml."""
@@ -155,103 +163,13 @@ class CounterSpec:
             return False
         return time - time % self.window + self.window <= now - self.retention
 
-    def row(self, key: str, start: int, label: str) -> bytes:
-        """Return the table key of a row.
-
-        What expires sorts by time, for one range delete; what stays sorts by key, for one scan.
-        """
-        text = key.encode()
-        if self.retention is not None:
-            return _HEAD.pack(self.number, start, len(text)) + text + label.encode()
-        head = _KEPT_HEAD.pack(self.number, len(text))
-        return head + text + _START.pack(start) + label.encode()  # half the time of b"%b" for each
-
-    def rows(self, places: Iterable[tuple[str, str, int]]) -> Iterator[bytes]:
-        """Iterate over row() of many keys, labels and row starts, in less than half its time."""
-        number, expires, starts = (
-            bytes((self.number,)),
-            self.retention is not None,
-            dict[int, bytes](),
-        )
-        for key, label, start in places:
-            text, packed = key.encode(), starts.get(start)
-            if packed is None:
-                packed = starts[start] = _START.pack(start)
-            size = len(text).to_bytes(2)
-            if expires:
-                yield number + packed + size + text + label.encode()
-            else:
-                yield number + size + text + packed + label.encode()
-
-    def key_prefix(self, key: str, start: int) -> bytes:
-        """Return what the rows of all labels of a key and row start begin with."""
-        return self.row(key, start, "")
-
-    def scan_prefix(self, key: str) -> bytes:
-        """Return what all rows of a key begin with; only for counters kept for good."""
-        text = key.encode()
-        return _KEPT_HEAD.pack(self.number, len(text)) + text
-
-    def parse(self, row: bytes) -> tuple[str, int, str]:
-        """Return (key, row start, label) of a row of this counter."""
-        if self.retention is not None:
-            _, start, size = _HEAD.unpack_from(row)
-            end = _HEAD.size + size
-            return row[_HEAD.size : end].decode(), start, row[end:].decode()
-        _, size = _KEPT_HEAD.unpack_from(row)
-        end = _KEPT_HEAD.size + size
-        (start,) = _START.unpack_from(row, end)
-        return row[_KEPT_HEAD.size : end].decode(), start, row[end + _START.size :].decode()
-
-    def check(self, row: bytes) -> None:
-        """Raise ValueError, or struct.error, where bytes are no key of a row of this counter."""
-        head = _KEPT_HEAD if self.retention is None else _HEAD
-        end = head.size + head.unpack_from(row)[-1]
-        label = end + (_START.size if self.retention is None else 0)
-        if len(row) < label:
-            raise ValueError(f"no row of {self.name}")
-        row[head.size : end].decode()
-        row[label:].decode()
-
-    def prefix_size(self, row: bytes) -> int:
-        """Return the size of what scan_prefix() makes of a row's key."""
-        return _KEPT_HEAD.size + (row[1] << 8 | row[2])
-
-    def start_and_label(self, row: bytes, size: int) -> tuple[int, str]:
-        """Return (row start, label) of a row kept for good; size: prefix_size()."""
-        end = size + _START.size
-        return int.from_bytes(row[size:end]), row[end:].decode()
-
     def expired_range(self, now: float) -> tuple[bytes, bytes] | None:
         """Return [begin, end) of the rows whose windows are all past the retention."""
-        if self.retention is None or not self.row_span:
+        if self.retention is None or not isinstance(self.keys, ExpiringKeys) or not self.row_span:
             return None
         last = int(now) - self.retention - self.row_span
         end = max(0, last - last % self.row_span + self.row_span)
-        return _HEAD.pack(self.number, 0, 0), _HEAD.pack(self.number, end, 0)
-
-
-def row_key(row: bytes, spec: CounterSpec) -> bytes:
-    """Return the counted key of a row, in UTF-8."""
-    head = _KEPT_HEAD if spec.retention is None else _HEAD
-    size = head.unpack_from(row)[-1]
-    return row[head.size : head.size + size]
-
-
-def row_start(row: bytes) -> int:
-    """Return the start of a row kept for good."""
-    end = _KEPT_HEAD.size + (row[1] << 8 | row[2])
-    return int.from_bytes(row[end : end + _START.size])
-
-
-def row_tail(row: bytes) -> bytes:
-    """Return the key of a row kept for good as it stands in the rows that expire."""
-    return row[1 : _KEPT_HEAD.size + (row[1] << 8 | row[2])]
-
-
-def expiring_row(number: int, start: int, tail: bytes) -> bytes:
-    """Return a row that expires, without a label; tail: row_tail()."""
-    return _EXPIRING.pack(number, start) + tail
+        return self.keys.before(end)
 
 
 def counts_partition(key: bytes, partitions: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasketches import compact_theta_sketch, theta_union, update_theta_sketch
 
-from app.counting.spec import DAY, HOUR, MINUTE, CounterSpec, row_key
+from app.counting.spec import DAY, HOUR, MINUTE, CounterSpec
 from app.counting.stats_window import HOURS, MINUTES, SECONDS, Level, Month
 from app.events.batches import Slice
 from app.events.derived import AD_IMPRESSION
@@ -77,7 +77,7 @@ def owner_key(row: bytes, own: Mapping[int, CounterSpec]) -> bytes:
     own: declared counters by number.
     """
     spec = own.get(row[0])
-    return row[_ROW.size :] if spec is None else row_key(row, spec)
+    return row[_ROW.size :] if spec is None else spec.keys.key_of(row)
 
 
 def buckets_of(row: bytes, now: float) -> list[bytes]:

@@ -161,7 +161,7 @@ class BaseFold:
         found = self._found
         for row, cells in rows.items():
             spec = counters.by_number[row[0]]
-            key, start, label = spec.parse(row)
+            key, start, label = spec.keys.parse(row)
             signs, window = spec.measure.signs, spec.window or 0
             for slot, value in cells.items():
                 begin = start + slot // signs * window

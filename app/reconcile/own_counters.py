@@ -164,7 +164,7 @@ class OwnCounters:
     def _cells(self, rows: Rows) -> Iterator[tuple[CellPlace, bool, int]]:
         for row, cells in rows.items():
             spec = self.counters.by_number[row[0]]
-            key, start, label = spec.parse(row)
+            key, start, label = spec.keys.parse(row)
             signs, window = spec.measure.signs, spec.window or 0
             for slot, value in cells.items():
                 begin = start + slot // signs * window

@@ -51,7 +51,7 @@ def _rows(spec: CounterSpec, parts: Iterable[Judged], now: float) -> set[tuple[s
     found = set()
     for judged in parts:
         for row in chain(counters.fold(judged, now), counters.distinct_values({}, judged, now)):
-            key, start, label = spec.parse(row)
+            key, start, label = spec.keys.parse(row)
             if spec.most_keys and key not in keys:
                 if len(keys) < spec.most_keys:
                     keys[key] = None

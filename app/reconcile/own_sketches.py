@@ -53,7 +53,7 @@ class OwnSketches:
         found = self._sides.differences("base.sketches", sorted(counters.by_number))
         places: list[tuple[int, str, int, str, int, bytes]] = []
         async for row, sketch in found:
-            key, start, label = counters.by_number[row[0]].parse(row)
+            key, start, label = counters.by_number[row[0]].keys.parse(row)
             places.append((row[0], key, start, label, ALL_SEEN, sketch))
             if len(places) >= SKETCHES_MAX:
                 await self._sides.copy("side_own_sketches", places)
@@ -68,7 +68,7 @@ class OwnSketches:
             found = []
             for row, sketch in accumulator.take().items():
                 spec = counters.by_number[row[0]]
-                key, start, label = spec.parse(row)
+                key, start, label = spec.keys.parse(row)
                 if start >= self._oldest[spec.number]:
                     found.append((spec.number, key, start, label, side, sketch))
             await self._sides.copy("side_own_sketches", found)

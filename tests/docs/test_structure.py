@@ -125,6 +125,7 @@ def test_no_file_imports_itself_through_others() -> None:
         (r"asyncpg\.(connect|create_pool)\(|Redis\.from_url\(", "app/stores/connect.py"),
         (r"SASLCredentials\(|SSLCredentials\(|f.kafka://", "app/kafka/clients.py"),
         (r"or type\((exc|error)\)\.__name__", "app/errors.py"),
+        (r"<< 8 \| (row|key|tail)\[|\[:-2\]|(row|key)\[\d:\d", "app/counting/row_keys.py"),
     ],
 )
 def test_there_is_one_place_for(made: str, place: str) -> None:

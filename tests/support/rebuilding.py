@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.counting.row_keys import SOURCE
 from app.kafka.table_topics import versions_in
 from app.names import Names
 from app.settings import Settings
-from tables.partials import SOURCE
 from tests.support.crew import ROOT
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until

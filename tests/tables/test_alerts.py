@@ -15,8 +15,8 @@ from faust.types import TP
 
 from app.alerting.alerts import Rule
 from app.counting.counters import Counters
+from app.counting.row_keys import SOURCE
 from tables.alerts import Alerts
-from tables.partials import SOURCE
 from tables.scans import scan_prefix
 from tables.totals import Totals
 
@@ -97,7 +97,7 @@ class Pair:
         """Merge how many views of /a a source partition has seen in an hour."""
         spec = self._counters["page_views_by_page_hourly"]
         start, slot = spec.place(int((NOW - timedelta(**ago)).timestamp()))
-        key = spec.row("/a", start, "") + SOURCE.pack(source)
+        key = spec.keys.row("/a", start, "") + SOURCE.pack(source)
         record = SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, {slot: count})))
         await self.totals.merge(self.partition, [record], 1)
         return await self.alerts.raise_due(self.partition, GATE)
@@ -217,7 +217,7 @@ def test_looking_at_rows_costs_little(
     """Rows that can raise nothing are not even parsed."""
     pair, spec = make_pair(), counters["page_views_by_page_hourly"]
     start, _ = spec.place(int(NOW.timestamp()))
-    rows = {spec.row(f"/{n}", start, ""): {n % 24: 4} for n in range(100)}
+    rows = {spec.keys.row(f"/{n}", start, ""): {n % 24: 4} for n in range(100)}
     evaluate, looks = pair.alerts.evaluate, []
 
     def note_row(partition: int, row: bytes, cells: dict[int, int], now: float) -> int:

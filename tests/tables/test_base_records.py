@@ -81,8 +81,8 @@ async def test_new_tables_begin_with_what_is_gone(
     assert {partition for partition, _ in partials} == {1}
     values = {key: decode_partial(value) for (_, key), value in partials.items()}
     assert {value.last for value in values.values()} == {-1}
-    hours = counters.by_number[2].row("/a", 20_000 * DAY, "CLICK")
-    types = counters.by_number[4].row("", 0, "CLICK")
+    hours = counters.by_number[2].keys.row("/a", 20_000 * DAY, "CLICK")
+    types = counters.by_number[4].keys.row("", 0, "CLICK")
     assert values[hours].cells == {0: 5, 1: 4}
     assert values[types].cells == {0: 9}
     assert values[OUTCOMES_ROW].cells == {0: 17, 1: 12, 2: 5, 4: 0}
@@ -100,5 +100,5 @@ async def test_all_time_is_the_sum_of_the_hours(settings: Settings, kafka: Kafka
     run = MessageRun.of(Named(["m"], [5], [6]), 6).pack()
     found = await written(settings, kafka, b"", run)
     names, counters = Names(settings.namespace, VERSION), declare(settings)
-    row = counters.by_number[1].row("/a", 0, "CLICK")
+    row = counters.by_number[1].keys.row("/a", 0, "CLICK")
     assert decode_partial(found[names.partials_changelog][1, row]).cells == {0: 9}

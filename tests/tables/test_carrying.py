@@ -16,10 +16,11 @@ import tables.partials
 from app.counting.carried import FINE, FINE_MAX, parted
 from app.counting.counters import Counters
 from app.counting.groups import FoldState
+from app.counting.row_keys import SOURCE
 from app.counting.spec import OTHER_KEY, TYPES, Rows
 from app.events.event import Event
 from tables.partial_values import CARRIES, FoldRange
-from tables.partials import SOURCE, Partials
+from tables.partials import Partials
 from tables.totals import Totals
 from tests.support.batches import judged
 from tests.tables.carrying import (
@@ -131,7 +132,7 @@ async def test_a_url_with_few_views_is_one_row_and_one_with_many_carries_no_more
     partials.absorb(0, 0, len(events) - 1, fold)
     assert carried is not None
     rows = partials.load(0, ())
-    places = {(row[0], counters.by_number[row[0]].parse(row)[0]) for row in rows if row[0]}
+    places = {(row[0], counters.by_number[row[0]].keys.parse(row)[0]) for row in rows if row[0]}
     base = carried.base.number
     levels = {spec.number for spec in carried.levels}
     assert {number for number, url in places if url == "/cold"} == {base}
@@ -184,9 +185,9 @@ async def test_seconds_in_a_row_of_another_counter_are_left_out(
 ) -> None:
     totals, spec, source = make_totals(), counters[BASE], SOURCE.pack(0)
     strange = [
-        (counters["events_by_type"].row("", 0, "VIEW"), {FINE: 1}),
-        (spec.row("/a", 0, "CLICK"), {FINE: 1}),
-        (spec.row("/a", 0, "VIEW"), {0: 1}),
+        (counters["events_by_type"].keys.row("", 0, "VIEW"), {FINE: 1}),
+        (spec.keys.row("/a", 0, "CLICK"), {FINE: 1}),
+        (spec.keys.row("/a", 0, "VIEW"), {0: 1}),
     ]
     place: dict[str, Any] = {"topic": "counts", "partition": 0, "offset": 1}
     strangers = [

@@ -30,7 +30,7 @@ def counting(partials: Partials) -> tuple[Counting, SimpleNamespace]:
 
 
 def counted(partials: Partials, counters: Counters) -> int:
-    row = counters["events_by_type"].row("", 0, "VIEW")
+    row = counters["events_by_type"].keys.row("", 0, "VIEW")
     return sum(partials.load(0, [row])[row].cells.values())
 
 

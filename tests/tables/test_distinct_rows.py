@@ -44,7 +44,7 @@ def uniques(make_app: Callable[[], faust.App]) -> Uniques:
 def merge(uniques: Uniques, spec: CounterSpec, seen: Seen) -> None:
     for (key, start, label), users in seen.items():
         accumulator = Accumulator()
-        accumulator.note_values({spec.row(key, start, label): set(users)})
+        accumulator.note_values({spec.keys.row(key, start, label): set(users)})
         records: list[Any] = [
             SimpleNamespace(key=row, value=sketch) for row, sketch in accumulator.take().items()
         ]

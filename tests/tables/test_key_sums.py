@@ -18,11 +18,11 @@ import tables.key_scans
 import tables.key_sums
 import tables.turns
 from app.counting.counters import Counters
+from app.counting.row_keys import SOURCE
 from app.counting.spec import DAY, FOREVER, HOUR
 from app.errors import RecoveringError
 from tables.key_scans import KeyRuns
 from tables.key_sums import KeySums
-from tables.partials import SOURCE
 from tables.totals import Totals
 
 # Rows kept for good and rows that expire, with labels and without, of a day and of 24 days.
@@ -51,7 +51,7 @@ class Scene:
         keys = {}
         for second, key, label, source in events:
             start, slot = self.spec.place(second)
-            row = self.spec.row(key, start, label) + SOURCE.pack(source)
+            row = self.spec.keys.row(key, start, label) + SOURCE.pack(source)
             cells = self._cells.setdefault(row, {})
             cells[slot] = cells.get(slot, 0) + 1
             keys[row] = self.totals.partition_of(key)

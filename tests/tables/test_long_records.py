@@ -66,7 +66,7 @@ class Tables:
 
     def counted(self) -> int:
         """Return the page views that count."""
-        row = self.partials.counters["events_by_type"].row("", 0, "VIEW")
+        row = self.partials.counters["events_by_type"].keys.row("", 0, "VIEW")
         return sum(self.partials.load(0, [row])[row].cells.values())
 
 

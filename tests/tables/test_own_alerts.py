@@ -17,10 +17,10 @@ from app.alerting.alerts import Rule
 from app.counting.counters import Counters
 from app.counting.declared import Meaning
 from app.counting.measures import MICROS
+from app.counting.row_keys import SOURCE
 from app.counting.spec import HOUR
 from app.counting.uniques import Accumulator
 from app.transport import Batch
-from tables.partials import SOURCE
 from tables.totals import Totals
 from tables.uniques import Uniques
 from tests.tables.test_alerts import GATE, Topic, make_alerts
@@ -55,7 +55,7 @@ class Shop:
     async def pay(self, added: int, taken: int = 0, source: int = 0, label: str = "eur") -> bool:
         """Merge what a source partition has added and taken away in this hour, in millionths."""
         start, slot = REVENUE.place(START)
-        key = REVENUE.row("/a", start, label) + SOURCE.pack(source)
+        key = REVENUE.keys.row("/a", start, label) + SOURCE.pack(source)
         cells = {2 * slot: added, 2 * slot + 1: taken}
         record = SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, cells)))
         await self.totals.merge(self.partition, [record], 1)
@@ -64,7 +64,7 @@ class Shop:
     async def buy(self, users: Iterable[str], key: str = "/a", label: str = "eur") -> bool:
         """Merge who bought something in this hour; return whether it may be committed."""
         accumulator = Accumulator()
-        accumulator.note_values({BUYERS.row(key, START, label): set(users)})
+        accumulator.note_values({BUYERS.keys.row(key, START, label): set(users)})
         place = {"partition": self.uniques.partition_of(key), "offset": 3}
         sent = accumulator.take().items()
         batch = Batch([SimpleNamespace(key=row, value=sketch, **place) for row, sketch in sent])
@@ -187,4 +187,4 @@ async def test_rows_that_no_rule_asks_for_are_not_estimated(
     await shop.buy("abcdef")
     for _ in range(5):
         await shop.buy("ghi")
-    assert asked == [BUYERS.row("/a", START, "eur")]
+    assert asked == [BUYERS.keys.row("/a", START, "eur")]

@@ -13,6 +13,7 @@ import pytest
 import tables.batch_table
 from app.counting.carried import parted
 from app.counting.counters import Counters
+from app.counting.row_keys import MARK, SOURCE
 from app.counting.spec import Rows
 from app.errors import SettingsError
 from app.events.event import Event
@@ -21,7 +22,7 @@ from tables.batch_table import EXPIRE_CHUNK, BatchTable
 from tables.counters import declare
 from tables.layout import LAYOUT
 from tables.partial_values import FoldRange
-from tables.partials import MARK, SOURCE, Partials
+from tables.partials import Partials
 from tables.scans import scan_keys
 from tests.support.batches import judged
 from tests.tables.conftest import SentRecords
@@ -61,7 +62,7 @@ def counted(partials: Partials, counters: Counters) -> dict[str, int]:
     spec = counters["events_by_url_hourly"]
     found = {}
     for url in sorted(set(URLS)):
-        row = spec.row(url, spec.place(int(NOW.timestamp()))[0], "VIEW")
+        row = spec.keys.row(url, spec.place(int(NOW.timestamp()))[0], "VIEW")
         cells = partials.load(0, [row])[row].cells
         if cells:
             found[url] = sum(parted(cells)[0].values())
@@ -251,7 +252,7 @@ async def test_rows_past_their_retention_go_here_and_in_counts(
     partials, spec = make_partials(), counters["events_by_type_minutely"]
     absorb(partials, counters, 0, 6)
     await partials.flush()
-    row = spec.row("", spec.place(int(NOW.timestamp()))[0], "VIEW")
+    row = spec.keys.row("", spec.place(int(NOW.timestamp()))[0], "VIEW")
     assert partials.db(0).get(row) is not None
     sent.batches.clear()
     assert await partials.expire([0]) >= 1
@@ -269,7 +270,7 @@ async def test_a_row_that_waits_for_a_flush_is_not_taken_away_by_its_expiry(
 ) -> None:
     partials, spec = make_partials(), counters["events_by_type_minutely"]
     absorb(partials, counters, 0, 6)
-    row = spec.row("", spec.place(int(NOW.timestamp()))[0], "VIEW")
+    row = spec.keys.row("", spec.place(int(NOW.timestamp()))[0], "VIEW")
     await partials.delete(0, [row])
     await partials.flush()
     assert partials.db(0).get(row) is not None

@@ -16,9 +16,9 @@ import tables.rankings
 import tables.turns
 from app.counting.counters import Counters
 from app.counting.ranking import rank_of
+from app.counting.row_keys import SOURCE
 from app.counting.stats_window import HOURS, MINUTES, SECONDS, Window, split
 from app.errors import RecoveringError
-from tables.partials import SOURCE
 from tables.rankings import Rankings
 from tables.totals import Totals
 
@@ -48,7 +48,7 @@ class Scene:
         for second, page, source in views:
             for spec in self.specs.values():
                 start, slot = spec.place(second)
-                key = spec.row(page, start, "") + SOURCE.pack(source)
+                key = spec.keys.row(page, start, "") + SOURCE.pack(source)
                 self._sums[key + bytes((slot,))] += 1
                 cells = {s: n for s in range(60) if (n := self._sums.get(key + bytes((s,)), 0))}
                 record = SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, cells)))

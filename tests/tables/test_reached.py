@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from app.counting.counters import Counters
+from app.counting.row_keys import MARK, mark_of
 from tables import reached
-from tables.partials import MARK, SOURCE
 from tables.reached import Reached, all_reached
 from tables.totals import POSITION, Totals
 from tables.unique_marks import decode_row, encode_row, encode_sent
@@ -26,11 +26,11 @@ assert make_uniques  # a fixture
 
 def mark(source: int, position: int) -> Any:
     value = msgspec.msgpack.encode((position, {0: position}))
-    return SimpleNamespace(key=MARK + SOURCE.pack(source), value=value)
+    return SimpleNamespace(key=mark_of(source), value=value)
 
 
 def users_mark(source: int, position: int) -> Any:
-    return SimpleNamespace(key=MARK + SOURCE.pack(source), value=encode_sent(position))
+    return SimpleNamespace(key=mark_of(source), value=encode_sent(position))
 
 
 async def test_who_waits_is_woken_by_what_is_enough() -> None:

@@ -13,8 +13,8 @@ import pytest
 from faust.types import TP
 
 from app.counting.counters import Counters
+from app.counting.row_keys import SOURCE
 from app.transport.ownership import Ownership
-from tables.partials import SOURCE
 from tables.row_sources import LiveRows
 from tables.sums import STEP_ROWS
 from tables.totals import Totals
@@ -30,7 +30,7 @@ def random_records(counters: Counters, dice: random.Random, many: int) -> list[A
     records = []
     for _ in range(many):
         start, slot = spec.place(int((NOW - timedelta(hours=dice.randrange(900))).timestamp()))
-        key = spec.row(dice.choice(URLS), start, dice.choice(("VIEW", "CLICK")))
+        key = spec.keys.row(dice.choice(URLS), start, dice.choice(("VIEW", "CLICK")))
         value = msgspec.msgpack.encode((9, {slot: dice.randrange(1, 50)}))
         records.append(SimpleNamespace(key=key + SOURCE.pack(dice.randrange(3)), value=value))
     return records
@@ -82,7 +82,7 @@ async def test_days_that_are_over_are_added_up_once(
         pass
     db, least = totals.db(partition), int((NOW - timedelta(days=4)).timestamp())
     for row in list(totals.rows_of(spec.number, partition)):
-        if spec.parse(row)[1] < least:
+        if spec.keys.parse(row)[1] < least:
             db.delete(row)
     assert all_time(totals, "/a") == {"VIEW": 800}, "the same cost after ten years"
     totals.forget()

@@ -14,8 +14,8 @@ import pytest
 from faust.types import TP
 
 from app.counting.counters import Counters
+from app.counting.row_keys import SOURCE, mark_of
 from app.metrics import records_unreadable
-from tables.partials import MARK, SOURCE
 from tables.totals import Totals
 from tests.tables.conftest import SentRecords
 
@@ -26,7 +26,7 @@ def partial(counters: Counters, source: int, count: int, url: str = "/a", **ago:
     """Return a record of `counts`: VIEWs of a url in one hour, from one source partition."""
     spec = counters["events_by_url_hourly"]
     start, slot = spec.place(int((NOW - timedelta(**ago)).timestamp()))
-    key = spec.row(url, start, "VIEW") + SOURCE.pack(source)
+    key = spec.keys.row(url, start, "VIEW") + SOURCE.pack(source)
     return SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, {slot: count})))
 
 
@@ -80,7 +80,7 @@ async def test_marks_tell_up_to_where_a_partition_is_complete(
 ) -> None:
     totals = make_totals()
     marks = [
-        SimpleNamespace(key=MARK + SOURCE.pack(source), value=msgspec.msgpack.encode((at, {0: at})))
+        SimpleNamespace(key=mark_of(source), value=msgspec.msgpack.encode((at, {0: at})))
         for source, at in ((0, 70_000), (3, 5), (0, 80_000))
     ]
     await totals.merge(2, marks, 3)
@@ -95,7 +95,7 @@ async def test_rows_past_their_retention_go_and_leave_tombstones(
     records = []
     for time in (old, int(NOW.timestamp())):
         start, slot = spec.place(time)
-        key = spec.row("", start, "VIEW") + SOURCE.pack(0)
+        key = spec.keys.row("", start, "VIEW") + SOURCE.pack(0)
         records.append(SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, {slot: 1}))))
     partition = totals.partition_of("")
     await totals.merge(partition, records, 2)

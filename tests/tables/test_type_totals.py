@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from app.counting.counters import Counters
+from app.counting.row_keys import SOURCE
 from app.errors import RecoveringError
-from tables.partials import SOURCE
 from tables.totals import Totals
 from tables.turns import TURN_ROWS
 from tables.type_totals import TypeTotals
@@ -23,7 +23,7 @@ def nothing() -> None:
 
 
 def record(counters: Counters, label: str, count: int, source: int = 0) -> Any:
-    key = counters["events_by_type"].row("", 0, label) + SOURCE.pack(source)
+    key = counters["events_by_type"].keys.row("", 0, label) + SOURCE.pack(source)
     return SimpleNamespace(key=key, value=msgspec.msgpack.encode((9, {0: count})))
 
 

@@ -205,7 +205,7 @@ class Tracing:
 def _windows(
     name: str, spec: CounterSpec, stored: CounterSpec, row: bytes, cells: dict[int, int]
 ) -> Iterator[dict[str, Any]]:
-    key, start, label = stored.parse(row)
+    key, start, label = stored.keys.parse(row)
     for begin in windows_of(stored, start, cells):
         yield {
             "counter": name,

@@ -21,7 +21,6 @@ from app.counting.spec import (
     URL,
     CounterSpec,
     counts_partition,
-    row_key,
 )
 from app.events.batches import Judged, Slice
 from app.events.event import Event
@@ -43,7 +42,7 @@ def unfold(counters: Counters, rows: dict[bytes, dict[int, int]]) -> Counter[tup
     found: Counter[tuple[object, ...]] = Counter()
     for row, cells in counters.spread(rows, NOW).items():
         spec = counters.by_number[row[0]]
-        key, start, label = spec.parse(row)
+        key, start, label = spec.keys.parse(row)
         for slot, count in cells.items():
             found[spec.name, key, label, start + slot * (spec.window or 0)] += count
     return found
@@ -88,12 +87,12 @@ def test_a_row_is_parsed_into_what_it_was_made_of(
     key: str, label: str, retention: int | None
 ) -> None:
     spec = make_spec(retention=retention)
-    row = spec.row(key, 86_400, label)
-    assert spec.parse(row) == (key, 86_400, label)
-    assert row_key(row, spec) == key.encode()
-    assert list(spec.rows([(key, label, 86_400), (key, label, 0)])) == [
+    row = spec.keys.row(key, 86_400, label)
+    assert spec.keys.parse(row) == (key, 86_400, label)
+    assert spec.keys.key_of(row) == key.encode()
+    assert list(spec.keys.rows([(key, label, 86_400), (key, label, 0)])) == [
         row,
-        spec.row(key, 0, label),
+        spec.keys.row(key, 0, label),
     ]
 
 
@@ -117,7 +116,7 @@ def test_no_row_expires_while_one_of_its_windows_is_kept() -> None:
     begin, end = spec.expired_range(NOW) or (b"", b"")
     for hours in range(24 * 10):
         time = int(NOW) - hours * HOUR
-        expires = begin <= spec.row("/a", spec.place(time)[0], "CLICK") < end
+        expires = begin <= spec.keys.row("/a", spec.place(time)[0], "CLICK") < end
         start = spec.place(time)[0]
         assert expires == (start + spec.row_span <= NOW - 3 * DAY)
 

@@ -36,7 +36,7 @@ def found(
     judged, keys = Judged(slice_of(events)), {61: dict.fromkeys(kept)}
     assert not counters.fold(judged, NOW.timestamp())
     rows = counters.distinct_values({61: begun}, judged, NOW.timestamp(), FoldState(keys))
-    return {spec.parse(row): values for row, values in rows.items()}
+    return {spec.keys.parse(row): values for row, values in rows.items()}
 
 
 def test_each_window_key_and_label_has_its_values() -> None:
@@ -90,7 +90,7 @@ def test_types_that_are_not_kept_are_one_label() -> None:
     events = [Event(type=kind, user_id=user, timestamp=NOW) for kind, user in TYPED]
     counters, kept = Counters([spec]), {TYPES: {"buy": None}}
     rows = counters.distinct_values({}, Judged(slice_of(events)), NOW.timestamp(), FoldState(kept))
-    labels = {spec.parse(row)[2]: values for row, values in rows.items()}
+    labels = {spec.keys.parse(row)[2]: values for row, values in rows.items()}
     assert labels == {"buy": {"ann"}, OTHER_KEY: {"bob", "cyd"}}
 
 

@@ -92,7 +92,7 @@ def _values(counters: Counters, events: list[Event], **more: object) -> dict[str
     rows = counters.fold(Judged(slice_of(events)), MORNING_S, FoldState(**more))  # type: ignore[arg-type]
     spec, found = counters["revenue"], dict[str, object]()
     for row, cells in rows.items():
-        key, start, _label = spec.parse(row)
+        key, start, _label = spec.keys.parse(row)
         if spec.measure.kind == "sum":
             found[key] = sum(spec.signed(start, cells.items()).values())
         else:
