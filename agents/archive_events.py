@@ -20,16 +20,15 @@ TICK_S = 0.1  # well below what the transport waits for running batches before a
 
 def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) -> None:
     """Add the agent and its task to the app."""
-    interval_s = settings.archive_interval_s
+    interval_s, lost = settings.archive_interval_s, LostCount(buffer)
 
     @app.agent(topic, name="archive_events")
     async def archive_events(stream: Any) -> AsyncIterator[int]:
         """Gather the app events of each batch; they are acknowledged once they are on disk."""
         stream = stream.noack()
-        void: dict[int, int] = {}
         async for event in stream.events():
             message, batch = event.message, event.value
-            _count_lost(batch, message.partition, void)
+            await lost.note(message.partition, batch)
             seen = await buffer.seen(message.partition, batch.gate)
             rows = app_rows(batch, seen, by_uuid=settings.dedupe_uuid)
             runs = []
@@ -58,8 +57,20 @@ def register(app: Any, topic: Any, buffer: ArchiveBuffer, settings: Settings) ->
                 await buffer.flush()
 
 
-def _count_lost(batch: Any, partition: int, void: dict[int, int]) -> None:
-    """Count what fillers say; void: by partition how many right before stand for nothing."""
-    found = losses_of(batch, -1, void.get(partition, 0))
-    void[partition] = found.void
-    metrics.events_lost.labels(ROLE).inc(found.lost)
+class LostCount:
+    """Counts what fillers say is lost to the archive, and was not in it before."""
+
+    def __init__(self, buffer: ArchiveBuffer) -> None:
+        self._buffer = buffer
+        self._seen: dict[int, int] = {}  # by partition: the last offset that is accounted for
+        self._void: dict[int, int] = {}  # see app.events.filler.Losses
+
+    async def note(self, partition: int, batch: Any) -> None:
+        """Look at a batch before it is archived."""
+        seen = self._seen.get(partition)
+        if seen is None:
+            stored = await self._buffer.position(partition)
+            seen = stored.offset - 1 if stored is not None else -1
+        found = losses_of(batch, seen, self._void.get(partition, 0))
+        self._seen[partition], self._void[partition] = max(seen, batch[-1].offset), found.void
+        metrics.events_lost.labels(ROLE).inc(found.lost)

@@ -9,6 +9,7 @@ back as it was before. Everything here blocks.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -29,6 +30,19 @@ class ArchivedTo(NamedTuple):
 
     offset: int
     whole: bool
+
+
+class ArchiveMemory:
+    """LogMemory: how far the archive has looked at the log, whatever it found there."""
+
+    name = "the archive"
+
+    def __init__(self, folders: Folders, topic: str) -> None:
+        self._file = ReachedFile(folders, topic)
+
+    async def positions(self) -> dict[int, int]:
+        """Return the offset behind the last one by partition."""
+        return await asyncio.to_thread(self._file.positions)
 
 
 class ReachedFile:
@@ -62,6 +76,12 @@ class ReachedFile:
             scratch = self._folders.new / self._file.name
             scratch.write_bytes(_encode(after))
             publish(scratch, self._file)
+
+    def positions(self) -> dict[int, int]:
+        """Return the offset behind the last one that was looked at, by partition."""
+        named = archived_to(self._folders.archive, self._topic)
+        reached = self._read() if self._file.exists() else {}
+        return {p: max(named.get(p, 0), reached.get(p, 0)) for p in named | reached}
 
     def _read(self) -> dict[int, int]:
         found: dict[int, int] = _decode(self._file.read_bytes())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app.archive.archive import Archive
 from app.archive.files import Folders
-from app.archive.positions import ArchivedPositions
+from app.archive.positions import archived_to
 from app.archive.rows import row_of, without_duplicates
 from app.counting.duplicates import Seen
 from app.reconcile.past_events import PastBatch, PastReader
@@ -23,7 +23,7 @@ async def fill_archive(
     cluster: the one that the offsets of event are of. hours: see Archive.
     """
     archive, added = Archive(folders, past.topic, cluster, hours), 0
-    archived = await ArchivedPositions(folders, past.topic).positions()
+    archived = await asyncio.to_thread(archived_to, folders.archive, past.topic)
     async with past.lock:
         await past.open()
         try:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiokafka import TopicPartition
 
 from app.archive.files import Folders
-from app.archive.positions import ArchivedPositions
+from app.archive.reached import ArchiveMemory
 from app.events.filler import filler
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
@@ -36,7 +36,7 @@ async def events_mender(settings: Settings, version: int | None = None) -> Mende
         version = await current_version(settings)
     kafka, names = KafkaClients.of(settings), Names(settings.namespace, version)
     readers = names.count_group, names.store_group, names.archive_group
-    memories: list[LogMemory] = [ArchivedPositions(Folders.of(settings), names.events)]
+    memories: list[LogMemory] = [ArchiveMemory(Folders.of(settings), names.events)]
     stored = None
     if dsn := settings.postgres.get_secret_value():
         stored = StoredPositions(dsn, names.events, KafkaLog(kafka).cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -61,6 +62,13 @@ class Scene:
 def seed() -> int:
     """Return KILL_SEED, else another one in each run; a failure shows it."""
     return kill_seed()
+
+
+@pytest.fixture
+def rng(seed: int) -> random.Random:
+    """Return what decides when and where."""
+    logging.getLogger(__name__).warning("KILL_SEED=%d", seed)  # a failure shows it
+    return random.Random(seed)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from app.archive.archive import Archive
 from app.archive.files import Folders
+from app.archive.reached import ArchiveMemory
 from tests.support.archive import numbered
 
 
@@ -31,6 +32,14 @@ def test_it_says_what_was_written_and_never_less(archive: Archive, tmp_path: Pat
         None,
     ]
     assert opened(tmp_path, "other").position(0) is None
+
+
+async def test_it_remembers_what_it_looked_at_whatever_it_found(
+    archive: Archive, tmp_path: Path
+) -> None:
+    archive.write({0: numbered([3, 5]), 1: numbered([9])}, reached={0: 40, 2: 7})
+    memory = ArchiveMemory(Folders(tmp_path), "events")
+    assert await memory.positions() == {0: 40, 1: 10, 2: 7}
 
 
 def test_a_folder_that_was_put_back_says_what_it_said_then(
