@@ -57,13 +57,13 @@ class JudgedTable(WriteBehindTable):
         """bot_limit: page views that count. committed: partition -> position of the group."""
         super().__init__(app, **kwargs)
         self._limit, self._committed = bot_limit, committed
-        self._memory: defaultdict[int, Memory] = defaultdict(Memory)
+        self.memory: defaultdict[int, Memory] = defaultdict(Memory)
         self._clock = RecordClock()
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
 
     def judge(self, partition: int, part: Slice) -> Judged:
         """Sort the events of a batch, as app.counting.rules.judge()."""
-        memory, found = self._memory[partition], needs(part)
+        memory, found = self.memory[partition], needs(part)
         self._load(partition, memory, found)
         return judge(part, memory, self._limit, found)
 
@@ -72,7 +72,7 @@ class JudgedTable(WriteBehindTable):
         if not (found := needs(part)).views:
             return False
         (second,) = found.views
-        accepted = self._memory[partition].views.get(second)
+        accepted = self.memory[partition].views.get(second)
         if accepted is None:
             accepted = self._stored(self.db(partition), second)
         if accepted.has((short(part.users[0] or ""), part.times[0], part.offsets[0])):
@@ -84,7 +84,7 @@ class JudgedTable(WriteBehindTable):
         """How much waits for a flush."""
         return sum(
             sum(map(len, memory.fresh.values())) + len(memory.clicked)
-            for memory in self._memory.values()
+            for memory in self.memory.values()
         )
 
     def _load(self, partition: int, memory: Memory, found: Needs) -> None:
@@ -117,12 +117,12 @@ class JudgedTable(WriteBehindTable):
 
     def gathered(self) -> Collection[int]:
         """Return the partitions with views or clicks that are not written."""
-        return [part for part, one in self._memory.items() if one.fresh or one.clicked]
+        return [part for part, one in self.memory.items() if one.fresh or one.clicked]
 
     async def write_gathered(self, partitions: Collection[int]) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
         for partition in partitions:
-            memory = self._memory[partition]
+            memory = self.memory[partition]
             if rows := self._take_rows(partition, memory):
                 await self.write(partition, sorted(rows))
             if self._untrimmed[partition] > TRIM_EVERY:
@@ -131,7 +131,7 @@ class JudgedTable(WriteBehindTable):
 
     def shrink(self) -> None:
         """Forget all that is written."""
-        for memory in self._memory.values():
+        for memory in self.memory.values():
             _trim(memory, 0, 0)
 
     def _take_rows(self, partition: int, memory: Memory) -> list[tuple[bytes, bytes | None]]:
@@ -169,7 +169,7 @@ class JudgedTable(WriteBehindTable):
         """Drop what is not flushed: it will be judged again."""
         super().forget()
         self._clock.forget()
-        self._memory.clear()
+        self.memory.clear()
         self._untrimmed.clear()
 
     def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
@@ -180,7 +180,7 @@ class JudgedTable(WriteBehindTable):
         """
         if (end := self._expired_before(partition)) <= 0:
             return ()
-        memory = self._memory[partition]
+        memory = self.memory[partition]
         for second in [at for at in memory.views if at < end and not memory.fresh.get(at)]:
             del memory.views[second]
         return ((SECOND.pack(VIEWS, 0), SECOND.pack(VIEWS, end)),)

@@ -36,6 +36,15 @@ class KeySums:
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         totals.watch_with(self)
 
+    def __len__(self) -> int:
+        """Return of how many counters and partitions something is in memory."""
+        return len(self._parts)
+
+    @property
+    def reading(self) -> bool:
+        """Whether rows are read just now."""
+        return any(part.reading for part in self._parts.values())
+
     async def top(
         self,
         spec: CounterSpec,

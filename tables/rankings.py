@@ -37,6 +37,10 @@ class Rankings:
         self._one_at_a_time = asyncio.Lock()
         totals.watch_with(self)
 
+    def __len__(self) -> int:
+        """Return how many partitions have something in memory."""
+        return len(self._parts)
+
     async def top(
         self, partitions: Iterable[int], runs: Iterable[Run], limit: int
     ) -> tuple[list[tuple[bytes, int]], int]:

@@ -65,7 +65,7 @@ class Sessions(WriteBehindTable):
         super().__init__(app, **kwargs)
         self._partitions_owned = owned
         # By hours since 1970 and user: what the next event is added to.
-        self._open: defaultdict[int, dict[int, dict[str, SessionRow]]] = defaultdict(dict)
+        self.opened: defaultdict[int, dict[int, dict[str, SessionRow]]] = defaultdict(dict)
         self._dirty: defaultdict[int, list[SessionRow]] = defaultdict(list)
         self._events_waiting: defaultdict[int, int] = defaultdict(int)
         self._begun: defaultdict[int, int] = defaultdict(int)  # rows, since they were last few
@@ -73,7 +73,7 @@ class Sessions(WriteBehindTable):
     def note(self, partition: int, part: Slice, now: float) -> None:
         """Add the events of a batch that have a user and a session; now: s since 1970."""
         oldest = now - RETENTION_S
-        opened, dirty = self._open[partition], self._dirty[partition]
+        opened, dirty = self.opened[partition], self._dirty[partition]
         hour_before, rows = -1, dict[str, SessionRow]()
         for session, user, offset, hour, microsecond in _by_hour(part, oldest):
             if session is None or user is None or hour < 0:
@@ -130,16 +130,16 @@ class Sessions(WriteBehindTable):
 
     def shrink(self) -> None:
         """Forget all that is written."""
-        for partition in list(self._open):
+        for partition in list(self.opened):
             self._close(partition)
 
     def _close(self, partition: int) -> None:
         """Forget the rows that do not wait for a flush."""
         waiting = {
             hour: {user: row for user, row in rows.items() if row.waits}
-            for hour, rows in self._open[partition].items()
+            for hour, rows in self.opened[partition].items()
         }
-        self._open[partition] = {hour: rows for hour, rows in waiting.items() if rows}
+        self.opened[partition] = {hour: rows for hour, rows in waiting.items() if rows}
         self._begun[partition] = 0
 
     def check_row(self, key: bytes, value: bytes) -> None:
@@ -158,7 +158,7 @@ class Sessions(WriteBehindTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._open, self._dirty, self._events_waiting, self._begun):
+        for state in (self.opened, self._dirty, self._events_waiting, self._begun):
             state.clear()
 
     def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002

@@ -44,9 +44,11 @@ class Seen:
             self._young.add(MessageRun.merged(waiting))
 
     def __len__(self) -> int:
-        return sum(map(len, self._groups()))
+        return sum(map(len, self.groups))
 
-    def _groups(self) -> list[FilteredRuns]:
+    @property
+    def groups(self) -> list[FilteredRuns]:
+        """Runs that share a filter, those that still grow first."""
         return [self._young, *reversed(self._old)]
 
     @property
@@ -79,7 +81,7 @@ class Seen:
         return None if named.times[0] < self.latest - MARGIN_MS else False
 
     def _found(self, asked: MessageRun) -> Iterator[Array]:
-        for group in self._groups():
+        for group in self.groups:
             yield from group.sent_before(asked, self._within_ms)
 
     def _duplicates(self, asked: MessageRun) -> Iterator[int]:

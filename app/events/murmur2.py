@@ -35,11 +35,11 @@ def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition of a key among so many."""
     if len(key) > KEPT_MAX_BYTES:
         return _partition_of(key, partitions)
-    return _kept(key, partitions)
+    return kept_partition_of(key, partitions)
 
 
 def _partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & POSITIVE) % partitions
 
 
-_kept = lru_cache(maxsize=KEYS_KEPT)(_partition_of)
+kept_partition_of = lru_cache(maxsize=KEYS_KEPT)(_partition_of)

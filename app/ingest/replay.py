@@ -87,7 +87,7 @@ class Sendable(NamedTuple):
     timestamp_ms: int
 
 
-_decode = msgspec.json.Decoder(Rejection).decode
+decode_rejection = msgspec.json.Decoder(Rejection).decode
 
 
 def sendable(
@@ -174,7 +174,7 @@ class Replay:
 
     def _judge(self, record: Any, done: dict[str, bytes]) -> Sendable | None:
         try:
-            rejection = _decode(record.value or b"")
+            rejection = decode_rejection(record.value or b"")
         except msgspec.MsgspecError as exc:
             self._strange.append((record, exc))
             return None

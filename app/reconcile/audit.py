@@ -201,7 +201,7 @@ class Audit:
         begins, ends = await self._kafka.begins(topic), await self._kafka.ends(topic)
         for partition, end in ends.items():
             async for batch, _ in log.read(topic, partition, begins[partition], end):
-                await sides.copy("side_rejected", _places_in(batch))
+                await sides.copy("side_rejected", places_in(batch))
 
     async def _received(self, found: Differences, cut: Offsets) -> None:
         """Compare what Kafka has with what was stored and rejected of it."""
@@ -228,7 +228,7 @@ class Audit:
         await found.stored(topic, begins, cut, records)
 
 
-def _places_in(batch: Iterable[Any]) -> list[tuple[int, int]]:
+def places_in(batch: Iterable[Any]) -> list[tuple[int, int]]:
     """Return (partition, offset) of what records of events-rejected are about."""
     found: list[tuple[int, int]] = []
     strange: list[tuple[Any, BaseException]] = []

@@ -23,12 +23,12 @@ from agents.publish_totals import (
 from app.errors import KafkaUnavailableError
 from app.kafka.clients import KafkaClients
 from app.kafka.tail import TopicTail
-from app.metrics import records_unreadable
 from app.names import Names
 from app.settings import Settings
 from app.stack.ports import free_port
 from tables.reached import Reached, all_reached
 from tests.support.kafka_client import KafkaClient
+from tests.support.metrics import passed_records
 
 LATER = datetime(2020, 2, 27, 0, 6, 38, tzinfo=UTC)
 
@@ -93,9 +93,9 @@ async def test_only_totals_that_grew_are_published(
 @pytest.mark.parametrize("junk", [b"junk", b"[1]", b'{"CLICK":"x","receiveAt":"2"}', b"", b"{}"])
 async def test_a_record_of_somebody_else_stops_nothing_and_raises_nothing(junk: bytes) -> None:
     sent = Sent()
-    totals, before = publisher(sent), records_unreadable.labels("t")._value.get()
+    totals, before = publisher(sent), passed_records("t")
     await totals.publish({"CLICK": 5}, 0, junk, {})
-    assert records_unreadable.labels("t")._value.get() == before + 1
+    assert passed_records("t") == before + 1
     await totals.publish({"CLICK": 6}, 1, b'{"CLICK":99,"receiveAt":"2020-02-27T00:06:38UTC"}', {})
     assert sent.totals() == [{"CLICK": 5}, {"CLICK": 6}]
 

@@ -64,7 +64,7 @@ class Site:
 
     def __init__(self) -> None:
         port = free_port()
-        self.origin, self._port = f"http://localhost:{port}", port
+        self.origin, self.port = f"http://localhost:{port}", port
         self.page = f"{self.origin}{PATH}"
         self.html = ""
 
@@ -85,7 +85,7 @@ async def site() -> AsyncIterator[Site]:
     made = Site()
     runner = web.ServerRunner(web.Server(made.serve))
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", made._port).start()
+    await web.TCPSite(runner, "127.0.0.1", made.port).start()
     yield made
     await runner.cleanup()
 

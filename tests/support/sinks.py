@@ -25,11 +25,13 @@ class Setup:
     ) -> None:
         self.name, self.row, self.read, self.empty = name, row, read, empty
         self._open_sink = open_sink
+        self.sink: Any = None  # of the newest refresher
         self.opened: list[Refresher[Any]] = []
 
     def refresher(self, rows: MemoryRows) -> Refresher[Any]:
         """Return a refresher with a connection of its own, as a new worker has it."""
-        self.opened.append(Refresher(self.name, self._open_sink(), rows))
+        self.sink = self._open_sink()
+        self.opened.append(Refresher(self.name, self.sink, rows))
         return self.opened[-1]
 
     def merge(self, rows: MemoryRows, url: str, count: int, position: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,8 @@ from app.settings import Settings
 from tables.counters import declare
 from tables.partials import Partials
 from tables.totals import Totals
+
+NO_RULES: Mapping[int, int] = {}
 
 
 class SentRecords:
@@ -79,13 +81,14 @@ def make_app(tmp_path: Path, sent: SentRecords) -> Callable[[], faust.App]:
 
 
 @pytest.fixture
-def make_partials(make_app: Callable[[], faust.App], counters: Counters) -> Callable[[], Partials]:
-    return lambda: Partials.create(
+def make_partials(make_app: Callable[[], faust.App], counters: Counters) -> Callable[..., Partials]:
+    """Return a factory of tables; rules: see tables.layout."""
+    return lambda rules=NO_RULES: Partials.create(
         *(make_app(), "partials", 4, ""),
         counters=counters,
         counts_topic="counts",
         counts_partitions=4,
-        rules={},
+        rules=rules,
     )
 
 

@@ -171,7 +171,7 @@ async def test_rows_that_an_older_version_wrote_carry_nothing(
         row: encode((149, cells)) for row, cells in sorted(fold_of(plain, events)(-1, 149).items())
     }
     await partials.write(0, list(rows.items()))
-    await partials._publish([(row + SOURCE.pack(0), value) for row, value in rows.items()], {})
+    await partials.send_rows(0, list(rows.items()))
     partials.absorb(0, 100, 199, fold_of(counters, events))
     partials.absorbed(0, 200, lambda: None)
     await partials.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ from tables.partial_values import Partial
 from tables.partials import Partials
 from tables.sums import SUMS
 from tables.totals import Totals
+from tests.support.tables import recover
 from tests.tables.conftest import SentRecords
 from tests.tables.test_partials import absorb
 
@@ -158,7 +159,9 @@ def full_disk(_: object) -> None:
     raise OSError("No space left on device")
 
 
-async def test_a_recovery_that_fails_ends_the_worker(make_totals: Callable[[], Totals]) -> None:
+async def test_a_recovery_that_fails_ends_the_worker(
+    make_totals: Callable[[], Totals], monkeypatch: pytest.MonkeyPatch
+) -> None:
     totals = make_totals()
     failed: list[BaseException] = []
 
@@ -168,7 +171,7 @@ async def test_a_recovery_that_fails_ends_the_worker(make_totals: Callable[[], T
     totals.app._consumer = SimpleNamespace(fail=fail)
     record = SimpleNamespace(key=b"\0at", value=b"\x80", offset=3, partition=0)
     record.tp = changelog(totals)
-    totals.data._dbs[0] = SimpleNamespace(get=full_disk)
+    monkeypatch.setattr(totals, "db", lambda _: SimpleNamespace(get=full_disk))
     with pytest.raises(OSError, match="No space"):
         totals.apply_changelog_batch([SimpleNamespace(message=record)])
     await asyncio.sleep(0)
@@ -179,14 +182,6 @@ ROW, OTHER = b"\x04\0\0\0\0\0\0A", b"\x04\0\0\0\0\0\0B"
 NEWER, OLDER = (msgspec.msgpack.encode(Partial(*said)) for said in ((9, {0: 3}), (7, {0: 2})))
 
 
-def read(table: Any, records: Sequence[tuple[bytes, bytes | None]], first: int = 0) -> None:
-    """Recover from records of the changelog at the offsets from `first` on."""
-    found = [SimpleNamespace(key=key, value=value) for key, value in records]
-    last = first + len(records) - 1
-    message = SimpleNamespace(partition=0, value=found, tp=changelog(table), offset=last)
-    table.recover([SimpleNamespace(message=message)])
-
-
 @pytest.mark.parametrize("fetches", [1, 2])
 async def test_what_a_late_writer_left_behind_the_newer_value_is_sent_again(
     make_partials: Callable[[], Partials], sent: SentRecords, fetches: int
@@ -195,7 +190,7 @@ async def test_what_a_late_writer_left_behind_the_newer_value_is_sent_again(
     partials, records = make_partials(), [(ROW, NEWER), (OTHER, NEWER), (ROW, OLDER)]
     size = len(records) // fetches
     for begin in range(0, len(records), size):
-        read(partials, records[begin : begin + size], begin)
+        recover(partials, records[begin : begin + size], begin)
     await recovered(partials, sent, 2)
     assert sent.keys(changelog(partials).topic, 0) == [ROW]
     assert partials.db(0).get(ROW) == NEWER
@@ -211,12 +206,12 @@ async def test_it_is_sent_by_the_next_owner_where_this_one_dies_before(
     make_partials: Callable[[], Partials], sent: SentRecords
 ) -> None:
     partials = make_partials()
-    read(partials, [(ROW, NEWER)])
-    read(partials, [(ROW, OLDER), (OTHER, NEWER)], 1)
+    recover(partials, [(ROW, NEWER)])
+    recover(partials, [(ROW, OLDER), (OTHER, NEWER)], 1)
     persisted = partials.data.persisted_offset(changelog(partials))
     assert persisted == 0, "what comes after it is read again"
     partials.outdone = Outdone()  # another process, on the same disk
-    read(partials, [(ROW, OLDER), (OTHER, NEWER)], 1)
+    recover(partials, [(ROW, OLDER), (OTHER, NEWER)], 1)
     await recovered(partials, sent, 2)
     assert sent.keys(changelog(partials).topic, 0) == [ROW]
     assert partials.data.persisted_offset(changelog(partials)) == 3
@@ -240,7 +235,7 @@ async def test_rows_whose_last_record_is_right_are_not_sent(
 ) -> None:
     partials, size = make_partials(), len(records) // fetches
     for begin in range(0, len(records), size):
-        read(partials, records[begin : begin + size], begin)
+        recover(partials, records[begin : begin + size], begin)
     await recovered(partials, sent, len(records) - 1)
     assert sent.batches == []
     assert partials.data.persisted_offset(changelog(partials)) == len(records) - 1
@@ -251,9 +246,9 @@ async def test_totals_that_hold_the_same_in_another_order_are_not_sent(
 ) -> None:
     totals = make_totals()
     one, other = ({1: 5, 2: 6}, {2: 6, 1: 5})
-    read(totals, [(ROW, msgspec.msgpack.encode(cells)) for cells in (one, other)])
+    recover(totals, [(ROW, msgspec.msgpack.encode(cells)) for cells in (one, other)])
     await recovered(totals, sent, 1)
     assert sent.batches == []
-    read(totals, [(ROW, msgspec.msgpack.encode({1: 9, 2: 1}))], 2)
+    recover(totals, [(ROW, msgspec.msgpack.encode({1: 9, 2: 1}))], 2)
     await recovered(totals, sent, 2)
     assert sent.keys(changelog(totals).topic, 0) == [ROW], "each knew more of one cell"

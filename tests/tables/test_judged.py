@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from tables.judged import (
     JudgedTable,
 )
 from tests.support.batches import slice_of
+from tests.support.tables import close
 from tests.tables.conftest import SentRecords
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -64,9 +64,7 @@ def verdicts(judged: JudgedTable, part: Slice) -> tuple[list[int], list[int]]:
 
 
 def reopened(judged: JudgedTable, make: MakeJudged) -> JudgedTable:
-    judged.data._dbs.clear()
-    del judged
-    gc.collect()  # closes RocksDB
+    close(judged)
     return make()
 
 
@@ -215,7 +213,7 @@ async def test_the_cache_keeps_the_seconds_that_were_used_last(make_judged: Make
         part = slice_of(made, first=hours * views, received=[NOON_S + 1.0] * views)
         judged.judge(0, part)
         await judged.flush(0)
-    kept = judged._memory[0].views
+    kept = judged.memory[0].views
     assert sum(map(len, kept.values())) <= CACHE_MAX
     assert NOON_S not in kept
     assert NOON_S - hours * 3600 in kept
@@ -246,6 +244,6 @@ def test_a_long_user_is_remembered_by_its_digest(make_judged: MakeJudged) -> Non
     judged.db(0).put(key, msgspec.msgpack.encode(rows))
     found = judged.judge(0, events(0, 30, (user,)))
     assert len(found.bot.events) == 8, "all but the two that were accepted, and five more"
-    memory = judged._memory[0]
+    memory = judged.memory[0]
     assert max(len(one) for second in memory.views.values() for one in second.first) < 64
     assert max(len(one) for views in memory.fresh.values() for one, *_ in views) < 64

@@ -183,7 +183,7 @@ async def test_a_partition_that_moves_meanwhile_is_not_read_in_part(
     scene = make_scene("events_by_url_hourly")
     await scene.count(some_events(random.Random(1), int(time()), 200, DAY, "a"))
     asking = asyncio.create_task(scene.top(0, FOREVER, None, 5))
-    while not any(part.reading for part in scene.sums._parts.values()):
+    while not scene.sums.reading:
         await asyncio.sleep(0)
     scene.totals.forget()
     with pytest.raises(RecoveringError):
@@ -199,7 +199,7 @@ async def test_what_nobody_asks_for_is_forgotten_and_read_again(
         await scene.count(some_events(dice, now, 100, 9 * DAY, "ab"))
         await scene.check(dice, now)
     await scene.count(some_events(dice, now, 1, 9 * DAY, "ab"))
-    assert not scene.sums._parts
+    assert not len(scene.sums)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -58,10 +58,10 @@ class Tables:
 
     def held(self) -> int:
         """Return the characters of all users in memory, once for each place that has one."""
-        memory = self.judged._memory[0]
+        memory = self.judged.memory[0]
         views = [user for second in memory.views.values() for user in second.first]
-        opened = [user for rows in self.sessions._open[0].values() for user in rows]
-        rows = [*self.partials._cache[0]]
+        opened = [user for rows in self.sessions.opened[0].values() for user in rows]
+        rows = [*self.partials.load(0, ())]
         return sum(map(len, [*views, *opened, *rows]))
 
     def counted(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from time import time
 from types import SimpleNamespace
@@ -26,11 +25,12 @@ from tables.messages import Messages
 from tables.partial_values import Partial
 from tables.partials import Partials
 from tests.support.batches import slice_of
+from tests.support.tables import close
 from tests.tables.conftest import SentRecords
 
 NOW_MS = int(time() * 1000) - 48 * HOUR_MS
 MakeMessages = Callable[[], Messages]
-MakePartials = Callable[[], Partials]
+MakePartials = Callable[..., Partials]
 
 
 @pytest.fixture
@@ -67,9 +67,7 @@ async def again(messages: Messages, first: int, ids: list[str], ms: int = NOW_MS
 
 
 def reopened(messages: Messages, make: MakeMessages) -> Messages:
-    messages.data._dbs.clear()
-    del messages
-    gc.collect()  # closes RocksDB
+    close(messages)
     return make()
 
 
@@ -187,14 +185,13 @@ async def test_message_ids_on_two_partitions_show(make_messages: MakeMessages) -
 def test_another_rule_than_the_one_that_judged_is_refused(
     make_partials: MakePartials, changes: dict[str, Any], told: str
 ) -> None:
-    partials = make_partials()
-    partials._rules = rules(Settings())
+    partials = make_partials(rules(Settings()))
     partials.check_layout(0)
     partials.db(0).put(LAYOUT, msgspec.msgpack.encode(partials.load(0, [LAYOUT])[LAYOUT]))
     partials.forget()
     partials.check_layout(0)
-    partials.forget()
-    partials._rules = rules(Settings(**changes))
+    close(partials)
+    partials = make_partials(rules(Settings(**changes)))
     with pytest.raises(SettingsError, match=told):
         partials.check_layout(0)
 
@@ -210,10 +207,9 @@ def test_statistics_that_come_later_are_refused() -> None:
 
 
 def test_tables_from_before_there_were_rules_go_on(make_partials: MakePartials) -> None:
-    partials = make_partials()
+    partials = make_partials(rules(Settings()))
     row = Partial(0, partials.counters.layout())
     partials.db(0).put(LAYOUT, msgspec.msgpack.encode(row))
-    partials._rules = rules(Settings())
     partials.check_layout(0)
     assert partials.load(0, [LAYOUT])[LAYOUT].cells[DUPLICATES] == 48
     assert partials.load(0, [LAYOUT])[LAYOUT].cells[BOTS] == 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +24,7 @@ from tables.partial_values import FoldRange
 from tables.partials import Partials
 from tables.scans import scan_keys
 from tests.support.batches import judged
+from tests.support.tables import close
 from tests.tables.conftest import SentRecords
 
 NOW = datetime(2024, 3, 15, 12, tzinfo=UTC)
@@ -140,8 +140,7 @@ async def test_a_flushed_row_is_there_after_a_restart(
     partials = make_partials()
     absorb(partials, counters, 0, 10)
     await partials.flush()
-    partials.data._dbs.clear()
-    gc.collect()  # closes RocksDB
+    close(partials)
     assert counted(make_partials(), counters) == expected(10)
 
 

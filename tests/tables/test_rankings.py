@@ -128,10 +128,10 @@ async def test_what_nobody_asks_for_is_forgotten(
     dice, window = random.Random(1), Window(NOW, 3600)
     await scene.view(some_views(dice, 100, 3000))
     await scene.top(window, 5)
-    assert scene.rankings._parts
+    assert len(scene.rankings)
     monkeypatch.setattr(tables.rankings, "IDLE_S", -1)
     await scene.view(some_views(dice, 100, 3000))
-    assert not scene.rankings._parts
+    assert not len(scene.rankings)
     monkeypatch.undo()
     assert await scene.top(window, 50) == scene.by_hand(window, 50)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from app.errors import RecoveringError
 from app.events.event import Event
 from tables.sessions import OPEN_MAX, RETENTION_S, ROW_BYTES, ROW_EVENTS, Sessions, merged, row_key
 from tests.support.batches import slice_of
+from tests.support.tables import close
 from tests.support.turns import turns_of
 from tests.tables.conftest import SentRecords
 
@@ -206,9 +206,7 @@ async def test_hours_past_the_retention_go_also_after_a_restart(
     note(sessions, [event("old", hours=1)], 3)
     sessions.note(0, slice_of([event(days=days + 1)], first=4), 0.0)  # at that time it was not
     await sessions.flush(0)
-    sessions.data._dbs.clear()
-    del sessions
-    gc.collect()  # closes RocksDB
+    close(sessions)
     sessions = make_sessions()
     written = len(sent.batches)
     assert await sessions.expire([0]) == 1
@@ -221,7 +219,7 @@ async def test_rows_that_are_written_do_not_stay_in_memory(make_sessions: MakeSe
     sessions = make_sessions()
     note(sessions, [event(user=str(n)) for n in range(OPEN_MAX + 1)])
     await sessions.flush(0)
-    assert not sessions._open[0]
+    assert not sessions.opened[0]
     note(sessions, [event(user=str(n)) for n in range(10)], OPEN_MAX + 1)
     await sessions.flush(0)
     assert (await sessions.read("7", NOW_S, NOW_S + 1))["s"][2] == 2

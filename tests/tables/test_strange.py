@@ -12,7 +12,6 @@ import pytest
 
 from app.counting.counters import Counters
 from app.kafka.strange import UNREADABLE
-from app.metrics import records_unreadable
 from tables.healing import OWN_KEYS, in_chunks
 from tables.judged import JudgedTable
 from tables.messages import Messages
@@ -20,6 +19,7 @@ from tables.partials import Partials
 from tables.sessions import Sessions
 from tables.totals import Totals
 from tables.uniques import Uniques
+from tests.support.metrics import passed_records
 from tests.tables.conftest import SentRecords
 from tests.tables.test_healing import changelog, recovered
 from tests.tables.test_judged import events
@@ -103,7 +103,7 @@ async def test_strange_records_are_passed_and_hide_no_row(
     topic, hidden = changelog(table).topic, max(kept)
     found = [(None, None), *((key, value) for key in (None, *KEYS) for value in VALUES)]
     found += [*kept.items(), *((hidden, value) for value in VALUES)]
-    before = records_unreadable.labels(topic)._value.get()
+    before = passed_records(topic)
     message = SimpleNamespace(partition=0, tp=changelog(table), offset=len(found) - 1)
     message.value = [
         SimpleNamespace(key=key, value=value, topic=topic, partition=0, offset=offset)
@@ -111,7 +111,7 @@ async def test_strange_records_are_passed_and_hide_no_row(
     ]
     sent.batches.clear()
     table.recover([SimpleNamespace(message=message)])
-    strange = records_unreadable.labels(topic)._value.get() - before
+    strange = passed_records(topic) - before
     assert strange == len(found) - len(kept)
     after = {key: value for chunk in in_chunks(table.db(0)) for key, value in chunk}
     assert after == rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from faust.types import TP
 
 from tables.totals import Totals
+from tests.support.tables import close
 
 FULL = [(f"k{n}".encode(), b"v" * 100) for n in range(1000)]
 
@@ -26,9 +26,7 @@ async def filled(make_totals: Callable[[], Totals]) -> Path:
     totals.data.set_persisted_offset(TP(totals.changelog_topic.get_topic_name(), 0), 999)
     totals.db(0).flush()
     path: Path = totals.data.partition_path(0)
-    totals.data._dbs.clear()
-    del totals
-    gc.collect()  # closes it
+    close(totals)
     return path
 
 

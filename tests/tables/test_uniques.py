@@ -12,13 +12,14 @@ import faust
 import pytest
 
 from app.counting.stats_window import Month, Window, split
-from app.counting.uniques import AD_VISITORS, LEVELS, Accumulator, Estimate, decode_sketch
+from app.counting.uniques import AD_VISITORS, LEVELS, METRICS, Accumulator, Estimate, decode_sketch
 from app.events.derived import AD_IMPRESSION
 from app.events.event import Event
 from tables.partials import Partials
 from tables.unique_deltas import WEIGHT, UniqueDeltas
 from tables.uniques import LIVE_MAX, Uniques
 from tests.support.batches import slice_of
+from tests.support.tables import recover
 from tests.tables.conftest import SentRecords
 
 NOW = datetime.now(UTC)
@@ -124,7 +125,7 @@ async def test_a_row_that_left_the_memory_is_added_to_all_the_same(
     for number in range(LIVE_MAX + 1):
         merge(uniques, records("z", f"x{number}"), "34")
     await uniques.flush()
-    assert not uniques._live[partition]
+    assert not any(uniques.live(partition, metric) for metric in METRICS)
     assert of_ad(uniques) == 2
     merge(uniques, records("bc", "34"), "34")
     assert of_ad(uniques) == 3
@@ -172,8 +173,8 @@ async def test_recovery_unites_what_the_disk_and_the_changelog_hold(
     old, new = (records(users, "34")[1].value for users in ("ab", "bc"))
     partition = uniques.partition_of("34")
     row = records("a", "34")[1].key
-    uniques._recover_rows(partition, {row: old}, {row: old})
-    uniques._recover_rows(partition, {row: new}, {row: new})
+    for offset, value in enumerate((old, new)):
+        recover(uniques, [(row, value)], offset, partition)
     assert of_ad(uniques) == 3
     assert decode_sketch(uniques.merge_values(old, new)).get_estimate() == 3
     assert uniques.merge_values(old, old) == old

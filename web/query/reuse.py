@@ -29,6 +29,10 @@ class Reuse(Generic[T]):
         self._most_s, self._at_once = most_s, at_once
         self._made: dict[Hashable, _Made[T]] = {}
 
+    def __len__(self) -> int:
+        """Return how many questions are known."""
+        return len(self._made)
+
     async def get(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         """Return the answer to a question, made now or lately.
 

@@ -152,9 +152,9 @@ def test_filters_are_dropped_and_emptied_with_what_they_say(
         seen.judge(named([(f"{hour} {at}", hour * 100 + at, ms) for at in range(80)]))
         seen.judge(named([(f"{hour} late", hour * 100 + 90, ms)]))
         seen.expire(ms)
-    assert len(seen._old) <= 3
+    assert len(seen.groups) <= 4
     unknown = MessageRun.of(named([(f"new {at}", at, NOON_MS) for at in range(10_000)]))
-    assert seen._young.may_have(unknown).sum() < 10
+    assert seen.groups[0].may_have(unknown).sum() < 10
 
 
 def test_one_message_id_for_everything_costs_no_more_than_others() -> None:

@@ -40,8 +40,8 @@ def test_keys_of_every_length_land_where_any_producer_puts_them() -> None:
 
 def test_long_keys_are_not_kept_in_memory() -> None:
     long, short = b"x" * (KEPT_MAX_BYTES + 1), b"x" * KEPT_MAX_BYTES
-    before = module._kept.cache_info()
+    before = module.kept_partition_of.cache_info()
     assert partition_of(long, 1000) == DefaultPartitioner()(long, list(range(1000)), [])
-    assert module._kept.cache_info() == before
+    assert module.kept_partition_of.cache_info() == before
     partition_of(short, 999_983)
-    assert module._kept.cache_info().misses == before.misses + 1
+    assert module.kept_partition_of.cache_info().misses == before.misses + 1

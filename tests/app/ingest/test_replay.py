@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from app.errors import RejectedError
 from app.events.decoding import decode
 from app.events.rejects import reject_record, rejected_headers
-from app.ingest.replay import Rejection, _decode, sendable
+from app.ingest.replay import Rejection, decode_rejection, sendable
 from app.kafka.clients import KafkaClients
 from app.kafka.remembered import Remembered
 from app.names import Names
@@ -49,7 +49,7 @@ def rejected(value: bytes, offset: int = 0, timestamp: int = CAME_MS) -> tuple[b
 
 
 def rejection(value: bytes) -> Rejection:
-    return _decode(rejected(value)[1])
+    return decode_rejection(rejected(value)[1])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def committed(kafka: KafkaClient, topic: str) -> list[bytes]:
 def test_a_payload_that_is_no_base64_is_no_rejection() -> None:
     body = json.loads(rejected(b"\xff")[1]) | {"payload_base64": "!"}
     with pytest.raises(msgspec.MsgspecError):
-        _decode(json.dumps(body).encode())
+        decode_rejection(json.dumps(body).encode())
 
 
 async def test_what_a_topic_remembers_is_the_last_of_each_key(

@@ -15,21 +15,15 @@ from app.kafka.copies import TopicCopier
 from app.kafka.counter_log import decided
 from app.kafka.remembered import Remembered
 from app.kafka.watermarks import Watermarks
-from app.metrics import records_unreadable
 from app.names import Names
-from app.reconcile.audit import _places_in
+from app.reconcile.audit import places_in
 from app.settings import Settings
 from tests.app.kafka.test_mending import placed
 from tests.support.kafka_client import KafkaClient
+from tests.support.metrics import passed_records
 
 STRANGE = [None, b"", b"\xff", b"null", b"[]", b"{}", b"7", b"[" * 900, msgspec.msgpack.encode({})]
 MANY_DIGITS = b"9" * 5000  # int() refuses them
-
-
-def counted(topic: str) -> float:
-    """Return how many records of a topic were passed."""
-    found: float = records_unreadable.labels(topic)._value.get()
-    return found
 
 
 async def write(kafka: KafkaClient, topic: str, key: bytes | None) -> None:
@@ -46,9 +40,9 @@ async def test_what_is_remembered_is_what_was_remembered_last(
         await remembered.write({"a": place, "b": place}, "log\n")
         for value in filter(None, STRANGE):
             await kafka.send_as_it_is(topics.places, 0, (b"log\na", value), [])
-        before = counted(topics.places)
+        before = passed_records(topics.places)
         assert await remembered.read("log\n", check) == {"a": place, "b": place}
-    assert counted(topics.places) - before == len([*filter(None, STRANGE)])
+    assert passed_records(topics.places) - before == len([*filter(None, STRANGE)])
 
 
 async def test_decisions_are_read_past_them(
@@ -57,9 +51,9 @@ async def test_decisions_are_read_past_them(
     await write(kafka, topics.decisions, None)
     await kafka.send(topics.decisions, [b'{"op":"limit","number":4,"most":9}'])
     await write(kafka, topics.decisions, b"")
-    before = counted(topics.decisions)
+    before = passed_records(topics.decisions)
     assert (await decided(settings)).limit(4) == 9
-    assert counted(topics.decisions) - before == 2 * len(STRANGE)
+    assert passed_records(topics.decisions) - before == 2 * len(STRANGE)
 
 
 async def test_an_audit_leaves_them_out_of_what_was_rejected(
@@ -68,9 +62,9 @@ async def test_an_audit_leaves_them_out_of_what_was_rejected(
     await write(kafka, topics.rejected, None)
     far = b'{"partition":0,"offset":9223372036854775808}'
     await kafka.send(topics.rejected, [b'{"partition":1,"offset":7,"code":"x"}', far])
-    before = counted(topics.rejected)
-    assert _places_in(await kafka.read(topics.rejected)) == [(1, 7)]
-    assert counted(topics.rejected) - before == len(STRANGE) + 1
+    before = passed_records(topics.rejected)
+    assert places_in(await kafka.read(topics.rejected)) == [(1, 7)]
+    assert passed_records(topics.rejected) - before == len(STRANGE) + 1
 
 
 async def test_a_copy_of_a_topic_has_them_all(

@@ -69,7 +69,7 @@ async def test_a_rebalance_while_the_sink_is_waited_for_leaves_nothing_stale(
     setup.merge(rows, "/a", 5, 500)
     assert await refresher.cycle()
     setup.merge(rows, "/a", 9, 600)
-    sink, waits = refresher._sink, [True]
+    sink, waits = setup.sink, [True]
     method = getattr(sink, call)
 
     async def and_meanwhile_it_moves_away_and_back(*args: Any) -> Any:
@@ -90,16 +90,16 @@ async def test_a_write_of_all_that_fails_goes_on_where_it_was(summary: Setup) ->
     for n in range(100):
         summary.merge(rows, f"/{n}", 1, n + 1)
     refresher, written = summary.refresher(rows), list[int]()
-    write = refresher._sink.write
+    write = summary.sink.write
 
-    async def write_five(partition: int, some: Any, position: int | None) -> bool:
+    async def write_five(partition: int, some: Any, position: int | None) -> Any:
         if len(written) == 5:
             written.append(0)
             raise PostgresUnavailableError("locked")
         written.append(len(some))
         return await write(partition, some, position)
 
-    refresher._sink.write = write_five  # type: ignore[assignment,method-assign]
+    summary.sink.write = write_five
     assert not await refresher.cycle()
     assert await refresher.cycle()
     assert len(await summary.read()) == 100
@@ -126,16 +126,16 @@ async def test_a_sink_that_is_emptied_after_its_position_was_read_is_written_aga
     setup.merge(rows, "/a", 1, 1)
     assert await refresher.cycle()
     setup.merge(rows, "/b", 2, 2)
-    sink = refresher._sink
+    sink = setup.sink
     read = sink.position
 
-    async def read_and_be_emptied(partition: int) -> int | None:
+    async def read_and_be_emptied(partition: int) -> Any:
         found = await read(partition)
-        sink.position = read  # type: ignore[method-assign]
+        sink.position = read
         await setup.empty()
         return found
 
-    sink.position = read_and_be_emptied  # type: ignore[method-assign]
+    sink.position = read_and_be_emptied
     assert not await refresher.cycle(), "the position must not be put back"
     assert await refresher.cycle()
     assert await setup.read() == {"/a": 1, "/b": 2}
@@ -146,14 +146,14 @@ async def test_a_sink_that_is_emptied_while_all_is_written_gets_all(setup: Setup
     for n in range(100):
         setup.merge(rows, f"/{n}", 1, n + 1)
     refresher, calls = setup.refresher(rows), itertools.count()
-    write = refresher._sink.write
+    write = setup.sink.write
 
-    async def write_and_be_emptied(*args: Any) -> bool:
+    async def write_and_be_emptied(*args: Any) -> Any:
         if next(calls) == 5:
             await setup.empty()
         return await write(*args)
 
-    refresher._sink.write = write_and_be_emptied  # type: ignore[assignment,method-assign]
+    setup.sink.write = write_and_be_emptied
     assert not await refresher.cycle()
     assert await refresher.cycle()
     assert len(await setup.read()) == 100

@@ -10,6 +10,7 @@ import pytest
 from app.counting.duplicates import HOUR_MS, MARGIN_MS
 from app.errors import SettingsError
 from app.stores.event_store import EventStore
+from app.stores.sql import load_queries
 from app.stores.stored_messages import StoredMessages
 from tests.support.batches import RECORD_MS, TOPIC, batch_of
 from tests.support.database import Database
@@ -63,15 +64,16 @@ async def test_a_transaction_that_failed_is_remembered_by_nobody(
 ) -> None:
     store = open_store(messages=messages())
     await store.store(TOPIC, 0, batch_of(sent("a")))
-    moving = store._sql["event_offset.move"]
+    queries = load_queries()
+    moving = queries["event_offset.move"]
     failing = (
         "select $1::text, $2::int, $3::text, $4::bigint, 1 / ($5::int - $5::int),"
         " $6::bigint, $7::bigint"
     )
-    monkeypatch.setitem(store._sql, "event_offset.move", failing)
+    monkeypatch.setitem(queries, "event_offset.move", failing)
     with pytest.raises(Exception, match="division by zero"):
         await store.store_once(TOPIC, 0, batch_of(sent("b", "a"), first=1))
-    monkeypatch.setitem(store._sql, "event_offset.move", moving)
+    monkeypatch.setitem(queries, "event_offset.move", moving)
     await store.store(TOPIC, 0, batch_of(sent("b", "a"), first=1))
     assert await duplicates(database) == [2]
     await store.store(TOPIC, 0, batch_of(sent("b"), first=3))

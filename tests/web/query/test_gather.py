@@ -94,7 +94,9 @@ class CountWorker:
 
     def be_silent(self, seconds: float) -> None:
         """As if Kafka had not been heard of for so long."""
-        self.contact._heard_at = monotonic() - seconds
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("app.transport.contact.monotonic", lambda: monotonic() - seconds)
+            self.contact.heard()
 
 
 @pytest.fixture

@@ -92,12 +92,12 @@ async def test_too_many_different_questions_at_once_are_turned_away() -> None:
 
     reuse = Reuse[int](most_s=60)
     asking = [asyncio.create_task(reuse.get(n, making(n))) for n in range(AT_ONCE)]
-    await wait_until(lambda: len(reuse._made), AT_ONCE)
+    await wait_until(lambda: len(reuse), AT_ONCE)
     with pytest.raises(UnavailableError):
         await reuse.get("more", making(99))
     least.set(Least({}, asyncio.get_running_loop().time() + 60, 60))
     patient = asyncio.create_task(reuse.get("more", making(99)))
     await asyncio.sleep(0)
-    assert len(reuse._made) == AT_ONCE
+    assert len(reuse) == AT_ONCE
     go_on.set()
     assert await asyncio.gather(*asking, patient) == [*range(AT_ONCE), 99]
