@@ -19,7 +19,7 @@ CHARTS := $(PAGES)/node_modules
 CLIENTS := $(VENV)/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run shell test soak flaky bench lint docs lock charts browser promtool servers kafka clean
+.PHONY: help run shell test soak night flaky bench lint docs lock charts browser promtool servers kafka clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-6s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
 soak: $(VENV)/installed-test ## the kill tests, in full, ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
 		SOAK=1 $(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
+
+night: $(VENV)/installed-test ## EVENTS=50000000 through a whole copy, killed and frozen all the while (hours)
+	@$(BIN)/python -m tests.night --events $(or $(EVENTS),50000000)
 
 flaky: $(VENV)/installed-test $(CHARTS)/installed-test ## all tests N=3 times, beside BUSY=0 loops; or only TESTS
 	@.ci/flaky $(BIN)/python $(or $(N),3) $(or $(BUSY),0) $(WHOLE) $(TESTS)

@@ -85,9 +85,12 @@ class RunningCopy:
 
     def pid_of(self, name: str) -> int:
         """Return the pid of a worker or part."""
-        units = json.loads((Path(self.settings["data_dir"]) / "run.json").read_text("utf-8"))
-        pid: int = next(u["pid"] for u in units["processes"] if u["name"] == name)
-        return pid
+        return self.pids()[name]
+
+    def pids(self) -> dict[str, int]:
+        """Return the pids of workers and parts, and of what runs them, by name."""
+        facts = json.loads((Path(self.settings["data_dir"]) / "run.json").read_text("utf-8"))
+        return {unit["name"]: unit["pid"] for unit in facts["processes"]}
 
     def family(self) -> list[psutil.Process]:
         """Return the process and all below it."""
