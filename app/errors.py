@@ -72,7 +72,7 @@ class InvalidTimestampError(RejectedError):
 class TimestampInFutureError(RejectedError):
     """More than a day later than the moment the event was received."""
 
-    code, hint = "timestamp_in_future", "Check the sender's clock."
+    code, hint = "timestamp_in_future", "Check the clocks of sender and collector."
 
 
 class TooLargeError(RejectedError):

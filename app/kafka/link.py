@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
+from time import monotonic, time
 
 from aiokafka.errors import KafkaError
 
 from app import metrics
 from app.errors import CounterError, reason
+from app.events.times import rfc3339
 from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession
 
@@ -20,6 +23,7 @@ Mend = Callable[[Mapping[int, int]], Awaitable[object]]
 
 ASK_S = 1.0  # between questions whether Kafka is there
 RETRY_S = 0.5  # between attempts to connect
+CLOCK_S = 60.0  # between looks whether the clock of this machine is behind
 CONNECT_S = 10.0  # for one attempt: connections, metadata, producer id
 
 
@@ -42,6 +46,7 @@ class KafkaLink:
         self._mend = mend
         self._ends: dict[int, int] = {}
         self._lost = asyncio.Event()
+        self._behind, self._looked_at = False, -inf
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -90,9 +95,25 @@ class KafkaLink:
             if self.silent and not session.sending and (problem := await self._refused()):
                 self.lose(session, problem)
                 return
+            await self._look_at_clock(session)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ASK_S):
                     await self._lost.wait()
+
+    async def _look_at_clock(self, session: KafkaSession) -> None:
+        """Say so when the clock of this machine is behind, and when it is right again."""
+        if self.silent or monotonic() < self._looked_at + CLOCK_S:
+            return
+        self._looked_at, before = monotonic(), self._behind
+        self._behind = await session.clock_is_behind()
+        if self._behind and not before:
+            log.warning(
+                "the clock of this machine says %s, and %s has events from over an hour later: set "
+                "it; until then events of now may be refused as timestamp_in_future",
+                *(rfc3339(int(time())), self._topic),
+            )
+        elif before and not self._behind:
+            log.warning("the clock of this machine is not behind %s any more", self._topic)
 
     async def _refused(self) -> str:
         """Return why nobody listens; empty where somebody does, or does not answer."""

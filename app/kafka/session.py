@@ -44,6 +44,7 @@ SEQUENCES = 2**31  # then they start again at 0
 ACKS_ALL = -1
 MAGIC = 2  # of record batches since Kafka 0.11
 LATEST = -1  # the end of a partition, asked for as a time
+AHEAD_MAX_MS = 3_660_000  # a broker takes no record from over an hour after its own time
 UNKNOWN = -1  # an offset that Kafka does not know any more
 READ_ALL = 0  # isolation level: records of open transactions, too
 NOBODY = -1  # producer id and epoch before they are known; leader of a partition without one
@@ -244,13 +245,26 @@ class KafkaSession:
                     error = failure() if failure is not InvalidTimestampError else _ahead()
         return error
 
+    async def clock_is_behind(self) -> bool:
+        """Return whether Kafka has records from so long after our time that it must be wrong."""
+        later = int(time() * 1000) + AHEAD_MAX_MS
+        for partition in range(self.partitions):
+            leader = self.leader(partition)
+            if leader != NOBODY and await self._offset_at(leader, partition, later) != UNKNOWN:
+                return True
+        return False
+
     async def _end(self, leader: int, partition: int) -> int:
         """Return the end of a partition, UNKNOWN where its leader does not say.
 
         A batch that was stored by an earlier attempt lies below it: of the last few of a producer
         only does Kafka remember the offset.
         """
-        asked = OffsetRequest(NOBODY, READ_ALL, [(self._topic, [(partition, LATEST)])])
+        return await self._offset_at(leader, partition, LATEST)
+
+    async def _offset_at(self, leader: int, partition: int, at_ms: int) -> int:
+        """Return the first offset of that time or later; UNKNOWN: none, or no answer."""
+        asked = OffsetRequest(NOBODY, READ_ALL, [(self._topic, [(partition, at_ms)])])
         try:
             response = await self._client.send(leader, asked)
         except KafkaError:

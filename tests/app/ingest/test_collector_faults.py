@@ -6,8 +6,12 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidTimestampError
 
 from app.errors import KafkaUnavailableError, OverloadedError
 from app.events.packing import PackedRecord
@@ -235,3 +239,25 @@ async def test_a_clock_that_is_ahead_is_named(collector: Collector) -> None:
         await collector.send_records([later])
     await ready(collector)
     await collector.send_records([record(2)])
+
+
+async def test_a_clock_that_is_behind_is_named(
+    own: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kafka has a record from two hours later; else it would take none from over one."""
+    events = Names(own.namespace).events
+    admin = AIOKafkaAdminClient(bootstrap_servers=own.kafka)
+    await admin.start()
+    taken = ConfigResource(
+        ConfigResourceType.TOPIC, events, {"message.timestamp.after.max.ms": str(10**10)}
+    )
+    await admin.alter_configs([taken])
+    await admin.close()
+    async with KafkaClient(own.kafka) as kafka:
+        later = partial(kafka.send, events, [b"{}"], timestamp_ms=NOW_MS + 2 * 3_600_000)
+        await wait_until(later, bool, passing=(InvalidTimestampError,))  # the broker learns of it
+    running = Collector(own)
+    await running.start()
+    await wait_until(lambda: "events from over an hour later: set it" in caplog.text, expected=True)
+    await ready(running)
+    await running.stop()
