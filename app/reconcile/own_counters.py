@@ -76,22 +76,22 @@ class OwnCounters:
     def __init__(self, sides: Comparison, decided: Decided, version: int, say: Say) -> None:
         """decided: gives what is declared by now. version: of the tables."""
         self._sides, self._decided, self._version, self._say = sides, decided, version, say
-        self.counters, self._oldest = Counters(()), dict[int, int]()
-        self._sketches = OwnSketches(sides, self._oldest)
+        self.counters, self.oldest = Counters(()), dict[int, int]()
+        self._sketches = OwnSketches(sides, self.oldest)
 
     async def copy(self, tables: OwnTables) -> None:
         """Copy what the tables say, of windows that do not expire meanwhile."""
         now = int(time())
         self.counters = Counters((await self._decided()).specs())
-        self._oldest |= {spec.number: oldest(spec, now) for spec in self.counters.values()}
+        self.oldest |= {spec.number: oldest(spec, now) for spec in self.counters.values()}
         await self._sides.connection.execute(self._sides.sql["compare.own_prepare"])
         for name, spec in self.counters.items():
             self._say(f"reading the tables: {name}")
             if spec.measure.is_sketch:
-                async for sketches in tables.sketches(name, self._oldest[spec.number]):
+                async for sketches in tables.sketches(name, self.oldest[spec.number]):
                     await self._sketches.copy(spec.number, sketches)
                 continue
-            async for chunk in tables.read(name, self._oldest[spec.number]):
+            async for chunk in tables.read(name, self.oldest[spec.number]):
                 rows = [
                     (spec.number, key, start, label, Decimal(value))
                     for key, start, label, value in chunk
@@ -168,7 +168,7 @@ class OwnCounters:
             signs, window = spec.measure.signs, spec.window or 0
             for slot, value in cells.items():
                 begin = start + slot // signs * window
-                if begin >= self._oldest[spec.number]:
+                if begin >= self.oldest[spec.number]:
                     yield (spec.number, key, begin, label), bool(slot % signs), value
 
     async def _write(self, found: Amounts) -> None:

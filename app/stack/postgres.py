@@ -52,7 +52,7 @@ class LocalPostgres:
         self.address = ""
         self.port = 0
         self._folder = folder.absolute()
-        self._binaries = _binaries()
+        self.binaries = _binaries()
         self._say = say
         self._user = _user()
         # An immediate shutdown when the parent dies: it stops its own children, too.
@@ -74,12 +74,12 @@ class LocalPostgres:
         if self._user == "account":
             self._give_away()
         if not data.exists():
-            await self._init(data)
+            await self.init(data)
         _disown(data)
         port = Ports(self._folder / "ports.json").take("postgres")
         options = [f"--{name}={value}" for name, value in OPTIONS.items()]
         program: list[str | Path] = [
-            self._binaries / "postgres",
+            self.binaries / "postgres",
             "-D",
             data,
             "-p",
@@ -109,7 +109,7 @@ class LocalPostgres:
         """End it cleanly, or by force when that takes too long."""
         await self.child.stop(STOP_DEADLINE_S)
 
-    async def _init(self, data: Path) -> None:
+    async def init(self, data: Path) -> None:
         """Make an empty cluster, at once or not at all."""
         scratch = self._folder / "new"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -119,7 +119,7 @@ class LocalPostgres:
         initdb = Child("initdb", self._folder, self.child.log, user=self._user)
         initdb.spawn(
             [
-                self._binaries / "initdb",
+                self.binaries / "initdb",
                 f"--pgdata={scratch}",
                 f"--username={ADMIN}",
                 f"--pwfile={self._folder / 'password'}",
@@ -147,7 +147,7 @@ class LocalPostgres:
         user = other_user()
         for path in (self._folder, *self._folder.rglob("*")):
             os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
-        for line in let_pass(user.pw_uid, (*self._folder.parents, *self._binaries.parents)):
+        for line in let_pass(user.pw_uid, (*self._folder.parents, *self.binaries.parents)):
             self._say(f"postgres runs as {user.pw_name}: {line}")
 
 

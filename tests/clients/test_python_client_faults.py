@@ -102,7 +102,7 @@ async def test_close_does_not_wait_for_an_answer_that_does_not_come(
         proxy.still = True
         client = make_client(proxy.url, timeout_s=300)
         client.send("CLICK")
-        await wait_until(lambda: client._connection._link is not None, expected=True)
+        await wait_until(lambda: proxy.connected, expected=True)
         await client.aclose(0.2)
         assert client.stats().lost == 1
 

@@ -38,6 +38,11 @@ class CuttingProxy:
         self.cut()
         await asyncio.gather(*self._tasks)
 
+    @property
+    def connected(self) -> bool:
+        """Whether anybody has a connection."""
+        return bool(self._writers)
+
     def lead_to(self, url: str) -> None:
         """Lead new connections to another server."""
         self._parts = urlsplit(url)

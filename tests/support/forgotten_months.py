@@ -135,7 +135,7 @@ class Months:
             await connection.execute(sides.sql["compare.own_prepare"])
             own = OwnCounters(sides, decided, 1, lambda _: None)
             own.counters = Counters(self.registry.specs())
-            own._oldest |= dict.fromkeys(self.registry.numbers(), 0)
+            own.oldest |= dict.fromkeys(self.registry.numbers(), 0)
             async with connection.transaction(isolation="repeatable_read"):
                 await sides.count(EPOCH, ALWAYS, self._ends, None)
                 ends = [self._ends[0], self._ends[1]]

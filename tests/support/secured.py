@@ -104,14 +104,14 @@ class SecuredPostgres:
             pytest.skip("needs Debian's postgresql; make servers")
         self._folder, self._authority = folder, authority
         self.part = LocalPostgres(folder, folder / "postgres.log")
-        self.part._binaries = _older(folder / "bin", POSTGRES_BINARIES[-1])
+        self.part.binaries = _older(folder / "bin", POSTGRES_BINARIES[-1])
 
     async def start(self) -> str:
         """Return its DSN, which insists on the certificate."""
         data = self._folder / "data"
         self._folder.mkdir(parents=True, exist_ok=True)
         password_in(self._folder)
-        await self.part._init(data)
+        await self.part.init(data)
         key = data / "server.pem"
         shutil.copy(self._authority.server, key)
         shutil.copystat(data / "PG_VERSION", key)
