@@ -77,6 +77,10 @@ class AdFigures:
             key = position_key(self._table.version, partition)
             return await self._positions.read(connection, key)
 
+    def is_as_left(self, partition: int) -> bool:
+        """As Sink."""
+        return self._positions.is_as_left(position_key(self._table.version, partition))
+
     async def write(self, partition: int, rows: Sequence[AdRow], position: int | None) -> bool:
         """Write absolute figures, and with the last ones the position they include.
 

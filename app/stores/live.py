@@ -15,6 +15,7 @@ from app import metrics
 from app.errors import RedisUnavailableError, reason
 from app.kafka.tables_version import FIRST, position_key
 from app.stores.connect import redis_client
+from app.stores.left import LeftStates
 
 SINK = "redis"
 READONLY = "READONLY"  # in an error of its own, or in that of the script
@@ -58,7 +59,7 @@ class LiveCounts:
         # The next refresh is the retry.
         self._redis = redis_client(url, TIMEOUT_S, retry=Retry(NoBackoff(), 0))
         self._write = self._redis.register_script(WRITE)
-        self._left: dict[int, str] = {}
+        self._left = LeftStates[str]()
 
     async def position(self, partition: int) -> int | None:
         """Return the offset of `counts` that the hashes include; None: not known.
@@ -67,8 +68,13 @@ class LiveCounts:
         """
         key = str(position_key(self._version, partition))
         found = await self._answer(self._redis.hget(POSITIONS_KEY, key))
-        state = self._left[partition] = "" if found is None else bytes(found).decode()
+        state = "" if found is None else bytes(found).decode()
+        self._left.find(partition, state)
         return int(state) if state.isdecimal() else None
+
+    def is_as_left(self, partition: int) -> bool:
+        """As Sink."""
+        return self._left.is_same(partition)
 
     async def write(self, partition: int, rows: Sequence[LiveRow], position: int | None) -> bool:
         """Write absolute counts, and with the last ones the position they include.
@@ -86,13 +92,14 @@ class LiveCounts:
         return True
 
     async def _call(self, partition: int, rows: Sequence[LiveRow], state: str) -> bool:
-        before = self._left.get(partition, "")
+        before = self._left.known(partition, "")
+        self._left.attempt(partition, state)
         key = position_key(self._version, partition)
         args: list[Any] = [key, before, state, URL_KEY, _pack(rows)]
         with metrics.sink_seconds.labels(SINK).time():
             written = await self._answer(self._write(keys=[POSITIONS_KEY], args=args))
         if written:
-            self._left[partition] = state
+            self._left.leave(partition, state)
             metrics.sink_rows.labels(SINK).inc(len(rows))
         return bool(written)
 

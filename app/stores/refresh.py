@@ -71,10 +71,13 @@ class Sink(Protocol[Row_contra]):
     async def position(self, partition: int) -> int | None:
         """Return the offset of `counts` that it includes; None: not known, perhaps empty."""
 
+    def is_as_left(self, partition: int) -> bool:
+        """Whether position() has found what the last write left, and nothing was lost since."""
+
     async def write(self, partition: int, rows: Sequence[Row_contra], position: int | None) -> bool:
         """Write rows; position: what they include, None while more of the same refresh follow.
 
-        Return False when it lost what was written before.
+        Return False when it is not as it was left.
         """
 
     async def close(self) -> None:
@@ -89,10 +92,9 @@ class _Work(Generic[Row]):
     """
 
     def __init__(
-        self, generation: int, chunks: Iterator[Sequence[Row]], included: int | None, *, first: bool
+        self, generation: int, chunks: Iterator[Sequence[Row]], included: int | None
     ) -> None:
-        """first: the sink has no position yet, and that is right."""
-        self.generation, self.included, self.first = generation, included, first
+        self.generation, self.included = generation, included
         self._chunks = chunks
         self.chunk = next(chunks, None)
         self.following = next(chunks, None)
@@ -162,7 +164,8 @@ class Refresher(Generic[Row]):
         if not self._is_ours(partition, generation):
             return False
         work = self._works.pop(partition, None)
-        if work and (work.generation != generation or (position is None and not work.first)):
+        if work and (work.generation != generation or not self._sink.is_as_left(partition)):
+            self._give_up(partition, work)
             work = None
         if work is None and position is not None:
             known = await self._catch_up(partition, generation, position)
@@ -172,13 +175,19 @@ class Refresher(Generic[Row]):
         if work is None and position is None:
             log.info("%s: writing all of partition %d", self._name, partition)
             every = self._source.every(partition)
-            work = _Work(generation, every, None, first=True)
-        first = work is not None and work.first
+            work = _Work(generation, every, None)
         if work and not await self._write(partition, work):
             return False
         if work and work.included is not None:
             return True  # what changed meanwhile is for the next cycle
-        return await self._write_changes(partition, generation, position, first=first)
+        return await self._write_changes(partition, generation, position)
+
+    def _give_up(self, partition: int, work: _Work[Row]) -> None:
+        """Have the next refresh write what the sink lost, and all that waited to be written."""
+        before, written = self._written.get(partition, (-1, 0))
+        written = written if before == work.generation else 0
+        if work.included is not None:
+            self._written[partition] = work.generation, max(written, work.included)
 
     async def _catch_up(self, partition: int, generation: int, position: int) -> bool | None:
         """Note what the sink lacks besides the changes; False: it is not known, None: not ours."""
@@ -193,15 +202,13 @@ class Refresher(Generic[Row]):
         known = await source.note_between(partition, position, needed)
         return known if self._is_ours(partition, generation) else None
 
-    async def _write_changes(
-        self, partition: int, generation: int, position: int | None, *, first: bool
-    ) -> bool:
+    async def _write_changes(self, partition: int, generation: int, position: int | None) -> bool:
         chunks, included = self._source.take(partition)
         # Nothing merged yet: the recovered table includes what was read before the start.
         before, written = self._written.get(partition, (-1, 0))
         needed = max(included, self._source.owned.started_at(partition))
         included = max(needed, written) if before == generation else needed
-        work = _Work(generation, chunks, included, first=first)
+        work = _Work(generation, chunks, included)
         if work.chunk is None and included == position:
             return True
         return await self._write(partition, work)
@@ -212,7 +219,7 @@ class Refresher(Generic[Row]):
         while work.chunk is not None or work.included is not None:
             position = work.included if work.following is None else None
             if not await self._sink.write(partition, work.chunk or (), position):
-                del self._works[partition]  # the sink lost what was written before
+                self._give_up(partition, self._works.pop(partition))
                 return False
             if not self._is_ours(partition, work.generation):
                 del self._works[partition]

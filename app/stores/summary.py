@@ -34,6 +34,10 @@ class SummaryWriter:
         async with self._postgres.sink_transaction() as connection:
             return await self._positions.read(connection, position_key(self._version, partition))
 
+    def is_as_left(self, partition: int) -> bool:
+        """As Sink."""
+        return self._positions.is_as_left(position_key(self._version, partition))
+
     async def write(self, partition: int, rows: Sequence[SummaryRow], position: int | None) -> bool:
         """Write absolute counts, and with the last ones the position they include.
 

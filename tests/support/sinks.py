@@ -22,8 +22,11 @@ class Setup:
         row: Callable[[str, int], Any],
         read: Callable[[], Awaitable[dict[str, int]]],
         empty: Callable[[], Awaitable[Any]],
+        snapshot: Callable[[], Awaitable[Callable[[], Awaitable[None]]]],
     ) -> None:
+        """snapshot: returns what puts the sink back as it is now."""
         self.name, self.row, self.read, self.empty = name, row, read, empty
+        self.snapshot = snapshot
         self._open_sink = open_sink
         self.sink: Any = None  # of the newest refresher
         self.opened: list[Refresher[Any]] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis as Client
@@ -13,6 +15,7 @@ from app.stores.summary import SummaryRow, SummaryWriter
 from tests.support.database import Database
 from tests.support.sinks import Setup, live_row, read_live
 
+TABLES = "event_summary", "summary_positions"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -25,7 +28,20 @@ def live(make_redis: Callable[[], str]) -> Setup:
         async with Client.from_url(url) as client:
             await client.flushdb()
 
-    return Setup("redis", lambda: LiveCounts(url), live_row, lambda: read_live(url), empty)
+    async def snapshot() -> Callable[[], Awaitable[None]]:
+        async with Client.from_url(url) as client:
+            kept: Any = {key: await client.hgetall(key) for key in await client.keys()}
+
+        async def put_back() -> None:
+            await empty()
+            async with Client.from_url(url) as client:
+                for key, fields in kept.items():
+                    await client.hset(key, mapping=fields)
+
+        return put_back
+
+    read = partial(read_live, url)
+    return Setup("redis", lambda: LiveCounts(url), live_row, read, empty, snapshot)
 
 
 @pytest.fixture
@@ -42,7 +58,18 @@ def summary(database: Database) -> Setup:
     async def empty() -> None:
         await database.fetch("truncate event_summary, summary_positions")
 
-    return Setup("summary", lambda: SummaryWriter(database.dsn), row, read, empty)
+    async def snapshot() -> Callable[[], Awaitable[None]]:
+        for table in TABLES:
+            await database.fetch(f"create table kept_{table} as table {table}")
+
+        async def put_back() -> None:
+            await empty()
+            for table in TABLES:
+                await database.fetch(f"insert into {table} table kept_{table}")
+
+        return put_back
+
+    return Setup("summary", lambda: SummaryWriter(database.dsn), row, read, empty, snapshot)
 
 
 @pytest.fixture(params=["redis", "summary"])
