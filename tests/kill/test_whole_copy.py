@@ -92,7 +92,7 @@ def small(tmp_path: Path) -> Iterator[Path | None]:
     folder = tmp_path / "small"
     folder.mkdir()
     size = f"size={SIZE_MB}m"
-    mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder]
+    mount: list[str | Path] = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder]
     done = subprocess.run(mount, capture_output=True, check=False)
     if done.returncode:
         yield None
