@@ -39,6 +39,7 @@ class WorkerState:
     """One look at a worker: problem is "" where it answers and is ready.
 
     away: {sink: whether it cannot write to it}. lag: records, {(group, topic-partition): n}.
+    lost: events since it was started, {role: n}.
     """
 
     name: str
@@ -46,10 +47,11 @@ class WorkerState:
     answers: bool = True
     away: dict[str, bool] = field(default_factory=dict)
     lag: dict[tuple[str, str], int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
 
 
 def read_metrics(seen: WorkerState, text: str) -> None:
-    """Take what GET /metrics of a worker says about sinks and partitions.
+    """Take what GET /metrics of a worker says about sinks, partitions and losses.
 
     Raises ValueError for a text of another format.
     """
@@ -61,6 +63,10 @@ def read_metrics(seen: WorkerState, text: str) -> None:
                 seen.lag[short(labels["group"]), place] = int(sample.value)
         elif family.name == "event_counter_sink_away":
             seen.away |= {sample.labels["sink"]: bool(sample.value) for sample in family.samples}
+        elif family.name == "event_counter_events_lost":
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    seen.lost[sample.labels["role"]] = int(sample.value)
 
 
 def short(group: str) -> str:
@@ -90,6 +96,17 @@ def of_sinks(workers: Iterable[WorkerState]) -> Iterable[Finding]:
             yield Finding(sink, "bad", "away", text)
         else:
             yield Finding(sink, "ok", "there", f"{name}: OK")
+
+
+def of_losses(workers: Iterable[WorkerState]) -> Iterable[Finding]:
+    """Yield a finding about each role that has lost events since its workers were started."""
+    lost = Counter[str]()
+    for seen in workers:
+        lost.update(seen.lost)
+    for role, count in sorted(lost.items()):
+        if count:
+            text = f"{GROUPS.get(role, role)}: Kafka lost {count:,} events that it had not read yet"
+            yield Finding(f"{role} lost", "warn", "lost", text)
 
 
 def of_kafka(problem: str) -> Finding:

@@ -16,6 +16,7 @@ from app.monitor.condition import (
     lag_table,
     of_groups,
     of_kafka,
+    of_losses,
     of_sinks,
     of_worker,
     read_metrics,
@@ -61,6 +62,7 @@ class Health:
             *map(of_worker, seen),
             *of_sinks(seen),
             *of_groups(rates),
+            *of_losses(seen),
         ]
         noted = self._conditions.note(findings, time.time_ns() // 1_000_000)
         return Answer.json({"findings": noted, "lag": lag_table(seen, self._namespace, rates)})

@@ -11,6 +11,7 @@ from app.monitor.condition import (
     lag_table,
     of_groups,
     of_kafka,
+    of_losses,
     of_sinks,
     of_worker,
     read_metrics,
@@ -22,6 +23,10 @@ event_counter_sink_away{sink="event"} 1.0
 event_counter_sink_away{sink="redis"} 0.0
 event_counter_lag_records{group="x.event-counter-store",topic="events",partition="10"} 7.0
 event_counter_lag_records{group="x.event-counter-store",topic="events",partition="2"} 12400.0
+"""
+LOSSES = """# TYPE event_counter_events_lost_total counter
+event_counter_events_lost_total{role="store"} 1200.0
+event_counter_events_lost_total{role="archive"} 0.0
 """
 
 
@@ -77,6 +82,14 @@ def test_metrics_tell_of_sinks_and_partitions() -> None:
         "groups": ["store"],
         "rows": [["events", 12_407], ["events-2", 12_400], ["events-10", 7]],
     }
+
+
+def test_what_kafka_lost_is_told_by_role_and_number() -> None:
+    workers = [WorkerState(f"store-{number}") for number in (1, 2)]
+    for seen in workers:
+        read_metrics(seen, LOSSES)
+    text = "Storing: Kafka lost 2,400 events that it had not read yet"
+    assert told(list(of_losses(workers))) == [("warn", text)]
 
 
 def test_the_topic_that_most_groups_read_comes_first() -> None:
