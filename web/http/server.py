@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.hdrs import EXPECT, METH_OPTIONS
 from aiohttp.typedefs import Handler
 from faust.web.drivers.aiohttp import Web
@@ -35,7 +35,7 @@ from web.http.views import ApiView, error_response
 log = logging.getLogger(__name__)
 
 NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, EXPECTATION_FAILED = 404, 405, 413, 417
-NO_CONTENT = 204
+NO_CONTENT, BAD_REQUEST = 204, 400
 BODIES_IN_MEMORY = 8  # as large as one may be; packed ones are there twice
 
 
@@ -115,6 +115,9 @@ class Server(Web):
                 response.headers["Allow"] = exc.headers["Allow"]
         except CounterError as exc:
             response = error_response(exc)
+        except ClientConnectionResetError:
+            log.info("%s %s: the caller has hung up", request.method, request.path)
+            response = web.Response(status=BAD_REQUEST)  # for nobody
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             response = error_response(CounterError("the request failed"))

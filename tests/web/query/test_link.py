@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import cast
 
 import aiohttp
+import aiohttp.web
 import faust
 import pytest
 
@@ -20,6 +22,15 @@ from web.query.messages import Answer, Query
 from web.query.queries import Queries
 
 
+async def answered_too_late(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+    """Answer as a worker that was frozen, to somebody who waits no more."""
+    assert request.transport is not None
+    request.transport.close()
+    socket = aiohttp.web.WebSocketResponse()
+    await socket.prepare(request)
+    return socket
+
+
 @pytest.fixture
 async def link() -> AsyncIterator[str]:
     """Return the URL of a count worker's link; it answers /counters."""
@@ -29,6 +40,7 @@ async def link() -> AsyncIterator[str]:
     queries = Queries(app, cast("Ownership", None))
     queries.add(paths.COUNTERS, lambda _: Answer.json([]))
     web.query.link.register(app, queries)
+    app.web.web_app.router.add_get("/late", answered_too_late)
     await app.web.start()
     yield f"http://127.0.0.1:{port}{paths.QUERIES_LINK.path}"
     await app.web.stop()
@@ -69,3 +81,12 @@ async def test_a_web_page_gets_no_link(link: str, headers: dict[str, str]) -> No
         with pytest.raises(aiohttp.WSServerHandshakeError) as raised:
             await session.ws_connect(link, headers=headers)
         assert raised.value.status == 403
+
+
+async def test_who_hangs_up_before_the_answer_is_no_error(
+    link: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.ws_connect(link.replace(paths.QUERIES_LINK.path, "/late"))
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
