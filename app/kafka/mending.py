@@ -1,9 +1,9 @@
-"""Keeps a log at least as long as everything that remembers it: no offset is used twice.
+"""Pads logs that lost their end, so that no offset is used twice.
 
 After a power cut, an unclean election, a restored volume, or on a new cluster, the log of a topic
-may end before what its readers have done. Whatever came next would get offsets that they take for
-read, and nobody would read it. So the partition is filled up first
-(docs/internals/decisions/lost-logs.md).
+may end before the position that its readers have reached. New records would get offsets that the
+readers take for read, and nobody would read them. So the partition is padded up to that position
+first (docs/internals/decisions/lost-logs.md).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ FillRecord = tuple[bytes | None, bytes | None]  # key and value
 
 
 class LogMemory(Protocol):
-    """Somebody who remembers how far the log was."""
+    """Remembers how long the log once was."""
 
     name: str
 
     async def positions(self) -> Mapping[int, int]:
-        """Return the offset below which it has seen everything, by partition.
+        """Return by partition the offset below which it has seen all records.
 
         Raises UnavailableError.
         """
@@ -44,14 +44,14 @@ class LogMemory(Protocol):
 
 
 class Log(NamedTuple):
-    """A partition as it is. begin, end: its first offset, and the one behind its last."""
+    """A partition now. begin, end: its first offset, and the one behind its last."""
 
     begin: int
     end: int
 
 
 class FilledGap(NamedTuple):
-    """Filled up from `end` to `until`; who: remembers the most."""
+    """A partition that ended at `end` and was padded to `until`, as `who` remembered it."""
 
     partition: int
     end: int
@@ -60,14 +60,14 @@ class FilledGap(NamedTuple):
 
 
 class Identity(Protocol):
-    """Somebody who knows which log the positions belong to."""
+    """Knows which log the positions belong to."""
 
     async def check(self, logs: Mapping[int, Log]) -> None:
-        """Raise StartError where the log is another one, and not new."""
+        """Raise StartError if the log is a different one with records of its own."""
         ...
 
     async def accept(self) -> None:
-        """Take the log, which is long enough by now, for the one to go on with."""
+        """Use the log, which is long enough by now, from here on."""
         ...
 
 
@@ -94,7 +94,7 @@ class Groups:
         return found
 
     async def begin_at(self, partition: int, offset: int) -> None:
-        """Let the groups go on from an offset; one that has members decides for itself."""
+        """Let the groups continue at an offset, except those that have members."""
         part = TopicPartition(self._topic, partition)
         for group in self._groups:
             consumer = self._kafka.consumer(group_id=group)
@@ -110,7 +110,7 @@ class Groups:
 
 
 class Mender:
-    """Fills up the partitions of one topic. beyond: offsets more than it must."""
+    """Pads the partitions of one topic. beyond: records to write after the missing ones."""
 
     beyond = 0
 
@@ -123,10 +123,9 @@ class Mender:
         memories: Sequence[LogMemory] = (),
         identity: Identity | None = None,
     ) -> None:
-        """parts: of one topic.
+        """parts: of one topic. groups: all that read it. memories: further ones.
 
-        filler: offset up to which records were acknowledged once -> record for such a place.
-        groups: all that read the topic. memories: who else knows how far it was.
+        filler: makes the record that pads, from the offset up to which records once existed.
         """
         self._kafka, self._parts = kafka, list(parts)
         self._topic = parts[0].topic
@@ -134,10 +133,10 @@ class Mender:
         self._memories = [groups, *memories]
 
     async def mend(self, known: Mapping[int, int] | None = None) -> list[FilledGap]:
-        """Fill up what is too short; return what that was.
+        """Pad the partitions that are too short; return them.
 
-        known: what the caller remembers by itself. Safe when several do it at once. Raises
-        KafkaUnavailableError; StartError where the log is another one.
+        known: positions that the caller itself has reached. Several processes may call it at once.
+        Raises KafkaUnavailableError, and StartError if the log is a different one.
         """
         remembered = [(memory.name, await self._ask(memory)) for memory in self._memories]
         remembered.append(("this worker", known or {}))
@@ -154,7 +153,7 @@ class Mender:
         return short
 
     async def _ask(self, memory: LogMemory) -> Mapping[int, int]:
-        """Return what somebody remembers; who is away must not stop events from coming in."""
+        """Return what a memory holds; nothing if it is down, as events must still come in."""
         try:
             return await memory.positions()
         except KafkaUnavailableError:
@@ -167,7 +166,7 @@ class Mender:
             return {}
 
     async def _logs(self) -> dict[int, Log]:
-        # Not read_committed: an open transaction is no loss.
+        # Not read_committed: records of an open transaction are not lost.
         async with PartitionReader(self._kafka, self._parts) as reader:
             begins, ends = await reader.begins(), await reader.ends()
         return {part.partition: Log(begins[part], ends[part]) for part in self._parts}
@@ -192,14 +191,14 @@ class Mender:
             await self._skip(found)
 
     async def _skip(self, found: FilledGap) -> None:
-        """Let nobody read what only fills up a log that is new."""
+        """Delete the padding of a new log, so that nobody has to read it."""
         admin = self._kafka.admin()
         part = TopicPartition(self._topic, found.partition)
         try:
             await admin.start()
             try:
                 await admin.delete_records({part: RecordsToDelete(found.until)})
-            except KafkaError as exc:  # a compacted topic: its readers step over them
+            except KafkaError as exc:  # a compacted topic: its readers skip fillers
                 log.info("%s-%d: fillers stay: %s", self._topic, found.partition, reason(exc))
         finally:
             await admin.close()
@@ -209,9 +208,9 @@ class Mender:
 def find_short(
     logs: Mapping[int, Log], remembered: Iterable[tuple[str, Mapping[int, int]]]
 ) -> list[FilledGap]:
-    """Return the partitions that end before what somebody remembers. Pure.
+    """Return the partitions that end before the highest position remembered. Pure.
 
-    remembered: (who, positions). Partitions that are not there are left out.
+    remembered: (who, positions). Partitions that do not exist are left out.
     """
     most: dict[int, tuple[int, str]] = {}
     for who, positions in remembered:
