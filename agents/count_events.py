@@ -118,14 +118,10 @@ class Counting:
         seen = await self._judged(batch)
         if seen is None:
             return False
-        for part in self._adding.cut(batch):
-            if batch.gate != self._app.consumer.gate:
-                return False
-            with self._adding.step(part):
-                add(self._partials, self._judges, part, seen)
-            if len(part) < len(batch):
-                await asyncio.sleep(0)
-        return bool(batch.gate == self._app.consumer.gate)
+        consumer = self._app.consumer
+        async for part in self._adding.over(batch, lambda: batch.gate == consumer.gate):
+            add(self._partials, self._judges, part, seen)
+        return bool(batch.gate == consumer.gate)
 
     async def _judged(self, batch: Batch) -> JudgedBatch | None:
         """Return what a batch holds, and send what of it is rejected; None as whole() says it.

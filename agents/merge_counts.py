@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -49,13 +48,10 @@ class Merging:
         partition = batch[0].partition
         if has_fillers(batch):
             await self._ask_again()
-        for part in self._steps.cut(batch):
-            if batch.gate != self._app.consumer.gate:
-                return False  # it is read again
+        consumer, alerts = self._app.consumer, self._alerts
+        async for part in self._steps.over(batch, lambda: batch.gate == consumer.gate):
             after = batch.after if part[-1] is batch[-1] else part[-1].offset + 1
-            with self._steps.step(part):
-                await self._totals.merge(partition, part, after)
-            if len(part) < len(batch):
-                await asyncio.sleep(0)
-        alerts = self._alerts
+            await self._totals.merge(partition, part, after)
+        if batch.gate != consumer.gate:
+            return False  # it is read again
         return alerts is None or await alerts.raise_due(partition, batch.gate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -54,16 +53,13 @@ class SketchMerging:
 
         It is not where partitions moved, and it is read again.
         """
-        partition, alerts = batch[0].partition, self._alerts
-        for part in self._steps.cut(batch):
-            if batch.gate != self._app.consumer.gate:
-                return False
-            with self._steps.step(part):
-                rows = self._uniques.merge(partition, part)
-                if alerts is not None:
-                    alerts.note_sketches(partition, rows, self._uniques.users_of)
-            if len(part) < len(batch):
-                await asyncio.sleep(0)
+        partition, alerts, consumer = batch[0].partition, self._alerts, self._app.consumer
+        async for part in self._steps.over(batch, lambda: batch.gate == consumer.gate):
+            rows = self._uniques.merge(partition, part)
+            if alerts is not None:
+                alerts.note_sketches(partition, rows, self._uniques.users_of)
+        if batch.gate != consumer.gate:
+            return False
         if alerts is not None and not await alerts.raise_due(partition, batch.gate, "uniques"):
             return False
-        return bool(batch.gate == self._app.consumer.gate)
+        return bool(batch.gate == consumer.gate)

@@ -91,6 +91,21 @@ class Steps:
             yield items[at : at + size]
             at += size
 
+    async def over(
+        self, items: Sequence[T], go_on: Callable[[], bool]
+    ) -> AsyncIterator[Sequence[T]]:
+        """Yield the items as cut() does, and measure the work on them; others run between two.
+
+        go_on: asked before each step; where it says no, the rest is left out.
+        """
+        for part in self.cut(items):
+            if not go_on():
+                return
+            with self.step(part):
+                yield part
+            if len(part) < len(items):
+                await asyncio.sleep(0)
+
     @contextmanager
     def step(self, items: Sequence[object]) -> Iterator[None]:
         """Measure the work on some items, in CPU: what it awaits is not its own."""

@@ -54,6 +54,7 @@ class Postgres:
         """dsn: postgresql://…; raises SettingsError where it is none."""
         self._dsn, self._name, self._prepare = check_postgres(dsn), name, prepare
         self._connection: asyncpg.Connection | None = None
+        self._prepared: asyncpg.Connection | None = None
         self._migrated = False
         self._lock = asyncio.Lock()
 
@@ -68,7 +69,7 @@ class Postgres:
         async with self._lock:
             try:
                 async with asyncio.timeout(timeout_s):
-                    connection = await self._connected()
+                    connection = await self._ready()
                     await connection.execute(BEGIN)
                     yield connection
                     await connection.execute("commit")
@@ -80,15 +81,13 @@ class Postgres:
                 raise
 
     async def ask(self) -> None:
-        """Return once Postgres has answered; what the connection is for is not prepared.
+        """Return once Postgres has answered; the schema may be an old one.
 
         Raises PostgresUnavailableError where it does not, within ASK_TIMEOUT_S, or lets nobody in.
         """
         try:
             async with self._lock, asyncio.timeout(ASK_TIMEOUT_S):
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect_postgres(self._dsn, self._name)
-                await self._connection.execute("select 1")
+                await (await self._connected()).execute("select 1")
         except BaseException as exc:
             self.close()
             if isinstance(exc, PASSING) or _is_of_asyncpg(exc):
@@ -109,7 +108,7 @@ class Postgres:
 
     def close(self) -> bool:
         """Close the connection at once; return whether it was broken already."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._prepared = self._connection, None, None
         broken = connection is not None and connection.is_closed()
         if connection is not None:
             connection.terminate()
@@ -118,13 +117,20 @@ class Postgres:
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect_postgres(self._dsn, self._name)
+        return self._connection
+
+    async def _ready(self) -> asyncpg.Connection:
+        """Return a connection with the schema up to date and prepare() done."""
+        connection = await self._connected()
+        if connection is not self._prepared:
             if not self._migrated:
-                await migrate_over(self._connection)
+                await migrate_over(connection)
                 self._migrated = True
             if self._prepare is not None:
-                async with self._connection.transaction():
-                    await self._prepare(self._connection)
-        return self._connection
+                async with connection.transaction():
+                    await self._prepare(connection)
+            self._prepared = connection
+        return connection
 
 
 def _is_of_asyncpg(exc: BaseException) -> bool:

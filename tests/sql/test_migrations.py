@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from app.counting.spec import OTHER_KEY
 from app.errors import SqlMissingError
 from app.stores.sql import load, load_migrations, load_queries, migrate
 from tests.support.database import Database
@@ -91,3 +93,12 @@ def test_an_empty_folder_of_queries_is_an_error(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(SqlMissingError):
         load(tmp_path / "missing")
+
+
+def test_all_queries_name_the_types_that_are_not_kept_in_one_way() -> None:
+    named = re.compile(
+        rf"case when (\$\d)::text\[\] is null or type = any\(\1\) then type else '{OTHER_KEY}' end"
+    )
+    texts = load_queries().values()
+    many = sum(text.count(OTHER_KEY) for text in texts)
+    assert sum(len(named.findall(text)) for text in texts) == many == 6

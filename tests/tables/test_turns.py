@@ -61,6 +61,23 @@ def test_a_step_has_some_items_even_where_one_takes_too_long(clock: Clock) -> No
     assert len(next(steps.cut(range(1000)))) == STEP_LEAST
 
 
+@pytest.mark.parametrize("left_after", [1, 3, 99])
+async def test_steps_end_where_there_is_nothing_to_go_on_for(left_after: int) -> None:
+    asked, items, seen = 0, range(STEP_FIRST * 100), list[int]()
+
+    def go_on() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked <= left_after
+
+    async for part in Steps().over(items, go_on):
+        seen += part
+    whole = left_after == 99
+    assert seen == list(items[: len(seen)])
+    assert (len(seen) == len(items)) == whole
+    assert asked == left_after + 1 or whole
+
+
 @pytest.mark.parametrize("count", [0, 1, 3000, 3001, 60_000])
 async def test_buckets_in_their_order_hold_everything_in_order(count: int) -> None:
     rows = [f"{random.Random(n).random()}".encode() for n in range(count)]
