@@ -82,8 +82,12 @@ class UserSessions(GatheredQuery[SessionsAsk, SessionsPart]):
                     found[session] = merged(found.get(session), seen)
                 await turns.next()
         head = {"user_id": ask.user_id, "active_sessions": len(found)}
-        chunks = await in_buckets([*found.items()], CHUNK, _order)
-        found.clear()
+        items = list[tuple[str, Session]]()
+        while found:  # as in local()
+            items += [found.popitem() for _ in range(min(CHUNK, len(found)))]
+            await turns.next()
+        chunks = await in_buckets(items, CHUNK, _order)
+        items.clear()
         shown = list[bytes]()
         for at, chunk in enumerate(chunks):
             chunk.sort(key=_order)
