@@ -25,6 +25,7 @@ TITLES = {  # in the order of the summary
     "stats": "Rankings and active users",
     "top_keys": "Rank the keys of a month",
     "recover": "Restore a deleted table",
+    "takeover": "Take over from a count worker",
     "memory": "Memory of a count worker",
     "statistics": "Count with all statistics",
     "own_counters": "Count by counters of one's own",
