@@ -9,11 +9,14 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from app.stack.ports import free_port
 from tests.night.faults import Faults
+from tests.night.hostile import Hostile
 from tests.night.sender import Sender
 from tests.night.templates import template
 from tests.night.verdict import Verdict
@@ -36,24 +39,30 @@ def chosen() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.night", description=__doc__)
     parser.add_argument("--events", type=int, default=50_000_000)
     parser.add_argument("--every", type=float, default=40, help="seconds from fault to fault")
+    parser.add_argument("--hostile", action="store_true", help="somebody sends bodies to harm it")
     parser.add_argument("--folder", type=Path, help="for the data; else a temporary one")
     return parser.parse_args()
 
 
-async def night(events: int, every_s: float, folder: Path) -> None:
+async def night(args: argparse.Namespace, folder: Path) -> None:
     """Send, break, watch, and compare at the end."""
     seed = kill_seed()
-    say(f"KILL_SEED={seed}, {events:,} events in {folder}")
+    say(f"KILL_SEED={seed}, {args.events:,} events in {folder}")
     rng = random.Random(seed)
     data = folder / "data"
     settings = {"data_dir": data, "http_port": free_port(), "count_workers": 2}
     faults = Faults(rng, say, **settings)
     try:
         await faults.copy.ready()
-        sender = Sender(faults.copy.url, [template(rng) for _ in range(TEMPLATES)], events)
+        sender = Sender(faults.copy.url, [template(rng) for _ in range(TEMPLATES)], args.events)
         watch = Watch(faults.copy.url, data, say)
         sender.go.set()
-        await _load(faults, watch, sender, every_s)
+        besides = [faults.go_on(args.every), watch.follow(faults, sender)]
+        hostile = Hostile(faults.copy.url, rng)
+        if args.hostile:
+            besides.append(hostile.run())
+        await _load(sender, besides)
+        say(f"{watch.summary()}; {dict(hostile.done)}")
         say(f"sent; {dict(faults.happened)}; {watch.answers:,} answers, none ever less than before")
         facts = json.loads((data / "run.json").read_text("utf-8"))
         await Verdict(sender, Database(facts["postgres"]), say).of(faults.copy.url, **settings)
@@ -63,17 +72,14 @@ async def night(events: int, every_s: float, folder: Path) -> None:
         faults.copy.end()
 
 
-async def _load(faults: Faults, watch: Watch, sender: Sender, every_s: float) -> None:
-    """Send all, while things break and are watched; fail as soon as one of them fails."""
+async def _load(sender: Sender, besides: list[Coroutine[Any, Any, None]]) -> None:
+    """Send all, while other things go on; fail as soon as one of them fails."""
     sending = asyncio.create_task(sender.send())
-    besides = [
-        asyncio.create_task(faults.go_on(every_s)),
-        asyncio.create_task(watch.follow(faults, sender)),
-    ]
-    done, _ = await asyncio.wait([sending, *besides], return_when=asyncio.FIRST_COMPLETED)
+    others = [asyncio.create_task(one) for one in besides]
+    done, _ = await asyncio.wait([sending, *others], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
-    for task in besides:
+    for task in others:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
@@ -83,10 +89,10 @@ def main() -> None:
     """Run a night."""
     args = chosen()
     if args.folder:
-        asyncio.run(night(args.events, args.every, args.folder))
+        asyncio.run(night(args, args.folder))
     else:
         with tempfile.TemporaryDirectory(prefix="night-") as folder:
-            asyncio.run(night(args.events, args.every, Path(folder)))
+            asyncio.run(night(args, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ LOOK_S = 1.0
 TELL_S = 30.0
 LAG_MAX = 1_000_000  # records; a sender that waits for no one would measure a backlog
 FREE_MIN = 8e9  # bytes of the disk
+Sample = tuple[int, dict[str, int], dict[str, int]]
 AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -31,7 +32,7 @@ class Watch:
     def __init__(self, url: str, folder: Path, say: Callable[[str], None]) -> None:
         self._url, self._folder, self._say = url, folder, say
         self._highest: dict[str, int] = {}
-        self.samples: list[tuple[int, dict[str, int], dict[str, int]]] = []
+        self.samples: list[Sample] = []
         self.answers = 0
 
     async def follow(self, faults: Faults, sender: Sender) -> None:
@@ -48,6 +49,14 @@ class Watch:
                     told = asyncio.get_running_loop().time()
                     await self._sample(faults, sender, lag)
                 await asyncio.sleep(LOOK_S)
+
+    def summary(self) -> str:
+        """Say the most memory of the first and of the last third, and the disk at the end."""
+        third = max(1, len(self.samples) // 3)
+        first, last = self.samples[:third], self.samples[-third:]
+        names = sorted({name for _, memory, _ in self.samples for name in memory})
+        most = [f"{name} {_most(first, name)} and {_most(last, name)} MB" for name in names]
+        return f"memory in the first and last third: {', '.join(most)}; disk {self.samples[-1][2]}"
 
     def _never_less(self, answer: dict[str, Any] | None) -> None:
         """Compare with the largest figures that were ever shown."""
@@ -68,6 +77,10 @@ class Watch:
         behind = {name.removeprefix("event-counter-"): count for name, count in lag.items()}
         self._say(f"{sender.sent:,} events; behind {behind}; MB {memory}; on disk {disk}")
         assert shutil.disk_usage(self._folder).free > FREE_MIN, "the disk is nearly full"
+
+
+def _most(samples: list[Sample], name: str) -> int:
+    return max(memory.get(name, 0) for _, memory, _ in samples)
 
 
 async def _get(http: aiohttp.ClientSession, path: str) -> dict[str, Any] | None:
