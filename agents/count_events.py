@@ -50,7 +50,7 @@ def register(
         stream = stream.noack()
         async for event in stream.events():
             batch: Batch = event.value
-            pace.note(batch[0].partition, batch.behind)
+            pace.note(batch[0].partition, batch.lag)
             if await count.whole(batch):
                 message = event.message
                 message.value = None  # it waits for the flush, its records need not
@@ -139,10 +139,10 @@ class Counting:
                 return None
             with self._judging.step(part):
                 decoded = decoded or decode_batch(part, by_uuid=judges.by_uuid)
-                judged = judges.judge(part, decoded, time())
+                verdicts = judges.judge(part, decoded, time())
             if not await self._reject(decoded):
                 return None
-            seen.append(JudgedBatch(judged, decoded.rejected, decoded.fillers))
+            seen.append(JudgedBatch(verdicts, decoded.rejected, decoded.fillers))
             if len(part) < len(batch):
                 await asyncio.sleep(0)
         return JudgedBatch.joined(seen)

@@ -16,7 +16,7 @@ from app.counting.groups import FoldState, LeftOut
 from app.counting.registry import Begin, Registry, unknown_keys
 from app.counting.spec import TYPES, CounterSpec, Rows
 from app.errors import CountersChangedError, KafkaUnavailableError
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.kafka.counter_log import CounterLog
 
 RETRY_S = 0.5
@@ -125,7 +125,7 @@ class Beginnings:
         return new & counted
 
     def fold(
-        self, partition: int, judged: Judged, begin: int, now: float, state: FoldState
+        self, partition: int, verdicts: Verdicts, begin: int, now: float, state: FoldState
     ) -> Rows:
         """Return what events behind an offset add up to, by what has begun where they lie.
 
@@ -133,14 +133,14 @@ class Beginnings:
         """
         begun = self._begun.get(partition, {})
         state = state._replace(kept=self.kept)
-        return self._counters.fold_begun(begun, judged, begin, now, state)
+        return self._counters.fold_begun(begun, verdicts, begin, now, state)
 
     def distinct_values(
-        self, partition: int, judged: Judged, now: float, left_out: LeftOut | None
+        self, partition: int, verdicts: Verdicts, now: float, left_out: LeftOut | None
     ) -> RowValues:
         """Return what counters that measure distinct values get of events, as fold()."""
         begun = self._begun.get(partition, {})
-        return self._counters.distinct_values(begun, judged, now, FoldState(self.kept, left_out))
+        return self._counters.distinct_values(begun, verdicts, now, FoldState(self.kept, left_out))
 
     async def flush(self, partition: int) -> None:
         """Nothing: what is decided is in Kafka before it is counted."""

@@ -27,7 +27,7 @@ from app.counting.rules import (
     needs,
     short,
 )
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from tables.record_clock import RecordClock
 from tables.scans import scan_prefix
 from tables.write_behind import WriteBehindTable
@@ -61,7 +61,7 @@ class JudgedTable(WriteBehindTable):
         self._clock = RecordClock()
         self._untrimmed: defaultdict[int, int] = defaultdict(int)
 
-    def judge(self, partition: int, part: Slice) -> Judged:
+    def judge(self, partition: int, part: Slice) -> Verdicts:
         """Sort the events of a batch, as app.counting.rules.judge()."""
         memory, found = self.memory[partition], needs(part)
         self._load(partition, memory, found)

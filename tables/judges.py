@@ -14,7 +14,7 @@ from app.counting.measures import SUM_OVERFLOW
 from app.counting.outcomes import offsets_between, outcomes
 from app.counting.spec import OTHER_KEY, Rows
 from app.errors import RejectedError
-from app.events.batches import Decoded, Judged, forget_known_users
+from app.events.batches import Decoded, Verdicts, forget_known_users
 from tables.beginnings import Beginnings
 from tables.messages import Messages
 from tables.outcome_row import OUTCOMES_ROW
@@ -28,7 +28,7 @@ MESSAGES_A_ROW = 10  # a message_id takes 40 bytes until it is flushed, a row 40
 class JudgedBatch(NamedTuple):
     """What a batch holds. rejected: (record, why). fillers: see app.events.filler."""
 
-    judged: Judged
+    verdicts: Verdicts
     rejected: Sequence[tuple[Any, RejectedError]] = ()
     fillers: Sequence[Any] = ()
 
@@ -37,15 +37,15 @@ class JudgedBatch(NamedTuple):
         """Return what parts that follow each other hold."""
         if len(parts) == 1:
             return parts[0]
-        judged, rejected, fillers = zip(*parts, strict=True)
+        verdicts, rejected, fillers = zip(*parts, strict=True)
         lists = (list(chain.from_iterable(column)) for column in (rejected, fillers))
-        return cls(Judged.joined(judged), *lists)
+        return cls(Verdicts.joined(verdicts), *lists)
 
     def between(self, begin: int, end: int) -> JudgedBatch:
         """Return what lies at the offsets (begin, end]."""
         rejected = [pair for pair in self.rejected if begin < pair[0].offset <= end]
         fillers = [record for record in self.fillers if begin < record.offset <= end]
-        return JudgedBatch(self.judged.between(begin, end), rejected, fillers)
+        return JudgedBatch(self.verdicts.between(begin, end), rejected, fillers)
 
 
 @dataclass(frozen=True)
@@ -82,26 +82,28 @@ class Judges:
         if self.messages is not None:
             await self.messages.load(partition)
 
-    def judge(self, batch: Sequence[Any], decoded: Decoded, now: float) -> Judged:
+    def judge(self, batch: Sequence[Any], decoded: Decoded, now: float) -> Verdicts:
         """Sort the events of a batch, duplicates first: no rule looks at them."""
-        partition, judged = batch[0].partition, Judged(decoded.valid)
+        partition, verdicts = batch[0].partition, Verdicts(decoded.valid)
         position, record_s = batch[-1].offset + 1, batch[-1].timestamp / 1000
         if self.messages is not None:
-            judged = self.messages.judge(
+            verdicts = self.messages.judge(
                 partition, decoded.valid, decoded.named, decoded.duplicates
             )
             self.messages.passed(partition, position, record_s)
         if self.statistics:
-            again = judged.duplicate
-            judged = self.statistics.judge(partition, judged.human)._replace(duplicate=again)
-            self.statistics.note(partition, judged, now)
+            again = verdicts.duplicate
+            verdicts = self.statistics.judge(partition, verdicts.human)._replace(duplicate=again)
+            self.statistics.note(partition, verdicts, now)
             self.statistics.passed(partition, position, record_s)
-        return judged
+        return verdicts
 
-    def note_values(self, partition: int, judged: Judged, now: float, left_out: LeftOut) -> None:
+    def note_values(
+        self, partition: int, verdicts: Verdicts, now: float, left_out: LeftOut
+    ) -> None:
         """Add what counters of a counters.toml count the distinct values of."""
         if self.statistics and self.begun:
-            values = self.begun.distinct_values(partition, judged, now, left_out)
+            values = self.begun.distinct_values(partition, verdicts, now, left_out)
             self.statistics.note_values(partition, values)
 
 
@@ -109,7 +111,7 @@ def add(partials: Partials, judges: Judges, batch: Sequence[Any], seen: JudgedBa
     """Count the events of a batch, or of a part of what was seen."""
     partition, now = batch[0].partition, time()
     first, last = batch[0].offset, batch[-1].offset
-    judged, rejections, fillers = seen.between(first - 1, last)
+    verdicts, rejections, fillers = seen.between(first - 1, last)
     received = [record.offset for record in batch]
     if fillers:
         none = {record.offset for record in fillers}
@@ -120,7 +122,7 @@ def add(partials: Partials, judges: Judges, batch: Sequence[Any], seen: JudgedBa
 
     def fold(begin: int, end: int) -> Rows:
         nonlocal told
-        part = judged.between(begin, end)
+        part = verdicts.between(begin, end)
         left, told = (left_out, end) if begin == told else (None, told)
         state = FoldState(left_out=left, full=partials.full[partition])
         if judges.begun is None:
@@ -134,15 +136,15 @@ def add(partials: Partials, judges: Judges, batch: Sequence[Any], seen: JudgedBa
         )
         return rows
 
-    judges.note_values(partition, judged, now, left_out)
+    judges.note_values(partition, verdicts, now, left_out)
     partials.absorb(partition, first, last, fold)
     if fillers or partials.void(partition):
         metrics.events_lost.labels(ROLE).inc(partials.account(partition, batch, before))
         if fillers:
             partials.send_again(partition)
-    metrics.events_counted.inc(len(judged.human.events))
-    metrics.bot_views.inc(len(judged.bot.events))
-    metrics.duplicates.inc(len(judged.duplicate.events))
+    metrics.events_counted.inc(len(verdicts.human.events))
+    metrics.bot_views.inc(len(verdicts.bot.events))
+    metrics.duplicates.inc(len(verdicts.duplicate.events))
     tell_left_out(partials, left_out)
 
 

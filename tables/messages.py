@@ -14,7 +14,7 @@ from typing import Any, Self
 from app import metrics
 from app.counting.duplicates import Seen
 from app.counting.message_runs import MessageRun
-from app.events.batches import Judged, Named, Slice
+from app.events.batches import Named, Slice, Verdicts
 from app.settings import Settings
 from app.transport.ownership import Ownership
 from tables.record_clock import RecordClock
@@ -82,23 +82,23 @@ class Messages(WriteBehindTable):
         valid: Slice,
         named: Named,
         known: Collection[int] | None = None,
-    ) -> Judged:
+    ) -> Verdicts:
         """Part the duplicates of a batch from all others, which no rule has looked at yet.
 
         known: offsets of duplicates that were judged before, by records that may be gone.
         """
         if not named.ids:
-            return Judged(valid)
+            return Verdicts(valid)
         seen = self._seen[partition]
         duplicates = seen.judge(named)
         if known is not None:
             duplicates = set(known)
         self._places.note(partition, seen.newest)
         if not duplicates:
-            return Judged(valid)
+            return Verdicts(valid)
         again = [offset in duplicates for offset in valid.offsets]
         fresh = valid.where([not sent for sent in again])
-        return Judged(fresh, duplicate=valid.where(again))
+        return Verdicts(fresh, duplicate=valid.where(again))
 
     async def sent_before(self, partition: int, named: Named) -> bool | None:
         """Return whether one record, counted by now, is a duplicate; None: forgotten by now."""

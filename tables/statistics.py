@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from app.counting.distinct import RowValues
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.positions import EventPositions
 from app.settings import Settings
 from app.transport.ownership import Ownership
@@ -58,7 +58,7 @@ class Statistics:
         users = UniqueDeltas(partials, uniques, settings.counts_partitions)
         return cls(judged, sessions, users, sources)
 
-    def judge(self, partition: int, part: Slice) -> Judged:
+    def judge(self, partition: int, part: Slice) -> Verdicts:
         """Sort the events of a batch by the rules about users."""
         return self._judged.judge(partition, part)
 
@@ -70,10 +70,10 @@ class Statistics:
         """Add the values that counters of a counters.toml tell apart."""
         self._users.note_values(partition, values)
 
-    def note(self, partition: int, judged: Judged, now: float) -> None:
+    def note(self, partition: int, verdicts: Verdicts, now: float) -> None:
         """Add the events of a batch that are not bots'; now: s since 1970."""
-        self.sessions.note(partition, judged.human, now)
-        self._users.note(partition, judged.human, now)
+        self.sessions.note(partition, verdicts.human, now)
+        self._users.note(partition, verdicts.human, now)
 
     def passed(self, partition: int, position: int, record_s: float) -> None:
         """Note the position behind a batch, and the time of its last record, s since 1970."""

@@ -9,7 +9,7 @@ from app.counting.distinct import DistinctFold, RowValues
 from app.counting.folding import Fold
 from app.counting.groups import FoldState
 from app.counting.spec import ROW_WINDOWS, CounterSpec, Rows
-from app.events.batches import Judged
+from app.events.batches import Verdicts
 
 NOTHING_KEPT = FoldState()
 
@@ -94,7 +94,7 @@ class Counters(Mapping[str, CounterSpec]):
 
     def fold(
         self,
-        judged: Judged,
+        verdicts: Verdicts,
         now: float,
         state: FoldState = NOTHING_KEPT,
     ) -> Rows:
@@ -102,7 +102,7 @@ class Counters(Mapping[str, CounterSpec]):
 
         now: seconds since 1970, for what is too old for a counter.
         """
-        return self._fold.rows(judged, now, state)
+        return self._fold.rows(verdicts, now, state)
 
     def spread(self, rows: Rows, now: float) -> Rows:
         """Return rows of a fold with what they carry for other counters in rows of these."""
@@ -114,7 +114,7 @@ class Counters(Mapping[str, CounterSpec]):
     def fold_begun(
         self,
         begun: Mapping[int, int],
-        judged: Judged,
+        verdicts: Verdicts,
         begin: int,
         now: float,
         state: FoldState = NOTHING_KEPT,
@@ -125,21 +125,21 @@ class Counters(Mapping[str, CounterSpec]):
         """
         late = {number: at for number, at in begun.items() if at > begin + 1}
         if not late:
-            return self.fold(judged, now, state)
-        rows = self.without(late).fold(judged, now, state)
-        last = max((part.offsets[-1] for part in judged if part.offsets), default=begin)
+            return self.fold(verdicts, now, state)
+        rows = self.without(late).fold(verdicts, now, state)
+        last = max((part.offsets[-1] for part in verdicts if part.offsets), default=begin)
         for number, at in late.items():
             if at <= last:
-                part = judged.between(at - 1, last)
+                part = verdicts.between(at - 1, last)
                 rows |= self.only(number).fold(part, now, state)
         return rows
 
     def distinct_values(
         self,
         begun: Mapping[int, int],
-        judged: Judged,
+        verdicts: Verdicts,
         now: float,
         state: FoldState = NOTHING_KEPT,
     ) -> RowValues:
         """Return {row: values} of the counters that sketched() has; arguments as fold_begun()."""
-        return self._distinct.values(judged.human, begun, now, state.kept, state.left_out)
+        return self._distinct.values(verdicts.human, begun, now, state.kept, state.left_out)

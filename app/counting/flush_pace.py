@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-BEHIND = 4000  # records that follow in a partition: there is a backlog, larger flushes pay off
-BEHIND_FLUSH_S = 20.0
-BEHIND_PAUSE_S = 2.0  # what is known to follow and does not come: rather flush than wait for it
+BACKLOG = 4000  # records that follow in a partition: there is a backlog, larger flushes pay off
+BACKLOG_FLUSH_S = 20.0
+BACKLOG_PAUSE_S = 2.0  # that records known to follow have not come; then a flush waits no longer
 
 
 class FlushPace:
@@ -19,18 +19,18 @@ class FlushPace:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._behind: dict[int, float] = {}  # partition -> when a backlog was seen last
+        self._backlogs: dict[int, float] = {}  # partition -> when a backlog was seen last
         self._flushed_at: float | None = None
 
-    def note(self, partition: int, behind: int) -> None:
-        """Learn from a batch of a partition; behind: records known to follow it."""
+    def note(self, partition: int, lag: int) -> None:
+        """Learn from a batch of a partition; lag: records known to follow it."""
         now = self._clock()
         if self._flushed_at is None:
             self._flushed_at = now
-        if behind >= BEHIND:
-            self._behind[partition] = now
+        if lag >= BACKLOG:
+            self._backlogs[partition] = now
         else:
-            self._behind.pop(partition, None)
+            self._backlogs.pop(partition, None)
 
     def due(self) -> bool:
         """Whether to flush now."""
@@ -38,9 +38,9 @@ class FlushPace:
             return True
         now = self._clock()
         # No batch comes while a flush takes the worker.
-        quiet_since = max([self._flushed_at, *self._behind.values()])
-        if self._behind and now - quiet_since < BEHIND_PAUSE_S:
-            return now - self._flushed_at >= BEHIND_FLUSH_S
+        quiet_since = max([self._flushed_at, *self._backlogs.values()])
+        if self._backlogs and now - quiet_since < BACKLOG_PAUSE_S:
+            return now - self._flushed_at >= BACKLOG_FLUSH_S
         return True
 
     def flushed(self) -> None:

@@ -32,7 +32,7 @@ from app.counting.groups import (
 )
 from app.counting.seconds import MANY, Views, by_second
 from app.counting.spec import CounterSpec, Of, Rows
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 
 
 class Fold:
@@ -54,12 +54,12 @@ class Fold:
         pages = Counter((g.of, g.unit) for g in groups.values() if g.follows_from_url_and_type)
         self._shared = {place for place, many in pages.items() if many > 1}
 
-    def rows(self, judged: Judged, now: float, state: FoldState) -> Rows:
+    def rows(self, verdicts: Verdicts, now: float, state: FoldState) -> Rows:
         """Return the rows that the events add up to; now: s since 1970, for what is too old."""
         rows: Rows = {}
         left = LeftOut() if state.left_out is None else state.left_out
         for of, groups in self._groups.items():
-            part: Slice = getattr(judged, of)
+            part: Slice = getattr(verdicts, of)
             if not part.events:
                 continue
             columns = BatchColumns(part, state.kept)

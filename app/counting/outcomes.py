@@ -11,19 +11,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from app.counting.spec import Cells
-from app.events.batches import Judged
+from app.events.batches import Verdicts
 
 # By slot; never in another order.
 OUTCOMES = ("received", "counted", "bots", "rejected", "duplicates", "lost")
 
 
-def outcomes(received: Sequence[int], judged: Judged, rejected: Sequence[int]) -> Cells:
+def outcomes(received: Sequence[int], verdicts: Verdicts, rejected: Sequence[int]) -> Cells:
     """Return {slot: records}; each number is found on its own.
 
     received, rejected: offsets of all records, and of those that are no events. What is lost comes
     beside, see tables.outcome_row.
     """
-    human, bots, _, duplicates = (len(part.events) for part in judged)
+    human, bots, _, duplicates = (len(part.events) for part in verdicts)
     return dict(enumerate((len(received), human, bots, len(rejected), duplicates)))
 
 

@@ -15,7 +15,7 @@ from itertools import compress, pairwise
 
 import numpy as np
 
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.derived import AD_CLICK
 
 PAGE_VIEWS = frozenset({"page_view", "PageView", "VIEW"})
@@ -174,7 +174,7 @@ def _by_second(part: Slice, places: list[int]) -> dict[int, list[int]]:
     }
 
 
-def judge(part: Slice, memory: Memory, limit: int, found: Needs | None = None) -> Judged:
+def judge(part: Slice, memory: Memory, limit: int, found: Needs | None = None) -> Verdicts:
     """Sort the events of one source partition, by offset, and remember what was decided.
 
     limit: page views of a user with the same explicit timestamp that count. found: needs(part).
@@ -187,7 +187,7 @@ def judge(part: Slice, memory: Memory, limit: int, found: Needs | None = None) -
     human = part
     if bots:
         human = part.where([place not in bots for place in range(len(part.events))])
-    return Judged(human, part.at(sorted(bots)), part.at(counted))
+    return Verdicts(human, part.at(sorted(bots)), part.at(counted))
 
 
 def _bots(part: Slice, second: int, places: list[int], memory: Memory, limit: int) -> Iterable[int]:

@@ -30,7 +30,7 @@ FOREVER = 1 << 32  # seconds since 1970: the year 2106, where a row start's four
 
 Cells = dict[int, int]  # slot of the window in its row -> count
 Rows = dict[bytes, Cells]
-Of = Literal["human", "bot", "counted_click", "duplicate"]  # a field of Judged
+Of = Literal["human", "bot", "counted_click", "duplicate"]  # a field of Verdicts
 
 
 @dataclass(frozen=True)

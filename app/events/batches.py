@@ -115,7 +115,7 @@ class Slice:
         return cls(*(list(chain.from_iterable(column)) for column in columns))
 
 
-class Judged(NamedTuple):
+class Verdicts(NamedTuple):
     """Events by what the rules made of them; a counted click is human too."""
 
     human: Slice
@@ -123,12 +123,12 @@ class Judged(NamedTuple):
     counted_click: Slice = Slice()
     duplicate: Slice = Slice()
 
-    def between(self, begin: int, end: int) -> Judged:
+    def between(self, begin: int, end: int) -> Verdicts:
         """Return the events whose offsets lie in (begin, end]."""
-        return Judged(*(part.between(begin, end) for part in self))
+        return Verdicts(*(part.between(begin, end) for part in self))
 
     @classmethod
-    def joined(cls, parts: Sequence[Judged]) -> Judged:
+    def joined(cls, parts: Sequence[Verdicts]) -> Verdicts:
         """Return the events of parts that follow each other."""
         return cls(*(Slice.joined(some) for some in zip(*parts, strict=True)))
 

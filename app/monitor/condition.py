@@ -74,7 +74,7 @@ def short(group: str) -> str:
     return VERSION.sub("", group.rpartition("event-counter-")[2])
 
 
-def of_worker(seen: WorkerState) -> Finding:
+def worker_finding(seen: WorkerState) -> Finding:
     """Return the finding about a worker."""
     if not seen.answers:
         return Finding(seen.name, "bad", "silent", f"{seen.name}: does not answer")
@@ -83,7 +83,7 @@ def of_worker(seen: WorkerState) -> Finding:
     return Finding(seen.name, "ok", "ready", f"{seen.name}: running")
 
 
-def of_sinks(workers: Iterable[WorkerState]) -> Iterable[Finding]:
+def sink_findings(workers: Iterable[WorkerState]) -> Iterable[Finding]:
     """Yield a finding about each store that some worker writes to."""
     told: dict[str, list[str]] = {}  # sink: who cannot write to it
     for seen in workers:
@@ -98,7 +98,7 @@ def of_sinks(workers: Iterable[WorkerState]) -> Iterable[Finding]:
             yield Finding(sink, "ok", "there", f"{name}: OK")
 
 
-def of_losses(workers: Iterable[WorkerState]) -> Iterable[Finding]:
+def loss_findings(workers: Iterable[WorkerState]) -> Iterable[Finding]:
     """Yield a finding about each role that has lost events since its workers were started."""
     lost = Counter[str]()
     for seen in workers:
@@ -109,14 +109,14 @@ def of_losses(workers: Iterable[WorkerState]) -> Iterable[Finding]:
             yield Finding(f"{role} lost", "warn", "lost", text)
 
 
-def of_kafka(problem: str) -> Finding:
+def kafka_finding(problem: str) -> Finding:
     """Return the finding about Kafka; problem: "" while it takes events."""
     if problem:
         return Finding("kafka", "bad", "away", f"Kafka: unavailable, {problem}")
     return Finding("kafka", "ok", "ready", "Kafka: OK")
 
 
-def of_groups(rates: Rates | None) -> Iterable[Finding]:
+def group_findings(rates: Rates | None) -> Iterable[Finding]:
     """Yield how far each group is: behind is who has not done what came 10 s ago.
 
     What came in the last WINDOW_S may still be on its way; whatever waits beyond that is late.
@@ -137,8 +137,8 @@ def lag_table(
     """Return {"groups", "rows"}: records that wait, by topic, then by partition.
 
     A row: [topic or partition, ...], a number for each group, null where nobody says. The topic
-    that most groups read comes first. namespace: left out of the names. rates: what of_groups()
-    speaks of; its figures are shown rather than those of the workers, who look at other moments.
+    that most groups read comes first. namespace: left out of the names. rates: as of
+    group_findings(); their figures are shown rather than the workers', which are of other moments.
     """
     lag: dict[tuple[str, str], int] = {}
     for seen in workers:

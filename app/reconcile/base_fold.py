@@ -18,11 +18,11 @@ from app.counting.registry import Registry
 from app.counting.rules import COUNTED_CLICK
 from app.counting.spec import TYPES, CounterSpec, Rows
 from app.counting.uniques import Accumulator
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.derived import AD_CLICK
 from app.kafka.watermarks import Offsets, Say
 from app.reconcile.comparison import by_partition
-from app.reconcile.own_counters import CELLS_MAX, NEVER, judged_of
+from app.reconcile.own_counters import CELLS_MAX, NEVER, verdicts_of
 from app.stores.sql import load_queries
 
 TURN_ROWS = 1000  # of event, folded in one turn of the loop
@@ -83,13 +83,13 @@ class BaseFold:
         """Add the events that count."""
         seen = 0
         async for rows in self._chunks("base.events", *some.args(), True):  # noqa: FBT003
-            for partition, judged in judged_of(rows):
-                begun, first = self._begun(partition), judged.human.offsets[0]
-                args = begun, judged, first - 1, time(), self._state
+            for partition, verdicts in verdicts_of(rows):
+                begun, first = self._begun(partition), verdicts.human.offsets[0]
+                args = begun, verdicts, first - 1, time(), self._state
                 self._add(partition, self.counters, self.counters.fold_begun(*args))
-                values = self.counters.distinct_values(begun, judged, time(), self._state)
+                values = self.counters.distinct_values(begun, verdicts, time(), self._state)
                 self._sketches.note_values(values)
-                self._sketches.note(judged.human, time())
+                self._sketches.note(verdicts.human, time())
             seen += len(rows)
             self._say(f"adding up what is forgotten: {seen} events")
             await self._write("base_new", at_least=CELLS_MAX)
@@ -107,8 +107,8 @@ class BaseFold:
         if not counters:
             return
         async for rows in self._chunks("base.events", *some.args(), False):  # noqa: FBT003
-            for partition, judged in judged_of(rows):
-                args = judged, judged.human.offsets[0] - 1, time(), self._state
+            for partition, verdicts in verdicts_of(rows):
+                args = verdicts, verdicts.human.offsets[0] - 1, time(), self._state
                 self._add(partition, counters, counters.fold_begun(self._begun(partition), *args))
             self._say("adding up the sums of what stays")
             await self._write("base_kept", at_least=CELLS_MAX)
@@ -134,8 +134,10 @@ class BaseFold:
                 number = facts.number(row["kafka_offset"], gone=row["gone"])
                 if row["gone"] and row["fresh"] and number % COUNTED_CLICK == 0:
                     counted.append((*row[:2], *row[BEFORE_EVENT:]))
-            for partition, judged in judged_of(counted):
-                rows_of = self.counters.fold(Judged(Slice(), counted_click=judged.human), time())
+            for partition, verdicts in verdicts_of(counted):
+                rows_of = self.counters.fold(
+                    Verdicts(Slice(), counted_click=verdicts.human), time()
+                )
                 self._add(partition, self.counters, rows_of)
             await self._write("base_new", at_least=CELLS_MAX)
             await self._write_users(users)

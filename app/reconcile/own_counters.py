@@ -27,7 +27,7 @@ from app.counting.groups import FoldState
 from app.counting.measures import Value
 from app.counting.registry import Registry
 from app.counting.spec import FOREVER, HOUR, CounterSpec, Rows
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.times import rfc3339
 from app.kafka.watermarks import Offsets, Say
 from app.reconcile.comparison import Comparison
@@ -112,9 +112,9 @@ class OwnCounters:
         seen = 0
         cursor = await self._sides.connection.cursor(self._sides.sql["compare.events"])
         while rows := await cursor.fetch(CHUNK_ROWS):
-            for partition, judged in judged_of(rows):
+            for partition, verdicts in verdicts_of(rows):
                 begun = begun_at(self.counters, registry.began(partition, self._version))
-                self._fold(found, judged, begun, cut.get(partition, 0), registry.keys)
+                self._fold(found, verdicts, begun, cut.get(partition, 0), registry.keys)
             seen += len(rows)
             self._say(f"counting by counters of one's own: {seen} events")
             if len(found) > CELLS_MAX:
@@ -141,15 +141,15 @@ class OwnCounters:
     def _fold(
         self,
         found: Amounts,
-        judged: Judged,
+        verdicts: Verdicts,
         begun: Mapping[int, int],
         cut: int,
         kept: Mapping[int, Mapping[str, None]],
     ) -> None:
         """Add the events of a partition."""
-        first, last = judged.human.offsets[0], judged.human.offsets[-1]
+        first, last = verdicts.human.offsets[0], verdicts.human.offsets[-1]
         for begin, end, seen in ((first - 1, cut - 1, True), (max(first, cut) - 1, last, False)):
-            part = judged.between(begin, end)
+            part = verdicts.between(begin, end)
             if part.human.offsets:
                 rows = self.counters.fold_begun(
                     begun, part, part.human.offsets[0] - 1, time(), FoldState(kept)
@@ -203,7 +203,7 @@ def begun_at(counters: Counters, begun: Mapping[int, int]) -> dict[int, int]:
     return {number: begun.get(number, NEVER) for number in counters.by_number}
 
 
-def judged_of(rows: Iterable[Any]) -> Iterator[tuple[int, Judged]]:
+def verdicts_of(rows: Iterable[Any]) -> Iterator[tuple[int, Verdicts]]:
     """Yield (partition, its events by offset) of rows of human_event."""
     for partition, some in groupby(sorted(rows, key=itemgetter(0, 1)), itemgetter(0)):
         events, offsets = [], []
@@ -211,4 +211,4 @@ def judged_of(rows: Iterable[Any]) -> Iterator[tuple[int, Judged]]:
             events.append(event_of(columns))
             offsets.append(offset)
         times = [event.timestamp.timestamp() for event in events]  # type: ignore[union-attr]
-        yield partition, Judged(Slice(events, offsets, times, times))
+        yield partition, Verdicts(Slice(events, offsets, times, times))

@@ -10,8 +10,8 @@ from typing import Any
 from app.counting.counters import Counters
 from app.counting.spec import DAY, OTHER_KEY, CounterSpec
 from app.errors import StartError, reason
-from app.events.batches import Judged
-from app.reconcile.own_counters import judged_of
+from app.events.batches import Verdicts
+from app.reconcile.own_counters import verdicts_of
 from app.stores.connect import connect_postgres
 from app.stores.postgres import PASSING
 from app.stores.sql import load_queries
@@ -42,15 +42,15 @@ def rows_a_day(specs: Iterable[CounterSpec], events: Sequence[Any], now: float) 
         return dict.fromkeys((spec.name for spec in specs), 0)
     oldest = min(event["datetime"] for event in events).timestamp()
     days = 1.0 if len(events) < SAMPLE_MAX else max(1.0, now - oldest) / DAY
-    parts = [judged for _, judged in judged_of(events)]
+    parts = [verdicts for _, verdicts in verdicts_of(events)]
     return {spec.name: round(len(_rows(spec, parts, now)) / days) for spec in specs}
 
 
-def _rows(spec: CounterSpec, parts: Iterable[Judged], now: float) -> set[tuple[str, int, str]]:
+def _rows(spec: CounterSpec, parts: Iterable[Verdicts], now: float) -> set[tuple[str, int, str]]:
     counters, keys = Counters([replace(spec, most_keys=0)]), dict[str, None]()
     found = set()
-    for judged in parts:
-        for row in chain(counters.fold(judged, now), counters.distinct_values({}, judged, now)):
+    for verdicts in parts:
+        for row in chain(counters.fold(verdicts, now), counters.distinct_values({}, verdicts, now)):
             key, start, label = spec.keys.parse(row)
             if spec.most_keys and key not in keys:
                 if len(keys) < spec.most_keys:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from app.counting.counters import Counters
 from app.counting.groups import FoldState, KeptKeys
 from app.counting.uniques import Accumulator, Union, decode_sketch, estimate_of, includes
-from app.events.batches import Judged
+from app.events.batches import Verdicts
 from app.reconcile.comparison import Comparison
 
 TABLES, ALL_SEEN, SOME_SEEN = range(3)  # whose sketch a row of side_own_sketches is
@@ -38,14 +38,14 @@ class OwnSketches:
         self,
         counters: Counters,
         begun: Mapping[int, int],
-        judged: Judged,
+        verdicts: Verdicts,
         now: float,
         kept: KeptKeys,
         *,
         seen: bool,
     ) -> None:
         """Add events; seen: whether all sides have seen them."""
-        values = counters.distinct_values(begun, judged, now, FoldState(kept))
+        values = counters.distinct_values(begun, verdicts, now, FoldState(kept))
         self._events[ALL_SEEN if seen else SOME_SEEN].note_values(values)
 
     async def add_base(self, counters: Counters) -> None:

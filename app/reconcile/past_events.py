@@ -105,7 +105,7 @@ class PastReader:
         batch.before, batch.gate = self.positions[partition], gate
         end = self.ends[partition]
         batch.after = batch[-1].offset + 1 if len(rows) == BATCH_ROWS else end
-        batch.behind = end - batch.after
+        batch.lag = end - batch.after
         self.positions[partition] = batch.after
         return batch
 

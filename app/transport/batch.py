@@ -30,16 +30,16 @@ class Batch(list[Any]):
 
     before, after: the fetch position on either side; after may lie past deleted offsets and
     transaction markers that follow the last record. gate: the generation it was fetched in.
-    behind: offsets that Kafka was known to have behind it when it was taken; more may have come.
+    lag: offsets that were known to follow it in Kafka when it was taken; there may be more by now.
     lost: offsets right before it that Kafka deleted before they were read.
     """
 
-    __slots__ = ("after", "before", "behind", "gate", "lost")
+    __slots__ = ("after", "before", "gate", "lag", "lost")
 
     before: int
     after: int
     gate: int
-    behind: int
+    lag: int
     lost: int
 
     def __init__(self, *args: Any) -> None:

@@ -77,7 +77,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
                 batch = records[tp] = Batch(records.get(tp, ()))
                 batch.before, batch.after, batch.gate = before[tp], state._position, gate
                 # The end of what may be read, as the fetch that held the last record was told.
-                batch.behind = max(0, (state.lso or state.highwater or 0) - batch.after)
+                batch.lag = max(0, (state.lso or state.highwater or 0) - batch.after)
         return records
 
     def _pace(self, records: dict[Any, Any]) -> None:

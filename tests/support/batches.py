@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from aiokafka import ConsumerRecord
 
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.event import Event
 from app.transport import Batch
 
@@ -41,7 +41,7 @@ def batch_of(
     )
     batch.before = offsets[0] if before is None else before
     batch.after = offsets[-1] + 1 if after is None else after
-    batch.gate, batch.behind = gate, 0
+    batch.gate, batch.lag = gate, 0
     return batch
 
 
@@ -63,6 +63,6 @@ def slice_of(
     return Slice(events, offsets, times, times if received is None else list(received))
 
 
-def judged(events: Iterable[Event], *, first: int = 0) -> Judged:
+def judged(events: Iterable[Event], *, first: int = 0) -> Verdicts:
     """Return events that no rule has anything against."""
-    return Judged(human=slice_of(events, first=first))
+    return Verdicts(human=slice_of(events, first=first))

@@ -13,13 +13,13 @@ from app.errors import KafkaUnavailableError, UnavailableError
 from app.monitor.condition import (
     Conditions,
     WorkerState,
+    group_findings,
+    kafka_finding,
     lag_table,
-    of_groups,
-    of_kafka,
-    of_losses,
-    of_sinks,
-    of_worker,
+    loss_findings,
     read_metrics,
+    sink_findings,
+    worker_finding,
 )
 from app.monitor.rates import Rates, RateSampler
 from app.settings import Settings
@@ -58,11 +58,11 @@ class Health:
         seen = await asyncio.gather(*looks)
         rates = self._current()
         findings = [
-            of_kafka(self._kafka_problem()),
-            *map(of_worker, seen),
-            *of_sinks(seen),
-            *of_groups(rates),
-            *of_losses(seen),
+            kafka_finding(self._kafka_problem()),
+            *map(worker_finding, seen),
+            *sink_findings(seen),
+            *group_findings(rates),
+            *loss_findings(seen),
         ]
         noted = self._conditions.note(findings, time.time_ns() // 1_000_000)
         return Answer.json({"findings": noted, "lag": lag_table(seen, self._namespace, rates)})

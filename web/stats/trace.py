@@ -18,7 +18,7 @@ import msgspec
 from app.counting.groups import FoldState
 from app.counting.spec import CounterSpec
 from app.errors import NotFoundError, PostgresUnavailableError, RecoveringError, UnavailableError
-from app.events.batches import Decoded, Judged, Slice, decode_batch
+from app.events.batches import Decoded, Slice, Verdicts, decode_batch
 from app.events.event import Event, at_ms
 from app.events.positions import parse_one, shown
 from app.events.times import rfc3339
@@ -189,10 +189,10 @@ class Tracing:
             return
         part = Slice([event], [offset], [at.timestamp()], [received.timestamp()])
         if begun is None:
-            rows = counters.fold(Judged(part), time())
+            rows = counters.fold(Verdicts(part), time())
         else:
-            rows = begun.fold(partition, Judged(part), offset - 1, time(), FoldState())
-            values = begun.distinct_values(partition, Judged(part), time(), None)
+            rows = begun.fold(partition, Verdicts(part), offset - 1, time(), FoldState())
+            values = begun.distinct_values(partition, Verdicts(part), time(), None)
             rows |= {row: {0: len(some)} for row, some in values.items()}
         rows = counters.spread(rows, time())
         for name, spec in counters.items():

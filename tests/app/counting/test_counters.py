@@ -22,7 +22,7 @@ from app.counting.spec import (
     CounterSpec,
     counts_partition,
 )
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.event import Event
 from app.settings import Settings
 from tables.counters import declare
@@ -137,7 +137,7 @@ def test_each_counter_counts_what_the_rules_made_of_events() -> None:
     part = judged([event]).human
     counted = {spec.of for spec in counters.values()}
     for of in counted:
-        rows = counters.fold(Judged(**{"human": Slice(), of: part}), NOW)
+        rows = counters.fold(Verdicts(**{"human": Slice(), of: part}), NOW)
         assert {spec.of for spec in map(counters.by_number.get, (r[0] for r in rows)) if spec} == {
             of
         }
@@ -147,7 +147,7 @@ def test_each_counter_counts_what_the_rules_made_of_events() -> None:
 def test_a_part_of_judged_events() -> None:
     events = [Event(type=str(n), timestamp=NOON) for n in range(6)]
     whole = slice_of(events, first=10)
-    sorted_out = Judged(
+    sorted_out = Verdicts(
         whole.where([n % 2 == 0 for n in range(6)]), whole.where([n % 2 == 1 for n in range(6)])
     ).between(12, 15)
     assert [event.type for event in sorted_out.human.events] == ["4"]

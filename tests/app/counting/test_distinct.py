@@ -10,7 +10,7 @@ from app.counting.declared import Meaning
 from app.counting.groups import FoldState
 from app.counting.spec import HOUR, OTHER_KEY, TYPES
 from app.counting.uniques import Accumulator, Union, decode_sketch, estimate_of, includes
-from app.events.batches import Judged
+from app.events.batches import Verdicts
 from app.events.event import Event
 from tests.support.batches import slice_of
 
@@ -33,7 +33,7 @@ def found(
     """Return {(key, window start, label): values}."""
     spec = meaning.spec(61, "buyers", "")
     counters = Counters([spec])
-    judged, keys = Judged(slice_of(events)), {61: dict.fromkeys(kept)}
+    judged, keys = Verdicts(slice_of(events)), {61: dict.fromkeys(kept)}
     assert not counters.fold(judged, NOW.timestamp())
     rows = counters.distinct_values({61: begun}, judged, NOW.timestamp(), FoldState(keys))
     return {spec.keys.parse(row): values for row, values in rows.items()}
@@ -89,7 +89,9 @@ def test_types_that_are_not_kept_are_one_label() -> None:
     spec = Meaning(None, label="type", measure="distinct:user_id").spec(61, "buyers", "")
     events = [Event(type=kind, user_id=user, timestamp=NOW) for kind, user in TYPED]
     counters, kept = Counters([spec]), {TYPES: {"buy": None}}
-    rows = counters.distinct_values({}, Judged(slice_of(events)), NOW.timestamp(), FoldState(kept))
+    rows = counters.distinct_values(
+        {}, Verdicts(slice_of(events)), NOW.timestamp(), FoldState(kept)
+    )
     labels = {spec.keys.parse(row)[2]: values for row, values in rows.items()}
     assert labels == {"buy": {"ann"}, OTHER_KEY: {"bob", "cyd"}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.counting.flush_pace import BEHIND, BEHIND_FLUSH_S, BEHIND_PAUSE_S, FlushPace
+from app.counting.flush_pace import BACKLOG, BACKLOG_FLUSH_S, BACKLOG_PAUSE_S, FlushPace
 
 
 class Clock:
@@ -26,17 +26,17 @@ def test_a_backlog_is_flushed_rarely() -> None:
     pace = FlushPace(clock)
     flushes = 0
     for _ in range(601):  # 60 s
-        pace.note(0, BEHIND)
+        pace.note(0, BACKLOG)
         if pace.due():
             flushes += 1
             pace.flushed()
         clock.now += 0.1
-    assert flushes == 60 / BEHIND_FLUSH_S
+    assert flushes == 60 / BACKLOG_FLUSH_S
 
 
 def test_the_end_of_a_backlog_is_flushed_at_once() -> None:
     pace = FlushPace(Clock())
-    pace.note(0, BEHIND)
+    pace.note(0, BACKLOG)
     assert not pace.due()
     pace.note(0, 1)
     assert pace.due()
@@ -44,7 +44,7 @@ def test_the_end_of_a_backlog_is_flushed_at_once() -> None:
 
 def test_a_small_batch_of_another_partition_does_not_end_a_backlog() -> None:
     pace = FlushPace(Clock())
-    pace.note(0, BEHIND)
+    pace.note(0, BACKLOG)
     pace.note(1, 0)
     assert not pace.due()
 
@@ -52,15 +52,15 @@ def test_a_small_batch_of_another_partition_does_not_end_a_backlog() -> None:
 def test_a_backlog_that_does_not_come_is_not_waited_for() -> None:
     clock = Clock()
     pace = FlushPace(clock)
-    pace.note(0, BEHIND)
-    clock.now += BEHIND_PAUSE_S
+    pace.note(0, BACKLOG)
+    clock.now += BACKLOG_PAUSE_S
     assert pace.due()
 
 
 def test_a_flush_that_took_long_is_no_pause() -> None:
     clock = Clock()
     pace = FlushPace(clock)
-    pace.note(0, BEHIND)
-    clock.now += BEHIND_PAUSE_S
+    pace.note(0, BACKLOG)
+    clock.now += BACKLOG_PAUSE_S
     pace.flushed()
     assert not pace.due()

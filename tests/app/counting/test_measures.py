@@ -22,7 +22,7 @@ from app.counting.measures import (
     sums_by_place,
 )
 from app.counting.spec import DAY, TYPE, URL, Condition, CounterSpec
-from app.events.batches import Judged
+from app.events.batches import Verdicts
 from app.events.event import Event, at_ms
 from tests.support.batches import slice_of
 
@@ -89,7 +89,7 @@ def _counter(**changes: object) -> Counters:
 
 
 def _values(counters: Counters, events: list[Event], **more: object) -> dict[str, object]:
-    rows = counters.fold(Judged(slice_of(events)), MORNING_S, FoldState(**more))  # type: ignore[arg-type]
+    rows = counters.fold(Verdicts(slice_of(events)), MORNING_S, FoldState(**more))  # type: ignore[arg-type]
     spec, found = counters["revenue"], dict[str, object]()
     for row, cells in rows.items():
         key, start, _label = spec.keys.parse(row)
@@ -103,7 +103,7 @@ def _values(counters: Counters, events: list[Event], **more: object) -> dict[str
 def test_added_and_taken_away_lie_in_cells_that_only_grow() -> None:
     events = [_event("/a", 0.1), _event("/a", 0.2), _event("/a", -0.05), _event("/b", -3.0)]
     counters = _counter()
-    rows = counters.fold(Judged(slice_of(events)), MORNING_S)
+    rows = counters.fold(Verdicts(slice_of(events)), MORNING_S)
     assert all(micros >= 0 for cells in rows.values() for micros in cells.values())
     assert _values(counters, events) == {"/a": 250_000, "/b": -3_000_000}
 

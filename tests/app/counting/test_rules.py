@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.counting.rules import BOT_MEMORY, Accepted, Clicks, Memory, judge, needs
-from app.events.batches import Judged, Slice
+from app.events.batches import Slice, Verdicts
 from app.events.event import Event
 from tests.support.batches import slice_of
 
@@ -33,7 +33,7 @@ def arrived(events: Iterable[Event], first: int = 0, late_s: float = 1.0) -> Sli
     return slice_of(events, first=first, received=[NOON.timestamp() + late_s] * len(events))
 
 
-def offsets(judged: Judged) -> tuple[list[int], list[int], list[int]]:
+def offsets(judged: Verdicts) -> tuple[list[int], list[int], list[int]]:
     return (
         list(judged.human.offsets),
         list(judged.bot.offsets),
@@ -58,7 +58,7 @@ def test_the_first_page_views_of_a_user_and_timestamp_count() -> None:
 )
 def test_what_is_never_a_bot(event: Event, late_s: float) -> None:
     part = arrived([event] * 30, late_s=late_s)
-    assert judge(part, Memory(), LIMIT) == Judged(
+    assert judge(part, Memory(), LIMIT) == Verdicts(
         part, Slice([], [], [], []), Slice([], [], [], [])
     )
 

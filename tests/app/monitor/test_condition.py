@@ -8,13 +8,13 @@ from app.monitor.condition import (
     Conditions,
     Finding,
     WorkerState,
+    group_findings,
+    kafka_finding,
     lag_table,
-    of_groups,
-    of_kafka,
-    of_losses,
-    of_sinks,
-    of_worker,
+    loss_findings,
     read_metrics,
+    sink_findings,
+    worker_finding,
 )
 from app.monitor.rates import Rates
 
@@ -47,20 +47,20 @@ def told(findings: list[Finding]) -> list[tuple[str, str]]:
 def test_behind_is_who_has_not_done_what_came_ten_seconds_ago(
     received: float, waiting: int, level: str
 ) -> None:
-    (found,) = of_groups(rates(received, store=waiting))
+    (found,) = group_findings(rates(received, store=waiting))
     assert found.level == level
 
 
 def test_a_group_that_is_behind_is_told_with_a_number() -> None:
-    found = told(list(of_groups(rates(0, store=12_400))))
+    found = told(list(group_findings(rates(0, store=12_400))))
     assert found == [("bad", "Storing: behind, 12,400 events waiting")]
-    assert list(of_groups(None)) == []
+    assert list(group_findings(None)) == []
 
 
 def test_the_line_and_the_table_of_waiting_events_say_the_same() -> None:
     seen = WorkerState("store-1", lag={("store", "x.events-0"): 43_500, ("store", "x.counts-0"): 1})
     looked = rates(0, store=22_500)
-    (found,) = of_groups(looked)
+    (found,) = group_findings(looked)
     assert found.text == "Storing: behind, 22,500 events waiting"
     assert ["events", 22_500] in lag_table([seen], "x.", looked)["rows"]
     assert ["counts", 1] in lag_table([seen], "x.", looked)["rows"]
@@ -68,16 +68,16 @@ def test_the_line_and_the_table_of_waiting_events_say_the_same() -> None:
 
 def test_a_group_keeps_its_name_after_a_rebuild() -> None:
     rebuilt = Rates(0.0, 0.0, 0.0, 0.0, 0.0, {("x.event-counter-count-v2", "x.events-0"): 0})
-    (found,) = of_groups(rebuilt)
+    (found,) = group_findings(rebuilt)
     assert found == ("count group", "ok", "there", "Counting: up to date")
 
 
 def test_metrics_tell_of_sinks_and_partitions() -> None:
     seen = WorkerState("store-1")
     read_metrics(seen, METRICS)
-    assert of_worker(seen).text == "store-1: running"
+    assert worker_finding(seen).text == "store-1: running"
     lost = "Postgres: unavailable, events wait in Kafka, none is lost (reported by store-1)"
-    assert told(list(of_sinks([seen]))) == [("bad", lost), ("ok", "Redis: OK")]
+    assert told(list(sink_findings([seen]))) == [("bad", lost), ("ok", "Redis: OK")]
     assert lag_table([seen, WorkerState("away", answers=False)], "", None) == {
         "groups": ["store"],
         "rows": [["events", 12_407], ["events-2", 12_400], ["events-10", 7]],
@@ -89,7 +89,7 @@ def test_what_kafka_lost_is_told_by_role_and_number() -> None:
     for seen in workers:
         read_metrics(seen, LOSSES)
     text = "Storing: Kafka lost 2,400 events that it had not read yet"
-    assert told(list(of_losses(workers))) == [("warn", text)]
+    assert told(list(loss_findings(workers))) == [("warn", text)]
 
 
 def test_the_topic_that_most_groups_read_comes_first() -> None:
@@ -109,15 +109,17 @@ def test_a_store_is_away_once_whoever_says_so() -> None:
         WorkerState("count-1", away={"redis": True}),
         WorkerState("count-2", away={"redis": False}),
     ]
-    ((level, text),) = told(list(of_sinks([*workers, WorkerState("count-3", answers=False)])))
+    ((level, text),) = told(list(sink_findings([*workers, WorkerState("count-3", answers=False)])))
     assert (level, text.endswith("(reported by count-1)")) == ("bad", True)
 
 
 def test_a_worker_that_is_silent_or_not_ready_is_named() -> None:
-    assert told([of_worker(WorkerState("a", answers=False))]) == [("bad", "a: does not answer")]
-    assert of_worker(WorkerState("a", problem="the tables are being restored")).level == "warn"
-    assert of_kafka("refused").level == "bad"
-    assert of_kafka("").level == "ok"
+    assert told([worker_finding(WorkerState("a", answers=False))]) == [
+        ("bad", "a: does not answer")
+    ]
+    assert worker_finding(WorkerState("a", problem="the tables are being restored")).level == "warn"
+    assert kafka_finding("refused").level == "bad"
+    assert kafka_finding("").level == "ok"
 
 
 def test_since_stays_while_the_state_does_and_troubles_come_first() -> None:

@@ -101,7 +101,7 @@ class Delivery:
         batch = Batch(record(offset) for offset in range(first, end))
         batch.before, batch.after = first, end if after is None else after
         batch.gate = self.consumer.gate if gate is None else gate
-        batch.behind = 0
+        batch.lag = 0
         await self.consumer._deliver(SOURCE, batch)
 
     def take(self, index: int) -> None:

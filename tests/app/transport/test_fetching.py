@@ -65,7 +65,7 @@ async def test_records_come_with_the_positions_around_them() -> None:
     batch = (await thread.fetch(frozenset([SOURCE]), 1, 1, {"source"}))[SOURCE]
     assert (len(markers), markers.before, markers.after) == (0, 5, 9)
     assert (len(batch), batch.before, batch.after) == (2, 9, 15)
-    assert (markers.behind, batch.behind) == (91, 85), "up to what a transaction holds back"
+    assert (markers.lag, batch.lag) == (91, 85), "up to what a transaction holds back"
 
 
 async def test_a_fetch_for_a_closed_gate_takes_nothing() -> None:
