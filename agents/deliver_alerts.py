@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from app.alerting.delivered import delivered
 from app.alerting.deliveries import Deliveries
 from app.alerting.webhook import Webhook
 from app.errors import reason
@@ -21,6 +23,7 @@ from app.settings import Settings
 
 POLL_S = 1.0
 FETCH_WAIT_MS = 2000  # an alert ends the wait at once
+SETTLE_S = 0.05
 PAUSE_S = 2.0  # before the next attempt to use Kafka
 
 log = logging.getLogger(__name__)
@@ -45,19 +48,26 @@ def register(app: Any, webhook: Webhook, settings: Settings) -> None:
 
 async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
     """Read the topic and deliver what comes; raise KafkaError or OSError."""
-    names = Names(settings.namespace)
-    consumer = KafkaClients.of(settings).consumer(
+    names, kafka = Names(settings.namespace), KafkaClients.of(settings)
+    consumer = kafka.consumer(
         group_id=names.webhook_group,
-        auto_offset_reset="earliest",
+        auto_offset_reset="none",  # an error, and a new look at what was delivered
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    deliveries = Deliveries(consumer, webhook)
+    deliveries = Deliveries(consumer, webhook, partial(delivered, kafka, names.webhook_group))
     consumer.subscribe([names.alerts], listener=deliveries)
     try:
         await consumer.start()
         while not app.should_stop:
             wait_s = min(POLL_S, deliveries.next_due_s())
-            found = await consumer.getmany(timeout_ms=max(1, int(wait_s * 1000)))
+            try:
+                found = await consumer.getmany(timeout_ms=max(1, int(wait_s * 1000)))
+            except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+                if not deliveries.is_settling():
+                    raise
+                await asyncio.sleep(SETTLE_S)
+                continue
+            deliveries.is_settling()
             deliveries.add(found)
             await deliveries.attempt()
     finally:

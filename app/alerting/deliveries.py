@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from app import metrics
 from app.alerting.alerts import is_alert
+from app.alerting.delivered import NOTHING, AlertsDone, first_undelivered
 from app.alerting.webhook import Outcome, Webhook, pause_s
 from app.kafka.strange import leave_out
 from app.stores.outages import Outage
@@ -40,19 +41,29 @@ class Deliveries(ConsumerRebalanceListener):
     """Partitions that wait are paused, so that no more than a fetch of each is in memory."""
 
     def __init__(
-        self, consumer: Any, webhook: Webhook, clock: Callable[[], float] = monotonic
+        self,
+        consumer: Any,
+        webhook: Webhook,
+        delivered: Callable[[], Awaitable[Mapping[TopicPartition, AlertsDone]]],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """consumer: of the group; its listener is this object."""
+        """consumer: of the group; its listener is this object. delivered: by the group so far."""
         self._consumer, self._webhook, self._clock = consumer, webhook, clock
         self._lines: dict[TopicPartition, _Line] = {}
         self._done: defaultdict[TopicPartition, deque[bytes]] = defaultdict(
             lambda: deque(maxlen=REMEMBERED)
         )
+        self._delivered = delivered
+        self._newest: defaultdict[TopicPartition, int] = defaultdict(int)  # ms, of what is done
+        self._unsettled: set[TopicPartition] = set()
+        self._failed: Exception | None = None
         self._outage = Outage("webhook")
 
     def add(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Take what was fetched."""
+        """Take what was fetched, but for what is read again once it is known from where on."""
         for part, records in found.items():
+            if part in self._unsettled:
+                continue
             self._lines.setdefault(part, _Line()).records.extend(records)
             self._consumer.pause(part)
 
@@ -88,6 +99,7 @@ class Deliveries(ConsumerRebalanceListener):
             if record.key:
                 done.append(record.key)
             line.failures, line.due = 0, 0.0
+            self._newest[part] = max(record.timestamp, self._newest[part])
             await self._commit(part, record.offset + 1)
         if self._lines.pop(part, None) is line and part in self._consumer.assignment():
             self._consumer.resume(part)
@@ -115,15 +127,37 @@ class Deliveries(ConsumerRebalanceListener):
 
     async def _commit(self, part: TopicPartition, offset: int) -> None:
         try:
-            await self._consumer.commit({part: offset})
+            await self._consumer.commit({part: (offset, str(self._newest[part]))})
         except (CommitFailedError, IllegalStateError) as exc:  # its next owner sends it again
             log.info("webhook: offset %d of %s is not committed: %r", offset, part, exc)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Forget what waits there: the next owner reads it again."""
         for part in revoked:
+            self._unsettled.discard(part)
             self._lines.pop(part, None)
             self._done.pop(part, None)
 
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Nothing: a partition is read from its committed offset on."""
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Read each partition on behind what was delivered."""
+        self._unsettled.update(assigned)
+        try:
+            delivered = await self._delivered()
+            for part in assigned:
+                await self._settle(part, delivered.get(part, NOTHING))
+        except (KafkaError, OSError) as exc:  # the consumer would only log it
+            self._failed = exc
+
+    async def _settle(self, part: TopicPartition, done: AlertsDone) -> None:
+        at = await first_undelivered(self._consumer, part, done)
+        if at < done.offset:
+            log.error("%s lost alerts that were delivered: it is read on from %d", part, at)
+        self._newest[part] = done.newest
+        self._consumer.seek(part, at)
+        self._unsettled.discard(part)
+
+    def is_settling(self) -> bool:
+        """Whether it is not known yet where a partition is read on; raise what that failed with."""
+        if self._failed is not None:
+            raise self._failed
+        return bool(self._unsettled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -26,8 +27,23 @@ async def coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
     raise error
 
 
+class KeptOffset(NamedTuple):
+    """What a group has committed for a partition, and what it noted with it."""
+
+    offset: int
+    note: str
+
+
 async def committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
     """Return the offset that a group goes on from, of the partitions where it has committed one.
+
+    Raises KafkaError.
+    """
+    return {part: found.offset for part, found in (await kept(admin, group)).items()}
+
+
+async def kept(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, KeptOffset]:
+    """As committed(), with what was noted.
 
     Asked of a broker that no longer coordinates the group, aiokafka's list_consumer_group_offsets
     returns nothing and raises nothing, as it looks at the errors of partitions alone: nothing
@@ -45,11 +61,11 @@ async def committed(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartiti
             await asyncio.sleep(RETRY_S)
         else:
             break
-    found: dict[TopicPartition, int] = {}
+    found: dict[TopicPartition, KeptOffset] = {}
     for topic, partitions in answer.topics:
-        for partition, offset, _, code in partitions:
+        for partition, offset, note, code in partitions:
             if code:
                 raise for_code(code)(f"no offset of {group} for {topic}-{partition}")
             if offset >= 0:
-                found[TopicPartition(topic, partition)] = offset
+                found[TopicPartition(topic, partition)] = KeptOffset(offset, note or "")
     return found

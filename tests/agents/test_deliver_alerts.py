@@ -17,6 +17,7 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from agents.deliver_alerts import deliver
+from app.alerting.delivered import AlertsDone
 from app.alerting.deliveries import ATTEMPT_S, Deliveries
 from app.alerting.webhook import LONGEST_PAUSE_S, Outcome, Webhook, delivery_id, pause_s, signature
 from app.names import Names
@@ -203,12 +204,15 @@ async def test_a_slow_receiver_does_not_keep_the_consumer_from_being_polled() ->
     async def commit(_: object) -> None:
         pass
 
+    async def nothing() -> dict[TopicPartition, AlertsDone]:
+        return {}
+
     part = TopicPartition("alerts", 0)
     consumer: Any = SimpleNamespace(
         pause=lambda _: None, resume=lambda _: None, assignment=lambda: {part}, commit=commit
     )
     webhook: Any = SimpleNamespace(call=call)
-    deliveries = Deliveries(consumer, webhook, lambda: now[0])
+    deliveries = Deliveries(consumer, webhook, nothing, lambda: now[0])
     keys, raised = [b"%d" % n for n in range(3000)], time.time() * 1000
     records = [
         SimpleNamespace(key=key, value=ALERT, offset=n, timestamp=raised)
