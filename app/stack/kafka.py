@@ -54,6 +54,8 @@ broker.heartbeat.interval.ms=500
 # A power cut takes what is not on the disk yet: with these, the last second.
 log.flush.interval.ms=750
 log.flush.scheduler.interval.ms=250
+# By default nothing is flushed in the first 30 s after a start.
+log.initial.task.delay.ms=1000
 # By default what a group committed is forgotten in a week; events may be kept for longer.
 offsets.retention.minutes=527040
 # From where a start after kill -9 has to look through the log.
