@@ -63,9 +63,9 @@ def read_metrics(seen: WorkerState, text: str) -> None:
                 seen.lag[short(labels["group"]), place] = int(sample.value)
         elif family.name == "event_counter_sink_away":
             seen.away |= {sample.labels["sink"]: bool(sample.value) for sample in family.samples}
-        elif family.name == "event_counter_events_lost":
-            for sample in family.samples:
-                if sample.name.endswith("_total"):
+        else:
+            for sample in family.samples:  # a family has the name without _total
+                if sample.name == "event_counter_events_lost_total":
                     seen.lost[sample.labels["role"]] = int(sample.value)
 
 
