@@ -23,8 +23,8 @@ from app.kafka.clients import KafkaClients, kafka_away, started
 from app.names import Names
 from app.settings import Settings
 from app.stores.sql import load_queries
-from tables.judged import CLICKS, encode_clicks
-from tables.messages import KEY, RUNS
+from tables.judged import clicks_row
+from tables.messages import run_row
 from tables.outcome_row import OUTCOMES_ROW
 from tables.partial_values import CARRIES, Partial
 from tables.record_batches import RecordBatches
@@ -95,15 +95,14 @@ class BaseRecords:
                 owner = counts_partition(owner_key(row["row"], own), settings.counts_partitions)
                 yield names.uniques, owner, row["row"], row["sketch"]
             async for row in connection.cursor(self._sql["base.clicks_all"], prefetch=CHUNK):
-                clicks = encode_clicks(Clicks(row["positions"], row["counts"]))
-                user = CLICKS + row["user_id"].encode()
-                yield names.judged_changelog, row["partition"], user, clicks
+                clicks = Clicks(row["positions"], row["counts"])
+                place = names.judged_changelog, row["partition"]
+                yield *place, *clicks_row(row["user_id"], clicks)
         if settings.dedupe_hours:
             query = self._sql["base.messages"]
             async for row in connection.cursor(query, names.events, prefetch=10):
-                run = MessageRun.unpack(row["run"])
-                place = KEY.pack(RUNS, run.offset, run.last)
-                yield names.messages_changelog, row["partition"], place, run.pack()
+                place = names.messages_changelog, row["partition"]
+                yield *place, *run_row(MessageRun.unpack(row["run"]))
 
     async def _cells(
         self, connection: asyncpg.Connection

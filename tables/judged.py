@@ -95,7 +95,7 @@ class JudgedTable(WriteBehindTable):
             known = views.pop(second, None)
             views[second] = self._stored(db, second) if known is None else known
         users = [user for user in found.users if user not in memory.clicks]
-        values = db.get([CLICKS + user.encode() for user in users]) if users else []
+        values = db.get([_clicks_key(user) for user in users]) if users else []
         for user, value in zip(users, values, strict=True):
             memory.clicks[user] = _clicks_of(value)
 
@@ -142,7 +142,7 @@ class JudgedTable(WriteBehindTable):
             committed = self._committed(partition)
             for user in clicked:
                 (clicks := memory.clicks[user]).settle(committed)
-                rows.append((CLICKS + user.encode(), encode_clicks(clicks)))
+                rows.append(clicks_row(user, clicks))
         for second, views in fresh.items():
             if views:
                 rows += _chunks(second, views)
@@ -163,7 +163,7 @@ class JudgedTable(WriteBehindTable):
         """What both know of a user's clicks; rows of views are the same."""
         if old == new or not (_is_clicks(old) and _is_clicks(new)):
             return new
-        return encode_clicks(_merged(_clicks_of(old), _clicks_of(new)))
+        return _encode_clicks(_merged(_clicks_of(old), _clicks_of(new)))
 
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""
@@ -250,6 +250,14 @@ def _merged(one: Clicks, other: Clicks) -> Clicks:
     return Clicks(sorted(facts), [facts[position] for position in sorted(facts)])
 
 
-def encode_clicks(clicks: Clicks) -> bytes:
-    """Return the value of a row of clicks."""
+def clicks_row(user: str, clicks: Clicks) -> tuple[bytes, bytes]:
+    """Return key and value of the clicks of a user."""
+    return _clicks_key(user), _encode_clicks(clicks)
+
+
+def _clicks_key(user: str) -> bytes:
+    return CLICKS + user.encode()
+
+
+def _encode_clicks(clicks: Clicks) -> bytes:
     return _encode((clicks.positions, clicks.counts))

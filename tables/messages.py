@@ -22,10 +22,15 @@ from tables.scans import scan_prefix
 from tables.write_behind import WriteBehindTable
 
 RUNS = b"m"  # Faust keeps an offset among the rows
-KEY = struct.Struct(">cQQ")  # RUNS, lowest and highest offset
+_KEY = struct.Struct(">cQQ")  # RUNS, lowest and highest offset
 MS = 1000
 SAMPLE = 64  # one of so many message_ids is watched
 SAMPLED_MAX = 10_000
+
+
+def run_row(run: MessageRun) -> tuple[bytes, bytes]:
+    """Return key and value of a run."""
+    return _KEY.pack(RUNS, run.offset, run.last), run.pack()
 
 
 class Messages(WriteBehindTable):
@@ -126,14 +131,13 @@ class Messages(WriteBehindTable):
         """Write what is new; the batches that it came from are acknowledged afterwards."""
         for partition in partitions:
             runs = list(self._seen[partition].take_fresh())
-            rows = [(KEY.pack(RUNS, run.offset, run.last), run.pack()) for run in runs]
-            await self.write(partition, rows)
+            await self.write(partition, [run_row(run) for run in runs])
 
     def check_row(self, key: bytes, value: bytes) -> None:
         """As BatchTable."""
         run = MessageRun.unpack(value)
         sizes = set(map(len, (run.high, run.low, run.offsets, run.times)))
-        if KEY.unpack(key)[0] != RUNS or len(sizes) > 1:
+        if _KEY.unpack(key)[0] != RUNS or len(sizes) > 1:
             raise ValueError("no run")
 
     def merge_values(self, old: bytes, new: bytes) -> bytes:

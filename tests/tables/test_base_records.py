@@ -15,8 +15,6 @@ from app.settings import Settings
 from app.stores.sql import migrate
 from tables.base_records import BaseRecords
 from tables.counters import declare
-from tables.judged import CLICKS
-from tables.messages import KEY, RUNS
 from tables.outcome_row import OUTCOMES_ROW
 from tables.partial_values import decode_partial
 from tests.support.kafka_client import KafkaClient
@@ -88,10 +86,10 @@ async def test_new_tables_begin_with_what_is_gone(
     assert values[OUTCOMES_ROW].cells == {0: 17, 1: 12, 2: 5, 4: 0}
     assert {key[:-2] for _, key in found[names.counts]} == values.keys() - {OUTCOMES_ROW}
     assert [*found[names.uniques].values()] == [sketch]
-    assert [*found[names.judged_changelog]] == [(1, CLICKS + b"u")]
+    assert [*found[names.judged_changelog]] == [(1, b"cu")]
     (clicks,) = found[names.judged_changelog].values()
     assert msgspec.msgpack.decode(clicks) == [[7], [2]]
-    assert [*found[names.messages_changelog]] == [(1, KEY.pack(RUNS, 5, 5))]
+    assert [*found[names.messages_changelog]] == [(1, bytes.fromhex("6d" + 2 * "0000000000000005"))]
     assert [*found[names.messages_changelog].values()] == [run.pack()]
 
 
