@@ -146,10 +146,14 @@ class EventStore:
         self._told[topic, partition] += count
         metrics.events_lost.labels(ROLE).inc(count)
 
+    def look_away(self) -> None:
+        """Disconnect what look() uses, and nothing that a batch is stored by."""
+        self._asked.close()
+
     def close(self) -> None:
         """Disconnect; the next batch connects again."""
         self._postgres.close()
-        self._asked.close()
+        self.look_away()
 
     async def _with_partitions(
         self, topic: str, partition: int, batch: Batch, deleted: int
