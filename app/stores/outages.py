@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic, time
+from weakref import WeakSet
 
 from app import metrics
 
@@ -13,37 +15,56 @@ away: dict[str, int] = {}  # sinks that this process cannot write to: since when
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class _OutageOfSink:
+    """failing: who could not write last time; since, counted: of the outage that goes on."""
+
+    failing: WeakSet[Outage] = field(default_factory=WeakSet)
+    since: float = 0.0
+    counted: float = 0.0
+
+
+_sinks: dict[str, _OutageOfSink] = {}
+
+
 class Outage:
-    """State of one sink: event, summary or redis; a gauge shows it, the log says each change."""
+    """Of one sink, as one of those sees it who write to it: it is back once all of them can.
+
+    A gauge shows it, and the log says each change.
+    """
 
     def __init__(self, sink: str, clock: Callable[[], float] = monotonic) -> None:
-        self._sink, self._clock = sink, clock
-        self._since: float | None = None
-        self._counted = 0.0
-        metrics.sink_away.labels(sink).set(0)
+        """sink: event, summary, ads, redis or webhook."""
+        self._name, self._clock = sink, clock
+        self._sink = _sinks.setdefault(sink, _OutageOfSink())
         metrics.sink_outages.labels(sink)
         metrics.sink_away_seconds.labels(sink)
+        metrics.sink_away.labels(sink).set(bool(self._sink.failing))
 
     def goes_on(self, reason: object) -> None:
         """Note a failed attempt; the first one of an outage is logged."""
-        if self._since is None:
-            self._since = self._counted = self._clock()
-            away[self._sink] = int(time())
-            metrics.sink_away.labels(self._sink).set(1)
-            metrics.sink_outages.labels(self._sink).inc()
-            log.warning("%s: waiting, nothing is lost. %s", self._sink, reason)
+        if not self._sink.failing:
+            self._sink.since = self._sink.counted = self._clock()
+            away[self._name] = int(time())
+            metrics.sink_away.labels(self._name).set(1)
+            metrics.sink_outages.labels(self._name).inc()
+            log.warning("%s: waiting, nothing is lost. %s", self._name, reason)
+        self._sink.failing.add(self)
         self._count()
 
     def ends(self) -> None:
-        """Note a success; the first one after an outage is logged."""
-        if self._since is not None:
-            self._count()
-            away.pop(self._sink, None)
-            metrics.sink_away.labels(self._sink).set(0)
-            log.warning("%s: back after %.1f s", self._sink, self._clock() - self._since)
-            self._since = None
+        """Note a success; the last one who waits for it is logged."""
+        if self not in self._sink.failing:
+            return
+        self._count()
+        self._sink.failing.discard(self)
+        if self._sink.failing:
+            return
+        away.pop(self._name, None)
+        metrics.sink_away.labels(self._name).set(0)
+        log.warning("%s: back after %.1f s", self._name, self._clock() - self._sink.since)
 
     def _count(self) -> None:
         now = self._clock()
-        metrics.sink_away_seconds.labels(self._sink).inc(now - self._counted)
-        self._counted = now
+        metrics.sink_away_seconds.labels(self._name).inc(now - self._sink.counted)
+        self._sink.counted = now
