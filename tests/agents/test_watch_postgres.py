@@ -30,7 +30,7 @@ async def test_a_worker_that_stops_stores_the_batch_that_it_has(
     other = await asyncpg.connect(database.dsn)
     async with other.transaction():
         await other.execute(LOCK)
-        storing = asyncio.create_task(store.store(TOPIC, 0, batch_of(events([1, 2]), first=1)))
+        storing = asyncio.create_task(store.store_once(TOPIC, 0, batch_of(events([1, 2]), first=1)))
         await wait_until(lambda: other.fetchval(WAITING), 1)
         looking.cancel()
         await asyncio.wait([looking])
