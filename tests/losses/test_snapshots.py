@@ -22,6 +22,7 @@ from tests.conftest import MakeSettings
 from tests.kill.conftest import RULES
 from tests.support.crew import Crew, Tally
 from tests.support.put_back import NOTHING, OlderKafka, Store
+from tests.support.receiver import Receiver
 from tests.support.snapshot_scene import SnapshotScene
 
 pytestmark = pytest.mark.kill  # `make soak` takes others each time
@@ -78,7 +79,9 @@ async def make_scene(
                 server = SERVERS[name](tmp_path / name, tmp_path / f"{name}.log")
                 given[name] = await server.start()
                 stack.push_async_callback(server.stop)
-            settings = await make_settings(**QUICK, **given)
+            receiver = await stack.enter_async_context(Receiver())
+            await receiver.open()
+            settings = await make_settings(webhook_url=receiver.url, **QUICK, **given)
             await ensure_topics(settings)
             kafka = await stack.enter_async_context(
                 OlderKafka(settings.kafka, [Names(settings.namespace).rejected])
@@ -92,9 +95,8 @@ async def make_scene(
                 "rocksdb": [base / "count-1"],
                 "archive": [base / "archive", base / ".archive"],
             }
-            return SnapshotScene(
-                settings, kafka, name, Store(folders.get(name, [tmp_path / name]), server), crew
-            )
+            store = Store(folders.get(name, [tmp_path / name]), server)
+            return SnapshotScene(settings, kafka, name, store, crew, receiver)
 
         yield make
 

@@ -20,6 +20,7 @@ from tests.support.exactness import Exactness
 from tests.support.ledger import Ledger, Truth
 from tests.support.load import Load
 from tests.support.put_back import Gap, OlderKafka, Store
+from tests.support.receiver import Receiver
 from tests.support.stores import Stores
 from tests.support.waiting import wait_until
 
@@ -33,9 +34,17 @@ class SnapshotScene:
     """A running system, of which one store is put back."""
 
     def __init__(
-        self, settings: Settings, kafka: OlderKafka, name: str, store: Store, crew: Crew
+        self,
+        settings: Settings,
+        kafka: OlderKafka,
+        name: str,
+        store: Store,
+        crew: Crew,
+        receiver: Receiver,
     ) -> None:
-        self.settings, self.kafka, self._crew = settings, kafka, crew
+        """name: of the store. receiver: of alerts."""
+        self.settings, self.kafka = settings, kafka
+        self._crew, self._receiver = crew, receiver
         self.name, self.store = name, store
         self.rng = random.Random(crew.tally.seed)
         self.names, self.ledger = Names(settings.namespace), Ledger()
@@ -115,6 +124,14 @@ class SnapshotScene:
             )
             for check in checks:
                 await check()
+            if role == "count" and not gap.sizes:
+                await self._check_webhook()
+
+    async def _check_webhook(self) -> None:
+        """It has got each alert; one that is late may have left before it had sent all."""
+        alerts = await self.kafka.values(self.names.alerts)
+        got = self._receiver.calls
+        await wait_until(lambda: {body for _, body in got}, set(alerts), deadline_s=60)
 
     async def _check_archive(self, truth: Truth) -> None:
         """Each app event that is no duplicate is in it, once."""
