@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tests.support.waiting import wait_until
 DEADLINE_S = 3600.0
 COUNTED = "select url, type, count(*) from event where duplicate is not true"
 BATCHES = "select product_id::int, count(*) from event where duplicate is not true group by 1"
+Counts = Mapping[tuple[str, str], int]
 AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -41,7 +42,7 @@ class Verdict:
         self._say("all is read; comparing")
         await self._expect()
         found = {(row[0], row[1]): row[2] for row in await self._rows(COUNTED, "group by 1, 2")}
-        assert differences(found, self.expected) == [], "event"
+        check("event", found, self.expected)
         await self._tables(url)
         archived = await asyncio.to_thread(_archived, Path(settings["data_dir"]))
         assert archived == self.app, f"the archive has {archived:,} rows, not {self.app:,}"
@@ -56,7 +57,7 @@ class Verdict:
         assert not missing, f"{len(missing)} acknowledged batches are not whole, as {min(missing)}"
         strange = found.keys() - self._sender.acknowledged - self._sender.unclear
         assert not strange, f"{len(strange)} batches that nobody sent"
-        unclear = [str(number) for number in self._sender.unclear]
+        unclear = [f"{number:09}" for number in self._sender.unclear]
         self.expected = self._sender.expected()
         for row in await self._rows(COUNTED, "and product_id = any($1) group by 1, 2", unclear):
             self.expected[row[0], row[1]] += row[2]
@@ -94,7 +95,13 @@ class Verdict:
                     assert answer.status == HTTPStatus.OK, await answer.text()
                     total = (await answer.json())["total"]
                 found |= {(page, label): count for label, count in total.items()}
-        assert differences(found, self.expected) == [], "events_by_url"
+        check("events_by_url", found, self.expected)
+
+
+def check(where: str, found: Counts, expected: Counts) -> None:
+    """Fail with what differs."""
+    different = differences(found, expected)
+    assert not different, f"{where}: {different}"
 
 
 async def _lag(url: str) -> int | None:
