@@ -29,6 +29,7 @@ from bench.support.watch import Counted, Offsets, until
 WORKERS, LATER = 3, 4  # the fourth joins and leaves
 PAUSE_S = 0.02
 QUIET_S = 3.0  # all keys are answered for so long before and after
+LONG_S = 0.3  # without an answer
 AWAY_S = 15.0  # until its partitions have moved, surely
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 PROBES = 16  # keys: some of each partition
@@ -69,7 +70,9 @@ class Probes:
         await until(self._all_answer, "all keys to be answered")
 
     async def _all_answer(self) -> bool:
-        return time.perf_counter() - self._since > QUIET_S
+        now = time.perf_counter()
+        waiting = any(now - last > LONG_S for last in self._last.values())
+        return not waiting and now - self._since > QUIET_S
 
     async def _ask(self, http: aiohttp.ClientSession, number: int) -> None:
         while True:
@@ -83,7 +86,7 @@ class Probes:
         now = time.perf_counter()
         waited, self._last[number] = now - self._last[number], now
         self.longest[number] = max(self.longest[number], waited)
-        if waited > QUIET_S / 10:
+        if waited > LONG_S:
             self._since = now
 
 
