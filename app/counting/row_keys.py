@@ -39,6 +39,7 @@ class RowKeys(ABC):
     """Those of one counter. behind_key: behind run and key it sorts behind all rows of the key."""
 
     behind_key: bytes
+    _head: struct.Struct  # all before the key; the length comes last
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -61,9 +62,10 @@ class RowKeys(ABC):
     def check(self, row: bytes) -> None:
         """Raise ValueError, or struct.error, where bytes are no row of this counter."""
 
-    @abstractmethod
     def key_of(self, row: bytes) -> bytes:
         """Return the key in UTF-8."""
+        begin = self._head.size
+        return row[begin : begin + self._head.unpack_from(row)[-1]]
 
     @abstractmethod
     def split(self, row: bytes) -> tuple[int, bytes]:
@@ -77,9 +79,9 @@ class RowKeys(ABC):
     def join(self, start: int, tail: bytes) -> bytes:
         """Return the row that split() takes apart."""
 
-    @abstractmethod
     def run_of(self, row: bytes) -> bytes:
         """Return what stands before the key: rows that share it sort by their key."""
+        return row[: self._head.size]
 
     def start_from(self, start: int) -> bytes:  # noqa: ARG002 - they may sort by key
         """Return what sorts before all rows of a start and of later ones."""
@@ -89,7 +91,7 @@ class RowKeys(ABC):
 class ExpiringKeys(RowKeys):
     """Of a counter whose rows expire: sorted by start, then by length of the key, then by key."""
 
-    behind_key = _BEHIND_LABELS
+    behind_key, _head = _BEHIND_LABELS, _EXPIRING
 
     def row(self, key: str, start: int, label: str) -> bytes:
         """As RowKeys."""
@@ -128,11 +130,6 @@ class ExpiringKeys(RowKeys):
         row[begin:end].decode()
         row[end:].decode()
 
-    def key_of(self, row: bytes) -> bytes:
-        """As RowKeys."""
-        begin = _EXPIRING.size
-        return row[begin : begin + _EXPIRING.unpack_from(row)[-1]]
-
     def split(self, row: bytes) -> tuple[int, bytes]:
         """As RowKeys."""
         return int.from_bytes(row[1:5]), row[5:]
@@ -146,15 +143,11 @@ class ExpiringKeys(RowKeys):
         """As RowKeys."""
         return self.first + _START.pack(start) + tail
 
-    def run_of(self, row: bytes) -> bytes:
-        """As RowKeys."""
-        return row[: _EXPIRING.size]
-
 
 class PermanentKeys(RowKeys):
     """Of a counter whose rows are kept for good: sorted by length of the key, key and start."""
 
-    behind_key = _BEHIND_STARTS + _BEHIND_LABELS
+    behind_key, _head = _BEHIND_STARTS + _BEHIND_LABELS, _PERMANENT
 
     def row(self, key: str, start: int, label: str) -> bytes:
         """As RowKeys."""
@@ -190,11 +183,6 @@ class PermanentKeys(RowKeys):
             raise ValueError(f"no row of counter {self.number}")
         row[begin:end].decode()
         row[label:].decode()
-
-    def key_of(self, row: bytes) -> bytes:
-        """As RowKeys."""
-        begin = _PERMANENT.size
-        return row[begin : begin + _PERMANENT.unpack_from(row)[-1]]
 
     def key_end(self, row: bytes) -> int:
         """Return the size of what with_key() makes of a row's key."""
@@ -235,10 +223,6 @@ class PermanentKeys(RowKeys):
     def next_key(self, row: bytes) -> bytes:
         """Return what sorts behind the rows of a row's key: none has the last start."""
         return row[: self.key_end(row)] + _BEHIND_STARTS
-
-    def run_of(self, row: bytes) -> bytes:
-        """As RowKeys."""
-        return row[: _PERMANENT.size]
 
 
 def keys_of(number: int, *, expires: bool) -> RowKeys:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,12 +14,12 @@ from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from agents.deliver_alerts import deliver
 from app.alerting.delivered import AlertsDone
 from app.alerting.deliveries import ATTEMPT_S, Deliveries
 from app.alerting.webhook import LONGEST_PAUSE_S, Outcome, Webhook, delivery_id, pause_s, signature
 from app.names import Names
 from app.settings import Settings
+from tests.support.delivering import answering, delivering, raise_alerts
 from tests.support.kafka_client import KafkaClient
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_until
@@ -33,32 +31,8 @@ ALERT = b'{"rule":"r","key":"k"}'
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """Yield a receiver that answers."""
-    async with Receiver() as made:
-        await made.open()
+    async with answering() as made:
         yield made
-
-
-@asynccontextmanager
-async def delivering(settings: Settings, receiver: Receiver) -> AsyncIterator[None]:
-    """Deliver while inside, as a count worker does."""
-    webhook, app = Webhook(receiver.url, "k"), SimpleNamespace(should_stop=False)
-    task = asyncio.create_task(deliver(app, webhook, settings))
-    try:
-        yield
-        assert not task.done(), task
-    finally:
-        app.should_stop = True
-        await asyncio.wait([task])
-        await webhook.close()
-
-
-async def raise_alerts(
-    kafka: KafkaClient, names: Names, *keys: str, partition: int = 0, age_ms: int = 0
-) -> None:
-    for key in keys:
-        body = json.dumps({"rule": "r", "key": key}).encode()
-        now_ms = int(time.time() * 1000) - age_ms
-        await kafka.send(names.alerts, [body], partition, key=key.encode(), timestamp_ms=now_ms)
 
 
 def counted(outcome: str) -> float:
