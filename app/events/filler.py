@@ -34,6 +34,11 @@ def is_filler(value: bytes | None) -> bool:
     return value is not None and value.startswith((_MARK, _AGAIN))
 
 
+def told_by(value: bytes | None) -> int | None:
+    """Return up to which offset a filler says that records existed; None: it is no filler."""
+    return _until(value) if value is not None and value.startswith(_MARK) else None
+
+
 class Losses(NamedTuple):
     """lost: offsets that are gone. void: fillers that stand for nothing, right below the position.
 

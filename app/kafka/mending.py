@@ -26,6 +26,7 @@ from app.kafka.reader import PartitionReader
 log = logging.getLogger(__name__)
 
 LOOK_S = 10.0  # for begins and ends; a topic that is not there yet never answers
+READ_MS = 5000  # for a record that is known to be there
 
 FillRecord = tuple[bytes | None, bytes | None]  # key and value
 
@@ -122,13 +123,15 @@ class Mender:
         groups: Groups,
         memories: Sequence[LogMemory] = (),
         identity: Identity | None = None,
+        told_by: Callable[[bytes | None], int | None] = lambda _: None,
     ) -> None:
         """parts: of one topic. groups: all that read it. memories: further ones.
 
         filler: makes the record that pads, from the offset up to which records once existed.
+        told_by: returns that offset for a record that pads, None for others.
         """
         self._kafka, self._parts = kafka, list(parts)
-        self._topic = parts[0].topic
+        self._topic, self._told_by = parts[0].topic, told_by
         self._filler, self._groups, self._identity = filler, groups, identity
         self._memories = [groups, *memories]
 
@@ -141,13 +144,17 @@ class Mender:
         remembered = [(memory.name, await self._ask(memory)) for memory in self._memories]
         remembered.append(("this worker", known or {}))
         with kafka_away(f"Kafka does not say how long {self._topic} is"):
-            async with asyncio.timeout(LOOK_S):
-                logs = await self._logs()
-            if self._identity is not None:
-                await self._identity.check(logs)
+            async with PartitionReader(self._kafka, self._parts) as reader:
+                async with asyncio.timeout(LOOK_S):
+                    logs = await self._logs(reader)
+                if self._identity is not None:
+                    await self._identity.check(logs)
+                untold = await self._untold(reader, logs, known or {})
             short = find_short(logs, remembered)
             for found in short:
                 await self._fill(found, logs[found.partition])
+            for partition, until in untold.items():
+                await self._tell(partition, until)
         if self._identity is not None:
             await self._identity.accept()
         return short
@@ -165,11 +172,39 @@ class Mender:
             )
             return {}
 
-    async def _logs(self) -> dict[int, Log]:
+    async def _logs(self, reader: PartitionReader) -> dict[int, Log]:
         # Not read_committed: records of an open transaction are not lost.
-        async with PartitionReader(self._kafka, self._parts) as reader:
-            begins, ends = await reader.begins(), await reader.ends()
+        begins, ends = await reader.begins(), await reader.ends()
         return {part.partition: Log(begins[part], ends[part]) for part in self._parts}
+
+    async def _untold(
+        self, reader: PartitionReader, logs: Mapping[int, Log], known: Mapping[int, int]
+    ) -> dict[int, int]:
+        """Return what of `known` is lost, and the padding at the end says of less.
+
+        Others that pad at the same time make a log longer than what they knew of, and so perhaps
+        longer than what we know of, too.
+        """
+        found: dict[int, int] = {}
+        for partition, position in known.items():
+            begin, end = logs.get(partition, (0, 0))
+            if not begin < end >= position:
+                continue
+            part = TopicPartition(self._topic, partition)
+            read = reader.read(part, end - 1, end, silence_ms=READ_MS)
+            last = [record.value async for records, _ in read for record in records]
+            told = self._told_by(last[-1]) if last else None
+            if told is not None and told < position:
+                found[partition] = position
+        return found
+
+    async def _tell(self, partition: int, until: int) -> None:
+        log.error(
+            "%s-%d was padded for less than this worker knows of: Kafka lost records up to"
+            " offset %d that it had acknowledged",
+            *(self._topic, partition, until),
+        )
+        await pad(self._kafka, self._topic, partition, 1, self._filler(until))
 
     async def _fill(self, found: FilledGap, was: Log) -> None:
         is_new = was.begin == was.end == 0

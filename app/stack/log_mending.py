@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from app.archive.files import Folders
 from app.archive.reached import ArchiveMemory
-from app.events.filler import filler
+from app.events.filler import filler, told_by
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.mending import FilledGap, Groups, LogMemory, Mender
@@ -48,4 +48,5 @@ async def events_mender(settings: Settings, version: int | None = None) -> Mende
         Groups(kafka, names.events, readers),
         memories,
         stored,
+        told_by,
     )

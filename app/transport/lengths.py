@@ -23,10 +23,11 @@ class LogHooks:
 
     table_position: partition -> offset below which the table that is made from it has everything;
     None: it has no row. Partitions without such a table are not asked for. fill_up: called where
-    the log of a partition ends before a position; the log is longer afterwards. on_lost: told how
-    many offsets were deleted before they were read. diagnose: returns why Kafka cannot take a
-    commit at the moment; "" where nothing is wrong with it. Raises HopelessError where it never
-    will. changelogs_of: topic -> changelogs of the tables with a partition for each of its own.
+    Kafka may have lost what is below a position; the log reaches it afterwards, and its records say
+    what is lost. on_lost: told how many offsets were deleted before they were read. diagnose:
+    returns why Kafka cannot take a commit at the moment; "" where nothing is wrong with it. Raises
+    HopelessError where it never will. changelogs_of: topic -> changelogs of the tables with a
+    partition for each of its own.
     stored_to: (offset, whole) of a partition: below the offset everything is where the worker puts
     it; whole: what follows is missing where Kafka has it no more. None: as far as its group is.
     """
@@ -89,7 +90,7 @@ class LengthConsumer(CommittedConsumer):
         for tp, offset in start.items():
             has = self._table_position(tp)
             furthest = max(offset, has or 0)
-            if ends[tp] < furthest:
+            if ends[tp] < furthest or offset < furthest:  # what is not committed only we know of
                 await self._fill_up(tp, furthest)
             if committed.get(tp) in (None, -1):
                 continue

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from app.errors import PostgresUnavailableError, StartError
-from app.events.filler import again, filler, is_filler, losses_of
+from app.events.filler import again, filler, is_filler, losses_of, told_by
 from app.kafka.clients import KafkaClients
 from app.kafka.mending import FilledGap, Groups, Log, Mender, find_short
 from app.kafka.topics import ensure_topics
@@ -106,7 +106,9 @@ def mender_of(kafka: KafkaClient, names: Names, *memories: Remembers) -> Mender:
     clients = KafkaClients(kafka.address)
     parts = [TopicPartition(names.events, number) for number in range(2)]
     groups = Groups(clients, names.events, [names.store_group])
-    return Mender(clients, parts, lambda until: (None, filler(until)), groups, memories)
+    return Mender(
+        clients, parts, lambda until: (None, filler(until)), groups, memories, told_by=told_by
+    )
 
 
 async def test_what_is_short_is_filled_up_and_then_nothing_is_short(
@@ -120,6 +122,29 @@ async def test_what_is_short_is_filled_up_and_then_nothing_is_short(
     records = await kafka.read(topics.events)
     assert [is_filler(record.value) for record in records] == [False] * 10 + [True] * 69_990
     assert losses_of(records, -1, 0).lost == 69_990
+
+
+async def test_who_knows_of_more_than_two_that_padded_at_once_says_so(
+    kafka: KafkaClient, topics: Names
+) -> None:
+    """The log is longer than all that anybody knows of: each of the two has padded all of it."""
+    await kafka.send(topics.events, [*events(range(10)), *[filler(20)] * 20], 0)
+    mender = mender_of(kafka, topics)
+    assert await mender.mend({0: 20, 1: 0}) == []
+    assert (await kafka.ends(topics.events))[0] == 30, "nothing was left out"
+    for _ in range(2):
+        assert await mender.mend({0: 24}) == []
+        records = await kafka.read(topics.events)
+        assert losses_of(records, -1, 0).lost == 14
+        assert len(records) == 31
+
+
+async def test_what_follows_the_padding_was_not_there_before(
+    kafka: KafkaClient, topics: Names
+) -> None:
+    await kafka.send(topics.events, [*events(range(10)), *[filler(20)] * 10, *events([1, 2])], 0)
+    assert await mender_of(kafka, topics).mend({0: 22}) == []
+    assert (await kafka.ends(topics.events))[0] == 22
 
 
 async def test_nothing_waits_for_somebody_who_is_away(kafka: KafkaClient, topics: Names) -> None:
