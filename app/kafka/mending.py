@@ -110,6 +110,21 @@ class Groups:
                 await consumer.stop()
 
 
+def _silent(_: bytes | None) -> None:
+    return None
+
+
+class Padding(NamedTuple):
+    """What a log is padded with.
+
+    record: made from the offset up to which records once existed. told_by: returns that offset for
+    the value of such a record, and None for others and where it does not tell.
+    """
+
+    record: Callable[[int], FillRecord]
+    told_by: Callable[[bytes | None], int | None] = _silent
+
+
 class Mender:
     """Pads the partitions of one topic. beyond: records to write after the missing ones."""
 
@@ -119,20 +134,15 @@ class Mender:
         self,
         kafka: KafkaClients,
         parts: Sequence[TopicPartition],
-        filler: Callable[[int], FillRecord],
+        padding: Padding,
         groups: Groups,
         memories: Sequence[LogMemory] = (),
         identity: Identity | None = None,
-        told_by: Callable[[bytes | None], int | None] = lambda _: None,
     ) -> None:
-        """parts: of one topic. groups: all that read it. memories: further ones.
-
-        filler: makes the record that pads, from the offset up to which records once existed.
-        told_by: returns that offset for a record that pads, None for others.
-        """
+        """parts: of one topic. groups: all that read it. memories: further ones."""
         self._kafka, self._parts = kafka, list(parts)
-        self._topic, self._told_by = parts[0].topic, told_by
-        self._filler, self._groups, self._identity = filler, groups, identity
+        self._topic, self._padding = parts[0].topic, padding
+        self._groups, self._identity = groups, identity
         self._memories = [groups, *memories]
 
     async def mend(self, known: Mapping[int, int] | None = None) -> list[FilledGap]:
@@ -193,7 +203,7 @@ class Mender:
             part = TopicPartition(self._topic, partition)
             read = reader.read(part, end - 1, end, silence_ms=READ_MS)
             last = [record.value async for records, _ in read for record in records]
-            told = self._told_by(last[-1]) if last else None
+            told = self._padding.told_by(last[-1]) if last else None
             if told is not None and told < position:
                 found[partition] = position
         return found
@@ -204,7 +214,7 @@ class Mender:
             " offset %d that it had acknowledged",
             *(self._topic, partition, until),
         )
-        await pad(self._kafka, self._topic, partition, 1, self._filler(until))
+        await pad(self._kafka, self._topic, partition, 1, self._padding.record(until))
 
     async def _fill(self, found: FilledGap, was: Log) -> None:
         is_new = was.begin == was.end == 0
@@ -221,7 +231,9 @@ class Mender:
                 found.until - found.end,
             )
         count = found.until - found.end + self.beyond
-        await pad(self._kafka, self._topic, found.partition, count, self._filler(found.until))
+        await pad(
+            self._kafka, self._topic, found.partition, count, self._padding.record(found.until)
+        )
         if is_new:
             await self._skip(found)
 

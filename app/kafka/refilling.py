@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from app.events.filler import again
 from app.kafka.clients import KafkaClients, kafka_away
-from app.kafka.mending import FilledGap, FillRecord, Groups, Mender
+from app.kafka.mending import FilledGap, FillRecord, Groups, Mender, Padding
 from app.kafka.padding import pad
 
 FILLER: FillRecord = (b"\0\0lost", None)  # of `counts` and `uniques`: compacted away, and no row
@@ -27,7 +27,7 @@ class Refiller(Mender):
 def refiller(kafka: KafkaClients, topic: str, partitions: int, group: str) -> Refiller:
     """Return what fills up a topic; group: of the count workers."""
     parts = [TopicPartition(topic, number) for number in range(partitions)]
-    return Refiller(kafka, parts, lambda _: FILLER, Groups(kafka, topic, [group]))
+    return Refiller(kafka, parts, Padding(lambda _: FILLER), Groups(kafka, topic, [group]))
 
 
 def has_fillers(batch: Iterable[Any]) -> bool:

@@ -11,7 +11,7 @@ from app.archive.reached import ArchiveMemory
 from app.events.filler import filler, told_by
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
-from app.kafka.mending import FilledGap, Groups, LogMemory, Mender
+from app.kafka.mending import FilledGap, Groups, LogMemory, Mender, Padding
 from app.kafka.tables_version import current_version
 from app.names import Names
 from app.settings import Settings
@@ -44,9 +44,8 @@ async def events_mender(settings: Settings, version: int | None = None) -> Mende
     return Mender(
         kafka,
         [TopicPartition(names.events, number) for number in range(settings.events_partitions)],
-        lambda until: (None, filler(until)),
+        Padding(lambda until: (None, filler(until)), told_by),
         Groups(kafka, names.events, readers),
         memories,
         stored,
-        told_by,
     )

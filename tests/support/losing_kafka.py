@@ -165,10 +165,14 @@ class LostScene:
             counts = Http(session, url)
             after = len(await self._stored("/after"))
             await wait_until(lambda: clicks(counts, "/after"), after, deadline_s=60)
-            counted, gone = await clicks(counts, "/before"), await _lost(counts)
-        least = len(self._before)
-        told = f"{counted} counted, {gone} lost, {least} acknowledged"
-        assert least <= counted + gone <= least + len(self._sender.unsure), told
+            least = len(self._before)
+
+            async def accounted() -> tuple[int, int]:
+                return await clicks(counts, "/before"), await _lost(counts)
+
+            found = await wait_until(accounted, lambda pair: sum(pair) >= least)
+            told = "{} counted, {} lost, {} acknowledged".format(*found, least)
+            assert sum(found) <= least + len(self._sender.unsure), told
 
     async def _stored(self, url: str) -> set[int]:
         rows = await self._database.fetch("select uuid from event where url = $1", url)

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from app.errors import PostgresUnavailableError, StartError
 from app.events.filler import again, filler, is_filler, losses_of, told_by
 from app.kafka.clients import KafkaClients
-from app.kafka.mending import FilledGap, Groups, Log, Mender, find_short
+from app.kafka.mending import FilledGap, Groups, Log, Mender, Padding, find_short
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
@@ -106,9 +106,8 @@ def mender_of(kafka: KafkaClient, names: Names, *memories: Remembers) -> Mender:
     clients = KafkaClients(kafka.address)
     parts = [TopicPartition(names.events, number) for number in range(2)]
     groups = Groups(clients, names.events, [names.store_group])
-    return Mender(
-        clients, parts, lambda until: (None, filler(until)), groups, memories, told_by=told_by
-    )
+    padding = Padding(lambda until: (None, filler(until)), told_by)
+    return Mender(clients, parts, padding, groups, memories)
 
 
 async def test_what_is_short_is_filled_up_and_then_nothing_is_short(
