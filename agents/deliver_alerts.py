@@ -20,6 +20,7 @@ from app.errors import reason
 from app.kafka.clients import KafkaClients
 from app.names import Names
 from app.settings import Settings
+from app.transport.leaving import leave
 
 POLL_S = 1.0
 FETCH_WAIT_MS = 2000  # an alert ends the wait at once
@@ -71,4 +72,4 @@ async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
             deliveries.add(found)
             await deliveries.attempt()
     finally:
-        await asyncio.shield(consumer.stop())
+        await asyncio.shield(leave(consumer))

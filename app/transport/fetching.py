@@ -12,6 +12,7 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 
 from app.transport.batch import Batch, Record
+from app.transport.leaving import leave
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
 # While Kafka holds back the answer for partitions without news, those that have been used up
@@ -24,6 +25,12 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     """Runs in the consumer thread; reads the position that aiokafka itself keeps."""
 
     _resume_at = 0.0
+
+    async def on_thread_stop(self) -> None:
+        """End it as Faust does, but for how long the consumer may take."""
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await leave(self._consumer)
 
     async def fetch(
         self, active: frozenset[Any], gate: int, timeout: float, topics: Collection[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -9,16 +10,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from agents.deliver_alerts import deliver
 from app.alerting.delivered import AlertsDone
 from app.alerting.deliveries import ATTEMPT_S, Deliveries
 from app.alerting.webhook import LONGEST_PAUSE_S, Outcome, Webhook, delivery_id, pause_s, signature
 from app.names import Names
 from app.settings import Settings
+from app.transport import leaving
 from tests.support.delivering import answering, delivering, raise_alerts
 from tests.support.kafka_client import KafkaClient
 from tests.support.receiver import Receiver
@@ -88,6 +91,47 @@ async def test_what_is_no_alert_goes_to_nobody(
     async with delivering(settings, receiver):
         await wait_until(lambda: receiver.keys, ["a", "b"])
         await wait_until(lambda: committed(kafka, topics), len(strange) + 2)
+
+
+class SlowMember(ConsumerRebalanceListener):
+    """Keeps the others of its group waiting once it is to give away what it has."""
+
+    def __init__(self) -> None:
+        self.assigned, self.asked, self.gives = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        if revoked:
+            self.asked.set()
+            await self.gives.wait()
+
+    async def on_partitions_assigned(self, _: object) -> None:
+        self.assigned.set()
+
+
+async def test_it_ends_while_a_member_keeps_the_group_waiting(
+    settings: Settings,
+    topics: Names,
+    kafka: KafkaClient,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leaving, "LEAVE_S", 0.1)
+    slow, webhook = SlowMember(), Webhook(receiver.url, "k")
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka.address, group_id=topics.webhook_group, heartbeat_interval_ms=200
+    ) as other:
+        other.subscribe([topics.alerts], listener=slow)
+        try:
+            await slow.assigned.wait()
+            app = SimpleNamespace(should_stop=False)
+            task = asyncio.create_task(deliver(app, webhook, settings))
+            await slow.asked.wait()
+            task.cancel()  # as Faust does
+            done, _ = await asyncio.wait([task], timeout=5)
+            assert done, "aiokafka waits for 10 s"
+        finally:
+            slow.gives.set()
+            await webhook.close()
 
 
 async def test_the_next_worker_goes_on_where_one_stopped(

@@ -9,7 +9,8 @@ import random
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,16 +29,25 @@ PARTITIONS = 5
 MOST_MEMBERS = 4
 RATE = 500  # records per second, about what one member can take
 NAMES = ("static-1", "static-2", "-", "-")
+SESSION_S = 6
 
 
 class Instance:
     """A process of a member, and what it wrote."""
 
-    def __init__(self, folder: Path, number: int, name: str, kafka: str, topic: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        number: int,
+        name: str,
+        kafka: str,
+        topic: str,
+        session_s: int = SESSION_S,
+    ) -> None:
         self.name, self.killed, self.left = name, False, False
         self._file = folder / f"{number}.delivered"
         self.child = Child(f"member-{number}", folder, folder / f"{number}.log")
-        own = (str(self._file), kafka, topic, name, str(number))
+        own = (str(self._file), kafka, topic, name, str(number), str(session_s))
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.child.spawn([sys.executable, "-m", "tests.support.rebalance_member", *own], env)
 
@@ -130,10 +140,8 @@ async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
     kafka: KafkaClient, kafka_part: Kafka, tally: Tally, tmp_path: Path, soaking: bool
 ) -> None:
     rng, topic = random.Random(tally.seed), f"rebalance-{tally.seed}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_part.address)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
-    await admin.close()
+    async with admin_of(kafka_part.address) as admin:
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     group = Group(tmp_path, kafka_part.address, topic, rng)
     sending = asyncio.create_task(send_for_ever(kafka, topic, random.Random(tally.seed)))
     try:
@@ -163,6 +171,27 @@ async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
         group.end()
 
 
+async def test_a_member_ends_while_another_keeps_the_group_waiting(
+    kafka: KafkaClient, kafka_part: Kafka, tmp_path: Path
+) -> None:
+    """Nobody joins before the session of a frozen member has expired."""
+    address, topic = kafka_part.address, f"rebalance-{tmp_path.parent.name}-{tmp_path.name}"
+    async with admin_of(address) as admin:
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+        instances = [Instance(tmp_path, 1, "-", address, topic, session_s=60)]
+        try:
+            await kafka.send(topic, [b"x"], 0)
+            await wait_until(instances[0].delivered, bool, deadline_s=60)
+            instances[0].child.signal(signal.SIGSTOP)
+            instances.append(Instance(tmp_path, 2, "-", address, topic, session_s=60))
+            await wait_until(lambda: state_of(admin, f"{topic}-group"), "PreparingRebalance")
+            await instances[1].leave()
+            assert await state_of(admin, f"{topic}-group") == "PreparingRebalance", "too late"
+        finally:
+            for one in instances:
+                one.kill()
+
+
 async def disturb(group: Group, rng: random.Random, tally: Tally) -> None:
     """Let somebody join, leave or die."""
     for one in group.present:
@@ -176,6 +205,24 @@ async def disturb(group: Group, rng: random.Random, tally: Tally) -> None:
     else:
         await rng.choice(group.present).leave()
         tally.leaves += 1
+
+
+@asynccontextmanager
+async def admin_of(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Yield a connected admin client."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def state_of(admin: AIOKafkaAdminClient, group: str) -> str:
+    """Return the state that the coordinator has a group in."""
+    (answer,) = await admin.describe_consumer_groups([group])
+    (_, _, state, *_), *_ = answer.groups
+    return str(state)
 
 
 async def send_for_ever(kafka: KafkaClient, topic: str, rng: random.Random) -> None:

@@ -1,8 +1,8 @@
 """A Faust app of one batch topic that writes down what it acknowledges.
 
-`python -m tests.support.rebalance_member FILE KAFKA TOPIC NAME SEED`. A line of FILE per batch,
-written before the acknowledgement as the effects of a real agent are: a Delivered in JSON. NAME:
-static membership; `-` for none.
+`python -m tests.support.rebalance_member FILE KAFKA TOPIC NAME SEED SESSION_S`. A line of FILE per
+batch, written before the acknowledgement as the effects of a real agent are: a Delivered in JSON.
+NAME: static membership; `-` for none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_delivered(file: Path) -> list[Delivered]:
     return [Delivered(**json.loads(line)) for line in lines]
 
 
-def create_app(file: Path, kafka: str, topic: str, name: str, seed: int) -> Any:
+def create_app(file: Path, kafka: str, topic: str, name: str, seed: int, session_s: int) -> Any:
     """Return the app."""
     options: dict[str, Any] = {} if name == "-" else {"consumer_group_instance_id": name}
     app = faust.App(
@@ -59,7 +59,7 @@ def create_app(file: Path, kafka: str, topic: str, name: str, seed: int) -> Any:
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=MOST_RECORDS,
         broker_commit_interval=0.2,
-        broker_session_timeout=6,
+        broker_session_timeout=session_s,
         broker_heartbeat_interval=1,
         stream_buffer_maxsize=4,
         stream_wait_empty=True,
@@ -98,9 +98,9 @@ def write_down(app: Any, topic: str, file: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    to, kafka, topic, name, seed = sys.argv[1:]
+    to, kafka, topic, name, seed, session_s = sys.argv[1:]
     faust.Worker(
-        create_app(Path(to), kafka, topic, name, int(seed)),
+        create_app(Path(to), kafka, topic, name, int(seed), int(session_s)),
         loglevel="INFO",
         quiet=True,
         redirect_stdouts=False,
