@@ -60,6 +60,7 @@ async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
     try:
         await consumer.start()
         while not app.should_stop:
+            deliveries.check()
             wait_s = min(POLL_S, deliveries.next_due_s())
             try:
                 found = await consumer.getmany(timeout_ms=max(1, int(wait_s * 1000)))
@@ -68,7 +69,6 @@ async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
                     raise
                 await asyncio.sleep(SETTLE_S)
                 continue
-            deliveries.is_settling()
             deliveries.add(found)
             await deliveries.attempt()
     finally:

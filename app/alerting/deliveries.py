@@ -157,7 +157,10 @@ class Deliveries(ConsumerRebalanceListener):
         self._unsettled.discard(part)
 
     def is_settling(self) -> bool:
-        """Whether it is not known yet where a partition is read on; raise what that failed with."""
+        """Whether it is not known yet where a partition is read on."""
+        return bool(self._unsettled)
+
+    def check(self) -> None:
+        """Raise KafkaError or OSError where that will not be known."""
         if self._failed is not None:
             raise self._failed
-        return bool(self._unsettled)

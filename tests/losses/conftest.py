@@ -17,4 +17,5 @@ async def losing_kafka(tmp_path: Path) -> AsyncIterator[LosingKafka]:
     kafka = LosingKafka(tmp_path)
     await kafka.start()
     yield kafka
+    assert not (why := kafka.ended_with()), why  # else what waited for it fails without a reason
     await kafka.stop()

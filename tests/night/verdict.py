@@ -16,6 +16,7 @@ import duckdb
 
 from tests.night.sender import Sender
 from tests.night.templates import SIZE
+from tests.night.watch import AWAY
 from tests.support.database import Database
 from tests.support.exactness import differences
 from tests.support.running_copy import ROOT, environment
@@ -25,7 +26,6 @@ DEADLINE_S = 3600.0
 COUNTED = "select url, type, count(*) from event where duplicate is not true"
 BATCHES = "select product_id::int, count(*) from event where duplicate is not true group by 1"
 Counts = Mapping[tuple[str, str], int]
-AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Verdict:

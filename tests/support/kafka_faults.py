@@ -35,6 +35,11 @@ class MortalKafka:
         """Kill it with -9."""
         self._part.child.kill()
 
+    def ended_with(self) -> str:
+        """Return its last words where it ended by itself; empty: it runs, or was killed."""
+        child = self._part.child
+        return "" if child.exit_code() in (None, -signal.SIGKILL) else child.last_words(8)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Hold it still: connections stay open and nothing answers."""
