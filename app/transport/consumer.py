@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -15,12 +14,12 @@ from mode import Service
 
 from app.transport.batch import Batch, BatchRecord
 from app.transport.fetching import FetchThread
-from app.transport.lengths import LengthConsumer
+from app.transport.keeping import KeepingConsumer
 from app.transport.patience import patiently
 from app.transport.progress import PositionError, Progress
 
 
-class BatchConsumer(LengthConsumer):
+class BatchConsumer(KeepingConsumer):
     """Delivers batches through a gate, and commits the acknowledged prefix.
 
     The gate opens with resume_flow() after the seek of this generation, and closes with the next
@@ -69,13 +68,15 @@ class BatchConsumer(LengthConsumer):
     def _close(self) -> int:
         self.gate += 1
         self._open = self._seeked = None
+        self._kept = frozenset()
         return self.gate
 
     # -- opening and closing ------------------------------------------------------------
 
     async def seek_to_committed(self) -> Any:
         """Seek; the partitions open with the resume_flow() that follows."""
-        gate, self.refused = self._close(), ""
+        kept, gate, self.refused = self._kept, self._close(), ""
+        self._kept = kept
         committed, start = await self._thread.call_thread(
             self._thread.seek_batches, self._topics, self._origin
         )
@@ -95,7 +96,7 @@ class BatchConsumer(LengthConsumer):
         """Open the gate, when the seek of this generation is done."""
         super().resume_flow()
         if self._seeked is not None:
-            self._open, self._seeked = self._seeked, None
+            self._open, self._seeked, self._settled = self._seeked, None, frozenset()
 
     async def _seek(self, partition: Any, offset: int) -> None:
         await self._thread.call_thread(self._thread.seek, partition, offset)
@@ -130,6 +131,7 @@ class BatchConsumer(LengthConsumer):
                 for _ in range(2):  # False: perhaps somebody else was just committing
                     if await asyncio.wait_for(self.commit(), self.finish_timeout):
                         break
+                self._settled = frozenset(self.settled())
         except Exception as exc:  # noqa: BLE001 - fail() was told; here only the gate must close
             self.log.warning("last commit failed, batches will be read again: %r", exc)
         finally:
@@ -137,18 +139,6 @@ class BatchConsumer(LengthConsumer):
 
     def _busy(self) -> bool:
         return any(progress.busy() for progress in (self._open or {}).values())
-
-    def open_partitions(self) -> Collection[Any]:
-        """Return the batch partitions that are being delivered: ours, recovered, seeked."""
-        return (self._open or {}).keys()
-
-    def positions(self) -> dict[Any, int]:
-        """Return the position up to which each open partition is done."""
-        return {tp: progress.done for tp, progress in (self._open or {}).items()}
-
-    def is_flowing(self) -> bool:
-        """Whether the gate is open: recovery and seek are done, perhaps with no partition."""
-        return self._open is not None and self.flow_active
 
     # -- delivery -----------------------------------------------------------------------
 

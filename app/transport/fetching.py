@@ -32,6 +32,10 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         if self._consumer is not None:
             await leave(self._consumer)
 
+    def generation(self) -> int:
+        """Return the generation of the group that the assignment is of."""
+        return int(self._ensure_consumer()._coordinator.generation)
+
     async def fetch(
         self, active: frozenset[Any], gate: int, timeout: float, topics: Collection[str]
     ) -> dict[Any, Any]:

@@ -22,9 +22,13 @@ class Ownership:
         """Whether the partition is ours, recovered, and being read."""
         return TP(self._topic, partition) in self._app.consumer.open_partitions()
 
+    def answers(self, partition: int) -> bool:
+        """Whether owns(), or the partition is ours as before and will be read again."""
+        return TP(self._topic, partition) in self._app.consumer.answering()
+
     def check(self, partition: int) -> None:
-        """Raise RecoveringError unless owns()."""
-        if not self.owns(partition):
+        """Raise RecoveringError unless answers()."""
+        if not self.answers(partition):
             raise RecoveringError(f"partition {partition} of {self._topic} has no ready worker")
 
     def partitions(self) -> list[int]:
@@ -61,7 +65,7 @@ class Ownership:
 
         Raises RecoveringError while nobody can answer for it.
         """
-        if self.owns(partition):
+        if self.answers(partition):
             return None
         own = str(self._app.conf.canonical_url).rstrip("/")
         for host, topics in self._app.router.tables_metadata().items():

@@ -50,3 +50,7 @@ class Progress:
     def busy(self) -> bool:
         """Whether an agent holds a batch that it has not acknowledged."""
         return any(m is not None and m.tracked and not m.acked for m, _ in self.flying)
+
+    def ahead(self) -> bool:
+        """Whether an agent has seen more than what is done."""
+        return any(m is not None and m.tracked for m, _ in self.flying)

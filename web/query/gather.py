@@ -119,7 +119,7 @@ class Gathering:
     ) -> Any:
         """Return local() of partitions that were ours from begin to end."""
         undisturbed = Undisturbed(self._ownership)
-        if not set(partitions) <= set(self._ownership.partitions()):
+        if not all(map(self._ownership.answers, partitions)):
             raise RecoveringError("partitions are moving to another worker")
         if self._reached is not None:
             for partition in partitions:

@@ -67,6 +67,8 @@ def register(queries: Queries, known: Known, partitions: int) -> None:
             if query.hops:
                 raise RecoveringError("the partition is moving to another worker")
             raise ElsewhereError(url)
+        if not known.sources.owns(partition):  # how far it has come is known once it is read again
+            raise RecoveringError("the partition is not read yet")
         return tracing.answer(partition, offset)
 
     queries.add(paths.TRACE, trace)

@@ -29,6 +29,7 @@ class ScriptedThread(Service):
         self.before_seek: Callable[[], Any] | None = None
         self.assigned: set[Any] = {SOURCE}
         self.rejoins = asyncio.Semaphore(0)
+        self.group_generation = 0
 
     async def call_thread(self, method: Callable[..., Any], *args: Any) -> Any:
         result = method(*args)
@@ -60,6 +61,9 @@ class ScriptedThread(Service):
 
     def rejoin(self) -> None:
         self.rejoins.release()
+
+    def generation(self) -> int:
+        return self.group_generation
 
 
 class ThreadlessConsumer(BatchConsumer):
@@ -93,6 +97,15 @@ class Delivery:
         """Open the gate as after a rebalance."""
         await self.consumer.perform_seek()
         self.consumer.resume_flow()
+
+    async def revoke(self) -> None:
+        """Take the partition away, as the begin of a rebalance does."""
+        await self.consumer.on_partitions_revoked({SOURCE})
+
+    async def assign(self, *, generations: int = 1) -> None:
+        """Give it (back), so many generations later."""
+        self.thread.group_generation += generations
+        await self.consumer.on_partitions_assigned({SOURCE})
 
     async def deliver(
         self, first: int, end: int, *, after: int | None = None, gate: int | None = None
@@ -144,7 +157,7 @@ def delivery() -> Delivery:
     app.transport = ThreadlessTransport(app.conf.broker_consumer, app)
     app.topics._acking_topics.add("source")
     consumer = app.transport.create_consumer(
-        callback=_nothing, on_partitions_revoked=None, on_partitions_assigned=None
+        callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing
     )
     made = Delivery(consumer, consumer._thread)
     consumer.callback, consumer.crash = made.receive, made.crash
@@ -153,5 +166,5 @@ def delivery() -> Delivery:
     return made
 
 
-async def _nothing() -> None:
-    """There is no producer to flush."""
+async def _nothing(*_: Any) -> None:
+    """There is no producer to flush, and no app that partitions are taken from."""
