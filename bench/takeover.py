@@ -2,7 +2,8 @@
 
 Three count workers with a supervisor's part played here: what is killed is started again at once,
 under its old name. One key of each partition is asked all the while at the collector, as a
-dashboard asks. "moved" is the partition that waited longest, "stayed" the one that waited least.
+dashboard asks. "moved" is the key that waited longest, "stayed" the one that waited least; "keys"
+is how many of PROBES waited for over LONG_S: those that moved, and no others.
 """
 
 from __future__ import annotations
@@ -117,6 +118,8 @@ class Bench:
                     ("moved", "stayed"), (waited[-1], waited[0]), TARGETS[name], strict=True
                 ):
                     self._report.check(f"{name}: {kind}", longest, "s", at_most=most)
+                late = sum(wait > LONG_S for wait in waited)
+                self._report.figure(f"{name}: keys", late, f"of {PROBES}")
             asking.cancel()
 
     def _happenings(self) -> dict[str, Callable[[], Awaitable[None]]]:
