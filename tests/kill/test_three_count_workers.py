@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from tests.kill.conftest import MakeScene
+from tests.support.event_maker import HOT_URLS
+from tests.support.never_less import NeverLess
 
 pytestmark = pytest.mark.kill
 
@@ -21,7 +23,9 @@ async def test_three_count_workers_through_rebalances_kills_and_freezes(
     workers = [crew.hire("count") for _ in range(3)]
     for worker in workers[:2]:
         worker.join()
+    asker = NeverLess(crew.urls, HOT_URLS)
     async with scene.load(rate=250) as load:
+        asking = asyncio.create_task(asker.ask())
         await crew.ready()
         workers[2].join()
         whats = ["kill", "kill", "wipe", "leave", "leave for long", "freeze"]
@@ -38,6 +42,9 @@ async def test_three_count_workers_through_rebalances_kills_and_freezes(
                 worker.join()
         found = await scene.compare_with(load)
     await crew.ready()
+    assert not asking.done(), asking.exception()
+    asking.cancel()
+    assert asker.answers > len(HOT_URLS)
     found.frozen = tally.freezes > 0
     await found.counted()
     await found.summed()

@@ -49,8 +49,8 @@ class FixedOwnership:
             owners.setdefault(url, []).append(partition)
         return owners
 
-    def partitions(self) -> list[int]:
-        return [partition for partition, url in self.urls.items() if url is None]
+    def answers(self, partition: int) -> bool:
+        return partition in self.urls and self.urls[partition] is None
 
 
 class Listed(GatheredQuery[int, list[int]]):
