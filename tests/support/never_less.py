@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import aiohttp
@@ -12,6 +13,17 @@ from web.query.messages import AS_OF
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 PAUSE_S = 0.01
+
+
+@asynccontextmanager
+async def never_less(urls: Sequence[str], pages: Sequence[str]) -> AsyncIterator[None]:
+    """Ask while inside, and fail at the end once a figure went down, or hardly any came."""
+    asker = NeverLess(urls, pages)
+    asking = asyncio.create_task(asker.ask())
+    yield
+    assert not asking.done(), asking.exception()
+    asking.cancel()
+    assert asker.answers > len(pages)
 
 
 class NeverLess:

@@ -36,7 +36,7 @@ def user_sessions(found: dict[str, Session]) -> UserSessions:
         return dict(found)
 
     known: Any = SimpleNamespace(read=read)
-    owned: Any = SimpleNamespace(partitions=lambda: PARTITIONS)
+    owned: Any = SimpleNamespace(answers=PARTITIONS.__contains__)
     return UserSessions(known, owned)
 
 
