@@ -272,14 +272,14 @@ class Uniques(WriteBehindTable):
         return _union_of(value).estimate()
 
     def rows_of(self, metric: int, partition: int) -> Iterator[SketchRow]:
-        """Iterate over the rows of a metric that are written."""
-        for row, _ in scan_prefix(self.db(partition), bytes((metric,))):
-            yield SketchRow.unpack(row)
+        """Iterate over the rows of a metric, those that are not written yet among them."""
+        live, first = self.live(partition, metric), bytes((metric,))
+        stored = (row for row, _ in scan_prefix(self.db(partition), first) if row not in live)
+        yield from map(SketchRow.unpack, chain(live, stored))
 
     def live(self, partition: int, number: int) -> dict[bytes, Union]:
-        """Return the rows of a declared counter that are in memory, newer than what is written."""
-        live = self._live[partition]
-        return {row: union for row, union in live.items() if row[0] == number}
+        """Return the rows of a metric or own counter that are in memory, the newest there are."""
+        return {row: union for row, union in self._live[partition].items() if row[0] == number}
 
     def _sketches(self, partition: int, begin: bytes, end: bytes) -> Iterator[Sketch]:
         """Yield the sketches of the rows in [begin, end)."""
