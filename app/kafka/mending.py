@@ -110,19 +110,15 @@ class Groups:
                 await consumer.stop()
 
 
-def _silent(_: bytes | None) -> None:
-    return None
-
-
 class Padding(NamedTuple):
     """What a log is padded with.
 
     record: made from the offset up to which records once existed. told_by: returns that offset for
-    the value of such a record, and None for others and where it does not tell.
+    the value of such a record, and None for others; without it the records do not tell.
     """
 
     record: Callable[[int], FillRecord]
-    told_by: Callable[[bytes | None], int | None] = _silent
+    told_by: Callable[[bytes | None], int | None] | None = None
 
 
 class Mender:
@@ -196,6 +192,8 @@ class Mender:
         longer than what we know of, too.
         """
         found: dict[int, int] = {}
+        if (told_by := self._padding.told_by) is None:
+            return found
         for partition, position in known.items():
             begin, end = logs.get(partition, (0, 0))
             if not begin < end >= position:
@@ -203,7 +201,7 @@ class Mender:
             part = TopicPartition(self._topic, partition)
             read = reader.read(part, end - 1, end, silence_ms=READ_MS)
             last = [record.value async for records, _ in read for record in records]
-            told = self._padding.told_by(last[-1]) if last else None
+            told = told_by(last[-1]) if last else None
             if told is not None and told < position:
                 found[partition] = position
         return found

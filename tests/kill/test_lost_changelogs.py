@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from app.kafka.topics import ensure_topics
 from tests.kill.conftest import MakeScene, Scene
@@ -19,12 +18,8 @@ NOTICED_S = 120  # some 25 on a quiet machine: a commit that does not end is loo
 
 async def delete(scene: Scene, topic: str) -> None:
     """Delete a topic, and return when it is gone."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=scene.settings.kafka)
-    await admin.start()
-    try:
+    async with scene.kafka.admin() as admin:
         await admin.delete_topics([topic])
-    finally:
-        await admin.close()
     await wait_until(scene.kafka.topics, lambda found: topic not in found)
 
 

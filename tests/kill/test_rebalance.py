@@ -9,8 +9,7 @@ import random
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -140,7 +139,7 @@ async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
     kafka: KafkaClient, kafka_part: Kafka, tally: Tally, tmp_path: Path, soaking: bool
 ) -> None:
     rng, topic = random.Random(tally.seed), f"rebalance-{tally.seed}"
-    async with admin_of(kafka_part.address) as admin:
+    async with kafka.admin() as admin:
         await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     group = Group(tmp_path, kafka_part.address, topic, rng)
     sending = asyncio.create_task(send_for_ever(kafka, topic, random.Random(tally.seed)))
@@ -176,7 +175,7 @@ async def test_a_member_ends_while_another_keeps_the_group_waiting(
 ) -> None:
     """Nobody joins before the session of a frozen member has expired."""
     address, topic = kafka_part.address, f"rebalance-{tmp_path.parent.name}-{tmp_path.name}"
-    async with admin_of(address) as admin:
+    async with kafka.admin() as admin:
         await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
         instances = [Instance(tmp_path, 1, "-", address, topic, session_s=60)]
         try:
@@ -205,17 +204,6 @@ async def disturb(group: Group, rng: random.Random, tally: Tally) -> None:
     else:
         await rng.choice(group.present).leave()
         tally.leaves += 1
-
-
-@asynccontextmanager
-async def admin_of(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Yield a connected admin client."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def state_of(admin: AIOKafkaAdminClient, group: str) -> str:

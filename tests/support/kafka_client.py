@@ -105,12 +105,8 @@ class KafkaClient:
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset by partition, of those that have one."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-        await admin.start()
-        try:
+        async with self.admin() as admin:
             offsets = await admin.list_consumer_group_offsets(group)
-        finally:
-            await admin.close()
         return {
             part.partition: meta.offset
             for part, meta in offsets.items()
@@ -129,18 +125,19 @@ class KafkaClient:
 
     async def topics(self) -> list[str]:
         """Return the names of all topics."""
-        async with self._admin() as admin:
+        async with self.admin() as admin:
             found: list[str] = await admin.list_topics()
         return found
 
     async def delete_before(self, topic: str, offsets: dict[int, int]) -> None:
         """Delete the records below an offset of each partition, as retention does."""
         parts = {TopicPartition(topic, p): RecordsToDelete(at) for p, at in offsets.items()}
-        async with self._admin() as admin:
+        async with self.admin() as admin:
             await admin.delete_records(parts)
 
     @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        """Yield an admin client, connected."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
