@@ -26,6 +26,10 @@ from app.stack.redis import Redis
 from app.stack.workers import WorkerProcess, worker_settings
 from tests.support import java_cache
 from tests.support.forked import ForkedWorker
+from tests.support.hung import (  # noqa: F401
+    pytest_timeout_cancel_timer,
+    pytest_timeout_set_timer,
+)
 from tests.support.kafka_client import KafkaClient
 
 # A hook of tests/kill/conftest.py would be unknown to the process that sums up two runs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 WHOLE = ("kill", "browser")  # two kill tests measure the machine; the pages share one running copy
 SLOW = ("kill", "stack", "browser", "e2e", "agents")  # folders, the slowest first
@@ -25,3 +26,19 @@ class TogetherScheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         folder = folder_of(nodeid)
         return folder if folder in WHOLE else nodeid.partition("::")[0]
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test that the run was in, which is not run again; the others of it are.
+
+        pytest-xdist gives modules that are done to the next run, too, which waits for ever then.
+        """
+        units = self.assigned_work[node]
+        ended = next((test for unit in units.values() for test in unit if not unit[test]), None)
+        for unit in units.values():
+            if ended in unit:
+                unit[ended] = True
+        self.assigned_work[node] = {
+            scope: unit for scope, unit in units.items() if not all(unit.values())
+        }
+        super().remove_node(node)
+        return ended
