@@ -1,4 +1,7 @@
-"""A start that is cancelled leaves no connection open; aiokafka forgets the first it makes.
+"""A start that fails or is cancelled leaves no connection open; aiokafka forgets those it makes.
+
+AIOKafkaConnection.connect() begins to close where a broker refuses, and does not wait for the end:
+uvloop cannot be closed meanwhile.
 
 AIOKafkaClient.bootstrap() keeps its first connection in a variable of its own until the cluster has
 answered. Cancelled there, as a stop or a timeout does, nobody can close it any more: the socket
@@ -7,11 +10,14 @@ stays open until the garbage is collected, and is no longer known to the event l
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
-from aiokafka import client
+from aiokafka import client, conn
+
+LEAVE_S = 1.0  # for the end of a connection that a broker refused
 
 _create_conn, _bootstrap = client.create_conn, client.AIOKafkaClient.bootstrap
 # Weak: a client's own task goes on with a copy of the context.
@@ -21,6 +27,17 @@ _opened: ContextVar[WeakSet[Any]] = ContextVar("opened")
 def close_cancelled() -> None:
     """Have every aiokafka client of this process do so; there is no hook for it."""
     client.create_conn, client.AIOKafkaClient.bootstrap = _noted, _closed_if_cancelled
+    conn.AIOKafkaConnection = _KafkaConnection
+
+
+class _KafkaConnection(conn.AIOKafkaConnection):
+    async def connect(self) -> Any:
+        try:
+            return await super().connect()
+        except BaseException:
+            if self._protocol is not None:  # there was a connection
+                await asyncio.wait([self._closed_fut], timeout=LEAVE_S)
+            raise
 
 
 async def _noted(*args: Any, **options: Any) -> Any:

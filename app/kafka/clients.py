@@ -112,11 +112,11 @@ class KafkaClients:
             try:
                 async with asyncio.timeout(KNOCK_S):
                     connection = await create_conn(host, port, **self._security)
+                    await connection.close()
             except (KafkaError, OSError, ValueError) as exc:  # ValueError: of SCRAM
                 if words := refusal(exc, self._security):
                     raise KafkaAccessError(f"Kafka at {host}:{port} {words}") from exc
                 error = exc if isinstance(exc, (KafkaError, OSError)) else OSError(reason(exc))
             else:
-                connection.close()
                 return
         raise error

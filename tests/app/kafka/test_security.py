@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -134,13 +136,29 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
+def peers() -> list[Any]:
+    """Return the address of the other side of each connection of this process."""
+    found = []
+    for descriptor in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # no socket, or not connected
+            connection = socket.socket(fileno=int(descriptor.name))
+            try:
+                found.append(connection.getpeername())
+            finally:
+                connection.detach()
+    return found
+
+
 @pytest.mark.parametrize("case", REFUSED)
 async def test_who_is_refused_is_told_what_to_set(
     secured: SecuredKafka, authority: Authority, case: str
 ) -> None:
     way, changes, said = REFUSED[case]
+    settings = way(secured, authority, **changes)
     with pytest.raises(KafkaAccessError) as caught:
-        await prepare_topics(way(secured, authority, **changes))
+        await prepare_topics(settings)
+    port = int(settings.kafka.rpartition(":")[2])
+    assert [peer for peer in peers() if peer[1:2] == (port,)] == []
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not any(secret in str(caught.value.as_dict()) for secret in SECRETS)
