@@ -60,7 +60,7 @@ def enrich(
     """
     folders.work.mkdir(parents=True, exist_ok=True)
     with locked(folders.work / "enrich.lock", wait_s=wait_s, on_wait=on_wait):
-        at = at or datetime.now(UTC)
+        at, outdated = at or datetime.now(UTC), folders.outdated.read()
         new, spill = folders.work / "enriched", folders.work / "spill"
         for left in (new, spill):  # of one that was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -71,6 +71,7 @@ def enrich(
             snapshot.write(new)
             with folders.removing(READERS_WAIT_S):
                 replace_folder(new, folders.enriched)
+            folders.outdated.clear(outdated)
         except duckdb.Error as exc:
             reason = str(exc).partition("\n")[0]
             if isinstance(exc, duckdb.OutOfMemoryException):

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,32 @@ def cluster_name(cluster: str) -> str:
     return _NOT_IN_NAMES.sub("_", cluster)
 
 
+class Outdated:
+    """The mark that enriched/ holds what was taken out of the archive; it outlives who set it."""
+
+    def __init__(self, file: Path) -> None:
+        """file: is there while it is so."""
+        self._file = file
+
+    def set(self) -> None:
+        """Mark it, for good once it returns."""
+        self._file.write_text(uuid.uuid4().hex)
+        sync(self._file)
+        sync(self._file.parent)
+
+    def read(self) -> str:
+        """Return the mark, another one each time it is set; empty: not outdated."""
+        try:
+            return self._file.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def clear(self, mark: str) -> None:
+        """Take the mark away, unless it was set again."""
+        if mark and mark == self.read():
+            self._file.unlink()
+
+
 class Folders:
     """The folders of one archive."""
 
@@ -73,6 +100,7 @@ class Folders:
         self.enriched = base / "enriched"
         self.work = base / ".archive"
         self.new = self.work / "new"  # parquet files that are being written, under the write lock
+        self.outdated = Outdated(self.work / "enriched-outdated")
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

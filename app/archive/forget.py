@@ -24,15 +24,15 @@ DATE = "date="
 def forget_in_archive(folders: Folders, user: str, token: str) -> int:
     """Give the rows of a user another name; return how many they are.
 
-    Killed in between, some files have it, and the rest follows with the next call. Raises
-    ArchiveBusyError or OSError.
+    Killed in between, some files have it, and the rest follows with the next call. enriched/ is
+    outdated then. Raises ArchiveBusyError or OSError.
     """
     renamed = 0
     for folder in sorted(folders.archive.glob("date=*")):
         with folders.changing(READERS_WAIT_S):  # the archive worker writes in between
             folders.new.mkdir(exist_ok=True)  # who writes next empties it
             for file in sorted(folder.glob("*.parquet")):
-                renamed += _forget_in(file, folders.new / file.name, user, token)
+                renamed += _forget_in(file, folders, user, token)
     return renamed
 
 
@@ -41,7 +41,7 @@ def forget_dates(folders: Folders, before: date, archived: Mapping[int, int], cl
 
     archived: offset up to which a partition of `events` is archived for good: what a worker may
     write again stays, for the next call. cluster: that these offsets are of. Killed in between,
-    some files are gone. Raises ArchiveBusyError or OSError.
+    some files are gone. enriched/ is outdated then. Raises ArchiveBusyError or OSError.
     """
     if not folders.archive.is_dir():
         return 0
@@ -55,6 +55,8 @@ def forget_dates(folders: Folders, before: date, archived: Mapping[int, int], cl
                 if part is None:
                     continue
                 if part.cluster != ours or part.last < archived.get(part.partition, 0):
+                    if not deleted:
+                        folders.outdated.set()
                     file.unlink()
                     deleted += 1
             if not any(folder.iterdir()):
@@ -63,7 +65,8 @@ def forget_dates(folders: Folders, before: date, archived: Mapping[int, int], cl
     return deleted
 
 
-def _forget_in(file: Path, scratch: Path, user: str, token: str) -> int:
+def _forget_in(file: Path, folders: Folders, user: str, token: str) -> int:
+    scratch = folders.new / file.name
     with pq.ParquetFile(file) as source:
         is_theirs = pc.equal(source.read([USER])[USER], user)
         if not (count := pc.sum(is_theirs).as_py()):
@@ -71,6 +74,7 @@ def _forget_in(file: Path, scratch: Path, user: str, token: str) -> int:
         with pq.ParquetWriter(scratch, source.schema_arrow, compression=COMPRESSION) as target:
             for group in range(source.num_row_groups):
                 target.write_table(_renamed(source.read_row_group(group), user, token))
+    folders.outdated.set()
     publish(scratch, file)
     return int(count)
 

@@ -66,7 +66,7 @@ def forget_user(settings: Settings, user: str) -> None:
     folders = Folders.of(settings)
     with ProgressLog() as progress:
         found = asyncio.run(forget(settings, user, progress))
-        if found.archived and folders.enriched.is_dir():
+        if folders.outdated.read() and folders.enriched.is_dir():
             enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
         result, warning = tables_words(asyncio.run(rebuild_tables(settings, progress)))
     click.echo(f"forgot {found.rows} rows of event and {found.archived} of the archive; {result}")

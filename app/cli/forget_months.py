@@ -72,7 +72,7 @@ def forget_files(settings: Settings, before: datetime | None, progress: Progress
     """Forget months in the archive alone; return how many files they were."""
     folders = Folders.of(settings)
     files = asyncio.run(_forget_files(settings, before, folders, progress))
-    if files and folders.enriched.is_dir():
+    if folders.outdated.read() and folders.enriched.is_dir():
         enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
     return files
 

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from app.archive.archive import Archive
+from app.archive.enrich import FILE, enrich
 from app.archive.files import Folders, publish
 from app.archive.forget import forget_dates, forget_in_archive
 from tests.support import archive
@@ -46,9 +48,28 @@ def test_who_dies_in_between_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         forget_in_archive(Folders(tmp_path), "a", "nobody")
     monkeypatch.undo()
+    assert Folders(tmp_path).outdated.read()
     assert sorted(row["user_id"] for row in archive.read(tmp_path)) == ["a", "a", "nobody"]
     assert forget_in_archive(Folders(tmp_path), "a", "nobody") == 2
     assert {row["user_id"] for row in archive.read(tmp_path)} == {"nobody"}
+
+
+def test_enriched_is_outdated_until_it_is_made_of_what_is_there(tmp_path: Path) -> None:
+    folders = Folders(tmp_path)
+    Archive(folders, "events", "c").write({0: archive.numbered(range(2))})
+    enrich(folders, None, 256)
+    for user in "10":
+        before = folders.outdated.read()
+        assert forget_in_archive(folders, "c", "nobody") == 0
+        assert folders.outdated.read() == before
+        assert forget_in_archive(folders, user, "nobody") == 1
+        assert folders.outdated.read() != before
+    folders.outdated.clear(before)  # of an enrich that began before the last
+    assert folders.outdated.read()
+    enrich(folders, None, 256)
+    assert not folders.outdated.read()
+    named = pq.read_table(folders.enriched / FILE)["user_id"].to_pylist()
+    assert named == ["nobody"] * 2
 
 
 def test_there_need_be_no_archive(tmp_path: Path) -> None:

@@ -11,15 +11,18 @@ import sys
 from typing import Any
 
 import asyncpg
+import pyarrow.parquet as pq
 import pytest
 
 from app.archive.archive import Archive
+from app.archive.enrich import FILE, enrich
 from app.archive.files import Folders
 from app.errors import StartError
 from tests.support import archive
 from tests.support.forgotten_months import Months, random_event
 from tests.support.running_copy import ROOT
 
+MEMORY_MB = 256
 CALLS = ("execute", "fetch", "fetchval", "fetchrow", "executemany", "copy_records_to_table")
 
 
@@ -92,3 +95,18 @@ async def test_killed_by_kill_9_the_next_call_does_it_all(months: Months) -> Non
     assert [row["user_id"] for row in archive.read(months.settings.data_dir)] == ["9"]
     # The command sees no counters of a counters.toml: none is declared in Kafka.
     assert await months.figures() | {"own": said["own"]} == said
+
+
+async def test_killed_before_enriched_is_written_the_next_call_writes_it(months: Months) -> None:
+    await months.store([random_event(random.Random(4))])
+    await months.figures()
+    folders = Folders.of(months.settings)
+    days = archive.numbered(range(9), 300, 400, 500)
+    Archive(folders, months.topic, "c").write({0: days | {9: archive.row(user="9")}})
+    enrich(folders, None, MEMORY_MB)
+    died = await asyncio.to_thread(command, months, "--before", "2025-12", unlinked=3)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert pq.read_table(folders.enriched / FILE).num_rows == 10
+    done = await asyncio.to_thread(command, months, "--before", "2025-12")
+    assert " 0 files" in done.stdout, done
+    assert pq.read_table(folders.enriched / FILE)["user_id"].to_pylist() == ["9"]
