@@ -79,10 +79,11 @@ class AdVisitors:
 
     def _made(self, partition: int, rows: Iterable[SketchRow]) -> Iterator[AdRow]:
         for row in rows:
-            found = self._uniques.users_of(partition, row.pack())
-            yield Month.of(row.start), row.key, found.users
+            # A row that only the log has told of may be no row: whatever has its key was strange.
+            if users := self._uniques.users_of(partition, row.pack()).users:
+                yield Month.of(row.start), row.key, users
 
 
 def row_in_uniques(key: bytes) -> Iterable[bytes]:
     """Return the rows that a record of `uniques` changes and ad_month shows."""
-    return (key,) if key[0] == AD_VISITORS else ()
+    return (key,)

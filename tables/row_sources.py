@@ -61,7 +61,8 @@ class ChangeLog:
                     return False
                 for some in batched(batch):
                     keys = (record.key for record in some if record.key)
-                    changes.note(partition, (row for key in keys for row in self._rows(key) if row))
+                    rows = (row for key in keys for row in self._rows(key) if row)
+                    changes.note_read(partition, rows)
                     await asyncio.sleep(0)
         return True
 

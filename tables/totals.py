@@ -53,7 +53,7 @@ class Totals(BatchTable):
 
     def watch(self, number: int) -> Changes:
         """Return a record of the rows of one counter that change from now on."""
-        changes = Changes(number)
+        changes = Changes(number, self._counters.by_number[number].keys.check)
         self.watch_with(changes)
         return changes
 

@@ -25,6 +25,7 @@ from app.counting.uniques import (
     SketchRow,
     Union,
     buckets_of,
+    check_sketch_row,
     decode_sketch,
     expired_bounds,
     level_bounds,
@@ -64,7 +65,7 @@ class Uniques(WriteBehindTable):
 
     def watch(self, metric: int) -> Changes:
         """Return a record of the rows of one metric that change from now on."""
-        changes = Changes(metric)
+        changes = Changes(metric, check_sketch_row)
         self._watchers.append(changes)
         return changes
 
@@ -109,7 +110,7 @@ class Uniques(WriteBehindTable):
 
     def _check(self, row: bytes) -> None:
         if row[0] < FIRST_DECLARED:
-            SketchRow.unpack(row).check()
+            check_sketch_row(row)
         elif (spec := self._own.by_number.get(row[0])) is not None:  # else one of others
             spec.keys.check(row)
 
@@ -268,8 +269,7 @@ class Uniques(WriteBehindTable):
         """Return how many users a row has."""
         if (live := self._live[partition].get(row)) is not None:
             return live.estimate()
-        value = self.db(partition).get(row)
-        return _union_of(value).estimate()
+        return _union_of(self.db(partition).get(row)).estimate()
 
     def rows_of(self, metric: int, partition: int) -> Iterator[SketchRow]:
         """Iterate over the rows of a metric, those that are not written yet among them."""

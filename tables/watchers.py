@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from app.counting.spec import Cells
+from app.kafka.strange import UNREADABLE
 
 
 class Watcher(Protocol):
@@ -22,8 +23,9 @@ class Watcher(Protocol):
 class Changes:
     """Rows of one counter that changed since they were last taken, by partition."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, number: int, check: Callable[[bytes], object]) -> None:
+        """check: raises one of UNREADABLE at what is no row of the counter."""
+        self._number, self._check = number, check
         self._rows: defaultdict[int, set[bytes]] = defaultdict(set)
         self._position: dict[int, int] = {}
 
@@ -32,6 +34,10 @@ class Changes:
         self._rows[partition].update(row for row in rows if row[0] == self._number)
         if position >= 0:
             self._position[partition] = position
+
+    def note_read(self, partition: int, rows: Iterable[bytes]) -> None:
+        """Remember rows of records that were read in the log, of which some may be strange."""
+        self.note(partition, (row for row in rows if row[0] != self._number or self._is_row(row)))
 
     def reach(self, partition: int, position: int) -> None:
         """Note what is merged by now."""
@@ -45,3 +51,10 @@ class Changes:
         """A rebalance: what is read again will be noted again."""
         self._rows.clear()
         self._position.clear()
+
+    def _is_row(self, row: bytes) -> bool:
+        try:
+            self._check(row)
+        except UNREADABLE:  # named by who merges the topic
+            return False
+        return True

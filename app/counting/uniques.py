@@ -64,11 +64,13 @@ class SketchRow(NamedTuple):
         metric, level, start = _ROW.unpack_from(row)
         return cls(metric, level, start, row[_ROW.size :].decode())
 
-    def check(self) -> None:
-        """Raise ValueError where there is no such row."""
-        levels = range(MONTHLY) if self.metric == ACTIVE_USERS else range(MONTHLY, MONTHLY + 1)
-        if self.metric not in METRICS or self.level not in levels:
-            raise ValueError(f"no sketch has a key like {self}")
+
+def check_sketch_row(key: bytes) -> None:
+    """Raise struct.error or ValueError where no sketch has such a table key."""
+    row = SketchRow.unpack(key)
+    levels = range(MONTHLY) if row.metric == ACTIVE_USERS else range(MONTHLY, MONTHLY + 1)
+    if row.metric not in METRICS or row.level not in levels:
+        raise ValueError(f"no sketch has a key like {row}")
 
 
 def owner_key(row: bytes, own: Mapping[int, CounterSpec]) -> bytes:

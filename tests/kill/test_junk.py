@@ -74,7 +74,8 @@ async def strange_records(scene: Scene, topic: str) -> list[Strange]:
     known = [(r.partition, r.key) for r in await scene.kafka.read(topic) if r.key]
     found = []
     for value in values():
-        key = rng.choice([None, rng.randbytes(9), b"\xff"])
+        first = rng.choice(known)[1][:1] if known else b""
+        key = rng.choice([None, first + rng.randbytes(8), b"\xff"])
         found.append(Strange(rng.choice(parts), key, value))
         if known and value is not None:  # under a key of ours it deletes the row, whoever sends it
             found.append(Strange(*rng.choice(known), value))
