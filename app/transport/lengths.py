@@ -59,6 +59,7 @@ class LengthConsumer(CommittedConsumer):
     look_s = 2.0  # between looks at partitions that are quiet
     skip_deleted = True  # records that retention deleted before they were read: go on, or stop
 
+    _looking: asyncio.Future[bool] | None = None
     _rejoining: asyncio.Future[None] | None = None
     _open: dict[Any, Progress] | None
     _failed: BaseException | None
@@ -76,6 +77,11 @@ class LengthConsumer(CommittedConsumer):
     def hooks(self) -> LogHooks:
         """What the application does about its logs."""
         return self.transport.hooks  # type: ignore[no-any-return]
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """Look at once for what is lacking: recovery waits for what was sent to it, 90 s."""
+        self._looking = asyncio.ensure_future(self.lacks_changelogs(set(map(ensure_TP, assigned))))
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def settle(
         self, committed: Mapping[Any, int | None], start: dict[Any, int]

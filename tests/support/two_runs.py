@@ -40,5 +40,8 @@ class TogetherScheduling(LoadScopeScheduling):
         self.assigned_work[node] = {
             scope: unit for scope, unit in units.items() if not all(unit.values())
         }
+        left = self.assigned_work[node].keys()
         super().remove_node(node)
+        for scope in left & self.workqueue.keys():  # next, as the slowest are among them
+            self.workqueue.move_to_end(scope, last=False)
         return ended

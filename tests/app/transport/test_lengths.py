@@ -9,6 +9,7 @@ from faust.types import TP
 
 from app.transport.patience import HopelessError
 from tests.app.transport.conftest import COMMITTED, SOURCE, Delivery
+from tests.support.waiting import wait_until
 
 
 async def test_a_log_that_ends_before_the_position_is_filled_up_at_the_seek(
@@ -148,6 +149,18 @@ async def test_a_changelog_that_is_gone_ends_the_worker(delivery: Delivery) -> N
     await delivery.open()
     assert not delivery.consumer.is_flowing()
     assert str(delivery.crashes[0]) == "it is gone"
+
+
+async def test_a_changelog_that_is_gone_ends_a_worker_that_cannot_recover(
+    delivery: Delivery,
+) -> None:
+    async def diagnose() -> str:
+        raise HopelessError("it is gone")
+
+    delivery.consumer.hooks.changelogs_of = lambda _: {CHANGELOG.topic}
+    delivery.consumer.hooks.diagnose = diagnose
+    await delivery.assign()
+    await wait_until(lambda: [str(exc) for exc in delivery.crashes], ["it is gone"])
 
 
 async def test_records_deleted_unread_are_counted_at_once_and_only_once(
