@@ -47,9 +47,12 @@ class Contact:
         known = () if self._cluster is None else self._cluster.brokers()
         return {(broker.host, broker.port) for broker in known}
 
-    def heard(self) -> None:
-        """Note that the coordinator has just said that we are a member."""
-        self._heard_at = monotonic()
+    def heard(self, asked_at: float) -> None:
+        """Note that the coordinator said that we are a member.
+
+        asked_at: monotonic s; the answer may be as old, where we were frozen before we read it.
+        """
+        self._heard_at = asked_at
 
     @property
     def silent_since_s(self) -> float | None:
@@ -89,7 +92,7 @@ class Contact:
         return monotonic() - self._heard_at
 
 
-def listening(send: Send, heard: Callable[[], None]) -> Send:
+def listening(send: Send, heard: Callable[[float], None]) -> Send:
     """Return send of an AIOKafkaClient that tells heard() when the coordinator knows us.
 
     The client's own heartbeats and joins say so already. A question of ours would wait behind a
@@ -97,11 +100,12 @@ def listening(send: Send, heard: Callable[[], None]) -> Send:
     """
 
     async def send_and_listen(node_id: int, request: Any, **options: Any) -> Any:
+        asked_at = monotonic()
         response = await send(node_id, request, **options)
         if isinstance(request, (HeartbeatRequest, SyncGroupRequest)) and (
             response.error_code in KNOWN
         ):
-            heard()
+            heard(asked_at)
         return response
 
     return send_and_listen

@@ -29,12 +29,12 @@ HEARTBEAT = HeartbeatRequest("group", 1, "member")
 
 async def words(request: Any, error: type) -> int:
     """Return how often the worker counts as known after a request was answered."""
-    heard: list[bool] = []
+    heard: list[float] = []
 
     async def send(_node_id: int, _request: Any, **_options: Any) -> Any:
         return SimpleNamespace(error_code=error.errno)  # type: ignore[attr-defined]
 
-    answer = await listening(send, lambda: heard.append(True))(0, request, group=1)
+    answer = await listening(send, heard.append)(0, request, group=1)
     assert answer.error_code == error.errno  # type: ignore[attr-defined]
     return len(heard)
 
@@ -58,12 +58,27 @@ async def test_only_what_needs_a_member_is_a_word() -> None:
 
 
 async def test_a_worker_is_silent_until_the_next_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.transport.contact.monotonic", iter([0, 6, 7, 7, 7, 8]).__next__)
+    monkeypatch.setattr("app.transport.contact.monotonic", iter([0, 6, 7, 7, 8]).__next__)
     contact = Contact(silent_after_s=6, stale_max_s=60)
     assert contact.silent_since_s is None
     assert contact.silent_since_s is not None
-    contact.heard()
+    contact.heard(7)
     assert contact.silent_since_s is None
+
+
+async def test_an_answer_is_as_old_as_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was frozen finds answers from before, and is nobody any more."""
+    now = 0.0
+    monkeypatch.setattr("app.transport.contact.monotonic", lambda: now)
+    contact = Contact(silent_after_s=6, stale_max_s=60)
+
+    async def send(_node_id: int, _request: Any, **_options: Any) -> Any:
+        nonlocal now
+        now = 8.0
+        return SimpleNamespace(error_code=NoError.errno)
+
+    await listening(send, contact.heard)(0, HEARTBEAT, group=1)
+    assert contact.silent_since_s is not None
 
 
 async def test_a_question_that_nobody_answers_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:

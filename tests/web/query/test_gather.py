@@ -94,9 +94,7 @@ class CountWorker:
 
     def be_silent(self, seconds: float) -> None:
         """As if Kafka had not been heard of for so long."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("app.transport.contact.monotonic", lambda: monotonic() - seconds)
-            self.contact.heard()
+        self.contact.heard(monotonic() - seconds)
 
 
 @pytest.fixture
