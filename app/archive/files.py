@@ -75,7 +75,8 @@ class Outdated:
 
     def set(self) -> None:
         """Mark it, for good once it returns."""
-        self._file.write_text(uuid.uuid4().hex)
+        with self._file.open("a") as file:  # a crash in between leaves what is there
+            file.write(uuid.uuid4().hex)
         sync(self._file)
         sync(self._file.parent)
 
