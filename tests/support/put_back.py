@@ -65,6 +65,10 @@ class OlderKafka(KafkaClient):
         """Call it where the snapshot is taken."""
         self._kept = {topic: await self.ends(topic) for topic in topics}
 
+    def kept(self, topic: str) -> dict[int, int]:
+        """Return the ends of a topic in the snapshot, by partition."""
+        return self._kept[topic]
+
     async def remember(self) -> None:
         """Call it right before the snapshot is put back."""
         self._before = {topic: await self.read(topic) for topic in self._kept}

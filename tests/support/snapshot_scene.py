@@ -147,7 +147,7 @@ class SnapshotScene:
         await wait_until(archived, wanted, deadline_s=60)
 
     async def gap_of(self, role: Role) -> Gap:
-        """Return what a role that has left had not read of `events`."""
+        """Return what a role that has left had not read of `events`, beyond the snapshot."""
         topic = self.names.events
         if role == "store":
             database = Database(self.settings.postgres.get_secret_value())
@@ -156,7 +156,11 @@ class SnapshotScene:
         else:
             group = self.names.count_group if role == "count" else self.names.archive_group
             positions = await self.kafka.committed(group, topic)
-        return Gap(positions, await self.kafka.ends(topic))
+        kept = self.kafka.kept(topic)  # it may have left before it had read all of this
+        return Gap(
+            {part: max(end, positions.get(part, 0)) for part, end in kept.items()},
+            await self.kafka.ends(topic),
+        )
 
     async def lost(self, role: Role) -> int:
         """Return what a worker says that it has lost, in its metrics."""
