@@ -82,8 +82,3 @@ class AdVisitors:
             # A row that only the log has told of may be no row: whatever has its key was strange.
             if users := self._uniques.users_of(partition, row.pack()).users:
                 yield Month.of(row.start), row.key, users
-
-
-def row_in_uniques(key: bytes) -> Iterable[bytes]:
-    """Return the rows that a record of `uniques` changes and ad_month shows."""
-    return (key,)

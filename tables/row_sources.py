@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from time import thread_time
 from typing import TypeVar
 
 from app.counting.counters import Counters
-from app.counting.row_keys import ROW_PART
 from app.counting.spec import FOREVER
 from app.events.event import at_ms
 from app.kafka.log import KafkaLog
@@ -19,6 +18,7 @@ from app.transport.ownership import Ownership
 from tables.totals import Totals
 from tables.watchers import Changes
 
+WHOLE_KEY = slice(None)  # the row that a record of `uniques` changes, see ChangeLog
 CHUNK = 2000  # rows handed over at a time
 CHUNK_S = 0.02  # of reading them, then they are handed over, however few
 
@@ -45,9 +45,9 @@ def in_chunks(rows: Iterable[ChunkRow | None]) -> Iterator[list[ChunkRow]]:
 class ChangeLog:
     """The topic that a table is made from, read again where a sink is behind its table."""
 
-    def __init__(self, log: KafkaLog, topic: str, rows: Callable[[bytes], Iterable[bytes]]) -> None:
-        """rows: key of a record -> the rows that it changes."""
-        self._log, self._topic, self._rows = log, topic, rows
+    def __init__(self, log: KafkaLog, topic: str, row_part: slice) -> None:
+        """row_part: of the key of a record, which is the row that it changes."""
+        self._log, self._topic, self._row_part = log, topic, row_part
 
     async def note(self, changes: Changes, partition: int, begin: int, end: int) -> bool:
         """Note the rows of the offsets [begin, end); False: some were deleted meanwhile.
@@ -60,9 +60,8 @@ class ChangeLog:
                 if deleted:
                     return False
                 for some in batched(batch):
-                    keys = (record.key for record in some if record.key)
-                    rows = (row for key in keys for row in self._rows(key) if row)
-                    changes.note_read(partition, rows)
+                    rows = (record.key[self._row_part] for record in some if record.key)
+                    changes.note_read(partition, filter(None, rows))
                     await asyncio.sleep(0)
         return True
 
@@ -70,11 +69,6 @@ class ChangeLog:
 def batched(records: Sequence[ChunkRow]) -> Iterator[Sequence[ChunkRow]]:
     """Yield records by the CHUNK."""
     return (records[begin : begin + CHUNK] for begin in range(0, len(records), CHUNK))
-
-
-def row_in_counts(key: bytes) -> Iterable[bytes]:
-    """Return the row of a key in `counts`."""
-    return (key[ROW_PART],)
 
 
 def summary_rows(url: str, label: str, windows: Mapping[int, int]) -> list[SummaryRow]:

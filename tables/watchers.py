@@ -37,7 +37,8 @@ class Changes:
 
     def note_read(self, partition: int, rows: Iterable[bytes]) -> None:
         """Remember rows of records that were read in the log, of which some may be strange."""
-        self.note(partition, (row for row in rows if row[0] != self._number or self._is_row(row)))
+        ours = (row for row in rows if row[0] == self._number and self._is_row(row))
+        self._rows[partition].update(ours)
 
     def reach(self, partition: int, position: int) -> None:
         """Note what is merged by now."""

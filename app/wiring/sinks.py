@@ -7,6 +7,7 @@ import faust
 import agents.refresh_live
 import agents.refresh_summary
 from app.counting.counters import Counters
+from app.counting.row_keys import ROW_PART
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.names import Names
@@ -14,14 +15,14 @@ from app.settings import Settings
 from app.stores.live import LiveCounts
 from app.stores.summary import SummaryWriter
 from app.transport.ownership import Ownership
-from tables.row_sources import ChangeLog, LiveRows, SummaryRows, row_in_counts
+from tables.row_sources import ChangeLog, LiveRows, SummaryRows
 from tables.totals import Totals
 
 
 def counts_log(settings: Settings, version: int) -> ChangeLog:
     """Return the topic `counts` of a version of the tables."""
     topic = Names(settings.namespace, version).counts
-    return ChangeLog(KafkaLog(KafkaClients.of(settings)), topic, row_in_counts)
+    return ChangeLog(KafkaLog(KafkaClients.of(settings)), topic, ROW_PART)
 
 
 def refresh_sinks(

@@ -28,10 +28,10 @@ from app.stores.ad_months import AdMonths
 from app.transport.ownership import Ownership
 from app.wiring.faust_app import batch_topic
 from app.wiring.sinks import counts_log
-from tables.ad_rows import AdImpressions, AdVisitors, row_in_uniques
+from tables.ad_rows import AdImpressions, AdVisitors
 from tables.alerts import Alerts
 from tables.distinct_rows import DistinctRows
-from tables.row_sources import ChangeLog
+from tables.row_sources import WHOLE_KEY, ChangeLog
 from tables.statistics import Statistics
 from tables.totals import Totals
 from tables.uniques import Uniques
@@ -117,7 +117,7 @@ def refresh_ads(
         agents.refresh_ads.register(
             app,
             AdImpressions(totals, owned, counters, counts_log(settings, version)),
-            AdVisitors(users.table, users.owned, ChangeLog(log, names.uniques, row_in_uniques)),
+            AdVisitors(users.table, users.owned, ChangeLog(log, names.uniques, WHOLE_KEY)),
             AdMonths(dsn, time, version),
             settings.summary_interval_s,
         )

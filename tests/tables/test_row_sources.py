@@ -19,8 +19,8 @@ from app.kafka.log import KafkaLog
 from app.names import Names
 from app.settings import Settings
 from app.wiring.sinks import counts_log
-from tables.ad_rows import COUNTER, LABEL, AdImpressions, AdVisitors, row_in_uniques
-from tables.row_sources import ChangeLog, LiveRows, SummaryRows
+from tables.ad_rows import COUNTER, LABEL, AdImpressions, AdVisitors
+from tables.row_sources import WHOLE_KEY, ChangeLog, LiveRows, SummaryRows
 from tables.totals import Totals
 from tables.uniques import Uniques
 from tests.support.kafka_client import KafkaClient
@@ -83,7 +83,7 @@ async def test_strange_keys_in_uniques_are_of_no_row(
 ) -> None:
     uniques = Uniques.create(make_app(), "uniques", 4, "")
     log = KafkaLog(KafkaClients.of(settings))
-    source = AdVisitors(uniques, OWNED, ChangeLog(log, topics.uniques, row_in_uniques))
+    source = AdVisitors(uniques, OWNED, ChangeLog(log, topics.uniques, WHOLE_KEY))
     partition = uniques.partition_of("34")
     (own,) = [one for one in records("ab", "34") if one.key[0] == AD_VISITORS]
     merge(uniques, [own], "34")
