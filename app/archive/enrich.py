@@ -22,6 +22,7 @@ from app.archive.views import connected, quoted
 from app.errors import StartError
 
 WINDOW = timedelta(hours=3)
+OTHER_S = 3600.0  # longer than an enrich takes; its lock is free again however it ends
 READERS_WAIT_S = 600.0  # for queries over the files that are replaced
 FILE = "enriched.parquet"
 GROUP_BYTES = 16_000_000  # that a writing thread holds; else 122,880 rows, however long they are
@@ -81,6 +82,12 @@ def enrich(
             for left in (new, spill):
                 shutil.rmtree(left, ignore_errors=True)
     return snapshot
+
+
+def enrich_if_outdated(folders: Folders, memory_mb: int) -> None:
+    """As enrich(), where enriched/ is there and holds what the archive has no more."""
+    if folders.outdated.read() and folders.enriched.is_dir():
+        enrich(folders, None, memory_mb, wait_s=OTHER_S)
 
 
 def _write(folders: Folders, file: Path, at: datetime, memory_mb: int, spill: Path) -> int:

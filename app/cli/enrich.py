@@ -8,14 +8,12 @@ from datetime import datetime
 
 import click
 
-from app.archive.enrich import enrich
+from app.archive.enrich import OTHER_S, enrich
 from app.archive.files import Folders
 from app.cli.moments import Moment
 from app.cli.running import tell_archive
 from app.settings import Settings
 from app.stack.data_dir import cannot_write
-
-OTHER_S = 3600.0  # longer than an enrich takes; its lock is free again however it ends
 
 
 @click.command(name="enrich")

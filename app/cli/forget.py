@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from app.archive.enrich import enrich
+from app.archive.enrich import enrich_if_outdated
 from app.archive.files import Folders
 from app.cli.forget_months import MonthParam, forget_before
 from app.cli.progress import ProgressLog
@@ -22,7 +22,6 @@ from app.kafka.watermarks import Watermarks
 from app.reconcile.forget import Forget, Forgotten
 from app.settings import Settings
 
-OTHER_S = 3600.0  # for another enrich
 REMAINS = (
     "It is still in Kafka (events, events-rejected) until {until}, and then until its segments are "
     "deleted; in backups that were taken before; in urls, and in what counters count by"
@@ -66,8 +65,7 @@ def forget_user(settings: Settings, user: str) -> None:
     folders = Folders.of(settings)
     with ProgressLog() as progress:
         found = asyncio.run(forget(settings, user, progress))
-        if folders.outdated.read() and folders.enriched.is_dir():
-            enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
+        enrich_if_outdated(folders, settings.duckdb_memory_mb)
         result, warning = tables_words(asyncio.run(rebuild_tables(settings, progress)))
     click.echo(f"forgot {found.rows} rows of event and {found.archived} of the archive; {result}")
     for text in (*remains(settings, found), warning):

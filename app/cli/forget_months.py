@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.archive.enrich import enrich
+from app.archive.enrich import enrich_if_outdated
 from app.archive.files import Folders
 from app.archive.forget import forget_dates
 from app.cli.progress import ProgressLog
@@ -28,7 +28,6 @@ from tables.counters import declare
 
 ALL = {"statistics": True, "hourly_retention_days": 0}  # with which all that is kept is counted
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
-OTHER_S = 3600.0  # for another enrich
 REMAINS = (
     "They are still in Kafka (events) until {until}, and then until its segments are deleted; in "
     "backups that were taken before"
@@ -72,8 +71,7 @@ def forget_files(settings: Settings, before: datetime | None, progress: Progress
     """Forget months in the archive alone; return how many files they were."""
     folders = Folders.of(settings)
     files = asyncio.run(_forget_files(settings, before, folders, progress))
-    if folders.outdated.read() and folders.enriched.is_dir():
-        enrich(folders, None, settings.duckdb_memory_mb, wait_s=OTHER_S)
+    enrich_if_outdated(folders, settings.duckdb_memory_mb)
     return files
 
 
