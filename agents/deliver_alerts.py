@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from app.alerting.delivered import delivered
+from app.alerting.delivered import read_on
 from app.alerting.deliveries import Deliveries
 from app.alerting.webhook import Webhook
 from app.errors import reason
@@ -24,7 +24,7 @@ from app.transport.leaving import leave
 
 POLL_S = 1.0
 FETCH_WAIT_MS = 2000  # an alert ends the wait at once
-SETTLE_S = 0.05
+RETRY_S = 0.1  # once Kafka does not have what was to be read next
 PAUSE_S = 2.0  # before the next attempt to use Kafka
 
 log = logging.getLogger(__name__)
@@ -55,19 +55,18 @@ async def deliver(app: Any, webhook: Webhook, settings: Settings) -> None:
         auto_offset_reset="none",  # an error, and a new look at what was delivered
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    deliveries = Deliveries(consumer, webhook, partial(delivered, kafka, names.webhook_group))
+    deliveries = Deliveries(consumer, webhook, partial(read_on, kafka, names.webhook_group))
     consumer.subscribe([names.alerts], listener=deliveries)
     try:
         await consumer.start()
         while not app.should_stop:
-            deliveries.check()
+            await deliveries.settle()
             wait_s = min(POLL_S, deliveries.next_due_s())
             try:
                 found = await consumer.getmany(timeout_ms=max(1, int(wait_s * 1000)))
             except (NoOffsetForPartitionError, OffsetOutOfRangeError):
-                if not deliveries.is_settling():
-                    raise
-                await asyncio.sleep(SETTLE_S)
+                deliveries.start_over()
+                await asyncio.sleep(RETRY_S)
                 continue
             deliveries.add(found)
             await deliveries.attempt()

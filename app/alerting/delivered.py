@@ -7,13 +7,18 @@ of what nobody has got. So each commit says how new the newest alert was that wa
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import logging
+from collections.abc import Collection
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
 from app.kafka.clients import KafkaClients
 from app.kafka.groups import kept
+from app.kafka.reader import PartitionReader
 from app.text import number_in
+
+log = logging.getLogger(__name__)
 
 
 class AlertsDone(NamedTuple):
@@ -24,6 +29,30 @@ class AlertsDone(NamedTuple):
 
 
 NOTHING = AlertsDone(0, 0)
+
+
+async def read_on(
+    kafka: KafkaClients, group: str, parts: Collection[TopicPartition]
+) -> dict[TopicPartition, AlertsDone]:
+    """Return what a group has delivered of what each partition holds now; raise KafkaError.
+
+    Asked over connections of their own: on that of a consumer each question waits for the end of a
+    fetch, so that those of a few partitions take longer than a member of a group may be silent.
+    """
+    done = await delivered(kafka, group)
+    async with PartitionReader(kafka, list(parts)) as reader:
+        begins, ends = await reader.begins(), await reader.ends()
+        told = {part: done[part].newest for part in parts if part in done and done[part].newest}
+        later = await reader.since({part: newest + 1 for part, newest in told.items()})
+    found = {}
+    for part in parts:
+        offset, newest = done.get(part, NOTHING)
+        # What is later than all that was delivered is another record than the one delivered there.
+        at = min(offset, ends[part], later.get(part, offset))
+        found[part] = AlertsDone(max(at, begins[part]), newest)
+        if at < offset:
+            log.error("%s lost alerts that were delivered: it is read on from %d", part, at)
+    return found
 
 
 async def delivered(kafka: KafkaClients, group: str) -> dict[TopicPartition, AlertsDone]:
@@ -38,14 +67,3 @@ async def delivered(kafka: KafkaClients, group: str) -> dict[TopicPartition, Ale
         part: AlertsDone(offset, number_in(note.encode()) or 0)
         for part, (offset, note) in found.items()
     }
-
-
-async def first_undelivered(consumer: Any, part: TopicPartition, done: AlertsDone) -> int:
-    """Return the offset of the first alert that was not delivered; raise KafkaError."""
-    begin = (await consumer.beginning_offsets([part]))[part]
-    at = min(done.offset, (await consumer.end_offsets([part]))[part])
-    if done.newest:
-        later = (await consumer.offsets_for_times({part: done.newest + 1}))[part]
-        if later is not None:  # below the offset it is another record than the one delivered there
-            at = min(at, later.offset)
-    return int(max(at, begin))

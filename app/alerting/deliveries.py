@@ -11,11 +11,11 @@ from time import monotonic, time
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from app import metrics
 from app.alerting.alerts import is_alert
-from app.alerting.delivered import NOTHING, AlertsDone, first_undelivered
+from app.alerting.delivered import AlertsDone
 from app.alerting.webhook import Outcome, Webhook, pause_s
 from app.kafka.strange import leave_out
 from app.stores.outages import Outage
@@ -26,6 +26,8 @@ ATTEMPT_S = 5.0  # then the consumer is polled: one that is not for 300 s leaves
 REMEMBERED = 1000  # alerts of a partition that were delivered; one that is repeated follows soon
 
 log = logging.getLogger(__name__)
+
+ReadOn = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, AlertsDone]]]
 
 
 @dataclass
@@ -44,23 +46,23 @@ class Deliveries(ConsumerRebalanceListener):
         self,
         consumer: Any,
         webhook: Webhook,
-        delivered: Callable[[], Awaitable[Mapping[TopicPartition, AlertsDone]]],
+        read_on: ReadOn,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """consumer: of the group; its listener is this object. delivered: by the group so far."""
+        """consumer: of the group; its listener is this object. read_on: see delivered.py."""
         self._consumer, self._webhook, self._clock = consumer, webhook, clock
         self._lines: dict[TopicPartition, _Line] = {}
         self._done: defaultdict[TopicPartition, deque[bytes]] = defaultdict(
             lambda: deque(maxlen=REMEMBERED)
         )
-        self._delivered = delivered
+        self._read_on = read_on
         self._newest: defaultdict[TopicPartition, int] = defaultdict(int)  # ms, of what is done
         self._unsettled: set[TopicPartition] = set()
-        self._failed: Exception | None = None
+        self._changes = 0  # of what is assigned
         self._outage = Outage("webhook")
 
     def add(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Take what was fetched, but for what is read again once it is known from where on."""
+        """Take what was fetched, but for what is read again from another position."""
         for part, records in found.items():
             if part in self._unsettled:
                 continue
@@ -133,34 +135,38 @@ class Deliveries(ConsumerRebalanceListener):
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Forget what waits there: the next owner reads it again."""
+        self._changes += 1
         for part in revoked:
             self._unsettled.discard(part)
             self._lines.pop(part, None)
-            self._done.pop(part, None)
 
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Read each partition on behind what was delivered."""
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Note that it is to be asked from where on they are read, but not here.
+
+        The consumer tells its group that it is alive only once this has returned.
+        """
         self._unsettled.update(assigned)
-        try:
-            delivered = await self._delivered()
-            for part in assigned:
-                await self._settle(part, delivered.get(part, NOTHING))
-        except (KafkaError, OSError) as exc:  # the consumer would only log it
-            self._failed = exc
+        self._changes += 1
 
-    async def _settle(self, part: TopicPartition, done: AlertsDone) -> None:
-        at = await first_undelivered(self._consumer, part, done)
-        if at < done.offset:
-            log.error("%s lost alerts that were delivered: it is read on from %d", part, at)
-        self._newest[part] = done.newest
-        self._consumer.seek(part, at)
-        self._unsettled.discard(part)
+    def start_over(self) -> None:
+        """Ask again from where on each partition is read."""
+        parts = self._consumer.assignment()
+        self.on_partitions_revoked(parts)
+        for part in parts:
+            self._consumer.resume(part)
+        self.on_partitions_assigned(parts)
 
-    def is_settling(self) -> bool:
-        """Whether it is not known yet where a partition is read on."""
-        return bool(self._unsettled)
+    async def settle(self) -> None:
+        """Read each partition that is new on behind what was delivered.
 
-    def check(self) -> None:
-        """Raise KafkaError or OSError where that will not be known."""
-        if self._failed is not None:
-            raise self._failed
+        Raises KafkaError or OSError.
+        """
+        while self._unsettled:
+            changes = self._changes
+            found = await self._read_on(self._unsettled.copy())
+            if self._changes != changes:  # another member may have delivered more meanwhile
+                continue
+            for part, done in found.items():
+                self._newest[part] = done.newest
+                self._consumer.seek(part, done.offset)
+            self._unsettled.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -50,6 +50,13 @@ class PartitionReader:
         consumer = await self._connected()
         found: PartOffsets = await consumer.end_offsets(parts or self._parts)
         return found
+
+    async def since(self, moments_ms: Mapping[TopicPartition, int]) -> PartOffsets:
+        """Return the first offset of each that is not older than ms since 1970, if it has one."""
+        if not moments_ms:
+            return {}
+        found = await (await self._connected()).offsets_for_times(dict(moments_ms))
+        return {part: at.offset for part, at in found.items() if at is not None}
 
     async def read(
         self,

@@ -222,7 +222,7 @@ async def test_a_slow_receiver_does_not_keep_the_consumer_from_being_polled() ->
     async def commit(_: object) -> None:
         pass
 
-    async def nothing() -> dict[TopicPartition, AlertsDone]:
+    async def nothing(_: object) -> dict[TopicPartition, AlertsDone]:
         return {}
 
     part = TopicPartition("alerts", 0)

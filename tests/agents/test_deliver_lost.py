@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Collection
+from functools import partialmethod
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.alerting.delivered import delivered
+from agents import deliver_alerts
+from app.alerting.delivered import AlertsDone, delivered, read_on
 from app.kafka.clients import KafkaClients
 from app.names import Names
 from app.settings import Settings
@@ -15,6 +19,7 @@ from tests.support.delivering import answering, delivering, raise_alerts
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
 
+SESSION_MS = 6000  # the least that Kafka allows
 BEFORE_MS = 100_000  # ago: when what was delivered was raised
 
 
@@ -73,3 +78,32 @@ async def commit_forward(kafka: KafkaClient, names: Names, offset: int) -> None:
     clients = KafkaClients(kafka.address)
     (done,) = (await delivered(clients, names.webhook_group)).values()
     await commit(kafka, names, offset, str(done.newest))
+
+
+async def test_a_question_that_takes_long_costs_no_membership(
+    settings: Settings,
+    topics: Names,
+    kafka: KafkaClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It was thrown out again and again: each question waited for the end of an idle fetch."""
+    times = {"session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": 500}
+    monkeypatch.setattr(KafkaClients, "consumer", partialmethod(KafkaClients.consumer, **times))
+    questions = 0
+
+    async def slow(
+        clients: KafkaClients, group: str, parts: Collection[TopicPartition]
+    ) -> dict[TopicPartition, AlertsDone]:
+        nonlocal questions
+        questions += 1
+        found = await read_on(clients, group, parts)
+        await asyncio.sleep(SESSION_MS / 1000 + 1)
+        return found
+
+    monkeypatch.setattr(deliver_alerts, "read_on", slow)
+    await raise_alerts(kafka, topics, "a")
+    async with answering() as receiver, delivering(settings, receiver):
+        await wait_until(lambda: receiver.keys, ["a"], deadline_s=30)
+        await wait_until(lambda: kafka.committed(topics.webhook_group, topics.alerts), {0: 1})
+    assert questions == 1, caplog.text

@@ -125,6 +125,8 @@ async def test_one_alert_per_rule_key_and_window_wherever_it_goes(
         await wait_until(lambda: len(set(receiver.ids)), 4, deadline_s=30)
         assert all(signed_as_documented(*call) for call in receiver.calls)
         assert Counter(receiver.keys).keys() == {"/a", "/b", "/c"}
+        stable = "Stable", len(workers)  # Kafka notices after a while who was killed
+        await wait_until(lambda: kafka.group(site.names.webhook_group), stable, deadline_s=30)
         await repeated_alerts_are_told_once(kafka, site, receiver)
         await told_everywhere(settings, tmp_path)
 

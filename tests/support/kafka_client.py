@@ -113,6 +113,13 @@ class KafkaClient:
             if part.topic == topic and meta.offset >= 0
         }
 
+    async def group(self, name: str) -> tuple[str, int]:
+        """Return the state of a consumer group, for example Stable, and its number of members."""
+        async with self.admin() as admin:
+            (answer,) = await admin.describe_consumer_groups([name])
+        ((_, _, state, _, _, members, *_),) = answer.groups
+        return state, len(members)
+
     async def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
         """Commit an offset by partition, for a group without members."""
         consumer = AIOKafkaConsumer(
