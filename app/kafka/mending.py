@@ -25,7 +25,7 @@ from app.kafka.reader import PartitionReader
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 10.0  # for begins and ends; a topic that is not there yet never answers
+LOOK_S = 10.0  # for a few questions; a topic that is not there yet never answers
 READ_MS = 5000  # for a record that is known to be there
 
 FillRecord = tuple[bytes | None, bytes | None]  # key and value
@@ -84,12 +84,13 @@ class Groups:
         found: dict[int, int] = {}
         admin = self._kafka.admin()
         try:
-            with kafka_away():
-                await admin.start()
-                for group in self._groups:
-                    for part, at in (await committed(admin, group)).items():
-                        if part.topic == self._topic:
-                            found[part.partition] = max(at, found.get(part.partition, -1))
+            with kafka_away(f"Kafka does not say what {self.name} have committed"):
+                async with asyncio.timeout(LOOK_S):
+                    await admin.start()
+                    for group in self._groups:
+                        for part, at in (await committed(admin, group)).items():
+                            if part.topic == self._topic:
+                                found[part.partition] = max(at, found.get(part.partition, -1))
         finally:
             await admin.close()
         return found
@@ -154,7 +155,8 @@ class Mender:
                 async with asyncio.timeout(LOOK_S):
                     logs = await self._logs(reader)
                 if self._identity is not None:
-                    await self._identity.check(logs)
+                    async with asyncio.timeout(LOOK_S):
+                        await self._identity.check(logs)
                 untold = await self._untold(reader, logs, known or {})
             short = find_short(logs, remembered)
             for found in short:

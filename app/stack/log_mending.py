@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka import TopicPartition
@@ -9,9 +10,9 @@ from aiokafka import TopicPartition
 from app.archive.files import Folders
 from app.archive.reached import ArchiveMemory
 from app.events.filler import filler, told_by
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.log import KafkaLog
-from app.kafka.mending import FilledGap, Groups, LogMemory, Mender, Padding
+from app.kafka.mending import LOOK_S, FilledGap, Groups, LogMemory, Mender, Padding
 from app.kafka.tables_version import current_version
 from app.names import Names
 from app.settings import Settings
@@ -33,7 +34,9 @@ async def events_mender(settings: Settings, version: int | None = None) -> Mende
     Raises KafkaUnavailableError.
     """
     if version is None:
-        version = await current_version(settings)
+        with kafka_away("Kafka does not say which tables count"):
+            async with asyncio.timeout(LOOK_S):
+                version = await current_version(settings)
     kafka, names = KafkaClients.of(settings), Names(settings.namespace, version)
     readers = names.count_group, names.store_group, names.archive_group
     memories: list[LogMemory] = [ArchiveMemory(Folders.of(settings), names.events)]
