@@ -129,6 +129,10 @@ class Collector:
         """Begin to connect, in the background; until then send() raises."""
         self._link.start()
 
+    async def ended(self) -> None:
+        """Return once it was stopped; raise RuntimeError where it ends by itself, after start()."""
+        await self._link.ended()
+
     async def stop(self) -> None:
         """Take no more, wait for what is on its way (at most 1.5 times send_timeout_s), and go."""
         self._stopping = True

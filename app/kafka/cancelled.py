@@ -1,5 +1,9 @@
 """A start that fails or is cancelled leaves no connection open; aiokafka forgets those it makes.
 
+A consumer or producer that is stopped right after its start awaits tasks of its own that it has
+cancelled before they began. That is a CancelledError for who stops it, though nobody cancelled it:
+a task that goes on after all other errors would end.
+
 AIOKafkaConnection.connect() begins to close where a broker refuses, and does not wait for the end:
 uvloop cannot be closed meanwhile.
 
@@ -15,7 +19,7 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
-from aiokafka import client, conn
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, client, conn
 
 LEAVE_S = 1.0  # for the end of a connection that a broker refused
 
@@ -28,6 +32,24 @@ def close_cancelled() -> None:
     """Have every aiokafka client of this process do so; there is no hook for it."""
     client.create_conn, client.AIOKafkaClient.bootstrap = _noted, _closed_if_cancelled
     conn.AIOKafkaConnection = _KafkaConnection
+
+
+class KafkaConsumer(AIOKafkaConsumer):
+    """Its tasks have begun once it is started."""
+
+    async def start(self) -> None:
+        """Connect; raise KafkaError or OSError."""
+        await super().start()
+        await asyncio.sleep(0)
+
+
+class KafkaProducer(AIOKafkaProducer):
+    """Its tasks have begun once it is started."""
+
+    async def start(self) -> None:
+        """Connect; raise KafkaError or OSError."""
+        await super().start()
+        await asyncio.sleep(0)
 
 
 class _KafkaConnection(conn.AIOKafkaConnection):

@@ -13,7 +13,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 
 from app.errors import KafkaAccessError, KafkaUnavailableError, reason
-from app.kafka.cancelled import close_cancelled
+from app.kafka.cancelled import KafkaConsumer, KafkaProducer, close_cancelled
 from app.kafka.refusals import refusal
 from app.kafka.security import PLAINTEXT, security_of
 from app.kafka.unreadable import pass_unreadable
@@ -68,11 +68,11 @@ class KafkaClients:
     def consumer(self, **options: Any) -> AIOKafkaConsumer:
         """Return a consumer that commits nothing by itself, and passes what cannot be read."""
         pass_unreadable()
-        return AIOKafkaConsumer(**self._common, enable_auto_commit=False, **options)
+        return KafkaConsumer(**self._common, enable_auto_commit=False, **options)
 
     def producer(self, **options: Any) -> AIOKafkaProducer:
         """Return a producer."""
-        return AIOKafkaProducer(**self._common, **options)
+        return KafkaProducer(**self._common, **options)
 
     def admin(self, **options: Any) -> AIOKafkaAdminClient:
         """Return an admin client."""

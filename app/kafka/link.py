@@ -48,6 +48,7 @@ class KafkaLink:
         self._lost = asyncio.Event()
         self._behind, self._looked_at = False, -inf
         self._keeper: asyncio.Task[None] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to connect, in the background: Kafka may come later."""
@@ -55,9 +56,19 @@ class KafkaLink:
 
     async def stop(self) -> None:
         """Disconnect; what is on its way is given up."""
+        self._stopped = True
         while self._keeper is not None and not self._keeper.done():
             self._keeper.cancel()  # more than once: aiokafka's client swallows one while it closes
             await asyncio.wait([self._keeper], timeout=0.1)
+
+    async def ended(self) -> None:
+        """Return once it was stopped; raise RuntimeError where it ends by itself, after start()."""
+        if self._keeper is None:
+            return
+        await asyncio.wait([self._keeper])
+        if not self._stopped:
+            exc = None if self._keeper.cancelled() else self._keeper.exception()
+            raise RuntimeError("nothing connects to Kafka any more") from exc
 
     def lose(self, session: KafkaSession, problem: str) -> None:
         """Give up a session; the next one is opened in the background."""

@@ -41,6 +41,7 @@ def build(settings: Settings) -> faust.App:
             self.add_future(collect_garbage())
             leave_out_repeats()  # under faust -A nobody else does
             await collector.start()
+            self.add_future(collector.ended())
             rates.start()
             pages.start()
             tune_collection()

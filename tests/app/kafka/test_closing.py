@@ -18,6 +18,7 @@ from app.counting.registry import Begin
 from app.errors import KafkaUnavailableError
 from app.kafka.clients import KafkaClients, started
 from app.kafka.counter_log import CounterLog
+from app.kafka.link import KafkaLink
 from app.kafka.padding import pad
 from app.kafka.session import KafkaSession
 from app.kafka.topics import ensure_topics
@@ -97,3 +98,33 @@ async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_connection(
                 await (await starting)()
         gc.collect()
     assert [one for one in said if "Unclosed" in str(one.message)] == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [KafkaClients.consumer, partial(KafkaClients.consumer, group_id="g"), KafkaClients.producer],
+)
+async def test_a_stop_right_after_the_start_is_no_cancellation(
+    settings: Settings, make: Callable[[KafkaClients], Any]
+) -> None:
+    """It ended the task that connects the collector to Kafka, which answered 503 from then on."""
+    client = make(KafkaClients.of(settings))
+    await client.start()
+    await client.stop()
+
+
+async def test_a_link_that_ends_by_itself_says_so(settings: Settings) -> None:
+    await ensure_topics(settings)
+
+    async def mend(_: object) -> None:
+        raise ZeroDivisionError
+
+    link = KafkaLink(KafkaClients.of(settings), Names(settings.namespace).events, 5, mend)
+    link.start()
+    with pytest.raises(RuntimeError, match="nothing connects to Kafka any more"):
+        await link.ended()
+    link = KafkaLink(KafkaClients.of(settings), Names(settings.namespace).events, 5)
+    link.start()
+    ended = asyncio.ensure_future(link.ended())
+    await link.stop()
+    await ended
