@@ -88,6 +88,8 @@ class CuttingProxy:
             if lost and answers is not None:
                 self.lose_answer_to = None
                 answers.cancel()
+            if writer.is_closing():  # uvloop raises RuntimeError for a write
+                break
             writer.write(data)
             await writer.drain()
             if lost and answers is not None:
@@ -100,4 +102,6 @@ class CuttingProxy:
         with contextlib.suppress(TimeoutError):
             # The server needs far less to answer, where this was all.
             while data := await asyncio.wait_for(reader.read(65_536), 0.3):
+                if writer.is_closing():
+                    break
                 writer.write(data)
