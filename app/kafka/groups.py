@@ -22,7 +22,7 @@ async def coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
         except KafkaError as exc:
             if not exc.retriable:
                 raise
-            error = exc
+            error = exc.with_traceback(None)
             await asyncio.sleep(RETRY_S)
     raise error
 

@@ -222,7 +222,7 @@ class KafkaSession:
             try:
                 response = await self._client.send(leader, request)
             except KafkaError as exc:
-                error = exc
+                error = exc.with_traceback(None)  # else a cycle, with all that was to be sent
                 continue
             for partition, code, first, *_ in response.topics[0][1]:
                 failure = for_code(code)

@@ -110,7 +110,8 @@ class Server(Web):
             cors = self.guard.check(request, call)
             response = await handler(request)
         except web.HTTPException as exc:
-            response = error_response(_named(exc, request))
+            # The request may hold the error, which holds its frames, and those the request.
+            response = error_response(_named(exc.with_traceback(None), request))
             if "Allow" in exc.headers:
                 response.headers["Allow"] = exc.headers["Allow"]
         except CounterError as exc:

@@ -55,12 +55,12 @@ async def split_body(body: bytes) -> list[bytes]:
         try:
             _decode_raw(body)
         except _FAULTS as exc:
-            fault = exc
+            fault = str(exc)  # the error itself would keep this frame, and so the body, in a cycle
         else:
             return [body]
         lines = await _split_lines(body)
         if len(lines) == 1:
-            raise MalformedJsonError(f"not JSON: {fault}") from fault
+            raise MalformedJsonError(f"not JSON: {fault}")
         return lines
     return await _split_lines(body)
 
