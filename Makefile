@@ -38,7 +38,7 @@ soak: $(VENV)/installed-test ## the kill tests, in full, ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
 		SOAK=1 $(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
 
-night: $(VENV)/installed-test ## EVENTS=50000000 through a whole copy, killed and frozen all the while (hours)
+night: $(VENV)/installed-test ## EVENTS=50000000 through a whole copy, killed and frozen all the while (an hour)
 	@$(BIN)/python -m tests.night --events $(or $(EVENTS),50000000)
 
 flaky: $(VENV)/installed-test $(CHARTS)/installed-test ## all tests N=3 times, beside BUSY=0 loops; or only TESTS
