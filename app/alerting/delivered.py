@@ -39,20 +39,20 @@ async def read_on(
     Asked over connections of their own: on that of a consumer each question waits for the end of a
     fetch, so that those of a few partitions take longer than a member of a group may be silent.
     """
-    done = await delivered(kafka, group)
+    found = await delivered(kafka, group)
+    done = {part: found.get(part, NOTHING) for part in parts}
     async with PartitionReader(kafka, list(parts)) as reader:
         begins, ends = await reader.begins(), await reader.ends()
-        told = {part: done[part].newest for part in parts if part in done and done[part].newest}
-        later = await reader.since({part: newest + 1 for part, newest in told.items()})
-    found = {}
-    for part in parts:
-        offset, newest = done.get(part, NOTHING)
+        moments = {part: newest + 1 for part, (_, newest) in done.items() if newest}
+        later = await reader.since(moments)
+    starts = {}
+    for part, (offset, newest) in done.items():
         # What is later than all that was delivered is another record than the one delivered there.
         at = min(offset, ends[part], later.get(part, offset))
-        found[part] = AlertsDone(max(at, begins[part]), newest)
+        starts[part] = AlertsDone(max(at, begins[part]), newest)
         if at < offset:
             log.error("%s lost alerts that were delivered: it is read on from %d", part, at)
-    return found
+    return starts
 
 
 async def delivered(kafka: KafkaClients, group: str) -> dict[TopicPartition, AlertsDone]:
