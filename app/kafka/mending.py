@@ -81,18 +81,19 @@ class Groups:
 
     async def positions(self) -> Mapping[int, int]:
         """Return the largest committed offset of each partition."""
-        found: dict[int, int] = {}
         admin = self._kafka.admin()
         try:
             with kafka_away(f"Kafka does not say what {self.name} have committed"):
                 async with asyncio.timeout(LOOK_S):
                     await admin.start()
-                    for group in self._groups:
-                        for part, at in (await committed(admin, group)).items():
-                            if part.topic == self._topic:
-                                found[part.partition] = max(at, found.get(part.partition, -1))
+                    by_group = [await committed(admin, group) for group in self._groups]
         finally:
             await admin.close()
+        found: dict[int, int] = {}
+        for offsets in by_group:
+            for part, at in offsets.items():
+                if part.topic == self._topic:
+                    found[part.partition] = max(at, found.get(part.partition, -1))
         return found
 
     async def begin_at(self, partition: int, offset: int) -> None:
