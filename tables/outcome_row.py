@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.counting.outcomes import OUTCOMES
@@ -14,13 +14,18 @@ from tables.partial_values import Partial, decode_partial
 OUTCOMES_ROW = b"\0outcomes"
 LOST = OUTCOMES.index("lost")
 VOID = LOST + 1  # see app.events.filler.Losses
+COMMITTED = VOID + 1  # position of the group
 
 
 class OutcomeRow:
-    """The row OUTCOMES_ROW of Partials. _cache, dirty: its rows in memory, by partition."""
+    """The row OUTCOMES_ROW of Partials. _cache, dirty: its rows in memory, by partition.
+
+    committed: partition -> position that its group has committed, as far as this worker knows.
+    """
 
     _cache: Any
     dirty: Any
+    committed: Callable[[int], int] = staticmethod(lambda _partition: 0)
 
     def db(self, partition: int) -> Any:
         """Return the RocksDB of a partition."""
@@ -41,6 +46,19 @@ class OutcomeRow:
     def position(self, partition: int) -> int | None:
         """Return the offset below which all records are in the rows; None where there is none."""
         return self.last(partition) + 1 or None
+
+    def once_committed(self, partition: int) -> int:
+        """Return a position that the group has committed, whatever Kafka says now; 0: none.
+
+        What rules need below it is forgotten, so nothing below it can be judged again.
+        """
+        return self._outcomes(partition).cells.get(COMMITTED, 0)
+
+    def note_committed(self, partition: int) -> None:
+        """Keep with a flush what was committed before it."""
+        partial = self._outcomes(partition)
+        if (committed := self.committed(partition)) > partial.cells.get(COMMITTED, 0):
+            partial.cells = partial.cells | {COMMITTED: committed}
 
     def lose(self, partition: int, begin: int, end: int) -> None:
         """Count the offsets [begin, end) as lost: Kafka deleted them before any row saw them."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from app.errors import SettingsError
 from tables.carrying import SpreadFold
 from tables.flush_hook import FlushHook
 from tables.layout import LayoutRow, check_partial
-from tables.outcome_row import OutcomeRow
+from tables.outcome_row import OUTCOMES_ROW, OutcomeRow
 from tables.partial_values import (
     CARRIES,
     FoldRange,
@@ -43,11 +44,7 @@ FLUSH_CHUNK = 3000  # rows, 0.03 s of work
 NO_CELLS: Cells = {}  # of all new rows; never filled, as absorb() puts the first cells in its place
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def _row_of(key: bytes) -> bytes:
-    """Return the row of a key in `counts`."""
-    return key[ROW_PART]
+_row_of = itemgetter(ROW_PART)
 
 
 class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
@@ -159,6 +156,8 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         positions = {partition: self._read_to.pop(partition) for partition in list(partitions)}
         dirty = {partition: self.dirty.pop(partition, set()) for partition in positions}
         done = [call for partition in positions for call in self._done.pop(partition, ())]
+        for partition in (p for p, rows in dirty.items() if OUTCOMES_ROW in rows):
+            self.note_committed(partition)
         await self._flush_rows(dirty, positions)
         for partition in positions:
             for hook in self._hooks:

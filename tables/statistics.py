@@ -50,7 +50,7 @@ class Statistics:
             partitions,
             JudgedTable.__doc__ or "",
             bot_limit=settings.bot_limit,
-            committed=sources.committed,
+            committed=partials.once_committed,
         )
         sessions = Sessions.create(
             app, "sessions", partitions, Sessions.__doc__ or "", owned=sources.partitions

@@ -26,6 +26,7 @@ class ScriptedThread(Service):
         self.seeks: list[int] = []
         self.commits: list[int] = []
         self.log_start, self.log_end = 0, 1000
+        self.committed: int | None = COMMITTED
         self.before_seek: Callable[[], Any] | None = None
         self.assigned: set[Any] = {SOURCE}
         self.rejoins = asyncio.Semaphore(0)
@@ -35,10 +36,11 @@ class ScriptedThread(Service):
         result = method(*args)
         return await result if asyncio.iscoroutine(result) else result
 
-    async def seek_batches(self, *_args: Any) -> tuple[dict[Any, int], dict[Any, int]]:
+    async def seek_batches(self, *_args: Any) -> tuple[dict[Any, int | None], dict[Any, int]]:
         if self.before_seek is not None:
             await self.before_seek()
-        return {SOURCE: COMMITTED}, {SOURCE: COMMITTED}
+        start = self.log_start if self.committed is None else self.committed
+        return {SOURCE: self.committed}, {SOURCE: start}
 
     def seek(self, _tp: TP, offset: int) -> None:
         self.seeks.append(offset)

@@ -1,0 +1,55 @@
+"""Role count where Kafka has lost a commit: what was judged is not judged again."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+from aiokafka.errors import KafkaError
+
+from app.events.derived import AD_CLICK
+from app.names import Names
+from app.settings import Settings
+from tests.conftest import StartWorker
+from tests.support.batches import events
+from tests.support.kafka_client import KafkaClient
+from tests.support.waiting import wait_until
+
+CLICKS = 12
+THIRDS = {f"ad-{number}": 1 for number in range(2, CLICKS, 3)}
+
+
+@pytest.mark.parametrize("put_back", [0, 1, 2])
+async def test_a_commit_that_was_put_back_makes_no_other_click_the_third(
+    put_back: int, kafka: KafkaClient, settings: Settings, topics: Names, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(settings, "count")
+
+    async def counted() -> dict[str, int]:
+        found: dict[str, int] = {}
+        async with aiohttp.ClientSession(worker.url) as http:
+            for ad in (f"ad-{number}" for number in range(CLICKS)):
+                async with http.get(f"/counts/counted_clicks_by_ad_daily?key={ad}") as answer:
+                    found[ad] = sum((await answer.json())["total"].values())
+        return {ad: count for ad, count in found.items() if count}
+
+    async def committed() -> int:
+        return (await kafka.committed(topics.count_group, topics.events)).get(0, 0)
+
+    for number in range(CLICKS):  # each is committed before the next one, so rules forget
+        click = {"type": AD_CLICK, "user_id": "u", "ad_id": f"ad-{number}"}
+        await kafka.send(topics.events, events([number], **click), 0)
+        await wait_until(committed, number + 1)
+    await wait_until(counted, THIRDS)
+    await worker.stop()
+
+    async def commit() -> bool:
+        await kafka.commit(topics.count_group, topics.events, {0: put_back})
+        return True
+
+    await wait_until(
+        commit, expected=True, passing=(KafkaError,), every_s=1
+    )  # while it has a member
+    worker.start()
+    await worker.ready()
+    await wait_until(committed, CLICKS)
+    await wait_until(counted, THIRDS)
