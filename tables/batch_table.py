@@ -31,11 +31,6 @@ from tables.table_store import TableStore
 
 # RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
 # Bits a key of the filter: Faust's 3 let a quarter of the keys that are not there through.
-ROCKSDB_OPTIONS = {
-    "block_cache_size": 64 << 20,
-    "write_buffer_size": 8 << 20,
-    "bloom_filter_size": 10,
-}
 EXPIRE_CHUNK = 4000  # rows deleted at a time, so that nothing waits long
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
@@ -63,7 +58,6 @@ class BatchTable(HealingTable):
             default=int,
             partitions=partitions,
             recovery_buffer_size=RECOVERY_BUFFER,
-            options=dict(ROCKSDB_OPTIONS),
             help=help,
             **kwargs,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from prometheus_client.core import GaugeMetricFamily
@@ -14,7 +14,7 @@ from app.transport.ownership import Ownership
 
 
 class WorkerMetrics(Collector):
-    """Lag of each batch partition that is being read, and rows of each table."""
+    """Lag of each batch partition that is being read."""
 
     def __init__(self, app: Any, group: str) -> None:
         self._app, self._group = app, group
@@ -31,6 +31,17 @@ class WorkerMetrics(Collector):
             behind = max(0, (consumer.highwater(tp) or 0) - position)
             lag.add_metric([self._group, tp.topic, str(tp.partition)], behind)
         yield lag
+
+
+class TableMetrics(Collector):
+    """Rows of each table, and the memory of all together."""
+
+    def __init__(self, app: Any, memory: Callable[[], dict[str, int]]) -> None:
+        """memory: see tables.table_store."""
+        self._app, self._memory = app, memory
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the gauges; called in the event loop by GET /metrics."""
         rows = GaugeMetricFamily(
             "event_counter_table_rows",
             "Rows in RocksDB, an estimate of its own.",
@@ -40,6 +51,14 @@ class WorkerMetrics(Collector):
             for partition, estimate in table.row_estimates().items():
                 rows.add_metric([name, str(partition)], estimate)
         yield rows
+        memory = GaugeMetricFamily(
+            "event_counter_rocksdb_memory_bytes",
+            "Memory of RocksDB, all tables together.",
+            labels=["part"],
+        )
+        for part, size in self._memory().items():
+            memory.add_metric([part], size)
+        yield memory
 
 
 class OutcomeSource(Protocol):

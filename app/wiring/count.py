@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import faust
+from prometheus_client.registry import Collector
 
 import agents.count_events
 import agents.expire_rows
@@ -19,7 +20,7 @@ from app.counting.registry import Registry
 from app.kafka.counter_log import CounterLog
 from app.kafka.rejections import Rejections
 from app.kafka.tables_version import FIRST
-from app.monitor.worker_metrics import OutcomeMetrics, WorkerMetrics
+from app.monitor.worker_metrics import OutcomeMetrics, TableMetrics, WorkerMetrics
 from app.names import Names
 from app.reconcile.past_events import PastReader
 from app.reconcile.past_transport import past_transport
@@ -37,7 +38,9 @@ from tables.counters import declare
 from tables.floor import Floor
 from tables.judges import Judges
 from tables.messages import Messages
+from tables.partials import Partials
 from tables.statistics import Statistics
+from tables.table_store import memory
 from tables.totals import Totals
 from tables.uniques import Uniques
 
@@ -71,8 +74,7 @@ def build(
     expiring += [(users.table, users.owned)] if users else []
     expiring += [(alerts, owned)] if alerts is not None else []  # an empty table is false
     agents.expire_rows.register(app, expiring)
-    figures = WorkerMetrics(app, names.count_group), OutcomeMetrics(partials, sources)
-    web.http.health.register(app, lambda: ready(app), *figures)
+    web.http.health.register(app, lambda: ready(app), *_figures(app, names, partials, sources))
     if past is not None:
         app.transport = past_transport(app, past)
         return app
@@ -83,6 +85,16 @@ def build(
     queries = answer_queries(app, totals, owned, counters, users, settings)
     answer_of_sources(app, queries, settings, sources, partials, judges)
     return app
+
+
+def _figures(
+    app: faust.App, names: Names, partials: Partials, sources: Ownership
+) -> tuple[Collector, ...]:
+    return (
+        WorkerMetrics(app, names.count_group),
+        TableMetrics(app, memory),
+        OutcomeMetrics(partials, sources),
+    )
 
 
 def _watch(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rocksdict
 from faust.types import TP
 
+from tables import table_store
 from tables.totals import Totals
 from tests.support.tables import close
 
+PARTITIONS = 4
+BOUND = 4 << 20  # bytes, as many as a partition has in the test that fills four
 FULL = [(f"k{n}".encode(), b"v" * 100) for n in range(1000)]
 
 
@@ -51,3 +56,22 @@ async def test_a_partition_that_another_process_has_is_not_thrown_away(
     with pytest.raises(Exception, match="lock"):
         make_totals().db(0)
     assert first.db(0).get(b"k1") == b"v" * 100
+
+
+async def test_all_partitions_share_a_bound_of_cache_and_memtables(
+    make_totals: Callable[[], Totals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_store, "_cache", rocksdict.Cache(BOUND))
+    memtables = rocksdict.WriteBufferManager(BOUND, allow_stall=False)
+    monkeypatch.setattr(table_store, "_memtables", memtables)
+    totals, rng = make_totals(), random.Random(1)
+    rows = [(f"k{n:05}".encode(), rng.randbytes(200)) for n in range(20_000)]
+    for partition in range(PARTITIONS):
+        await totals.write(partition, rows)
+    name = "rocksdb.cur-size-all-mem-tables"
+    dbs = [totals.db(partition) for partition in range(PARTITIONS)]
+    assert table_store.memory()["memtables"] >= sum(db.property_int_value(name) for db in dbs) > 0
+    for db in dbs:
+        db.flush()
+        assert None not in db.get([key for key, _ in rows])
+        assert 0 < table_store.memory()["cache"] <= BOUND
