@@ -131,13 +131,13 @@ class Collector:
 
     async def ended(self) -> None:
         """Return once it was stopped; raise RuntimeError where it ends by itself, after start()."""
-        await self._link.ended()
+        await self._link.keeper.ended()
 
     async def stop(self) -> None:
         """Take no more, wait for what is on its way (at most 1.5 times send_timeout_s), and go."""
         self._stopping = True
         await asyncio.gather(*self._flights, return_exceptions=True)
-        await self._link.stop()
+        await self._link.keeper.stop()
 
     async def send(self, events: Sequence[Event]) -> EventPositions:
         """Return when Kafka has acknowledged all of them, received now.

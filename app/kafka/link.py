@@ -16,6 +16,7 @@ from app.errors import CounterError, reason
 from app.events.times import rfc3339
 from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession
+from app.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class KafkaLink:
     """session is None while there is none; problem says why.
 
     silent: whether Kafka did not answer when it was last asked, though there is a session.
+    keeper: keeps the session; what is on its way when it is stopped is given up.
     """
 
     def __init__(
@@ -47,28 +49,11 @@ class KafkaLink:
         self._ends: dict[int, int] = {}
         self._lost = asyncio.Event()
         self._behind, self._looked_at = False, -inf
-        self._keeper: asyncio.Task[None] | None = None
-        self._stopped = False
+        self.keeper = Lasting("nothing connects to Kafka any more")
 
     def start(self) -> None:
         """Begin to connect, in the background: Kafka may come later."""
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
-
-    async def stop(self) -> None:
-        """Disconnect; what is on its way is given up."""
-        self._stopped = True
-        while self._keeper is not None and not self._keeper.done():
-            self._keeper.cancel()  # more than once: aiokafka's client swallows one while it closes
-            await asyncio.wait([self._keeper], timeout=0.1)
-
-    async def ended(self) -> None:
-        """Return once it was stopped; raise RuntimeError where it ends by itself, after start()."""
-        if self._keeper is None:
-            return
-        await asyncio.wait([self._keeper])
-        if not self._stopped:
-            exc = None if self._keeper.cancelled() else self._keeper.exception()
-            raise RuntimeError("nothing connects to Kafka any more") from exc
+        self.keeper.start(self._keep())
 
     def lose(self, session: KafkaSession, problem: str) -> None:
         """Give up a session; the next one is opened in the background."""

@@ -14,6 +14,7 @@ from app.errors import UnavailableError, reason
 from app.kafka.clients import KafkaClients
 from app.kafka.offsets import ANSWER_S, KafkaOffsets, KafkaSnapshot
 from app.kafka.tables_version import FIRST, TablesVersion
+from app.lasting import Lasting
 from app.names import Names
 from app.settings import Settings
 
@@ -119,6 +120,7 @@ class RateSampler:
     """Samples in the background from start() on, through every outage of Kafka.
 
     history: the rates of the last minute, one a second, oldest first; a gap where Kafka was away.
+    keeper: takes the samples.
     """
 
     def __init__(
@@ -133,17 +135,11 @@ class RateSampler:
         self._clock, self._wall = clock, wall
         self._samples: deque[Sample] = deque(maxlen=WINDOW_S + 1)
         self._problem = "not sampled yet"
-        self._task: asyncio.Task[None] | None = None
+        self.keeper = Lasting("nothing samples the rates any more")
 
     def start(self) -> None:
         """Begin to sample."""
-        self._task = asyncio.get_running_loop().create_task(self._keep())
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        while self._task is not None and not self._task.done():
-            self._task.cancel()  # more than once: aiokafka's client swallows one while it closes
-            await asyncio.wait([self._task], timeout=0.1)
+        self.keeper.start(self._keep())
 
     async def close(self) -> None:
         """Disconnect; the next sample connects again."""

@@ -41,15 +41,16 @@ def build(settings: Settings) -> faust.App:
             self.add_future(collect_garbage())
             leave_out_repeats()  # under faust -A nobody else does
             await collector.start()
-            self.add_future(collector.ended())
             rates.start()
             pages.start()
+            for one in (collector, rates.keeper, pages.keeper):
+                self.add_future(one.ended())
             tune_collection()
 
         async def on_stop(self) -> None:
-            await pages.stop()
+            await pages.keeper.stop()
             await collector.stop()
-            await rates.stop()
+            await rates.keeper.stop()
             await ends.close()
 
     web.http.health.register(app, collector.check_ready)

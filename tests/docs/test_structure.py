@@ -20,7 +20,7 @@ OURS = ("app", "agents", "tables", "web", "sql", "bench", "clients", "tests")
 PACKAGES = ("app", "agents", "tables", "web", "sql")
 # A room imports itself and what stands in a line above it.
 ROOMS = (
-    ("sql", "app.allowed", "app.errors", "app.metrics", "app.names", "app.text"),
+    ("sql", "app.allowed", "app.errors", "app.lasting", "app.metrics", "app.names", "app.text"),
     ("app.settings",),
     ("app.events",),
     ("app.counting", "app.transport"),

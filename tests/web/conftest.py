@@ -54,7 +54,7 @@ async def serve() -> AsyncIterator[Serve]:
             await collector.start()
             stack.push_async_callback(collector.stop)
             pages.start()
-            stack.push_async_callback(pages.stop)
+            stack.push_async_callback(pages.keeper.stop)
             await app.web.start()
             stack.push_async_callback(app.web.stop)
             session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from app.errors import CounterError
+from app.lasting import Lasting
 from web.pages.feed import Feed
 from web.query.messages import Answer
 
@@ -35,25 +36,18 @@ class Panel(NamedTuple):
 
 
 class Sampler:
-    """Runs from start() to stop(); what it finds goes into the feed."""
+    """What it finds goes into the feed; keeper: does it, from start() on."""
 
     def __init__(self, feed: Feed, point: Point, *panels: Panel) -> None:
         """point: the figures of this second, without "at"."""
         self._feed, self._point, self._panels = feed, point, panels
         self._known: dict[str, bytes] = {}
         self._changed: dict[str, bytes] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self.keeper = Lasting("nothing feeds the pages any more")
 
     def start(self) -> None:
         """Begin, in the background."""
-        loops = [self._tick(), *(self._keep(panel) for panel in self._panels)]
-        self._tasks = [asyncio.get_running_loop().create_task(loop) for loop in loops]
-
-    async def stop(self) -> None:
-        """End it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.keeper.start(self._tick(), *(self._keep(panel) for panel in self._panels))
 
     async def _tick(self) -> None:
         last_needed, due = float("-inf"), next_due(0.0, time.time())

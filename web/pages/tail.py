@@ -46,6 +46,12 @@ class Onlooker:
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
         self._came = asyncio.Event()
+        self.is_over = False
+
+    def end(self) -> None:
+        """Let it be told what is left, and no more."""
+        self.is_over = True
+        self._came.set()
 
     def offer(self, found: LookedAt) -> None:
         """Add an event that is asked for; the oldest makes room."""
@@ -93,9 +99,10 @@ class Tail:
         self._onlookers.add(onlooker)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._ended)
         try:
             yield b": here is what comes in\n\n"
-            while not self._is_closed:
+            while not (onlooker.is_over or self._is_closed):
                 yield await onlooker.next()
         finally:
             self._onlookers.discard(onlooker)
@@ -104,10 +111,21 @@ class Tail:
                 self._reading = None
 
     def close(self) -> None:
-        """End all of them."""
+        """End all of them, and those who come yet."""
         self._is_closed = True
+        self._end()
+
+    def _end(self) -> None:
         for onlooker in self._onlookers:
-            onlooker.drop(1)
+            onlooker.end()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """End the streams where reading ended by itself: browsers come again, it begins anew."""
+        if task is self._reading:
+            exc = None if task.cancelled() else task.exception()
+            log.error("incoming events cannot be shown any more", exc_info=exc)
+            self._reading = None
+            self._end()
 
     async def _read(self) -> None:
         while True:

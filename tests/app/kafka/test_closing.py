@@ -122,9 +122,9 @@ async def test_a_link_that_ends_by_itself_says_so(settings: Settings) -> None:
     link = KafkaLink(KafkaClients.of(settings), Names(settings.namespace).events, 5, mend)
     link.start()
     with pytest.raises(RuntimeError, match="nothing connects to Kafka any more"):
-        await link.ended()
+        await link.keeper.ended()
     link = KafkaLink(KafkaClients.of(settings), Names(settings.namespace).events, 5)
     link.start()
-    ended = asyncio.ensure_future(link.ended())
-    await link.stop()
+    ended = asyncio.ensure_future(link.keeper.ended())
+    await link.keeper.stop()
     await ended

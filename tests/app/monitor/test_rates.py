@@ -53,7 +53,7 @@ async def make_sampler() -> AsyncIterator[Callable[..., RateSampler]]:
 
     yield make
     for sampler in made:
-        await sampler.stop()
+        await sampler.keeper.stop()
         await sampler.close()
 
 

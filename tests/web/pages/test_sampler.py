@@ -42,7 +42,7 @@ async def test_the_history_begins_before_a_page_is_open() -> None:
         assert not feed.followers
         first = (await anext(feed.follow())).decode()
     finally:
-        await sampler.stop()
+        await sampler.keeper.stop()
     points = [
         json.loads(line.removeprefix("data: "))
         for line in first.splitlines()

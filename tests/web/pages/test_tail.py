@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,8 @@ import web.pages.tail
 from app.events.looked_at import LookedAt, looked_at
 from tests.support.batches import RECORD_MS
 from tests.support.http import Http
-from web.pages.tail import Onlooker
+from tests.support.waiting import SOON_S
+from web.pages.tail import Onlooker, Tail
 
 
 def found(event_type: str, offset: int = 0) -> LookedAt:
@@ -105,3 +107,26 @@ async def test_who_sees_nothing_hears_that_the_stream_lives(
 ) -> None:
     monkeypatch.setattr(web.pages.tail, "ALIVE_S", 0.01)
     assert await Onlooker({}).next() == b": nothing\n\n"
+
+
+async def test_where_reading_fails_streams_end_and_the_next_one_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outcomes = [ZeroDivisionError, asyncio.CancelledError]
+
+    class Newest:
+        async def read(self) -> AsyncIterator[tuple[list[Any], int]]:
+            if outcomes:
+                raise outcomes.pop(0)
+            yield [], 3
+            await asyncio.Event().wait()
+
+    tail = Tail(Newest())  # type: ignore[arg-type]
+    async with asyncio.timeout(SOON_S):
+        for _ in outcomes.copy():
+            assert b"dropped" not in b"".join([told async for told in tail.follow({})])
+        async for told in tail.follow({}):
+            if b'{"dropped":3}' in told:
+                tail.close()
+    said = [record.message for record in caplog.records]
+    assert said == ["incoming events cannot be shown any more"] * 2

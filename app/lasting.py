@@ -1,0 +1,40 @@
+"""Work in the background that goes on until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+STOP_S = 0.1  # between two attempts to cancel
+
+
+class Lasting:
+    """Who starts it awaits ended(), so that nothing stands still because a task has ended."""
+
+    def __init__(self, ended: str) -> None:
+        """ended: what is so once it has ended by itself, for the error."""
+        self._error = ended
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
+
+    def start(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Begin."""
+        self._tasks = [asyncio.get_running_loop().create_task(one) for one in work]
+
+    async def stop(self) -> None:
+        """Cancel it, and wait for its end."""
+        self._stopped = True
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()  # more than once: aiokafka's client swallows one while it closes
+            await asyncio.wait(running, timeout=STOP_S)
+
+    async def ended(self) -> None:
+        """Return once it was stopped; raise RuntimeError where some of it ends before that."""
+        if not self._tasks:
+            return
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not self._stopped:
+            exc = next((task.exception() for task in done if not task.cancelled()), None)
+            raise RuntimeError(self._error) from exc
