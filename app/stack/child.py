@@ -54,6 +54,7 @@ class Child:
         self._user = user
         self._death_signal = death_signal
         self._stop_signal = stop_signal
+        self._stdin = subprocess.DEVNULL
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,7 +87,7 @@ class Child:
         """Return the process: it writes to `out`, leads a group of its own, dies with this one."""
         return subprocess.Popen(  # noqa: S603 - our own programs
             leashed(program, self._death_signal, self._user),
-            stdin=subprocess.DEVNULL,
+            stdin=self._stdin,
             stdout=out,
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),

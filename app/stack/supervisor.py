@@ -14,6 +14,8 @@ from pydantic import SecretStr
 from app.errors import SettingsError, StartError, reason
 from app.settings import Settings
 from app.stack.data_dir import check_whole, owned, write_run_file
+from app.stack.forked import NAME as FORK_SERVER
+from app.stack.forked import ForkServer
 from app.stack.keeper import Keeper
 from app.stack.parts import Console, LocalServer, Parts
 from app.stack.ports import Ports, is_loopback, wait_for_port
@@ -55,6 +57,7 @@ class Supervisor:
         self._logs = folder / "logs"
         self._console = console
         self._parts = Parts(self.settings, console)
+        self._server = ForkServer(folder, self._logs / f"{FORK_SERVER}.log")
         self._workers: list[WorkerProcess] = []
         self._keepers: list[Keeper] = []
 
@@ -65,9 +68,11 @@ class Supervisor:
             port, host = self.settings.http_port, self.settings.http_host
             await wait_for_port(port, host, "EVENT_COUNTER_HTTP_PORT")
             async with self._everything_stopped():
+                self._server.start()  # first: it imports while the servers start
                 self.settings = await self._parts.start()
                 await self._prepare()
                 self._make_workers()
+                await self._server.loaded()
                 async with self._kept() as tasks:
                     await self._wait_until_ready()
                     on_ready(self.settings)
@@ -76,8 +81,8 @@ class Supervisor:
     def kill(self) -> None:
         """End everything at once; what is kept is as after kill -9, that is: all of it."""
         units: list[LocalServer | WorkerProcess] = [*self._workers, *self._parts]
-        for unit in units:
-            unit.child.kill()
+        for child in (*(unit.child for unit in units), self._server):
+            child.kill()
 
     @contextlib.asynccontextmanager
     async def _everything_stopped(self) -> AsyncIterator[None]:
@@ -88,6 +93,7 @@ class Supervisor:
             if self._workers:
                 self._console.step("stopping the workers")
                 await asyncio.gather(*(worker.stop() for worker in self._workers))
+            await self._server.stop(1)
             await self._parts.stop()
             (self._folder / "run.json").unlink(missing_ok=True)
 
@@ -125,7 +131,8 @@ class Supervisor:
         collect = worker_settings(self.settings, "collect", "collect-1", http)
         plans.append(collect.model_copy(update={"watched_workers": watched}))
         self._workers = [
-            WorkerProcess(plan, self._logs / f"{plan.worker_name}.log") for plan in plans
+            WorkerProcess(plan, self._logs / f"{plan.worker_name}.log", self._server)
+            for plan in plans
         ]
 
     @contextlib.asynccontextmanager
@@ -138,6 +145,7 @@ class Supervisor:
         units: list[LocalServer | WorkerProcess] = [*self._parts, *self._workers]
         for unit in units:
             self._keepers.append(Keeper(unit.child, self._again(unit), self._console.step))
+        self._keepers.append(Keeper(self._server, self._fork_server, self._console.step))
         self._tell()
         watches = [Watch(w.child, w.is_alive, self._console.step) for w in self._workers]
         running = [*(keeper.run() for keeper in self._keepers), *(w.run() for w in watches)]
@@ -160,6 +168,10 @@ class Supervisor:
             self._tell()
 
         return start
+
+    async def _fork_server(self) -> None:
+        self._server.start()
+        self._tell()
 
     def _addresses(self) -> tuple[str, str, str]:
         settings = self.settings
@@ -189,7 +201,7 @@ class Supervisor:
     def _tell(self) -> None:
         """Write run.json anew."""
         every: list[LocalServer | WorkerProcess] = [*self._parts, *self._workers]
-        ports = {unit.name: unit.port for unit in every}
+        ports = {FORK_SERVER: 0} | {unit.name: unit.port for unit in every}
         units = [{"name": "run", "pid": os.getpid(), "port": 0, "restarts": 0}]
         units += [
             {

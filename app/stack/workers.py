@@ -11,6 +11,7 @@ import aiohttp
 
 from app.settings import Role, Settings
 from app.stack.child import Child
+from app.stack.forked import ForkedChild, ForkServer
 
 STOP_DEADLINE_S = 10  # a worker ends in 1-2 s, with a hanging batch in half a session timeout
 PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
@@ -56,15 +57,16 @@ def reached_at(host: str, port: int) -> str:
 class WorkerProcess:
     """A worker process; start it again after it died."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
-        """settings: its own, see worker_settings."""
+    def __init__(self, settings: Settings, log: Path, server: ForkServer | None = None) -> None:
+        """settings: its own, see worker_settings. server: forks it; else it is started anew."""
         self.settings = settings
         self.name = settings.worker_name
         collects = settings.role == "collect"
         self.host = settings.http_host if collects else settings.worker_host
         self.port = settings.http_port if collects else settings.worker_port
         self.url = reached_at(self.host, self.port)
-        self.child = Child(self.name, settings.data_dir, log)
+        place = self.name, settings.data_dir, log
+        self.child = Child(*place) if server is None else ForkedChild(*place, server)
 
     def start(self) -> None:
         """Start the process; it is not ready yet."""

@@ -92,12 +92,10 @@ async def _get(http: aiohttp.ClientSession, path: str) -> dict[str, Any] | None:
 
 
 def _memory_mb(process: psutil.Process) -> int:
-    """Return what a process has for itself, with those below it: pages they share count once."""
-    every = (
-        [process] if "run" in process.cmdline() else [process, *process.children(recursive=True)]
-    )
-    memory = [one.memory_info() for one in every]
-    return int(sum(one.rss - one.shared for one in memory) / 1e6)
+    """Return what a process has, with those below it; each has its part of a page they share."""
+    alone = {"run", "app.stack.fork_server"} & {*process.cmdline()}
+    every = [process] if alone else [process, *process.children(recursive=True)]
+    return int(sum(one.memory_full_info().pss for one in every) / 1e6)
 
 
 def _disk_mb(folder: Path) -> dict[str, int]:

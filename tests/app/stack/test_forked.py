@@ -1,22 +1,24 @@
-"""Forks that tests use as workers run and end as processes of their own."""
+"""Forks run and end as processes of their own."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.forked import ROOT, ForkedChild, zygote
-from tests.support.waiting import wait_until
-from tests.support.zygote import Request
+from app.stack.fork_server import Request
+from app.stack.forked import ForkedChild, ForkServer
+from tests.support.forked import ROOT, fork_server
+from tests.support.waiting import SOON_S, wait_until
 
 # A module of the standard library that runs the code it is given, once.
 ONCE = "-m", "timeit", "-n", "1", "-r", "1"
@@ -25,9 +27,16 @@ SLEEPS = "import time; time.sleep(600)"
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Iterator[ForkedChild]:
+async def server() -> ForkServer:
+    """Return one that is loaded."""
+    assert await asyncio.wait_for(fork_server().loaded(), SOON_S), fork_server().last_words(9)
+    return fork_server()
+
+
+@pytest.fixture
+def child(server: ForkServer, tmp_path: Path) -> Iterator[ForkedChild]:
     """Yield one that does not run yet."""
-    made = ForkedChild("forked", tmp_path, tmp_path / "forked.log")
+    made = ForkedChild("forked", tmp_path, tmp_path / "forked.log", server)
     yield made
     made.kill()
 
@@ -52,8 +61,10 @@ async def test_how_it_ended_is_known(child: ForkedChild, code: str, ended: int) 
 
 
 async def test_signals_reach_it_and_a_kill_waits_for_its_end(child: ForkedChild) -> None:
-    child.spawn([sys.executable, *ONCE, SLEEPS])
+    program = [sys.executable, *ONCE, SLEEPS]
+    child.spawn(program)
     process = psutil.Process(child.pid)
+    await wait_until(lambda: " ".join(process.cmdline()).strip(), " ".join(program))
     child.signal(signal.SIGSTOP)
     await wait_until(process.status, psutil.STATUS_STOPPED)
     child.signal(signal.SIGCONT)
@@ -64,10 +75,14 @@ async def test_signals_reach_it_and_a_kill_waits_for_its_end(child: ForkedChild)
 
 async def test_it_dies_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
     code = f"""
-import time
+import asyncio, time
 from pathlib import Path
-from tests.support.forked import ForkedChild
-child = ForkedChild("forked", Path({str(tmp_path)!r}), Path({str(tmp_path)!r}) / "forked.log")
+from app.stack.forked import ForkedChild, ForkServer
+folder = Path({str(tmp_path)!r})
+server = ForkServer(folder, folder / "server.log")
+server.start()
+assert asyncio.run(server.loaded())
+child = ForkedChild("forked", folder, folder / "forked.log", server)
 child.spawn([{sys.executable!r}, *{ONCE!r}, {SLEEPS!r}])
 print(child.pid, flush=True)
 time.sleep(600)
@@ -83,16 +98,17 @@ time.sleep(600)
 
 
 async def test_whoever_gives_up_right_after_it_asked_leaves_nothing_and_ends_no_other(
-    child: ForkedChild, tmp_path: Path
+    child: ForkedChild, server: ForkServer, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
     code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    request = Request(module=ONCE[1], arguments=[*ONCE[2:], code], env={}, folder=str(tmp_path))
+    request = Request(
+        module=ONCE[1], arguments=[*ONCE[2:], code], env={}, folder=str(tmp_path), title="gone"
+    )
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.close()
     with theirs, child.log.open("wb") as out:
-        fds = [theirs.fileno(), out.fileno()]
-        socket.send_fds(zygote(), [json.dumps(request).encode()], fds)
+        server.ask(request, theirs, out)
     child.spawn([sys.executable, *ONCE, "pass"])
     await wait_until(child.exit_code, 0)
     assert not pid.exists() or not psutil.pid_exists(int(pid.read_text("ascii")))
@@ -105,7 +121,7 @@ async def test_it_does_not_outlive_a_server_that_died_before_it_could_ask_for_th
     code = f"""
 import os, time
 from pathlib import Path
-from tests.support.zygote import stand_alone
+from app.stack.fork_server import stand_alone
 server = os.getpid()
 if os.fork():
     os._exit(0)
@@ -121,3 +137,30 @@ finally:
     # Its output ends with the last of them.
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)  # noqa: ASYNC221
     assert not alive.exists()
+
+
+async def test_where_its_server_is_away_or_hangs_it_is_a_process_of_its_own(
+    tmp_path: Path,
+) -> None:
+    own = ForkServer(tmp_path, tmp_path / "server.log")
+    made = ForkedChild("forked", tmp_path, tmp_path / "forked.log", own)
+    try:
+        for _ in range(2):
+            made.spawn([sys.executable, *ONCE, SLEEPS])  # before it is loaded
+            assert psutil.Process(made.pid).ppid() == os.getpid()
+            own.start()
+            assert await asyncio.wait_for(own.loaded(), SOON_S)
+            made.spawn([sys.executable, *ONCE, SLEEPS])
+            pid = made.pid
+            assert psutil.Process(pid).ppid() == own.pid
+            own.signal(signal.SIGSTOP)
+            other = ForkedChild("other", tmp_path, tmp_path / "other.log", own)
+            other.spawn([sys.executable, *ONCE, SLEEPS])
+            assert psutil.Process(other.pid).ppid() == os.getpid()
+            other.kill()
+            own.kill()
+            await wait_until(made.exit_code, -signal.SIGKILL)
+            await wait_until(partial(psutil.pid_exists, pid), expected=False)
+    finally:
+        made.kill()
+        own.kill()

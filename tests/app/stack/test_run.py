@@ -110,7 +110,8 @@ async def whatever_dies_is_started_again(
     http: aiohttp.ClientSession, copy: RunningCopy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Kill one process after the other; two clicks are counted before, and one more afterwards."""
-    for name in ("count-1", "store-1", "archive-1", "collect-1", "redis", "postgres", "kafka"):
+    names = "count-1", "store-1", "archive-1", "collect-1", "redis", "postgres", "kafka"
+    for name in (*names, "fork-server"):  # all workers end with the last
         before = copy.pid_of(name)
         os.kill(before, signal.SIGKILL)
         killed = time.monotonic()
@@ -157,6 +158,7 @@ async def test_what_is_configured_is_used_and_left_alone(
         found = copy.status()
         assert {unit["name"] for unit in found["processes"]} == {
             "run",
+            "fork-server",
             "count-1",
             "store-1",
             "archive-1",

@@ -1,9 +1,9 @@
 """A process that has imported what a worker needs, and forks one each time it is told to.
 
-`python -m tests.support.zygote`, its standard input a socket; tests/support/forked.py asks. Imports
-are the larger part of what a worker costs before it is ready: 1.3 s of processor time. A fork runs
-the worker from its first line on, with arguments, variables, folder and log of its own; only the
-seed of Python's hashes is the same in all. `event-counter run` still starts processes of its own.
+`python -m app.stack.fork_server [MODULE...]`, its standard input a socket; forked.py asks. Imports
+are the larger part of what a worker costs before it is ready: 1.3 s of processor time and 60 MB. A
+fork runs the worker from its first line on, with arguments, variables, folder and log of its own;
+only the seed of Python's hashes is the same in all.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
+from setproctitle import getproctitle, setproctitle
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 MOST_BYTES = 200_000  # what Linux takes in one message
 # A fork takes no threads along; these are numpy's and pyarrow's.
@@ -36,30 +38,30 @@ LOADED = (
     "app.kafka.watermarks",
     "app.wiring.archive",
     "app.cli.worker",
-    "app.cli.faust_worker",
-    "tests.support.dying_worker",
-    "tests.support.dying_archiver",
 )
 
 
 class Request(TypedDict):
-    """What one process is started with: `python -m module *arguments`."""
+    """What one process is started with: `python -m module *arguments`; title: for `ps`."""
 
     module: str
     arguments: list[str]
     env: dict[str, str]
     folder: str
+    title: str
 
 
-def load() -> None:
+def load(*modules: str) -> None:
     """Import what workers import, and leave it alone in all forks."""
     os.environ |= NO_THREADS
-    for module in LOADED:
+    for module in (*LOADED, *modules):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # else each fork copies the pages when it looks for garbage
     threads = len(list(Path("/proc/self/task").iterdir()))
-    assert threads == 1, f"{threads} threads: a fork may hang on what another one holds"
+    if threads > 1:
+        raise RuntimeError(f"{threads} threads: a fork may hang on what another one holds")
+    getproctitle()  # finds its place, which it cannot once there is another environment
 
 
 def serve(asked: socket.socket) -> Request | None:
@@ -137,12 +139,13 @@ def become(request: Request) -> None:
     time.tzset()
     os.chdir(request["folder"])
     sys.argv = [request["module"], *request["arguments"]]
+    setproctitle(request["title"])
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 
 def main() -> None:
     """Serve the socket at standard input; in a fork, be what was asked for."""
-    load()
+    load(*sys.argv[1:])
     asked = socket.socket(fileno=os.dup(0))
     asked.send(b"loaded")
     if request := serve(asked):
