@@ -8,7 +8,6 @@ only the seed of Python's hashes is the same in all.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import gc
 import importlib
@@ -20,9 +19,10 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
+from typing import NoReturn, TypedDict
 
 from setproctitle import getproctitle, setproctitle
 
@@ -131,16 +131,28 @@ def stand_alone(server: int, out: int) -> None:
     os.close(out)
 
 
-def become(request: Request) -> None:
-    """Run the module as `python -m` does; it ends the process."""
-    atexit.register(gc.unfreeze)  # else nanobind takes what is frozen for leaks, and says so
+def become(request: Request) -> NoReturn:
+    """Run the module as `python -m` does, and end the process as that does."""
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
     os.chdir(request["folder"])
     sys.argv = [request["module"], *request["arguments"]]
     setproctitle(request["title"])
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    code: object = 1
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as exc:
+        code = exc.code or 0
+    except BaseException:  # noqa: BLE001 - as Python does
+        traceback.print_exc()
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)  # noqa: T201 - as Python does
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # to take apart all that was imported takes half a second
 
 
 def main() -> None:

@@ -52,7 +52,12 @@ async def test_it_has_variables_group_folder_and_log_of_its_own(
 
 @pytest.mark.parametrize(
     ("code", "ended"),
-    [("import os; os._exit(3)", 3), ("import os; os.kill(os.getpid(), 9)", -9), ("1 / 0", 1)],
+    [
+        ("pass", 0),
+        ("import os; os._exit(3)", 3),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("1 / 0", 1),
+    ],
 )
 async def test_how_it_ended_is_known(child: ForkedChild, code: str, ended: int) -> None:
     child.spawn([sys.executable, *ONCE, code])
