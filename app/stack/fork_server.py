@@ -38,6 +38,7 @@ LOADED = (
     "app.kafka.watermarks",
     "app.wiring.archive",
     "app.cli.worker",
+    "app.cli.faust_worker",
 )
 
 

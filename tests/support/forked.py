@@ -14,7 +14,7 @@ from app.stack.forked import ForkServer
 from app.stack.workers import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
-MODULES = "app.cli.faust_worker", "tests.support.dying_worker", "tests.support.dying_archiver"
+MODULES = "tests.support.dying_worker", "tests.support.dying_archiver"
 
 
 @functools.cache
