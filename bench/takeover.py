@@ -1,6 +1,6 @@
 """How long a key is without an answer when a count worker dies, restarts, leaves or joins.
 
-Three count workers with a supervisor's part played here: what is killed is started again at once,
+Three count workers with a supervisor's part played here: what is killed is forked again at once,
 under its old name. One key of each partition is asked all the while at the collector, as a
 dashboard asks. "moved" is the key that waited longest, "stayed" the one that waited least; "keys"
 is how many of them waited for over LATE_S: those that moved, and no others.
@@ -20,6 +20,7 @@ import aiohttp
 
 from app.names import Names
 from app.settings import Settings
+from app.stack.forked import ForkServer
 from app.stack.ports import free_port
 from app.stack.workers import worker_settings
 from bench.support.backlog import Mix, fill, url
@@ -97,6 +98,7 @@ class Bench:
 
     def __init__(self, stack: Stack, report: Report, chosen: argparse.Namespace) -> None:
         self._stack, self._report, self._chosen = stack, report, chosen
+        self._server = ForkServer(stack.folder, stack.folder / "logs" / "fork-server.log")
 
     async def run(self) -> None:
         """Fill the tables, start all, and let everything happen."""
@@ -164,10 +166,13 @@ class Bench:
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         try:
+            self._server.start()
+            await self._server.loaded()
             await asyncio.gather(*map(self._start, self._workers[:WORKERS]))
             yield
         finally:
             await asyncio.gather(*(worker.stop() for worker in self._workers))
+            self._server.kill()
 
     async def _start(self, worker: BenchWorker) -> None:
         worker.start()
@@ -175,7 +180,8 @@ class Bench:
 
     def _made(self, settings: Settings, number: int, port: int) -> BenchWorker:
         own = worker_settings(settings, "count", f"count-{number}", port)
-        return BenchWorker(own, self._stack.folder / "logs" / f"count-{number}.log")
+        log = self._stack.folder / "logs" / f"count-{number}.log"
+        return BenchWorker(own, log, self._server)
 
 
 def _has_ended(worker: BenchWorker) -> Callable[[], Awaitable[bool]]:
