@@ -18,6 +18,9 @@ class QuietWorker(faust.Worker):
         super().on_setup_root_logger(logger, level)
         leave_out_repeats()
 
+    def _setproctitle(self, *_: Any, **__: Any) -> None:
+        """Keep the command line: Faust's title says -init- as long as the worker runs."""
+
     async def _sentinel_task(self) -> None:
         """Faust sleeps a second here, after everything has ended."""
 

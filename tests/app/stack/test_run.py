@@ -165,6 +165,9 @@ async def test_what_is_configured_is_used_and_left_alone(
             "collect-1",
         }
         assert found["kafka"] == settings_of_a_copy["kafka"]
+        for role in ("count", "store", "archive", "collect"):
+            shown = " ".join(psutil.Process(copy.pid_of(f"{role}-1")).cmdline()).strip()
+            assert shown.endswith(f"-m app.cli worker --role {role}")
         await copy.interrupt()
         assert [child for child in psutil.Process().children() if "java" in child.name()]
     assert not (tmp_path / "data/kafka").exists()
