@@ -28,6 +28,7 @@ from setproctitle import getproctitle, setproctitle
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 MOST_BYTES = 200_000  # what Linux takes in one message
+READY = b"ready"
 # A fork takes no threads along; these are numpy's and pyarrow's.
 NO_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -52,17 +53,15 @@ class Request(TypedDict):
     title: str
 
 
-def load(*modules: str) -> None:
-    """Import what workers import, and leave it alone in all forks."""
+def load(*modules: str) -> int:
+    """Import what workers import, and leave it alone in all forks; return how many threads run."""
     os.environ |= NO_THREADS
     for module in (*LOADED, *modules):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # else each fork copies the pages when it looks for garbage
-    threads = len(list(Path("/proc/self/task").iterdir()))
-    if threads > 1:
-        raise RuntimeError(f"{threads} threads: a fork may hang on what another one holds")
     getproctitle()  # finds its place, which it cannot once there is another environment
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def serve(asked: socket.socket) -> Request | None:
@@ -158,9 +157,13 @@ def become(request: Request) -> NoReturn:
 
 def main() -> None:
     """Serve the socket at standard input; in a fork, be what was asked for."""
-    load(*sys.argv[1:])
+    threads = load(*sys.argv[1:])
     asked = socket.socket(fileno=os.dup(0))
-    asked.send(b"loaded")
+    if threads > 1:  # whatever this Python starts with
+        print(f"Cannot fork: {threads} threads, and one may hold what a fork needs", flush=True)  # noqa: T201
+        asked.send(b"no")
+    else:
+        asked.send(READY)
     if request := serve(asked):
         become(request)
 

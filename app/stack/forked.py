@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from app.stack.child import POLL_S, Child
-from app.stack.fork_server import MOST_BYTES, Request
+from app.stack.fork_server import MOST_BYTES, READY, Request
 
 NAME = "fork-server"
 FORK_S = 3.0  # a fork takes some ms
@@ -30,7 +30,7 @@ class ForkServer(Child):
         super().__init__(NAME, folder, log)
         self._modules = modules
         self._socket: socket.socket | None = None
-        self._loaded = False
+        self._said = b""
 
     def start(self, env: Mapping[str, str] | None = None) -> None:
         """Start the process; it is not loaded yet."""
@@ -40,7 +40,7 @@ class ForkServer(Child):
         self, program: Sequence[str | Path], env: Mapping[str, str] | None, out: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         """Return the process; its standard input is the other end of our socket."""
-        self._loaded = False
+        self._said = b""
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._stdin = theirs.fileno()
@@ -54,16 +54,19 @@ class ForkServer(Child):
             self._socket = None
 
     async def loaded(self) -> bool:
-        """Return once it can fork; False where it has ended."""
-        while self.alive() and not self.is_loaded():
+        """Return once it can fork; False where it never will."""
+        while self.alive() and not self._heard():
             await asyncio.sleep(POLL_S)
-        return self.is_loaded()
+        return self.can_fork()
 
-    def is_loaded(self) -> bool:
+    def can_fork(self) -> bool:
         """Return whether it can fork by now."""
-        if not self._loaded and self._socket and select.select([self._socket], [], [], 0)[0]:
-            self._loaded = bool(self._socket.recv(MOST_BYTES))
-        return self._loaded and self.alive()
+        return self._heard() == READY and self.alive()
+
+    def _heard(self) -> bytes:
+        if not self._said and self._socket and select.select([self._socket], [], [], 0)[0]:
+            self._said = self._socket.recv(MOST_BYTES)
+        return self._said
 
     def ask(self, request: Request, ear: socket.socket, out: IO[bytes]) -> None:
         """Ask for a fork. ear: is told its pid, later its wait status. Raises OSError: it ended."""
@@ -81,12 +84,15 @@ class Forked(subprocess.Popen[bytes]):
         self.args = [request["module"], *request["arguments"]]
         self.returncode = None
         self._ear, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            server.ask(request, theirs, out)
-        is_heard = select.select([self._ear], [], [], FORK_S)[0]
-        if not (is_heard and (said := self._ear.recv(MOST_BYTES))):
-            self._ear.close()  # one that forks after that ends its fork
-            raise ConnectionResetError(f"{server.name} has ended, or hangs")
+        try:
+            with theirs:
+                server.ask(request, theirs, out)
+            is_heard = select.select([self._ear], [], [], FORK_S)[0]
+            if not (is_heard and (said := self._ear.recv(MOST_BYTES))):
+                raise ConnectionResetError(f"{server.name} has ended, or hangs")
+        except OSError:
+            self._ear.close()  # a server that forks after that ends its fork
+            raise
         self.pid = int(said)
 
     def poll(self) -> int | None:
@@ -119,7 +125,7 @@ class ForkedChild(Child):
         self, program: Sequence[str | Path], env: Mapping[str, str] | None, out: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         """Fork what `python -m MODULE ARGUMENT...` would be."""
-        if self._server.is_loaded():
+        if self._server.can_fork():
             _, _, module, *arguments = map(str, program)
             request = Request(
                 module=module,

@@ -72,7 +72,8 @@ class Supervisor:
                 self.settings = await self._parts.start()
                 await self._prepare()
                 self._make_workers()
-                await self._server.loaded()
+                if not await self._server.loaded():
+                    self._console.step(f"workers are not forked: {self._server.last_words()}")
                 async with self._kept() as tasks:
                     await self._wait_until_ready()
                     on_ready(self.settings)

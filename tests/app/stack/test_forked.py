@@ -169,3 +169,20 @@ async def test_where_its_server_is_away_or_hangs_it_is_a_process_of_its_own(
     finally:
         made.kill()
         own.kill()
+
+
+async def test_a_server_with_threads_forks_nothing(tmp_path: Path) -> None:
+    code = "import threading as t\nt.Thread(target=t.Event().wait, daemon=True).start()"
+    (tmp_path / "with_a_thread.py").write_text(code, "ascii")
+    own = ForkServer(tmp_path, tmp_path / "server.log", "with_a_thread")
+    made = ForkedChild("forked", tmp_path, tmp_path / "forked.log", own)
+    own.start({**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"})
+    try:
+        assert not await asyncio.wait_for(own.loaded(), SOON_S)
+        assert "Cannot fork: 2 threads" in own.last_words()
+        assert own.alive()
+        made.spawn([sys.executable, *ONCE, SLEEPS])
+        assert psutil.Process(made.pid).ppid() == os.getpid()
+    finally:
+        made.kill()
+        own.kill()
