@@ -16,7 +16,6 @@ from app.counting.duplicates import Seen
 from app.counting.message_runs import MessageRun
 from app.events.batches import Named, Slice, Verdicts
 from app.settings import Settings
-from app.transport.ownership import Ownership
 from tables.record_clock import RecordClock
 from tables.scans import scan_prefix
 from tables.write_behind import WriteBehindTable
@@ -52,8 +51,10 @@ class Messages(WriteBehindTable):
         self._places = Places()
 
     @classmethod
-    def create_for(cls, app: Any, settings: Settings, sources: Ownership) -> Self | None:
-        """Add the table to the app; None where nothing is a duplicate. sources: of `events`."""
+    def create_for(
+        cls, app: Any, settings: Settings, committed: Callable[[int], int]
+    ) -> Self | None:
+        """Add the table to the app; None where nothing is a duplicate."""
         if not settings.dedupe_hours:
             return None
         made: Self = cls.create(
@@ -63,7 +64,7 @@ class Messages(WriteBehindTable):
             cls.__doc__ or "",
             hours=settings.dedupe_hours,
             by_uuid=settings.dedupe_uuid,
-            committed=sources.committed,
+            committed=committed,
         )
         return made
 

@@ -13,7 +13,6 @@ from app.kafka.refilling import ask_again, refiller
 from app.names import Names
 from app.settings import Settings
 from app.stack.log_mending import events_mender
-from app.transport.ownership import Ownership
 from tables.partials import Partials
 from tables.totals import Totals
 
@@ -63,8 +62,6 @@ def keep_table_offsets(
     app.transport.hooks.table_position.update(
         {names.events: partials.position, names.counts: totals.position}
     )
-    sources = Ownership(app, names.events, "partials", settings.events_partitions)
-    partials.committed = sources.committed
     app.transport.hooks.once_committed[names.events] = partials.once_committed
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from app.counting.counters import Counters
 from app.names import Names
 from app.settings import Settings
+from app.transport.ownership import Ownership
 from app.wiring.logs import keep_table_offsets
 from tables.layout import rules
 from tables.partials import Partials
@@ -14,9 +15,12 @@ from tables.totals import Totals
 
 
 def count_tables(
-    app: Any, settings: Settings, counters: Counters, names: Names
+    app: Any, settings: Settings, counters: Counters, names: Names, sources: Ownership
 ) -> tuple[Partials, Totals]:
-    """Add partials and totals to the app; names: of the version that they belong to."""
+    """Add partials and totals to the app.
+
+    names: of the version that they belong to. sources: partitions of `events`.
+    """
     partials = Partials.create(
         app,
         "partials",
@@ -31,4 +35,5 @@ def count_tables(
         app, "totals", settings.counts_partitions, Totals.__doc__ or "", counters=counters
     )
     keep_table_offsets(app, settings, names, partials, totals)
+    partials.committed = sources.committed
     return partials, totals
