@@ -29,8 +29,6 @@ from tables.record_batches import RecordBatches
 from tables.scans import scan_keys
 from tables.table_store import TableStore
 
-# RocksDB's defaults are 2 GB of block cache and 3 memtables of 64 MB, per partition.
-# Bits a key of the filter: Faust's 3 let a quarter of the keys that are not there through.
 EXPIRE_CHUNK = 4000  # rows deleted at a time, so that nothing waits long
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 

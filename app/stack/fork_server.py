@@ -8,7 +8,6 @@ only the seed of Python's hashes is the same in all.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import json
@@ -26,7 +25,8 @@ from typing import NoReturn, TypedDict
 
 from setproctitle import getproctitle, setproctitle
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from app.stack.leash import die_with
+
 MOST_BYTES = 200_000  # what Linux takes in one message
 READY = b"ready"
 # A fork takes no threads along; these are numpy's and pyarrow's.
@@ -44,13 +44,12 @@ LOADED = (
 
 
 class Request(TypedDict):
-    """What one process is started with: `python -m module *arguments`; title: for `ps`."""
+    """What one process is started with: `python -m module *arguments`."""
 
     module: str
     arguments: list[str]
     env: dict[str, str]
     folder: str
-    title: str
 
 
 def load(*modules: str) -> int:
@@ -121,9 +120,7 @@ def stand_alone(server: int, out: int) -> None:
     signal.set_wakeup_fd(-1)  # first: it is the server's, which a signal of ours would wake
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value)
-    if os.getppid() != server:  # it died before we asked
-        os._exit(1)
+    die_with(server, signal.SIGKILL.value)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (out, 1), (out, 2)):
         os.dup2(source, target)
@@ -138,7 +135,7 @@ def become(request: Request) -> NoReturn:
     time.tzset()
     os.chdir(request["folder"])
     sys.argv = [request["module"], *request["arguments"]]
-    setproctitle(request["title"])
+    setproctitle(" ".join([sys.executable, "-m", *sys.argv]))  # for ps
     code: object = 1
     try:
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)

@@ -18,7 +18,6 @@ from typing import IO
 from app.stack.child import POLL_S, Child
 from app.stack.fork_server import MOST_BYTES, READY, Request
 
-NAME = "fork-server"
 FORK_S = 3.0  # a fork takes some ms
 
 
@@ -27,7 +26,7 @@ class ForkServer(Child):
 
     def __init__(self, folder: Path, log: Path, *modules: str) -> None:
         """modules: to import besides those of workers."""
-        super().__init__(NAME, folder, log)
+        super().__init__("fork-server", folder, log)
         self._modules = modules
         self._socket: socket.socket | None = None
         self._said = b""
@@ -125,14 +124,13 @@ class ForkedChild(Child):
         self, program: Sequence[str | Path], env: Mapping[str, str] | None, out: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         """Fork what `python -m MODULE ARGUMENT...` would be."""
-        if self._server.can_fork():
-            _, _, module, *arguments = map(str, program)
+        python, option, module, *arguments = map(str, program)
+        if (python, option) == (sys.executable, "-m") and self._server.can_fork():
             request = Request(
                 module=module,
                 arguments=arguments,
                 env=dict(os.environ if env is None else env),
                 folder=str(Path.cwd()),
-                title=" ".join(map(str, program)),
             )
             with suppress(OSError):  # it has ended just now, or hangs
                 return Forked(self._server, request, out)

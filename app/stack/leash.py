@@ -52,6 +52,13 @@ def take_account() -> None:
     os.setuid(user.pw_uid)
 
 
+def die_with(parent: int, signal: int) -> None:
+    """Be sent the signal when the parent dies; end now where it has."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
 def main(parent: int, signal: int, user: str, program: list[str]) -> None:
     """Never returns: the process is the program from here on."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -60,9 +67,7 @@ def main(parent: int, signal: int, user: str, program: list[str]) -> None:
     elif user == "account":
         take_account()
     if sys.platform == "linux":
-        libc.prctl(PR_SET_PDEATHSIG, signal)
-        if os.getppid() != parent:  # it died before we asked
-            sys.exit(1)
+        die_with(parent, signal)
     os.execv(program[0], program)  # noqa: S606 - the caller chooses the program
 
 

@@ -14,7 +14,6 @@ from pydantic import SecretStr
 from app.errors import SettingsError, StartError, reason
 from app.settings import Settings
 from app.stack.data_dir import check_whole, owned, write_run_file
-from app.stack.forked import NAME as FORK_SERVER
 from app.stack.forked import ForkServer
 from app.stack.keeper import Keeper
 from app.stack.parts import Console, LocalServer, Parts
@@ -57,7 +56,7 @@ class Supervisor:
         self._logs = folder / "logs"
         self._console = console
         self._parts = Parts(self.settings, console)
-        self._server = ForkServer(folder, self._logs / f"{FORK_SERVER}.log")
+        self._server = ForkServer(folder, self._logs / "fork-server.log")
         self._workers: list[WorkerProcess] = []
         self._keepers: list[Keeper] = []
 
@@ -202,13 +201,13 @@ class Supervisor:
     def _tell(self) -> None:
         """Write run.json anew."""
         every: list[LocalServer | WorkerProcess] = [*self._parts, *self._workers]
-        ports = {FORK_SERVER: 0} | {unit.name: unit.port for unit in every}
+        ports = {unit.name: unit.port for unit in every}
         units = [{"name": "run", "pid": os.getpid(), "port": 0, "restarts": 0}]
         units += [
             {
                 "name": keeper.child.name,
                 "pid": keeper.child.pid,
-                "port": ports[keeper.child.name],
+                "port": ports.get(keeper.child.name, 0),
                 "restarts": keeper.restarts,
             }
             for keeper in self._keepers

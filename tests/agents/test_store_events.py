@@ -10,9 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
 from app.factory import create_app
@@ -39,21 +36,6 @@ async def send(kafka: KafkaClient, topic: str, numbers: range) -> None:
     for partition in range(PARTITIONS):
         mine = [n for n in numbers if n % PARTITIONS == partition]
         await kafka.send(topic, events(mine), partition)
-
-
-async def reset(kafka: KafkaClient, topics: Names, offset: int) -> None:
-    """Set back the group of the store, once its stopped worker is no member any more."""
-
-    async def commit() -> bool:
-        async with AIOKafkaConsumer(
-            bootstrap_servers=kafka.address, group_id=topics.store_group, enable_auto_commit=False
-        ) as group:
-            parts = [TopicPartition(topics.events, number) for number in range(PARTITIONS)]
-            group.assign(parts)
-            await group.commit({part: OffsetAndMetadata(offset, "") for part in parts})
-        return True
-
-    await wait_until(commit, expected=True, every_s=1, passing=(KafkaError,), deadline_s=20)
 
 
 async def count(database: Database) -> int:
@@ -101,7 +83,7 @@ async def test_a_group_that_reads_all_again_stores_nothing_twice(
     worker, database = await start_worker(settings, "store"), database_of(settings)
     await wait_until(lambda: count(database), 1000)
     await worker.stop()
-    await reset(kafka, topics, 100)
+    await kafka.put_back(topics.store_group, topics.events, dict.fromkeys(range(PARTITIONS), 100))
     await send(kafka, topics.events, range(1000, 1100))
     worker.start()
     await wait_until(lambda: count(database), lambda rows: rows >= 1100, deadline_s=30)

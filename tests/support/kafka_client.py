@@ -9,6 +9,9 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import KafkaError
+
+from tests.support.waiting import wait_until
 
 STRANGE = ("strange", b"1")  # header of what nobody of ours wrote: read() leaves it out
 
@@ -129,6 +132,15 @@ class KafkaClient:
             parts = {TopicPartition(topic, part): offset for part, offset in offsets.items()}
             consumer.assign([*parts])
             await consumer.commit(parts)
+
+    async def put_back(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        """Commit likewise, once a stopped worker is no member any more."""
+
+        async def done() -> bool:
+            await self.commit(group, topic, offsets)
+            return True
+
+        await wait_until(done, expected=True, every_s=1, passing=(KafkaError,))
 
     async def topics(self) -> list[str]:
         """Return the names of all topics."""

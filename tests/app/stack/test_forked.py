@@ -107,9 +107,7 @@ async def test_whoever_gives_up_right_after_it_asked_leaves_nothing_and_ends_no_
 ) -> None:
     pid = tmp_path / "pid"
     code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    request = Request(
-        module=ONCE[1], arguments=[*ONCE[2:], code], env={}, folder=str(tmp_path), title="gone"
-    )
+    request = Request(module=ONCE[1], arguments=[*ONCE[2:], code], env={}, folder=str(tmp_path))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.close()
     with theirs, child.log.open("wb") as out:
@@ -144,9 +142,7 @@ finally:
     assert not alive.exists()
 
 
-async def test_where_its_server_is_away_or_hangs_it_is_a_process_of_its_own(
-    tmp_path: Path,
-) -> None:
+async def test_where_its_server_is_away_or_hangs_it_is_a_process_of_its_own(tmp_path: Path) -> None:
     own = ForkServer(tmp_path, tmp_path / "server.log")
     made = ForkedChild("forked", tmp_path, tmp_path / "forked.log", own)
     try:
