@@ -24,7 +24,7 @@ from app.stack.ports import free_port
 from app.stack.postgres import DATABASE, LocalPostgres
 from app.stack.redis import Redis
 from app.stack.workers import WorkerProcess, worker_settings
-from tests.support import java_cache
+from tests.support import java_cache, own_ports
 from tests.support.forked import ForkedWorker
 from tests.support.hung import (  # noqa: F401
     pytest_timeout_cancel_timer,
@@ -41,6 +41,7 @@ READY_S = 180.0  # 4 s where nobody else works
 MakeSettings = Callable[..., Awaitable[Settings]]
 
 java_cache.use()
+own_ports.use()
 
 
 class StartWorker(Protocol):

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import random
 import socket
+from collections import deque
 from pathlib import Path
 from time import monotonic
 
@@ -19,6 +20,7 @@ LOOPBACK = "127.0.0.1"
 # is away, nobody's connection takes its port, not even one of its own clients trying again.
 FIRST, LAST = 12_000, 32_000
 LET_GO_S = 2.0
+_given: deque[int] = deque(maxlen=1000)
 
 
 def is_loopback(host: str) -> bool:
@@ -64,10 +66,19 @@ async def wait_for_port(port: int, host: str, setting: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on; another process may still take it first."""
-    while not is_free(port := random.randint(FIRST, LAST)):  # noqa: S311 - not a secret
-        pass
+    """Return a port that nobody listens on; another process may still take it first.
+
+    This process is not given it again soon: who asked for it may not listen yet, or not just now.
+    """
+    port = _drawn()
+    while port in _given or not is_free(port):
+        port = _drawn()
+    _given.append(port)
     return port
+
+
+def _drawn() -> int:
+    return random.randint(FIRST, LAST)  # noqa: S311 - not a secret
 
 
 class Ports:

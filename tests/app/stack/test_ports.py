@@ -6,6 +6,9 @@ import asyncio
 import socket
 from pathlib import Path
 
+import pytest
+
+from app.stack import ports as range_of_ports
 from app.stack.ports import LOOPBACK, Ports, accepts, free_port, is_free, wait_for_port
 
 
@@ -24,6 +27,11 @@ def test_two_names_never_share_a_port(tmp_path: Path) -> None:
     ports = Ports(tmp_path / "ports.json")
     taken = {ports.take(f"worker-{number}") for number in range(30)}
     assert len(taken) == 30
+
+
+def test_a_port_is_given_once_though_nobody_listens_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(range_of_ports, "LAST", range_of_ports.FIRST + 199)
+    assert len({free_port() for _ in range(50)}) == 50
 
 
 def test_a_promised_port_is_avoided(tmp_path: Path) -> None:
