@@ -44,7 +44,7 @@ night: $(VENV)/installed-test ## EVENTS=50000000 through a whole copy, killed an
 flaky: $(VENV)/installed-test $(CHARTS)/installed-test ## all tests N=3 times, beside BUSY=0 loops; or only TESTS
 	@.ci/flaky $(BIN)/python $(or $(N),3) $(or $(BUSY),0) $(WHOLE) $(TESTS)
 
-bench: $(VENV)/installed-test $(VENV)/peers/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
+bench: $(VENV)/installed-test $(VENV)/peers/installed $(VENV)/flink/installed ## measure every path against its peers (an hour; QUICK=1: minutes)
 	@PYTHONPATH=clients/python $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 lint: $(VENV)/installed-test $(CHARTS)/installed-test ## ruff, mypy, and the types of the pages
@@ -122,9 +122,9 @@ $(CHARTS)/installed-test: $(PAGES)/package-lock.json $(TRACKER) | $(VENV)/instal
 $(CLIENTS)/installed: tests/clients/install.py tests/clients/package-lock.json | $(VENV)/installed-test
 	@$(BIN)/python -m tests.clients.install && touch $@
 
-$(VENV)/peers/installed: bench/peers.txt | $(VENV)/bin/python
-	@$(BIN)/python -m venv $(VENV)/peers
-	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers.txt
+$(VENV)/peers/installed $(VENV)/flink/installed: $(VENV)/%/installed: bench/%.txt | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(VENV)/$*
+	@$(VENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(VENV)/bin/python:

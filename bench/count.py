@@ -25,6 +25,7 @@ TARGETS = {100: 0.6, 1_000: 0.4, 100_000: 0.2, 0: 0.2}  # of the loop
 FAUST_TARGET, QUIX_TARGET = 100, 10  # stated for 100 keys
 MANY_KEYS = (100_000, 0)  # where a second count worker is worth a core
 SLOW_PEERS = ("faust", "quix")
+QUIX = "bench.peers.quix_count"
 
 
 class Bench:
@@ -148,7 +149,7 @@ class Bench:
         }
         async with (
             Offsets(self._stack.admin, settings.kafka, group, topic) as offsets,
-            running("bench.peers.quix_count", self._log("quix"), given=given, second=True) as peer,
+            running(QUIX, self._log("quix"), given=given, environment="peers") as peer,
         ):
             began = (await peer.says())["began"]
             await peer.says()

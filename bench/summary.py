@@ -12,6 +12,7 @@ from bench.support.results import RESULTS, readable
 SUMMARY = Path(__file__).with_name("SUMMARY.md")
 TITLES = {  # in the order of the summary
     "count": "Count a backlog",
+    "flink": "Count a backlog beside Flink SQL",
     "steady": "A steady 1,000 events/s",
     "reads": "Read what was just sent",
     "store": "Store a backlog in Postgres",

@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka: downloaded once for all data directories, checked at each start.
+"""Jars, of Apache Kafka above all: downloaded once for all data directories, checked at each start.
 
 Which ones these are, and their SHA-256, stands in kafka_jars.txt: nothing is resolved at run time,
 and no server can put another file in their place.
@@ -23,6 +23,7 @@ from app.errors import StartError, reason
 
 KAFKA_VERSION = "4.1.1"
 PINS = Path(__file__).with_name("kafka_jars.txt")
+INSTEAD = "set EVENT_COUNTER_KAFKA to the host:port of a running Kafka"
 MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 3
@@ -70,9 +71,9 @@ class Jar(NamedTuple):
             return False
 
 
-def pinned() -> list[Jar]:
-    """Return all jars of the list."""
-    lines = PINS.read_text("ascii").splitlines()
+def pinned(pins: Path = PINS) -> list[Jar]:
+    """Return all jars of a list."""
+    lines = pins.read_text("ascii").splitlines()
     return [Jar.of(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -89,17 +90,29 @@ def kafka_jars(say: Callable[[str], None], cache: Path | None = None) -> list[Pa
     network, and where a server has something else under the name of a jar.
     """
     folder = (cache or cache_dir()) / f"kafka-{KAFKA_VERSION}"
-    jars = pinned()
+    return jars_in(folder, pinned(), say, f"Apache Kafka {KAFKA_VERSION}", INSTEAD)
+
+
+def jars_in(
+    folder: Path, jars: list[Jar], say: Callable[[str], None], what: str, instead: str
+) -> list[Path]:
+    """Return jars of a folder in class path order, as kafka_jars().
+
+    what: they are, for people. instead: what to do where they cannot be had.
+    """
     if wanted := [jar for jar in jars if not jar.is_at(folder / jar.file)]:
-        Download(wanted, folder, say).run()
+        Download(wanted, folder, say, what, instead).run()
     return sorted(folder / jar.file for jar in jars)
 
 
 class Download:
     """Fetches jars into a folder, each at once or not at all: what was fetched is kept."""
 
-    def __init__(self, jars: list[Jar], folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, jars: list[Jar], folder: Path, say: Callable[[str], None], what: str, instead: str
+    ) -> None:
         self._jars, self._folder, self._say = jars, folder, say
+        self._what, self._instead = what, instead
         self._bytes, self._all = 0, sum(jar.size for jar in jars)
         self._lock, self._stopped = threading.Lock(), threading.Event()
 
@@ -108,7 +121,7 @@ class Download:
         # Trust whom the machine trusts: requests alone knows no certificate of a company's own.
         truststore.inject_into_ssl()
         self._say(
-            f"downloading Apache Kafka {KAFKA_VERSION} into {self._folder}, once for all copies: "
+            f"downloading {self._what} into {self._folder}, once for all copies: "
             f"{len(self._jars)} jars, {self._all / MB:.0f} MB"
         )
         pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
@@ -117,9 +130,8 @@ class Download:
             self._wait({pool.submit(self._fetch, jar) for jar in self._jars})
         except (requests.RequestException, OSError) as exc:
             raise StartError(
-                f"Cannot download Apache Kafka from {MAVEN_CENTRAL} ({_short(exc)}). The first "
-                "start needs a network; or set EVENT_COUNTER_KAFKA to the host:port of a running "
-                "Kafka"
+                f"Cannot download {self._what} from {MAVEN_CENTRAL} ({_short(exc)}). The first "
+                f"start needs a network; or {self._instead}"
             ) from exc
         finally:
             self._stopped.set()
@@ -135,7 +147,7 @@ class Download:
             if share := self._bytes / self._all:
                 left_s = (time.monotonic() - begun) * (1 - share) / share
                 self._say(
-                    f"downloading Apache Kafka: {self._bytes / MB:.0f} of {self._all / MB:.0f} MB, "
+                    f"downloading {self._what}: {self._bytes / MB:.0f} of {self._all / MB:.0f} MB, "
                     f"about {left_s:.0f} s to go"
                 )
 
@@ -153,8 +165,8 @@ class Download:
                 if not jar.is_at(file):
                     raise StartError(
                         f"{MAVEN_CENTRAL}/{jar.path} is not the expected file: its SHA-256 "
-                        f"differs from {PINS.name}. Something on the way changes it: try another "
-                        "network, or set EVENT_COUNTER_KAFKA to the host:port of a running Kafka"
+                        "differs from the list of this version. Something on the way changes it: "
+                        f"try another network, or {self._instead}"
                     )
                 file.replace(self._folder / jar.file)
                 return

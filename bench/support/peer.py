@@ -15,7 +15,6 @@ from typing import Any
 from app.stack.child import leashed
 
 ROOT = Path(__file__).parents[2]
-SECOND_PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"  # see the Makefile
 LINE_DEADLINE_S = 900.0
 
 
@@ -42,14 +41,14 @@ class Peer:
 
 @contextlib.asynccontextmanager
 async def running(
-    program: str, log: Path, *, given: object = None, stdin: bytes = b"", second: bool = False
+    program: str, log: Path, *, given: object = None, stdin: bytes = b"", environment: str = ""
 ) -> AsyncIterator[Peer]:
     """Run `python -m program` while inside; it may end by itself.
 
-    given: becomes its one argument, as JSON. stdin: written to it. second: with the Python of
-    the virtual environment for peers whose libraries need other versions than ours.
+    given: becomes its one argument, as JSON. stdin: written to it. environment: the virtual
+    environment of peers whose libraries need other versions than ours (see the Makefile).
     """
-    python = SECOND_PYTHON if second else Path(sys.executable)
+    python = Path(sys.prefix, environment, "bin", "python") if environment else Path(sys.executable)
     if not python.exists():
         raise SystemExit(f"{python} is missing; `make bench` installs it")
     with log.open("ab") as errors:

@@ -56,7 +56,7 @@ def test_all_are_downloaded_with_a_word_about_how_much_and_used_again(tmp_path: 
     assert [path.name for path in found] == sorted(jar.file for jar in pinned())
     assert all(path.exists() for path in found)
     assert "46 jars, 44 MB" in said[0]
-    assert said[-1].startswith("downloading Apache Kafka: 44 of 44 MB")
+    assert said[-1].startswith(f"downloading Apache Kafka {KAFKA_VERSION}: 44 of 44 MB")
     assert f"kafka_2.13-{KAFKA_VERSION}.jar" in {path.name for path in found}
     again: list[str] = []
     assert kafka_jars(again.append, tmp_path) == found
