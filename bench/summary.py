@@ -27,6 +27,7 @@ TITLES = {  # in the order of the summary
     "top_keys": "Rank the keys of a month",
     "recover": "Restore a deleted table",
     "takeover": "Take over from a count worker",
+    "age": "What a year costs",
     "memory": "Memory of a count worker",
     "statistics": "Count with all statistics",
     "own_counters": "Count by counters of one's own",
