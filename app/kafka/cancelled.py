@@ -1,8 +1,9 @@
 """A start that fails or is cancelled leaves no connection open; aiokafka forgets those it makes.
 
-A consumer or producer that is stopped right after its start awaits tasks of its own that it has
-cancelled before they began. That is a CancelledError for who stops it, though nobody cancelled it:
-a task that goes on after all other errors would end.
+A consumer or producer that is stopped awaits tasks of its own that it has cancelled. One that has
+not begun, or waits to fetch again while Kafka is away, ends cancelled, and that is a CancelledError
+for who stops the client, though nobody cancelled him: a task that goes on after all other errors
+would end, without a word.
 
 AIOKafkaConnection.connect() begins to close where a broker refuses, and does not wait for the end:
 uvloop cannot be closed meanwhile.
@@ -15,6 +16,7 @@ stays open until the garbage is collected, and is no longer known to the event l
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
@@ -35,21 +37,38 @@ def close_cancelled() -> None:
 
 
 class KafkaConsumer(AIOKafkaConsumer):
-    """Its tasks have begun once it is started."""
+    """Its stop() cancels nobody else."""
 
-    async def start(self) -> None:
-        """Connect; raise KafkaError or OSError."""
-        await super().start()
-        await asyncio.sleep(0)
+    _closed: bool
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._closed:
+            return
+        self._closed = True
+        for part in (self._coordinator, self._fetcher, self._client):
+            if part is not None:
+                await apart(part.close())
 
 
 class KafkaProducer(AIOKafkaProducer):
-    """Its tasks have begun once it is started."""
+    """Its stop() cancels nobody else."""
 
-    async def start(self) -> None:
-        """Connect; raise KafkaError or OSError."""
-        await super().start()
-        await asyncio.sleep(0)
+    async def stop(self) -> None:
+        """Send what waits, disconnect."""
+        await apart(super().stop())
+        await self.client.close()  # an early end has left it open
+
+
+async def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Return when work has ended, cancelled or not; raise what it raises otherwise."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+    if not task.cancelled():
+        task.result()
 
 
 class _KafkaConnection(conn.AIOKafkaConnection):

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.counting.registry import Begin
@@ -24,7 +25,9 @@ from app.kafka.session import KafkaSession
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
+from app.stack.kafka import Kafka
 from app.stack.ports import free_port
+from tests.support.kafka_client import KafkaClient
 
 Close = Callable[[], Any]
 STARTS = 100
@@ -111,6 +114,32 @@ async def test_a_stop_right_after_the_start_is_no_cancellation(
     client = make(KafkaClients.of(settings))
     await client.start()
     await client.stop()
+
+
+async def test_a_stop_while_kafka_is_away_is_no_cancellation(
+    settings: Settings, kafka: KafkaClient, kafka_part: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ended the recovery of a count worker, which stood still from then on."""
+    await ensure_topics(settings)
+    events = TopicPartition(Names(settings.namespace).events, 0)
+    consumer = await started(KafkaClients.of(settings).consumer(retry_backoff_ms=2000))
+    consumer.assign([events])
+    consumer.seek(events, 0)
+    await kafka.send(events.topic, [b"{}"], 0)
+    assert await consumer.getmany(events, timeout_ms=20_000)
+    kafka_part.child.kill()
+    try:
+        async with asyncio.timeout(20):
+            while "Failed fetch messages" not in caplog.text:
+                await asyncio.sleep(0.01)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            await consumer.stop()
+            del consumer
+            gc.collect()
+        assert [one for one in said if "Unclosed" in str(one.message)] == []
+    finally:
+        await kafka_part.start()
 
 
 async def test_a_link_that_ends_by_itself_says_so(settings: Settings) -> None:
