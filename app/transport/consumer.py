@@ -17,9 +17,10 @@ from app.transport.fetching import FetchThread
 from app.transport.keeping import KeepingConsumer
 from app.transport.patience import patiently
 from app.transport.progress import PositionError, Progress
+from app.transport.unending import Unending
 
 
-class BatchConsumer(KeepingConsumer):
+class BatchConsumer(Unending, KeepingConsumer):
     """Delivers batches through a gate, and commits the acknowledged prefix.
 
     The gate opens with resume_flow() after the seek of this generation, and closes with the next
