@@ -1,4 +1,4 @@
-"""Work in the background that goes on until it is stopped."""
+"""Work in tasks of its own: that goes on until it is stopped, or whose cancel is nobody else's."""
 
 from __future__ import annotations
 
@@ -38,3 +38,14 @@ class Lasting:
         if not self._stopped:
             exc = next((task.exception() for task in done if not task.cancelled()), None)
             raise RuntimeError(self._error) from exc
+
+
+async def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Return when work has ended, cancelled or not; raise what it raises otherwise."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+    if not task.cancelled():
+        task.result()

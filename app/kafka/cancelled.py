@@ -16,12 +16,13 @@ stays open until the garbage is collected, and is no longer known to the event l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, client, conn
+
+from app.lasting import apart
 
 LEAVE_S = 1.0  # for the end of a connection that a broker refused
 
@@ -58,17 +59,6 @@ class KafkaProducer(AIOKafkaProducer):
         """Send what waits, disconnect."""
         await apart(super().stop())
         await self.client.close()  # an early end has left it open
-
-
-async def apart(work: Coroutine[Any, Any, None]) -> None:
-    """Return when work has ended, cancelled or not; raise what it raises otherwise."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task})
-    finally:
-        task.cancel()
-    if not task.cancelled():
-        task.result()
 
 
 class _KafkaConnection(conn.AIOKafkaConnection):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
+
+from app.lasting import apart
 
 LEAVE_S = 2.0
 
@@ -13,10 +16,10 @@ async def leave(consumer: Any) -> None:
 
     aiokafka waits for an assignment that it has asked for. Where the leader of the group has just
     died, or another member is slow to give away what it has, that is until a session has expired.
+    It ends early, too, where a task of its own ends cancelled.
     """
-    try:
+    with contextlib.suppress(TimeoutError):  # what waits for the assignment is cancelled then
         async with asyncio.timeout(LEAVE_S):
-            await consumer.stop()
-    except TimeoutError:  # what waits for the assignment is cancelled by now
-        for part in (consumer._fetcher, consumer._client):
-            await part.close()
+            await apart(consumer.stop())
+    for part in (consumer._fetcher, consumer._client):
+        await apart(part.close())

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.counting.registry import Begin
@@ -27,6 +27,7 @@ from app.names import Names
 from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stack.ports import free_port
+from app.transport.leaving import leave
 from tests.support.kafka_client import KafkaClient
 
 Close = Callable[[], Any]
@@ -116,13 +117,28 @@ async def test_a_stop_right_after_the_start_is_no_cancellation(
     await client.stop()
 
 
+def _stock(kafka: KafkaClients, **options: Any) -> AIOKafkaConsumer:
+    """Return a consumer as Faust makes it."""
+    return AIOKafkaConsumer(bootstrap_servers=kafka.servers, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "stop"),
+    [(KafkaClients.consumer, lambda one: one.stop()), (_stock, leave)],
+    ids=["ours", "of the group"],
+)
 async def test_a_stop_while_kafka_is_away_is_no_cancellation(
-    settings: Settings, kafka: KafkaClient, kafka_part: Kafka, caplog: pytest.LogCaptureFixture
+    settings: Settings,
+    kafka: KafkaClient,
+    kafka_part: Kafka,
+    caplog: pytest.LogCaptureFixture,
+    make: Callable[..., AIOKafkaConsumer],
+    stop: Callable[[AIOKafkaConsumer], Awaitable[None]],
 ) -> None:
     """It ended the recovery of a count worker, which stood still from then on."""
     await ensure_topics(settings)
     events = TopicPartition(Names(settings.namespace).events, 0)
-    consumer = await started(KafkaClients.of(settings).consumer(retry_backoff_ms=2000))
+    consumer = await started(make(KafkaClients.of(settings), retry_backoff_ms=2000))
     consumer.assign([events])
     consumer.seek(events, 0)
     await kafka.send(events.topic, [b"{}"], 0)
@@ -134,7 +150,7 @@ async def test_a_stop_while_kafka_is_away_is_no_cancellation(
                 await asyncio.sleep(0.01)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            await consumer.stop()
+            await stop(consumer)
             del consumer
             gc.collect()
         assert [one for one in said if "Unclosed" in str(one.message)] == []
