@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from mode import Service
 
 from app.settings import Settings
@@ -13,31 +14,42 @@ from tests.app.transport.conftest import Delivery
 
 
 class Standing(Unending):
-    """Its task is cancelled by what it awaits, or goes on."""
+    """Its task is cancelled by what it awaits, returns, or goes on."""
 
-    def __init__(self, *, leaks: bool) -> None:
+    def __init__(self, fate: str) -> None:
         super().__init__()
-        self._leaks, self.begun = leaks, asyncio.Event()
+        self._fate, self.begun = fate, asyncio.Event()
 
     @Service.task
     async def _work(self) -> None:
         self.begun.set()
         awaited = asyncio.get_running_loop().create_future()
-        if self._leaks:
+        if self._fate == "was cancelled":
             awaited.cancel()
+        elif self._fate == "has ended":
+            return
         await awaited
 
 
-async def test_a_task_that_is_cancelled_by_what_it_awaits_crashes_the_service() -> None:
-    service = Standing(leaks=True)
+@pytest.mark.parametrize("fate", ["was cancelled", "has ended"])
+async def test_a_task_that_ends_by_itself_crashes_the_service(fate: str) -> None:
+    service = Standing(fate)
     async with asyncio.timeout(10):
         await service.start()
         await service.wait_for_stopped(asyncio.Event())
-    assert "_work was cancelled" in str(service.crash_reason)
+    assert f"_work {fate}" in str(service.crash_reason)
+
+
+async def test_work_that_is_passing_may_end() -> None:
+    service = Standing("goes on")
+    await service.start()
+    await service.add_future(asyncio.sleep(0))
+    assert not service.should_stop
+    await service.stop()
 
 
 async def test_a_stop_that_cancels_a_task_is_no_crash() -> None:
-    service = Standing(leaks=False)
+    service = Standing("goes on")
     await service.start()
     await service.begun.wait()
     await service.stop()
