@@ -22,7 +22,7 @@ from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
 from app.text import number_in
-from app.transport import kafka_producer
+from app.transport import is_member, kafka_producer
 from app.transport.ownership import Ownership
 from tables.reached import Reached
 from tables.totals import Totals
@@ -53,13 +53,17 @@ def register(
         partition = totals.partition_of("")
         if not ownership.owns(partition):
             return
+        gate = app.consumer.gate
         counts, changes = await publisher.counts(lambda: ownership.check(partition))
         # What is not in the changelog yet could be lost with this worker, and the next one would
         # publish less.
         await totals.drain()
         last = await tail.read()
         if await succession.is_due(partition, tail.headers):
-            await publisher.publish(counts, changes, last, tail.headers)
+            news = publisher.news(counts, changes, last, tail.headers)
+            # Who was frozen since then may have been replaced by one that has published more.
+            if news and await is_member(app.consumer, gate):
+                await publisher.send(news)
 
     @app.task
     async def publish_totals() -> None:
@@ -125,20 +129,20 @@ class Publisher:
         """
         return dict(await self._by_type.read(check)), self._by_type.changes
 
-    async def publish(
+    def news(
         self,
         counts: Mapping[str, int],
         changes: int,
         last: bytes | None,
         headers: Mapping[str, bytes],
-    ) -> None:
-        """Send a message where the totals are not those of the last one.
+    ) -> dict[str, int]:
+        """Return the totals to send; empty where they are those of the last message.
 
         counts, changes: of counts(). last, headers: of the topic's last record.
         """
         seen = changes, last
         if seen == self._seen:
-            return
+            return {}
         if last is not None and published_in(last) is None and last != self._strange:
             self._strange = last
             metrics.records_unreadable.labels(self._topic).inc()
@@ -148,14 +152,18 @@ class Publisher:
             published = grown(published, published_in(last) or {})
         shown = shown_in_message(grown(published, counts))
         if shown != published:
-            await kafka_producer(self._app).send_and_wait(
-                self._topic,
-                total_message(shown, datetime.now(UTC)),
-                headers=[(VERSION, self._version)],
-            )
-            self._sent = shown
-        else:
-            self._seen = seen
+            return shown
+        self._seen = seen
+        return {}
+
+    async def send(self, news: dict[str, int]) -> None:
+        """Send a message of totals."""
+        await kafka_producer(self._app).send_and_wait(
+            self._topic,
+            total_message(news, datetime.now(UTC)),
+            headers=[(VERSION, self._version)],
+        )
+        self._sent = news
 
 
 def grown(published: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:

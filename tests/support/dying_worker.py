@@ -20,7 +20,8 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from app import cli  # noqa: E402 - the loop comes before Faust
+from agents.publish_totals import Publisher  # noqa: E402 - the loop comes before Faust
+from app import cli  # noqa: E402
 from app.alerting.alert_topic import AlertTopic  # noqa: E402
 from app.stores.event_store import EventStore  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
@@ -46,13 +47,13 @@ LINGER_S = 2.5  # the commit interval is 1 s
 
 @dataclass(frozen=True)
 class Fate:
-    """How a process ends.
+    """How a process ends, or where it stops.
 
     where: `partials`, `totals`, `uniques`, `judged`, `messages`, `sessions`, inside a flush of that
     table;
     `alerts`, before or (changelog) after they are acknowledged, before the table has them;
     `commit`, right after an offset commit; `copy` or `stored`, before or after a transaction of the
-    store ends; `never`.
+    store ends; `news`, frozen with totals that it is about to publish; `never`.
     after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
     counts: share of the partitions of `counts` whose records are acknowledged, the others get
     nothing. lingers: it goes on for longer than a commit interval, while the records of that flush
@@ -90,6 +91,8 @@ class Dying:
             self._end_in_a_flush()
         elif self._fate.where == "alerts":
             self._end_at_an_alert()
+        elif self._fate.where == "news":
+            self._freeze_with_news()
         elif self._fate.where == "commit":
             self._end_after(BatchConsumer, "_commit_offsets")
         elif self._fate.where == "copy":
@@ -112,6 +115,18 @@ class Dying:
             return result
 
         replace(owner, name, last)
+
+    def _freeze_with_news(self) -> None:
+        news = Publisher.news
+
+        def last_news(publisher: Any, *args: Any) -> Any:
+            found = news(publisher, *args)
+            if found and self._due():
+                self._left = sys.maxsize  # once
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return found
+
+        replace(Publisher, "news", last_news)
 
     def _end_at_an_alert(self) -> None:
         send = AlertTopic.send
