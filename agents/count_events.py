@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
+from itertools import chain
+from operator import attrgetter
 from time import time
 from typing import Any
 
@@ -13,7 +16,7 @@ from app import metrics
 from app.counting.flush_pace import FlushPace
 from app.counting.long_records import LongRecords
 from app.errors import KafkaUnavailableError
-from app.events.batches import Decoded, decode_batch
+from app.events.batches import Decoded, Slice, Verdicts, decode_batch
 from app.events.rejects import reject_record, rejected_headers
 from app.kafka.rejections import Rejections
 from app.settings import Settings
@@ -90,6 +93,16 @@ class Room:
             self._long.forgotten()
 
 
+def cut_at(batch: Sequence[Any], offset: int) -> Iterator[Sequence[Any]]:
+    """Yield the records below an offset, and the others."""
+    if batch[0].offset >= offset:
+        yield batch
+        return
+    begin = bisect_left(batch, offset, key=attrgetter("offset"))
+    yield batch[:begin]
+    yield batch[begin:]
+
+
 class Counting:
     """Counts batches in steps, so that queries get their turn in between."""
 
@@ -126,20 +139,23 @@ class Counting:
     async def _judged(self, batch: Batch) -> JudgedBatch | None:
         """Return what a batch holds, and send what of it is rejected; None as whole() says it.
 
-        In steps of its own: the fewer parts a batch is added in, the fewer rows that costs.
+        In steps of its own: the fewer parts a batch is added in, the fewer rows that costs. What
+        rules need below a commit is forgotten: where Kafka has lost it, events below it are not
+        judged again, and are in all rows. What was rejected may be gone with it.
         """
         partition, judges, seen = batch[0].partition, self._judges, list[JudgedBatch]()
-        for part in self._judging.cut(batch):
+        known = self._partials.once_committed(partition)
+        for part in chain.from_iterable(map(self._judging.cut, cut_at(batch, known))):
             await judges.load(partition)
-            decoded = None
-            if judges.begun is not None and judges.begun.has_room():
+            decoded, new = None, part[0].offset >= known
+            if new and judges.begun is not None and judges.begun.has_room():
                 decoded = decode_batch(part, by_uuid=judges.by_uuid)
                 await judges.begun.decide(partition, decoded.valid)
             if batch.gate != self._app.consumer.gate:
                 return None
             with self._judging.step(part):
                 decoded = decoded or decode_batch(part, by_uuid=judges.by_uuid)
-                verdicts = judges.judge(part, decoded, time())
+                verdicts = judges.judge(part, decoded, time()) if new else Verdicts(Slice())
             if not await self._reject(decoded):
                 return None
             seen.append(JudgedBatch(verdicts, decoded.rejected, decoded.fillers))

@@ -22,20 +22,18 @@ class LogHooks:
     """What the application knows and does about its logs; a transport has one.
 
     table_position: partition -> offset below which the table that is made from it has everything;
-    None: it has no row. Partitions without such a table are not asked for. once_committed:
-    partition -> position of its group as the table knows it: Kafka may be put back since. fill_up:
-    called where Kafka may have lost what is below a position; the log reaches it afterwards, and
-    its records say what is lost. on_lost: told how many offsets were deleted before they were read.
-    diagnose: returns why Kafka cannot take a commit at the moment; "" where nothing is wrong with
-    it. Raises HopelessError where it never will. changelogs_of: topic -> changelogs of the tables
-    with a partition for each of its own.
+    None: it has no row. Partitions without such a table are not asked for. fill_up: called where
+    Kafka may have lost what is below a position; the log reaches it afterwards, and its records say
+    what is lost. on_lost: told how many offsets were deleted before they were read. diagnose:
+    returns why Kafka cannot take a commit at the moment; "" where nothing is wrong with it. Raises
+    HopelessError where it never will. changelogs_of: topic -> changelogs of the tables with a
+    partition for each of its own.
     stored_to: (offset, whole) of a partition: below the offset everything is where the worker puts
     it; whole: what follows is missing where Kafka has it no more. None: as far as its group is.
     """
 
     def __init__(self) -> None:
         self.table_position: dict[str, Callable[[int], int | None]] = {}  # by topic
-        self.once_committed: dict[str, Callable[[int], int]] = {}  # by topic
         self.fill_up: Callable[[Any, int], Awaitable[None]] | None = None
         self.diagnose: Callable[[], Awaitable[str]] = _well
         self.changelogs_of: Callable[[str], Collection[str]] = lambda _topic: ()
@@ -45,10 +43,6 @@ class LogHooks:
 
 async def _well() -> str:
     return ""
-
-
-def _nowhere(_partition: int) -> int:
-    return 0
 
 
 async def _as_committed(_tp: Any) -> None:
@@ -104,11 +98,10 @@ class LengthConsumer(CommittedConsumer):
             furthest = max(offset, has or 0)
             if ends[tp] < furthest or offset < furthest:  # what is not committed only we know of
                 await self._fill_up(tp, furthest)
-            known = settled[tp] = self._known(tp, offset)
             if committed.get(tp) in (None, -1):
                 continue
-            settled[tp] = await self._stored_to(tp, known, begins[tp])
-            if has is False or (has or 0) >= known:
+            settled[tp] = await self._stored_to(tp, offset, begins[tp])
+            if has is False or (has or 0) >= offset:
                 continue
             if has is None and begins[tp] > 0:
                 self.refused = (
@@ -121,13 +114,6 @@ class LengthConsumer(CommittedConsumer):
             if settled[tp] < offset:
                 self.log.warning("%s is read again from %d: its table ends there", tp, settled[tp])
         return settled
-
-    def _known(self, tp: Any, offset: int) -> int:
-        """Return where the group stands, or stood: a Kafka that was put back has forgotten it."""
-        known = self.hooks.once_committed.get(tp.topic, _nowhere)(tp.partition)
-        if known > offset:
-            self.log.warning("%s is read from %d on: Kafka lost the commit of that", tp, known)
-        return max(known, offset)
 
     async def _stored_to(self, tp: Any, offset: int, begin: int) -> int:
         """Return where to read a partition from: what is behind there may have been put back."""

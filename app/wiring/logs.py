@@ -62,7 +62,6 @@ def keep_table_offsets(
     app.transport.hooks.table_position.update(
         {names.events: partials.position, names.counts: totals.position}
     )
-    app.transport.hooks.once_committed[names.events] = partials.once_committed
 
 
 def all_again(settings: Settings, names: Names) -> Callable[[], Awaitable[None]]:

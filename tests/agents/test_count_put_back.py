@@ -1,6 +1,11 @@
-"""Role count where Kafka has lost a commit: what was judged is not judged again."""
+"""Role count where Kafka has lost a commit: what was judged is not judged again.
+
+What was rejected is rejected again, where Kafka has lost that, too.
+"""
 
 from __future__ import annotations
+
+import json
 
 import aiohttp
 import pytest
@@ -13,7 +18,7 @@ from tests.support.batches import events
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
 
-CLICKS = 12
+CLICKS, BAD = 12, 6
 THIRDS = {f"ad-{number}": 1 for number in range(2, CLICKS, 3)}
 
 
@@ -36,12 +41,16 @@ async def test_a_commit_that_was_put_back_makes_no_other_click_the_third(
 
     for number in range(CLICKS):  # each is committed before the next one, so rules forget
         click = {"type": AD_CLICK, "user_id": "u", "ad_id": f"ad-{number}"}
-        await kafka.send(topics.events, events([number], **click), 0)
-        await wait_until(committed, number + 1)
+        bad = [b"no event"] * (number == BAD)
+        await kafka.send(topics.events, [*bad, *events([number], **click)], 0)
+        await wait_until(committed, number + 1 + (number >= BAD))
     await wait_until(counted, THIRDS)
     await worker.stop()
+    await kafka.delete_before(topics.rejected, {0: 1})
     await kafka.put_back(topics.count_group, topics.events, {0: put_back})
     worker.start()
     await worker.ready()
-    await wait_until(committed, CLICKS)
+    await wait_until(committed, CLICKS + 1)
     await wait_until(counted, THIRDS)
+    (rejected,) = await kafka.values(topics.rejected)
+    assert json.loads(rejected)["offset"] == BAD

@@ -118,21 +118,6 @@ async def test_what_is_stored_of_a_partition_may_end_before_what_was_committed(
     assert (delivery.consumer.started_at, told) == ({SOURCE: begins}, lost)
 
 
-@pytest.mark.parametrize(
-    ("committed", "once", "begins"),
-    [(100, 0, 100), (100, 70, 100), (100, 140, 140), (None, 0, 0), (None, 140, 140)],
-)
-async def test_a_commit_that_kafka_has_lost_is_known_to_the_table(
-    delivery: Delivery, committed: int | None, once: int, begins: int
-) -> None:
-    delivery.thread.committed = committed
-    delivery.consumer.hooks.once_committed[SOURCE.topic] = lambda _: once
-    delivery.consumer.hooks.table_position[SOURCE.topic] = lambda _: 150
-    await delivery.open()
-    assert delivery.consumer.started_at == {SOURCE: begins}
-    assert delivery.thread.seeks[-1:] == [begins] * (once > (committed or 0))
-
-
 CHANGELOG = TP("t-partials-changelog", SOURCE.partition)
 
 
