@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,21 +93,28 @@ def test_what_is_still_no_event_says_why(value: bytes, code: str) -> None:
 
 
 @pytest.fixture
-def replay(settings: Settings, topics: Names, tmp_path: Path) -> Replay:
-    """Return a function that starts the command."""
+def replay(settings: Settings, topics: Names, tmp_path: Path) -> Iterator[Replay]:
+    """Yield a function that starts the command; what still runs at the end is killed."""
     assert topics
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
         given = {"kafka": settings.kafka, "namespace": settings.namespace}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "replay", *arguments],
             env={**environment(given), "PYTHONPATH": str(ROOT)},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def said(process: subprocess.Popen[bytes]) -> list[str]:
@@ -164,7 +171,7 @@ async def test_killed_and_called_again_it_sends_each_once(
     replay: Replay, kafka: KafkaClient, topics: Names
 ) -> None:
     rng = random.Random(int(time.time()))
-    count = 6000
+    count = 12_000  # one process takes about a second
     await reject(
         kafka, topics, [b'{"type":"A","timestamp":"x","url":"/%d"}' % n for n in range(count)]
     )
@@ -172,7 +179,8 @@ async def test_killed_and_called_again_it_sends_each_once(
         process = replay("--set", "timestamp=null")
         ends = sum((await kafka.ends(topics.replayed)).values())
         await wait_until(
-            lambda: kafka.ends(topics.replayed), lambda now, e=ends: sum(now.values()) > e
+            lambda: kafka.ends(topics.replayed),
+            lambda now, e=ends, p=process: sum(now.values()) > e or p.poll() is not None,
         )
         await asyncio.sleep(rng.random() / 20)
         process.kill()
