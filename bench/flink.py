@@ -1,9 +1,9 @@
 """Beside Flink SQL: a backlog counted into four counters by both, and here with all statistics.
 
-The same events three times: by one count worker with statistics off (the four counters), by one
-with statistics on (all counters, rules about bots and clicks, sessions, distinct users), and by
-Flink into the same four counters, with one slot and with two. The clock of each runs from ready to
-read until its source offsets are committed, and, for the product, its totals answer with every
+The same events, one after the other: by one count worker with statistics off (the four counters),
+by one with statistics on (all counters, rules about bots and clicks, sessions, distinct users), and
+by Flink into the same four counters, with one slot and with two. The clock of each runs from ready
+to read until its source offsets are committed, and, for the product, its totals answer with every
 event. What Flink wrote is read, too: a peer that counts wrong is not a peer.
 """
 
@@ -69,8 +69,8 @@ class Bench:
         names = Names(settings.namespace)
         await fill(settings.kafka, names.events, settings.events_partitions, mix)
         group = f"{settings.namespace}{GROUP}"
-        topics = [f"{group}-{name}" for name in COUNTERS]
-        made = [NewTopic(name, settings.events_partitions, 1) for name in topics]
+        topics = {name: f"{group}-{name}" for name in COUNTERS}
+        made = [NewTopic(name, settings.events_partitions, 1) for name in topics.values()]
         await self._stack.admin.create_topics(made)
         given = {
             "kafka": settings.kafka,
@@ -91,10 +91,10 @@ class Bench:
             took, used = time.time() - began, cpu_s(peer) - before
             memory = sum(process.memory_info().rss for process in family(peer)) / 1e6
         if (
-            counted := await total(settings.kafka, topics[2], settings.events_partitions)
+            counted := await total(settings.kafka, topics["by_type"], settings.events_partitions)
         ) != mix.events:
             raise SystemExit(f"Flink counted {counted} of {mix.events}")
-        await self._stack.admin.delete_topics(topics)
+        await self._stack.admin.delete_topics([*topics.values()])
         await self._stack.clear(settings)
         words = f"Flink SQL: four counters, {slots} slots, {mix}"
         cpu = self._report.figure(f"{words}: CPU", used / mix.events * 1e6, "us/event")
