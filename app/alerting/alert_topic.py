@@ -9,7 +9,7 @@ from app.kafka.clients import KafkaClients
 from app.kafka.session import KafkaSession, RecordBatch
 
 REQUEST_S = 5.0
-PATIENCE_S = 30.0  # as a commit, see BatchConsumer.commit_timeout_s
+PATIENCE_S = 30.0
 
 
 class AlertTopic:
