@@ -18,6 +18,7 @@ from app.counting.spec import TYPES, CounterSpec, Rows
 from app.errors import CountersChangedError, KafkaUnavailableError
 from app.events.batches import Slice, Verdicts
 from app.kafka.counter_log import CounterLog
+from app.kafka.outlasting import outlast
 
 RETRY_S = 0.5
 
@@ -48,16 +49,10 @@ class Beginnings:
 
         Raises CountersChangedError where that is not what this worker counts.
         """
-        while True:
-            try:
-                registry = await self._log.read()
-            except KafkaUnavailableError as exc:
-                log.warning("cannot tell which counters are declared: %s", exc)
-                await asyncio.sleep(RETRY_S)
-                continue
-            if registry.numbers() != self._own:
-                raise CountersChangedError("Different counters are declared now")
-            return registry
+        registry = await outlast(self._log.read, "cannot tell which counters are declared")
+        if registry.numbers() != self._own:
+            raise CountersChangedError("Different counters are declared now")
+        return registry
 
     async def load(self, partition: int, position: int) -> None:
         """Let all counters begin on a partition that this worker begins to read at a position."""

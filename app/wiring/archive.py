@@ -13,6 +13,7 @@ from app.archive.buffer import ArchiveBuffer
 from app.archive.files import Folders
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
+from app.kafka.outlasting import outlast
 from app.monitor.worker_metrics import WorkerMetrics
 from app.names import Names
 from app.settings import Settings
@@ -31,7 +32,7 @@ def build(settings: Settings) -> faust.App:
     kafka_log = KafkaLog(KafkaClients.of(settings))
 
     async def open_archive() -> Archive:
-        cluster = await kafka_log.cluster()
+        cluster = await outlast(kafka_log.cluster, "the archive cannot be opened")
         return Archive(Folders.of(settings), names.events, cluster, settings.dedupe_hours)
 
     buffer = ArchiveBuffer(open_archive)

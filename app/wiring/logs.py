@@ -9,6 +9,7 @@ from typing import Any
 from app import metrics
 from app.kafka.clients import KafkaClients
 from app.kafka.diagnosis import diagnose
+from app.kafka.outlasting import outlast
 from app.kafka.refilling import ask_again, refiller
 from app.names import Names
 from app.settings import Settings
@@ -21,12 +22,15 @@ def keep_offsets(app: Any, settings: Settings, role: str, version: int | None = 
     """Let the worker fill up logs that are too short; version: of the tables, for role count."""
     names, kafka = Names(settings.namespace, version or 1), KafkaClients.of(settings)
 
-    async def fill_up(tp: Any, position: int) -> None:
+    async def mend(tp: Any, position: int) -> None:
         if tp.topic == names.events:
             mender = await events_mender(settings, version)
         else:
             mender = refiller(kafka, tp.topic, settings.counts_partitions, names.count_group)
         await mender.mend({tp.partition: position})
+
+    async def fill_up(tp: Any, position: int) -> None:
+        await outlast(lambda: mend(tp, position), f"{tp.topic}-{tp.partition} may be too short")
 
     def on_lost(tp: Any, count: int) -> None:
         if tp.topic == names.events:
@@ -67,4 +71,5 @@ def keep_table_offsets(
 def all_again(settings: Settings, names: Names) -> Callable[[], Awaitable[None]]:
     """Return what lets all count workers send their rows again."""
     kafka = KafkaClients.of(settings)
-    return partial(ask_again, kafka, names.events, settings.events_partitions)
+    ask = partial(ask_again, kafka, names.events, settings.events_partitions)
+    return partial(outlast, ask, "a topic of counts lacks rows, which cannot be asked for")

@@ -56,10 +56,11 @@ class CuttingProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        behind, server = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        ends = {writer, server}
-        self._writers |= ends
+        ends = {writer}
         try:
+            behind, server = await asyncio.open_connection(self._parts.hostname, self._parts.port)
+            ends.add(server)
+            self._writers |= ends
             async with asyncio.TaskGroup() as group:
                 answers = group.create_task(self._pass(behind, writer))
                 group.create_task(self._pass(reader, server, answers))
