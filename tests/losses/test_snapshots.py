@@ -148,6 +148,7 @@ async def kafka_is_put_back(scene: SnapshotScene, late: Role) -> None:
     async with scene.load() as load:
         await load.sent(200)
     await scene.repeat()
+    await scene.settled()
     await scene.check({role: gap if role == late else NOTHING for role in READERS})
     lost = {role: sum(gap.sizes.values()) if role == late else 0 for role in READERS}
     assert {role: await scene.lost(role) for role in READERS} == lost

@@ -18,10 +18,10 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.kafka.tables_version import current_version
 from app.names import Names
 from app.settings import Settings
 from tests.support.alerted import alerts_in, alerts_of
+from tests.support.caught_up import caught_up
 from tests.support.judgement import judged_by
 from tests.support.kafka_client import KafkaClient
 from tests.support.ledger import RECENT_FROM_S, Ledger, Truth, truth_of
@@ -95,19 +95,8 @@ class Exactness:
             return await self._table_differences(http)
 
     async def caught_up(self) -> None:
-        """Wait until the group `count` has committed all of `events` and `counts`."""
-
-        async def behind() -> list[str]:
-            lags = []
-            version = await current_version(self._settings)
-            names = Names(self._settings.namespace, version)
-            for topic in (names.events, names.counts, names.uniques):
-                ends = await self._kafka.ends(topic)
-                at = await self._kafka.committed(names.count_group, topic)
-                lags += [f"{topic}-{p}" for p, end in ends.items() if at.get(p, 0) < end]
-            return lags
-
-        await self._equal(behind)
+        """Wait until all that can be counted is."""
+        await caught_up(self._settings, self._kafka)
 
     async def _table_differences(self, http: aiohttp.ClientSession) -> list[str]:
         for counter, counts in (

@@ -14,6 +14,7 @@ import aiohttp
 from app.names import Names
 from app.settings import Role, Settings
 from tests.support import archive
+from tests.support.caught_up import caught_up
 from tests.support.crew import Crew, Member
 from tests.support.database import Database
 from tests.support.exactness import Exactness
@@ -108,6 +109,13 @@ class SnapshotScene:
         for record in self.rng.sample(await self.kafka.read(self.names.events), REPEATED):
             if b"message" in record.value:
                 await self.kafka.send(self.names.events, [record.value], record.partition)
+
+    async def settled(self) -> None:
+        """Wait until nobody writes to `events` any more.
+
+        Where `counts` has become shorter, count workers ask each other there for all rows.
+        """
+        await caught_up(self.settings, self.kafka)
 
     async def check(self, gaps: Mapping[Role, Gap]) -> None:
         """Compare what roles make with the log, which nobody writes any more; gaps: by role."""
