@@ -42,7 +42,7 @@ class BatchConsumer(Unending, KeepingConsumer):
         self._seeked: dict[Any, Progress] | None = None
         self._origin: dict[Any, int] = {}
         self._failed: BaseException | None = None
-        self._well_for = 0
+        self._well_for, self._is_rebalancing = 0, False
         self.hanging = ""  # what does not end, for GET /ready
         self.newest_ms = 0  # the latest Kafka timestamp that was delivered
         super().__init__(*args, **kwargs)
@@ -93,8 +93,18 @@ class BatchConsumer(Unending, KeepingConsumer):
             self.started_at = settled
         return committed
 
+    def reassigned(self) -> None:
+        """Called by the recovery once it knows of an assignment, and begins anew."""
+        self._is_rebalancing = False
+
     def resume_flow(self) -> None:
-        """Open the gate, when the seek of this generation is done."""
+        """Open the gate, when the seek of this generation is done.
+
+        Not in the middle of a rebalance, as a recovery that does not know of it yet would: what is
+        fetched then is dropped, and after the seek of the next recovery nobody reads it again.
+        """
+        if self._is_rebalancing:
+            return
         super().resume_flow()
         if self._seeked is not None:
             self._open, self._seeked, self._settled = self._seeked, None, frozenset()
@@ -107,9 +117,11 @@ class BatchConsumer(Unending, KeepingConsumer):
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Commit what is done and close the gate, before super() forgets the offsets."""
-        if revoked and not self.should_stop:
+        self._is_rebalancing = True
+        if not self.should_stop:
             self._halt()
-            await self._finish()
+            if revoked:
+                await self._finish()
         self._close()
         self._origin = {}
         await super().on_partitions_revoked(revoked)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 from faust.tables.recovery import Recovery
 from mode import Service
+
+LOOK_S = 1.0
+STILL = "no row was recovered for {:.0f} s although Kafka is well; {} are left"
 
 
 class Unending(Service):
@@ -38,4 +42,27 @@ class Unending(Service):
 
 
 class UnendingRecovery(Unending, Recovery):
-    """Faust's recovery of tables."""
+    """Faust's recovery of tables; it ends the worker, too, where it does not come nearer.
+
+    still_s: seconds without a change although Kafka is well.
+    """
+
+    still_s = 60.0
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As Faust's, which begins anew; it does not where another rebalance follows."""
+        await super().on_rebalance(*args, **kwargs)
+        if self.signal_recovery_start.is_set():
+            self.app.consumer.reassigned()
+
+    @Service.task
+    async def _watch_progress(self) -> None:
+        left, since = None, monotonic()
+        async for _ in self.itertimer(LOOK_S, name="watch_progress"):
+            now = self.active_remaining() if self.in_recovery else None
+            if now is None or now != left:
+                left, since = now, monotonic()
+            elif monotonic() - since > self.still_s:
+                if not await self.app.transport.hooks.diagnose():
+                    raise RuntimeError(STILL.format(self.still_s, now.total()))
+                since = monotonic()

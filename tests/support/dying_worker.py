@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -19,6 +20,8 @@ from typing import Any
 import mode.loop
 
 mode.loop.use("uvloop")
+
+from faust.tables.recovery import Recovery  # noqa: E402 - the loop comes before Faust
 
 from agents.publish_totals import Publisher  # noqa: E402 - the loop comes before Faust
 from app import cli  # noqa: E402
@@ -33,6 +36,8 @@ from tables.sessions import Sessions  # noqa: E402
 from tables.totals import Totals  # noqa: E402
 from tables.uniques import Uniques  # noqa: E402
 from tables.write_behind import WriteBehindTable  # noqa: E402
+
+log = logging.getLogger(__name__)
 
 # Each writes what has gathered by write_gathered(), within which a worker may end.
 WRITE_BEHIND: dict[str, type[WriteBehindTable]] = {
@@ -53,7 +58,8 @@ class Fate:
     table;
     `alerts`, before or (changelog) after they are acknowledged, before the table has them;
     `commit`, right after an offset commit; `copy` or `stored`, before or after a transaction of the
-    store ends; `news`, frozen with totals that it is about to publish; `never`.
+    store ends; `news`, frozen with totals that it is about to publish; `recovery`, joins its group
+    again when it begins to read changelogs; `never`.
     after: how many of them go well before. rocksdb, changelog: whether that flush reaches them.
     counts: share of the partitions of `counts` whose records are acknowledged, the others get
     nothing. lingers: it goes on for longer than a commit interval, while the records of that flush
@@ -93,6 +99,8 @@ class Dying:
             self._end_at_an_alert()
         elif self._fate.where == "news":
             self._freeze_with_news()
+        elif self._fate.where == "recovery":
+            self._rebalance_before_a_recovery()
         elif self._fate.where == "commit":
             self._end_after(BatchConsumer, "_commit_offsets")
         elif self._fate.where == "copy":
@@ -115,6 +123,21 @@ class Dying:
             return result
 
         replace(owner, name, last)
+
+    def _rebalance_before_a_recovery(self) -> None:
+        seek = Recovery._seek_offsets
+
+        async def seek_and_rejoin(recovery: Any, consumer: Any, *args: Any) -> None:
+            await seek(recovery, consumer, *args)
+            if self._due():
+                self._left = sys.maxsize  # once
+                log.warning("Rejoining while a recovery begins")
+                gate = consumer.gate
+                await consumer._thread.call_thread(consumer._thread.rejoin)
+                while consumer.gate == gate:  # until partitions are revoked
+                    await asyncio.sleep(0)
+
+        replace(Recovery, "_seek_offsets", seek_and_rejoin)
 
     def _freeze_with_news(self) -> None:
         news = Publisher.news

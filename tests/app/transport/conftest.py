@@ -108,6 +108,7 @@ class Delivery:
         """Give it (back), so many generations later."""
         self.thread.group_generation += generations
         await self.consumer.on_partitions_assigned({SOURCE})
+        self.consumer.reassigned()
 
     async def deliver(
         self, first: int, end: int, *, after: int | None = None, gate: int | None = None
