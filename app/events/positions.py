@@ -25,27 +25,25 @@ def shown(positions: EventPositions) -> str:
     return ",".join(f"{partition}:{offset}" for partition, offset in sorted(positions.items()))
 
 
-def parse_one(text: str, partitions: int) -> tuple[int, int]:
-    """Return partition and offset of P:O; raise BadRequestError.
-
-    partitions: of `events`; a position of another one is none.
-    """
+def parse_one(text: str) -> tuple[int, int]:
+    """Return partition and offset of P:O; raise BadRequestError."""
     found = _ONE.fullmatch(text)
     if found is None or int(found[2]) > OFFSET_MAX:
         raise BadRequestError(f"{text[:SHOWN_MAX]!r} is not a position; write it like 3:4711")
-    partition = int(found[1])
-    if partition >= partitions:
-        raise BadRequestError(f"partition {partition} does not exist; the topic has {partitions}")
-    return partition, int(found[2])
+    return int(found[1]), int(found[2])
 
 
 def parse(text: str, partitions: int) -> dict[int, int]:
     """Return the positions in a text, of each partition the last; raise BadRequestError.
 
-    A partition may be there more than once: positions of several calls may be put together.
+    partitions: of `events`; a position of another one is none. A partition may be there more than
+    once: positions of several calls may be put together.
     """
     found: dict[int, int] = {}
     for one in text.split(","):
-        partition, offset = parse_one(one, partitions)
+        partition, offset = parse_one(one)
+        if partition >= partitions:
+            exists = f"the topic has {partitions}"
+            raise BadRequestError(f"partition {partition} does not exist; {exists}")
         found[partition] = max(offset, found.get(partition, 0))
     return found

@@ -28,8 +28,8 @@ def build(settings: Settings) -> faust.App:
     app = faust_app(settings, names.collect_group, settings.http_port, settings.http_host)
     app.producer_only = True  # no consumer: a rebalance elsewhere never delays a request
     collector, rates = Collector(settings, mend_events(settings)), RateSampler(settings)
-    ends = web.stats.topics.register(app, settings)
     workers = web.query.forward.register(app, settings, collector.check_ready)
+    ends = web.stats.topics.register(app, settings, workers)
     pages = web.pages.register.register(app, settings, workers, ends, rates, collector.check_ready)
     app.web.guard = Guard(settings, settings.read_token.get_secret_value())
 

@@ -38,6 +38,7 @@ WINDOWS = [
 LIMITS = ["", "0", "-1", "five", "10000000", "9" * 30, "1.0", "%EF%BC%91", "%00", HUGE]
 MOMENTS = ["noon", "-1", "nan", "inf", "1e400", "9" * 30, "1_700_000_000", "%00", "%zz", HUGE]
 MOMENTS += ["1969-12-31T23:59:59Z", "2024-02-30T00:00:00Z", "9999-12-31T23:59:59-14:00"]
+POSITIONS = ["", "here", "0", "0:", "99999:0", "0:-1", "%00", "0:0&wait=11", "0:0&wait=x"]
 MONTHS = ["", "2026-13", "2026-00", "1969-12", "2106-01", "2026-1", "2026-11-01", "%00", HUGE]
 TWICE = ("{name}=1&{name}=2", "{name}=%ff")
 
@@ -51,6 +52,7 @@ MONTHLY = ("/stats/ads", "/stats/ads/34")
 OF_MINUTES = "/counts/events_by_type_minutely"
 RANGED = (OF_MINUTES, "/counts/events_by_url_hourly?key=a", "/counts/ad_events_daily")
 CALLS = ("top", "keys")
+OF_TABLES = {*LIMITED, *WINDOWED, *MONTHLY, *RANGED}
 FAR, LONG_AGO = "2100-01-01T00:00:00Z", "2015-01-01T00:00:00Z"
 
 
@@ -91,6 +93,9 @@ TOO_LARGE = "body_too_large"
 QUESTIONS = [
     *each(WINDOWED, "window", WINDOWS, BAD),
     *each(WINDOWED, "window", ["1", LONGEST]),
+    *each(OF_TABLES, "min_position", POSITIONS, BAD),
+    *each(OF_TABLES, "min_position", ["0:0", "0:0&wait=0.01"]),
+    *each(OF_TABLES, "min_position", ["0:99999999", "0:99999999&wait=0.01"], "behind"),
     *each(LIMITED, "limit", LIMITS, BAD),
     *each(LIMITED, "limit", ["1", "1000"]),
     *each([*WINDOWED, *MONTHLY, "/stats/page_views?website=a"], "at", MOMENTS, TIME),

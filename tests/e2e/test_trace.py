@@ -18,6 +18,7 @@ from app.events.filler import filler
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
+from app.stack.kafka import Kafka
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.http import Answer, Http
 from tests.support.kafka_client import KafkaClient
@@ -131,11 +132,11 @@ async def test_the_tables_know_what_became_of_an_event(
     http = Http(session, collector.url)
     places = await sent_all(http, kafka, Names(settings.namespace))
     await check(http, places, stored=False)
-    for wrong in ("x", "0:", "0:-1", "99:0", "0"):
+    for wrong in ("x", "0:", "0:-1", "0"):
         got = await http.get(f"/events/{wrong}")
         assert (got.status, got.json["code"]) == (400, "bad_request"), wrong
     (lost,) = await kafka.send(Names(settings.namespace).events, [filler(0)], partition=0)
-    for nothing in ("0:99999", f"0:{lost}"):
+    for nothing in ("0:99999", "99:0", f"0:{lost}"):
         got = await http.get(f"/events/{nothing}")
         assert (got.status, got.json["code"]) == (404, "not_found"), got.body
 
@@ -167,3 +168,28 @@ async def test_postgres_knows_it_and_knows_it_for_longer_than_kafka(
     assert await trace(http, places["counted"]) == live
     got = await http.get(f"/events/{places['rejected']}")
     assert (got.status, got.json["code"]) == (404, "not_found")
+
+
+async def test_postgres_knows_it_while_kafka_is_away(
+    settings: Settings,
+    topics: Names,  # noqa: ARG001 - they exist
+    start_worker: StartWorker,
+    session: aiohttp.ClientSession,
+    kafka_part: Kafka,
+) -> None:
+    for role in ("count", "store"):
+        await start_worker(settings, role)
+    http = Http(session, (await start_worker(settings, "collect")).url)
+    place = await put(http, {"type": "VIEW", "url": "/a", "user_id": "u"})
+
+    async def is_stored() -> bool:
+        return bool((await trace(http, place))["stored"])
+
+    await wait_until(is_stored, expected=True)
+    kafka_part.child.kill()
+    try:
+        got = await http.get(f"/events/{place}")
+        assert (got.status, got.json["state"], got.json["stored"]) == (200, "counted", True)
+        assert (await http.get(f"/events/{place[:2]}99999")).status == 503
+    finally:
+        await kafka_part.start()

@@ -46,7 +46,7 @@ async def serve() -> AsyncIterator[Serve]:
             web.http.health.register(app, collector.check_ready)
             web.ingest.register.register(app, collector, settings)
             workers = web.query.forward.register(app, settings, lambda: True)
-            ends = web.stats.topics.register(app, settings)
+            ends = web.stats.topics.register(app, settings, workers)
             stack.push_async_callback(ends.close)
             rates, check = RateSampler(settings), collector.check_ready
             pages = web.pages.register.register(app, settings, workers, ends, rates, check)

@@ -10,6 +10,7 @@ from app.counting.counters import Counters
 from app.counting.spec import HOUR
 from app.counting.stats_window import parse_at, parse_limit
 from app.errors import BadRequestError
+from app.events.derived import website as website_of
 from app.transport.ownership import Ownership
 from tables.pages_of_website import first_pages, read_pages
 from tables.totals import Totals
@@ -34,21 +35,22 @@ def register(queries: Queries, totals: Totals, owned: Ownership, counters: Count
         pages = await read_pages(totals, spec, website, end, check.check)
         return sum(pages.values()), await first_pages(pages, limit)
 
-    async def answer(website: str, end: int, limit: int) -> Answer:
+    async def answer(asked: str, website: str, end: int, limit: int) -> Answer:
         undisturbed = Undisturbed(owned)
         make = partial(read, website, end, limit, undisturbed)
         views, pages = await undisturbed.wait(reuse.get((website, end, limit), make))
         listed = [{"page": page, "views": count} for page, count in pages]
-        return Answer.json({"website": website, "views": views, "pages": listed})
+        return Answer.json({"website": asked, "views": views, "pages": listed})
 
     def page_views(query: Query) -> Awaitable[Answer]:
         """GET ?website=W&at=&limit=1000 -> {"website", "views", "pages": [{"page", "views"}]}."""
         args = query.args
-        if (website := args.get("website")) is None:
+        if (asked := args.get("website")) is None:
             raise BadRequestError("website= is missing: the part of a url before its first /")
+        website = website_of(asked)  # as those of events: Shop.Example is shop.example
         limit = parse_limit(args, default=LIMIT_MAX, most=LIMIT_MAX)
         at = parse_at(args, time())
         queries.check_owner(totals.partition_of(website), query)
-        return answer(website, at - at % HOUR + HOUR, limit)
+        return answer(asked, website, at - at % HOUR + HOUR, limit)
 
     queries.add(paths.PAGE_VIEWS, page_views)

@@ -1,9 +1,15 @@
-"""GET /rejected and /alerts: the newest records of two topics."""
+"""GET /rejected and /alerts: the newest records of two topics.
+
+min_position= waits for the tables, as everywhere: a record is rejected before it is counted. An
+alert follows a moment later.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp.web import Request, Response
@@ -17,13 +23,17 @@ from app.settings import Settings
 from web.http import paths
 from web.http.args import args_of
 from web.http.views import ApiView, json_response, page
+from web.query.forward import CountWorkers
+from web.query.least import POSITION, WAIT
+from web.query.messages import Query
 
 LIMIT, LIMIT_MAX = 50, 1000
+OF_ALL_PARTITIONS = "/counts/events_by_type/top?limit=1"  # a small question that asks all tables
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def register(app: Any, settings: Settings) -> TopicEnds:
+def register(app: Any, settings: Settings, workers: CountWorkers) -> TopicEnds:
     """Add the views to the app of a collector; the caller closes what is returned."""
     names = Names(settings.namespace)
     ends = TopicEnds(
@@ -35,14 +45,18 @@ def register(app: Any, settings: Settings) -> TopicEnds:
         """GET ?limit=50 -> {"rejected": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
-            return json_response(await rejected(ends, names, limit_of(request)))
+            limit = limit_of(request)
+            behind = await not_counted(workers, request)
+            return behind or json_response(await rejected(ends, names, limit))
 
     @page(app, paths.ALERTS)
     class Alerts(ApiView):
         """GET ?limit=50 -> {"alerts": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
-            return json_response(await alerts(ends, names, limit_of(request)))
+            limit = limit_of(request)
+            behind = await not_counted(workers, request)
+            return behind or json_response(await alerts(ends, names, limit))
 
     return ends
 
@@ -68,6 +82,17 @@ def first_of_each(records: Iterable[Any]) -> list[Any]:
     """
     oldest = {record.key or id(record): record for record in records}
     return list(oldest.values())
+
+
+async def not_counted(workers: CountWorkers, request: Request) -> Response | None:
+    """Return the answer where the tables do not hold what min_position= asks for; None: they do."""
+    args = args_of(request.rel_url.raw_query_string)
+    asked = {name: args[name] for name in (POSITION, WAIT) if name in args}
+    if not asked:
+        return None
+    path = f"{OF_ALL_PARTITIONS}&{urlencode(asked)}"
+    answer = await workers.ask(Query("GET", path))
+    return None if answer.status == HTTPStatus.OK else answer.response()
 
 
 def limit_of(request: Request) -> int:

@@ -17,7 +17,14 @@ import msgspec
 
 from app.counting.groups import FoldState
 from app.counting.spec import CounterSpec
-from app.errors import NotFoundError, PostgresUnavailableError, RecoveringError, UnavailableError
+from app.errors import (
+    CounterError,
+    KafkaUnavailableError,
+    NotFoundError,
+    PostgresUnavailableError,
+    RecoveringError,
+    UnavailableError,
+)
 from app.events.batches import Decoded, Slice, Verdicts, decode_batch
 from app.events.event import Event, at_ms
 from app.events.positions import parse_one, shown
@@ -61,7 +68,9 @@ def register(queries: Queries, known: Known, partitions: int) -> None:
 
     def trace(query: Query) -> Awaitable[Answer]:
         """GET -> {"position", "state", "code", "event", "received_at", "stored", "counted_in"}."""
-        partition, offset = parse_one(query.segments[-1], partitions)
+        partition, offset = parse_one(query.segments[-1])
+        if partition >= partitions:
+            raise NotFoundError(f"there is no partition {partition}; the topic has {partitions}")
         url = known.sources.url(partition)
         if url is not None:
             if query.hops:
@@ -90,16 +99,17 @@ class Tracing:
 
     async def _answer(self, partition: int, offset: int) -> Answer:
         known, undisturbed = self._known, Undisturbed(self._known.sources)
-        record, is_gone = await known.log.at(known.topic, partition, offset)
+        try:
+            record, is_gone = await known.log.at(known.topic, partition, offset)
+        except KafkaUnavailableError as exc:
+            return await self._of_row(partition, offset, exc)
         if record is None and not is_gone:
             raise NotFoundError(f"there is no event at {partition}:{offset}")
-        reached = max(known.partials.flushed(partition), known.sources.started_at(partition))
+        reached = self._reached(partition)
         undisturbed.check()
         if record is None:
-            row = await self._row(partition, offset, None)
-            if row is None:
-                raise NotFoundError(f"the event at {partition}:{offset} is no longer kept anywhere")
-            return self._shown(partition, offset, _state(row), row.event, stored=True)
+            gone = f"the event at {partition}:{offset} is no longer kept anywhere"
+            return await self._of_row(partition, offset, NotFoundError(gone))
         by_uuid = known.messages is not None and known.messages.by_uuid
         decoded = decode_batch([record], by_uuid=by_uuid)
         if decoded.fillers:
@@ -118,6 +128,19 @@ class Tracing:
         if event.received_at is None:
             event.received_at = at_ms(record.timestamp)
         return self._shown(partition, offset, state, event, stored=row is not None)
+
+    def _reached(self, partition: int) -> int:
+        """Return the position up to which this worker has counted."""
+        known = self._known
+        return max(known.partials.flushed(partition), known.sources.started_at(partition))
+
+    async def _of_row(self, partition: int, offset: int, without: CounterError) -> Answer:
+        """Return the answer for what only Postgres can know; without: raised where it does not."""
+        row = await self._row(partition, offset, None)
+        if row is None:
+            raise without
+        state = _state(row) if offset < self._reached(partition) else WAITING
+        return self._shown(partition, offset, state, row.event, stored=True)
 
     async def _row(self, partition: int, offset: int, event: Event | None) -> TracedRow | None:
         if self._known.rows is None:
