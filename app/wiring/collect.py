@@ -54,7 +54,7 @@ def build(settings: Settings) -> faust.App:
             await ends.close()
 
     web.http.health.register(app, collector.check_ready)
-    web.http.openapi.register(app)
+    web.http.openapi.register(app, settings.base_path)
     web.ingest.register.register(app, collector, settings)
     web.stats.rates.register(app, rates)
     return app

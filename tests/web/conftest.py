@@ -10,9 +10,11 @@ import faust
 import pytest
 
 import web.http.health
+import web.http.openapi
 import web.ingest.register
 import web.pages.register
 import web.query.forward
+import web.stats.rates
 import web.stats.topics
 from app.errors import KafkaUnavailableError
 from app.ingest.collector import Collector
@@ -44,11 +46,13 @@ async def serve() -> AsyncIterator[Serve]:
             app.web = Server(app, settings)
             collector = Collector(settings)
             web.http.health.register(app, collector.check_ready)
+            web.http.openapi.register(app, settings.base_path)
             web.ingest.register.register(app, collector, settings)
             workers = web.query.forward.register(app, settings, lambda: True)
             ends = web.stats.topics.register(app, settings, workers)
             stack.push_async_callback(ends.close)
             rates, check = RateSampler(settings), collector.check_ready
+            web.stats.rates.register(app, rates)
             pages = web.pages.register.register(app, settings, workers, ends, rates, check)
             app.web.guard = Guard(settings, settings.read_token.get_secret_value())
             await collector.start()

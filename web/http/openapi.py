@@ -45,9 +45,9 @@ SECURITY: dict[Kind, list[JsonSchema]] = {
 }
 
 
-def register(app: Any) -> None:
-    """Add the view to the app of a collector."""
-    made = document()
+def register(app: Any, base_path: str = "") -> None:
+    """Add the view to the app of a collector; base_path: below which people call it."""
+    made = document(base_path=base_path)
 
     @page(app, paths.OPENAPI)
     class OpenApi(ApiView):
@@ -57,8 +57,11 @@ def register(app: Any) -> None:
             return json_response(made)
 
 
-def document(calls: Iterable[Call] = CALLS) -> JsonSchema:
-    """Return the document; calls between workers are left out."""
+def document(calls: Iterable[Call] = CALLS, base_path: str = "") -> JsonSchema:
+    """Return the document; calls between workers are left out.
+
+    base_path: of a proxy. All is served without it, too, but behind the proxy nobody gets there.
+    """
     found: dict[str, JsonSchema] = {}
     for call in calls:
         if call.kind is not Kind.INTERNAL:
@@ -66,7 +69,7 @@ def document(calls: Iterable[Call] = CALLS) -> JsonSchema:
     return {
         "openapi": VERSION,
         "info": {"title": TITLE, "version": version(PACKAGE), "description": TEXT},
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_path or "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.values()],
         "paths": found,
         "components": COMPONENTS,

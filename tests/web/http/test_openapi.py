@@ -11,7 +11,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from app.settings import Settings
-from tests.conftest import StartWorker
+from tests.conftest import MakeSettings, StartWorker
+from tests.web.conftest import Serve
 from web.http.openapi import document
 from web.http.openapi_calls import DETAILS
 from web.http.paths import CALLS, Call, Kind
@@ -50,6 +51,14 @@ def test_a_call_that_is_only_declared_is_in_it_too() -> None:
     validate(made, cls=OpenAPIV31SpecValidator)
     (parameter,) = made["paths"]["/a/{b}/c"]["get"]["parameters"]
     assert (parameter["name"], parameter["in"]) == ("b", "path")
+
+
+async def test_below_the_path_of_a_proxy_the_calls_are_there(
+    serve: Serve, make_settings: MakeSettings
+) -> None:
+    http = await serve(await make_settings(kafka="127.0.0.1:1", base_path="/counter"))
+    for path in ("/counter/openapi.json", "/openapi.json"):  # the proxy may strip its path
+        assert (await http.get(path)).json["servers"] == [{"url": "/counter"}], path
 
 
 @pytest.mark.timeout(600)
