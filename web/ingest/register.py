@@ -15,7 +15,7 @@ def register(app: Any, collector: Collector, settings: Settings) -> None:
     """Add the views; raise SettingsError for rules of urls that cannot be read."""
     keys, senders = WriteKeys(settings), Senders(settings)
     collect.register(app, collector, settings, keys, senders)
-    segment_views.register(app, collector, keys, senders)
+    segment_views.register(app, collector, keys, senders, settings.base_path)
     plausible.register(app, collector, keys, senders)
     umami.register(app, collector, keys, senders)
     pixel.register(app, collector, keys, senders)

@@ -26,8 +26,10 @@ from web.ingest.senders import Senders
 FAULTS_SHOWN = 100
 
 
-def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
-    """Add the views to the app of a collector."""
+def register(
+    app: Any, collector: Collector, keys: WriteKeys, senders: Senders, base_path: str = ""
+) -> None:
+    """Add the views to the app of a collector; base_path: of a proxy, which may strip it."""
 
     @page(app, paths.SEGMENT_BATCH)
     class SegmentBatch(ApiView):
@@ -58,8 +60,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
         async def get(self, request: Request, key: str) -> Response:
             keys.app_of(request, key)
             is_https = request.headers.get("X-Forwarded-Proto", request.scheme) == "https"
-            before = request.path.partition("/v1/")[0]
-            host = f"{request.host}{before}/v1"
+            host = f"{request.host}{base_path}/v1"
             return json_response(segment.settings_of(key, host, "https" if is_https else "http"))
 
 

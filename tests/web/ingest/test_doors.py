@@ -51,6 +51,16 @@ async def test_the_settings_of_segments_browser_client_lead_back_here(http: Http
     )
 
 
+async def test_the_settings_lead_back_through_a_proxy_that_strips_its_path(
+    serve: Serve, make_settings: MakeSettings
+) -> None:
+    http = await serve(await make_settings(kafka="127.0.0.1:1", base_path="/counter"))
+    host = http.url.removeprefix("http://")
+    for path in ("/counter/v1/projects/k/settings", "/v1/projects/k/settings"):
+        found = (await http.get(path)).json["integrations"]["Segment.io"]
+        assert found["apiHost"] == f"{host}/counter/v1", path
+
+
 async def test_one_bad_event_of_a_batch_loses_no_other(
     http: Http, kafka: KafkaClient, topics: Names
 ) -> None:
