@@ -13,8 +13,15 @@ from typing import Any
 from aiohttp.web import Request, Response
 
 from web.http import paths
-from web.http.openapi_calls import DETAILS, MIN_POSITION, POSITION, WAIT
-from web.http.openapi_schemas import COMPONENTS, JsonSchema, ref
+from web.http.openapi_calls import DETAILS
+from web.http.openapi_schemas import COMPONENTS, Details, JsonSchema
+from web.http.openapi_shared import (
+    ERROR,
+    SECURITY_SCHEMES,
+    answer_headers,
+    parameters,
+    security,
+)
 from web.http.paths import CALLS, Call, Kind
 from web.http.views import ApiView, json_response, page
 
@@ -30,18 +37,6 @@ TAGS = {
     Kind.FIGURES: ("figures", "Answers with figures; asks for the read token where one is set."),
     Kind.PAGE: ("pages", "Pages, and files for browsers and tools."),
     Kind.PROBE: ("probes", "How a worker is."),
-}
-ERROR = {
-    "description": "An error. 429 and 503 pass: they have a Retry-After.",
-    "content": {"application/json": {"schema": ref("Error")}},
-}
-POSITION_HEADER = {
-    "description": "With position=1: P:O[,P:O...], by partition the offset behind what is stored.",
-    "schema": {"type": "string"},
-}
-SECURITY: dict[Kind, list[JsonSchema]] = {
-    Kind.EVENTS: [{}, {"write_key": []}, {"write_key_as_user": []}],
-    Kind.FIGURES: [{}, {"read_token": []}],
 }
 
 
@@ -72,47 +67,42 @@ def document(calls: Iterable[Call] = CALLS, base_path: str = "") -> JsonSchema:
         "servers": [{"url": base_path or "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.values()],
         "paths": found,
-        "components": COMPONENTS,
+        "components": {**COMPONENTS, "securitySchemes": SECURITY_SCHEMES},
     }
 
 
 def operation(call: Call) -> JsonSchema:
     """Return what the document says of a call."""
-    details = DETAILS.get(call)
+    details = DETAILS.get(call, Details({"200": {}}))
     varying = [part[1:-1] for part in call.parts if part.startswith("{")]
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in varying
+    ]
+    shared = parameters(call, has_body=bool(details.body))
     made: JsonSchema = {
         "operationId": _name(call),
         "summary": call.summary.removesuffix("."),
         "tags": [TAGS[call.kind][0]],
-        "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in varying
-        ],
-        "responses": {"200": {"description": "Done."}, "default": ERROR},
+        "parameters": [*in_path, *shared, *details.parameters],
+        "responses": {**_answers(call, details), "default": ERROR},
     }
-    if call.kind in SECURITY:
-        made["security"] = SECURITY[call.kind]
-    made["parameters"] += shared(call)
-    if details is None:
-        return made
-    made["parameters"] += details.parameters
+    if keys := security(call):
+        made["security"] = keys
     if details.body:
         made["requestBody"] = {"required": True, "content": details.body}
-    answers = {
-        status: {"description": "Done." if status < "300" else "Refused.", "content": content}
-        for status, content in details.answers.items()
-    }
-    if call.takes_events:
-        answers[min(answers)]["headers"] = {"X-Event-Position": POSITION_HEADER}
-    made["responses"] = {**answers, "default": ERROR}
     return made
 
 
-def shared(call: Call) -> list[JsonSchema]:
-    """Return the parameters that all calls of its kind take."""
-    if call.takes_events:
-        return [POSITION]
-    return [MIN_POSITION, WAIT] if call.by_count else []
+def _answers(call: Call, details: Details) -> JsonSchema:
+    """Return the answers of a call by status."""
+    made: JsonSchema = {}
+    for status, content in details.answers.items():
+        is_done = status < "300"
+        made[status] = {"description": "Done." if is_done else "Refused.", "content": content}
+        if is_done and (headers := answer_headers(call)):
+            made[status]["headers"] = headers
+    return made
 
 
 def _name(call: Call) -> str:

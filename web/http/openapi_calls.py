@@ -18,6 +18,7 @@ from web.http.openapi_schemas import (
     array,
     figures,
     given,
+    header,
     json,
     or_null,
     ref,
@@ -38,13 +39,7 @@ LABEL = given("label", STRING, "Only what this label counts, for example a type.
 PREFIX = given("prefix", STRING, "What the keys begin with.")
 AFTER = given("after", STRING, "Only keys behind this one: the next of the page before.")
 PAGE = Details({"200": text(HTML)})
-POSITION = given("position", {"const": "1"}, "1: answer with where the events are in Kafka.")
-MIN_POSITION = given(
-    "min_position",
-    {"type": "string", "pattern": r"^\d{1,5}:\d{1,18}(,\d{1,5}:\d{1,18})*$"},
-    "As X-Event-Position: answer once the tables hold everything below it, else 503 behind.",
-)
-WAIT = given("wait", {"type": "number", "minimum": 0, "maximum": 10}, "Seconds; 0 without it.")
+UMAMI_CACHE = header("x-umami-cache", "The cache of the answer before: the session_id.")
 FORMAT = given("format", {"enum": ["json", "csv"]}, "json without it.")
 
 SUCCESS = an(
@@ -71,7 +66,7 @@ DETAILS: dict[Call, Details] = {
             "200": json(an({"detail": STRING})),
             "400": json({"anyOf": [an({"detail": STRING}), ref("Error")]}),
         },
-        [{"name": "X-Token", "in": "header", "schema": STRING, "description": "The token."}],
+        [header("X-Token", "The token of EVENT_COUNTER_TOKEN.", required=True)],
         json(ref("AnyEvent")),
     ),
     paths.ADS: Details({"200": text()}, body=json(ref("AnyEvent"))),
@@ -89,7 +84,11 @@ DETAILS: dict[Call, Details] = {
                 )
             )
         },
-        body={
+        [
+            header(f"ce-{name}", f"The {name} of a CloudEvent whose data is the body.")
+            for name in ("specversion", "id", "source", "type", "time", "subject")
+        ],
+        {
             **json({"anyOf": [ref("AnyEvent"), array(ref("AnyEvent"))]}),
             **text("application/x-ndjson"),
             "application/cloudevents+json": {"schema": ref("CloudEvent")},
@@ -115,7 +114,8 @@ DETAILS: dict[Call, Details] = {
     ),
     paths.UMAMI: Details(
         {"200": json(an({"cache": STRING, "sessionId": STRING, "visitId": STRING}))},
-        body=json(an({"type": {"enum": ["event", "identify"]}, "payload": OBJECT})),
+        [UMAMI_CACHE],
+        json(an({"type": {"enum": ["event", "identify"]}, "payload": OBJECT})),
     ),
     paths.UMAMI_BATCH: Details(
         {
@@ -130,7 +130,8 @@ DETAILS: dict[Call, Details] = {
                 )
             )
         },
-        body=json(array(OBJECT)),
+        [UMAMI_CACHE],
+        json(array(OBJECT)),
     ),
     paths.EVENT_TRACK: Details(
         {"200": json(an({"url": STRING, "events": EVENT_TYPES}))}, body=json(an({"url": STRING}))

@@ -73,6 +73,13 @@ def given(name: str, schema: JsonSchema, about: str, *, required: bool = False) 
     }
 
 
+def header(
+    name: str, about: str, schema: JsonSchema = STRING, *, required: bool = False
+) -> JsonSchema:
+    """Return a header of the request."""
+    return {**given(name, schema, about, required=required), "in": "header"}
+
+
 def figures(answer: JsonSchema, *parameters: JsonSchema) -> Details:
     """Return the details of a question that is answered in JSON."""
     return Details({"200": json(answer)}, list(parameters))
@@ -101,10 +108,5 @@ COMPONENTS: JsonSchema = {
         ),
         "Error": an({"code": STRING, "message": STRING}),
         "Fault": an({"index": WHOLE, "code": STRING, "message": STRING}),
-    },
-    "securitySchemes": {
-        "read_token": {"type": "http", "scheme": "bearer"},
-        "write_key": {"type": "http", "scheme": "bearer"},
-        "write_key_as_user": {"type": "http", "scheme": "basic"},
     },
 }
