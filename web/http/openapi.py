@@ -14,14 +14,8 @@ from aiohttp.web import Request, Response
 
 from web.http import paths
 from web.http.openapi_calls import DETAILS
-from web.http.openapi_schemas import COMPONENTS, Details, JsonSchema
-from web.http.openapi_shared import (
-    ERROR,
-    SECURITY_SCHEMES,
-    answer_headers,
-    parameters,
-    security,
-)
+from web.http.openapi_schemas import Details, JsonSchema
+from web.http.openapi_shared import COMPONENTS, ERROR, answer_headers, parameters, security
 from web.http.paths import CALLS, Call, Kind
 from web.http.views import ApiView, json_response, page
 
@@ -67,7 +61,7 @@ def document(calls: Iterable[Call] = CALLS, base_path: str = "") -> JsonSchema:
         "servers": [{"url": base_path or "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.values()],
         "paths": found,
-        "components": {**COMPONENTS, "securitySchemes": SECURITY_SCHEMES},
+        "components": COMPONENTS,
     }
 
 

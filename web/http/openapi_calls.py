@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.events.looked_at import FIELDS
 from web.http import paths
+from web.http.openapi_event import PLAUSIBLE_EVENT
 from web.http.openapi_schemas import (
     AMOUNTS,
     BOOLEAN,
@@ -104,13 +105,13 @@ DETAILS: dict[Call, Details] = {
     ),
     paths.SEGMENT_BATCH: Details(
         {"200": json(SUCCESS)},
-        body=json(an({"batch": array(OBJECT), "writeKey": STRING}, "writeKey")),
+        body=json(an({"batch": array(OBJECT), "writeKey": or_null(STRING)}, "writeKey")),
     ),
     paths.SEGMENT: Details({"200": json(SUCCESS)}, body=ANY_JSON),
     paths.SEGMENT_SETTINGS: figures(an({"integrations": OBJECT})),
     paths.PLAUSIBLE: Details(
         {"202": text()},
-        body=json(an({"name": STRING, "url": STRING, "domain": STRING, "props": OBJECT}, "props")),
+        body=json(PLAUSIBLE_EVENT),
     ),
     paths.UMAMI: Details(
         {"200": json(an({"cache": STRING, "sessionId": STRING, "visitId": STRING}))},

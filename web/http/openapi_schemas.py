@@ -1,13 +1,9 @@
-"""The words that web.http.openapi_calls is written in, and the schemas that calls share."""
+"""The words that the other modules of web.http.openapi are written in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
-
-from app.events.event import Event
 
 JsonSchema = dict[str, Any]
 Content = dict[str, JsonSchema]  # by content type
@@ -32,7 +28,7 @@ class Details:
 
 
 def ref(name: str) -> JsonSchema:
-    """Return a reference to a schema of COMPONENTS."""
+    """Return a reference to a schema that calls share."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -47,9 +43,9 @@ def array(items: JsonSchema) -> JsonSchema:
     return {"type": "array", "items": items}
 
 
-def or_null(schema: JsonSchema) -> JsonSchema:
-    """Return what may be null, too."""
-    return {"anyOf": [schema, {"type": "null"}]}
+def or_null(*schemas: JsonSchema) -> JsonSchema:
+    """Return what is one of these, or null."""
+    return {"anyOf": [*schemas, {"type": "null"}]}
 
 
 def json(schema: JsonSchema) -> Content:
@@ -83,30 +79,3 @@ def header(
 def figures(answer: JsonSchema, *parameters: JsonSchema) -> Details:
     """Return the details of a question that is answered in JSON."""
     return Details({"200": json(answer)}, list(parameters))
-
-
-_MADE, _PARTS = msgspec.json.schema_components([Event], ref_template="#/components/schemas/{name}")
-OTHER_SHAPES: JsonSchema = {
-    "type": "object",
-    "description": "An event of the shapes clickstream, ads, analytics or app.",
-}
-COMPONENTS: JsonSchema = {
-    "schemas": {
-        **_PARTS,
-        "AnyEvent": {"anyOf": [ref("Event"), OTHER_SHAPES]},
-        "CloudEvent": an(
-            {
-                "specversion": {"const": "1.0"},
-                "id": STRING,
-                "source": STRING,
-                "type": STRING,
-                "time": TIME,
-                "subject": STRING,
-                "data": {},
-            },
-            *("time", "subject", "data"),
-        ),
-        "Error": an({"code": STRING, "message": STRING}),
-        "Fault": an({"index": WHOLE, "code": STRING, "message": STRING}),
-    },
-}

@@ -1,11 +1,21 @@
-"""What many calls take and answer alike, for web.http.openapi: headers, keys, positions."""
+"""What many calls take and answer alike, for web.http.openapi: headers, keys, schemas."""
 
 from __future__ import annotations
 
 from app.events.event import MESSAGE_ID_MAX_BYTES
 from web.http import paths
 from web.http.bodies import CODINGS
-from web.http.openapi_schemas import STRING, TIME, WHOLE, JsonSchema, given, header, ref
+from web.http.openapi_event import CLOUD_EVENT, EVENT, OTHER_SHAPES
+from web.http.openapi_schemas import (
+    STRING,
+    TIME,
+    WHOLE,
+    JsonSchema,
+    an,
+    given,
+    header,
+    ref,
+)
 from web.http.paths import Call, Kind
 
 POSITION = given("position", {"const": "1"}, "1: answer with where the events are in Kafka.")
@@ -61,6 +71,17 @@ SECURITY_SCHEMES: JsonSchema = {
 SECURITY: dict[Kind, list[JsonSchema]] = {
     Kind.EVENTS: [{}, *({name: []} for name in SECURITY_SCHEMES if name.startswith("write_key"))],
     Kind.FIGURES: [{}, {"read_token": []}],
+}
+
+COMPONENTS: JsonSchema = {
+    "schemas": {
+        "Event": EVENT,
+        "AnyEvent": {"anyOf": [ref("Event"), OTHER_SHAPES]},
+        "CloudEvent": CLOUD_EVENT,
+        "Error": an({"code": STRING, "message": STRING}),
+        "Fault": an({"index": WHOLE, "code": STRING, "message": STRING}),
+    },
+    "securitySchemes": SECURITY_SCHEMES,
 }
 
 
