@@ -180,7 +180,7 @@ class CallFinder:
         self._varying = [call for call in calls if call.varies]
 
     def find(self, method: str, path: str) -> Call | None:
-        """Return the call, or None where none is declared; path: decoded, without the query."""
+        """Return the call, or None where none is declared; path: unescaped but for %2F."""
         if found := self._plain.get((method, path)):
             return found
         segments = path.removeprefix("/").removesuffix("/").split("/")

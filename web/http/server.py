@@ -92,8 +92,7 @@ class Server(Web):
         async def answer(request: Any) -> web.StreamResponse:
             found = direct((request.method, request.raw_path))
             if found is None:
-                path = without_base(request.path, self._base_path)
-                return await self._serve(request, routed, self._find(request.method, path))
+                return await self._serve(request, routed, self._call(request, request.method))
             handler, call = found
             if EXPECT in request.headers:
                 handler = routed
@@ -132,10 +131,16 @@ class Server(Web):
                 response.headers.update(cors.headers)
         return response
 
+    def _call(self, request: Any, method: str) -> Call | None:
+        """Return the call that a request makes, by the path as aiohttp's router reads it.
+
+        It unescapes all but %2F: what it takes for one part of the path must be one here.
+        """
+        path = without_base(request.rel_url.path_safe, self._base_path)
+        return self._find(method, path)
+
     def _preflight(self, request: Any) -> Any:
-        path = without_base(request.path, self._base_path)
-        asked = self._find(wanted_method(request), path)
-        return self.guard.preflight(request, asked)
+        return self.guard.preflight(request, self._call(request, wanted_method(request)))
 
 
 def _named(exc: web.HTTPException, request: web.Request) -> CounterError:

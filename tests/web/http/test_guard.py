@@ -17,7 +17,15 @@ from tests.support.waiting import wait_until
 from tests.web.conftest import Serve
 
 SHOP = "https://shop.example"
-FIGURES = ("/counters", "/stream", "/alerts", "/rejected", "/stats/ads/1")
+FIGURES = (
+    "/counters",
+    "/stream",
+    "/alerts",
+    "/rejected",
+    "/stats/ads/1",
+    "/stats/ads/a%2Fb",  # one part of the path, as the server routes it
+    "/stats/users/a%2Fb/sessions",
+)
 EVENT = b'{"type":"A"}'
 
 
