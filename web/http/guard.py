@@ -47,7 +47,7 @@ FOR_ALL = {Kind.PAGE, Kind.PROBE}  # no figures of events in them
 
 
 class Guard:
-    """The rules of a server. Undeclared paths are judged as figures: what is new asks, too."""
+    """The rules of a server. What it serves undeclared is judged as figures are."""
 
     def __init__(self, settings: Settings, read_token: str = "") -> None:
         """read_token: of figures; empty: none is asked for, as between workers."""
@@ -60,7 +60,7 @@ class Guard:
         self._token = read_token.encode()
 
     def check(self, request: Request, call: Call | None) -> MoreHead | None:
-        """Return what the answer carries for a browser.
+        """Return what the answer carries for a browser; call: None where none is declared.
 
         Raises HostNotAllowedError, OriginNotAllowedError, UnauthorizedError.
         """
@@ -100,14 +100,12 @@ class Guard:
         raise OriginNotAllowedError(f"{origin[:SHOWN_MAX]} may not send events here")
 
     def _check_reader(self, request: Request, call: Call | None, origin: str | None) -> None:
-        if call is not None:
-            host = request.headers.get(HOST)
-            if host is not None and not self._is_known(host):
-                raise HostNotAllowedError(f"{host[:SHOWN_MAX]} is not a name of this server")
-            if origin is not None and (
-                call.kind is Kind.INTERNAL or not self._is_own(origin, request)
-            ):
-                raise OriginNotAllowedError(f"{origin[:SHOWN_MAX]} may not read figures")
+        host = request.headers.get(HOST)
+        if host is not None and not self._is_known(host):
+            raise HostNotAllowedError(f"{host[:SHOWN_MAX]} is not a name of this server")
+        is_internal = call is not None and call.kind is Kind.INTERNAL
+        if origin is not None and (is_internal or not self._is_own(origin, request)):
+            raise OriginNotAllowedError(f"{origin[:SHOWN_MAX]} may not read figures")
         if self._token and not knows(request, self._token):
             raise UnauthorizedError(f"{request.path} needs the read token")
 

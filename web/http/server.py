@@ -106,7 +106,7 @@ class Server(Web):
         try:
             if request.method == METH_OPTIONS and (headers := self._preflight(request)):
                 return web.Response(status=NO_CONTENT, headers=headers)
-            cors = self.guard.check(request, call)
+            cors = await self._check(request, call)
             response = await handler(request)
         except web.HTTPException as exc:
             # The request may hold the error, which holds its frames, and those the request.
@@ -130,6 +130,17 @@ class Server(Web):
             else:
                 response.headers.update(cors.headers)
         return response
+
+    async def _check(self, request: Any, call: Call | None) -> MoreHead | None:
+        """Return what the guard says; None where this worker serves nothing that it could guard.
+
+        404 and 405 tell no more than openapi.json does, and need no token.
+        """
+        if call is None or call.kind is Kind.INTERNAL:  # all else needs no token, or is served
+            match = await self.web_app.router.resolve(request)
+            if match.http_exception is not None:
+                return None
+        return self.guard.check(request, call)
 
     def _call(self, request: Any, method: str) -> Call | None:
         """Return the call that a request makes, by the path as aiohttp's router reads it.
