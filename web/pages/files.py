@@ -1,10 +1,23 @@
-"""The files of the pages, read once: ours from static/, the chart library from node_modules/."""
+"""The files of the pages, read and packed once: ours, and the chart library from node_modules/."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from aiohttp.hdrs import (
+    ACCEPT_ENCODING,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    ETAG,
+    IF_NONE_MATCH,
+    VARY,
+)
+from aiohttp.web import Request, Response
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -16,14 +29,18 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+GZIP, ANY = "gzip", "*"
+NOT_MODIFIED = 304
+_REFUSED = re.compile(r"q=0(\.0*)?")  # RFC 9110: a weight of 0 means not acceptable
 
 
 class File(NamedTuple):
-    """One file as it is served; etag: changes with its content."""
+    """One file as it is served; etag: changes with its content. packed: the body by gzip."""
 
     body: bytes
     content_type: str
     etag: str
+    packed: bytes
 
     @classmethod
     def read(cls, path: Path) -> File:
@@ -33,7 +50,8 @@ class File(NamedTuple):
     @classmethod
     def of(cls, body: bytes, content_type: str) -> File:
         """Return a file of this content."""
-        return cls(body, content_type, hashlib.sha256(body).hexdigest()[:16])
+        packed = gzip.compress(body, mtime=0)
+        return cls(body, content_type, hashlib.sha256(body).hexdigest()[:16], packed)
 
     def with_text(self, old: bytes, new: bytes) -> File:
         """Return the file with a text in place of another."""
@@ -50,3 +68,26 @@ def load() -> dict[str, File]:
     ours = [path for path in STATIC.iterdir() if path.suffix in TYPES]
     charts = [CHARTS / name for name in CHART_FILES if (CHARTS / name).is_file()]
     return {path.name: File.read(path) for path in (*ours, *charts)}
+
+
+def answer(request: Request, file: File, headers: Mapping[str, str]) -> Response:
+    """Return a file, packed for those who take it, or 304 to a browser that has it."""
+    is_packed = takes_gzip(",".join(request.headers.getall(ACCEPT_ENCODING, ())))
+    # Other bytes need another tag: a cache might complete one with a part of the other.
+    etag = f'"{file.etag}-{GZIP}"' if is_packed else f'"{file.etag}"'
+    found = {**headers, ETAG: etag, VARY: ACCEPT_ENCODING}
+    if etag in request.headers.get(IF_NONE_MATCH, ""):
+        return Response(status=NOT_MODIFIED, headers=found)
+    found[CONTENT_TYPE] = file.content_type
+    if is_packed:
+        return Response(body=file.packed, headers={**found, CONTENT_ENCODING: GZIP})
+    return Response(body=file.body, headers=found)
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether a header Accept-Encoding lets an answer be packed by gzip."""
+    accepted = {}
+    for one in accept_encoding.lower().split(","):
+        coding, _, weight = one.partition(";")
+        accepted[coding.strip()] = not _REFUSED.fullmatch(weight.strip())
+    return accepted.get(GZIP, accepted.get(ANY, False))

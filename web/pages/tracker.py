@@ -10,13 +10,12 @@ from aiohttp.web import Request, Response
 from app.errors import NotFoundError
 from web.http import paths
 from web.http.views import ApiView, page
-from web.pages.files import File
+from web.pages.files import File, answer
 from web.pages.install import SMALL_TRACKER
 
 log = logging.getLogger(__name__)
 
 MAX_AGE_S = 86_400  # a browser asks once a day whether it changed
-NOT_MODIFIED = 304
 HEADERS = {
     "Cache-Control": f"public, max-age={MAX_AGE_S}",
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +38,4 @@ def register(app: Any) -> None:
         async def get(self, request: Request) -> Response:
             if file is None:
                 raise NotFoundError(MISSING)
-            headers = {**HEADERS, "ETag": f'"{file.etag}"'}
-            if headers["ETag"] in request.headers.get("If-None-Match", ""):
-                return Response(status=NOT_MODIFIED, headers=headers)
-            return Response(body=file.body, headers={**headers, "Content-Type": file.content_type})
+            return answer(request, file, HEADERS)

@@ -14,12 +14,11 @@ from aiohttp.web import Request, Response
 from app.errors import NotFoundError
 from web.http import paths
 from web.http.views import ApiView, page
-from web.pages.files import CHART_FILES, File, load
+from web.pages.files import CHART_FILES, answer, load
 from web.pages.install import AGAIN
 
 log = logging.getLogger(__name__)
 
-NOT_MODIFIED = 304
 PAGES = ("dashboard.html", "explore.html", "generator.html")
 POLICY = {
     "default-src": "'none'",
@@ -54,21 +53,21 @@ def register(app: Any, base_path: str = "") -> None:
         """GET -> the dashboard."""
 
         async def get(self, request: Request) -> Response:
-            return answer(request, pages["dashboard.html"])
+            return answer(request, pages["dashboard.html"], HEADERS)
 
     @page(app, paths.EXPLORE)
     class Explore(ApiView):
         """GET -> the page of one counter."""
 
         async def get(self, request: Request) -> Response:
-            return answer(request, pages["explore.html"])
+            return answer(request, pages["explore.html"], HEADERS)
 
     @page(app, paths.GENERATOR)
     class GeneratorPage(ApiView):
         """GET -> the load generator."""
 
         async def get(self, request: Request) -> Response:
-            return answer(request, pages["generator.html"])
+            return answer(request, pages["generator.html"], HEADERS)
 
     @page(app, paths.STATIC)
     class Static(ApiView):
@@ -78,12 +77,4 @@ def register(app: Any, base_path: str = "") -> None:
             file = files.get(name)
             if file is None:
                 raise NotFoundError(f"there is no file {name}")
-            return answer(request, file)
-
-
-def answer(request: Request, file: File) -> Response:
-    """Return a file, or 304 to a browser that has it."""
-    headers = {**HEADERS, "ETag": f'"{file.etag}"'}
-    if headers["ETag"] in request.headers.get("If-None-Match", ""):
-        return Response(status=NOT_MODIFIED, headers=headers)
-    return Response(body=file.body, headers={**headers, "Content-Type": file.content_type})
+            return answer(request, file, HEADERS)
