@@ -87,6 +87,13 @@ class MalformedLineError(RejectedError):
     code, hint = "malformed_line", "Give lines of the common or combined log format."
 
 
+class WriteKeyError(RejectedError):
+    """Events are sent without a write key that is known."""
+
+    code, status = "unknown_write_key", 401
+    hint = "Send one of EVENT_COUNTER_WRITE_KEYS, for example as Authorization: Bearer KEY."
+
+
 class BadRequestError(CounterError):
     """A request that cannot be understood."""
 
@@ -144,13 +151,6 @@ class UnauthorizedError(CounterError):
 
     code, hint, status = "unauthorized", "Send it as Authorization: Bearer TOKEN.", 401
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
-
-class WriteKeyError(CounterError):
-    """Events are sent without a write key that is known."""
-
-    code, status = "unknown_write_key", 401
-    hint = "Send one of EVENT_COUNTER_WRITE_KEYS, for example as Authorization: Bearer KEY."
 
 
 class NotFoundError(CounterError):

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from aiohttp.web import Request, Response
 
-from app import metrics
 from app.errors import CounterError, InvalidFieldError, RejectedError, WriteKeyError
 from app.ingest.collector import Collector
 from web.http import paths
@@ -45,8 +44,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
                     collector,
                     senders.of(request),
                 )
-            except WriteKeyError as exc:  # as Plausible does with a domain that it does not know
-                metrics.events_rejected.labels(exc.code).inc()
+            except WriteKeyError:  # as Plausible does with a domain that it does not know
                 return Response(status=ACCEPTED, text=OK, headers=DROPPED)
             except RejectedError as exc:
                 return error(exc)

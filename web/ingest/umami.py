@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp.web import Request, Response
 
-from app.errors import CounterError, InvalidFieldError, WriteKeyError
+from app.errors import CounterError, InvalidFieldError
 from app.ingest.collector import Collector
 from web.http import paths
 from web.http.views import ApiView, json_response, page, read_body
@@ -62,7 +62,7 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
 
         async def post(self, request: Request) -> Response:
             items = await split_body(await read_body(request))
-            mapping = partial(_of_batch, keys, request)
+            mapping = partial(_of_request, keys, request)
             faults, stored = await take(items, mapping, collector, senders.of(request))
             details = [{"index": index, **exc.as_dict()} for index, exc in faults[:DETAILS_SHOWN]]
             processed = len(items) - len(faults)
@@ -76,14 +76,6 @@ def _of_request(keys: WriteKeys, request: Request, item: bytes) -> Fields:
     if keys.is_open:
         return fields
     return without_nothing({**fields, "app_name": keys.app_of(request, fields.get("app_name"))})
-
-
-def _of_batch(keys: WriteKeys, request: Request, item: bytes) -> Fields:
-    """Return the fields of one of many, each of which may be of another website."""
-    try:
-        return _of_request(keys, request, item)
-    except WriteKeyError as exc:
-        raise InvalidFieldError(f"website: {exc}") from exc
 
 
 def error(exc: CounterError) -> Response:

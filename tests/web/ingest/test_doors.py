@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app import metrics
 from app.names import Names
 from tests.conftest import MakeSettings
 from tests.support.http import Http
@@ -220,7 +221,48 @@ async def test_an_unknown_write_key_is_refused_in_the_clients_own_way(
         assert (got.status, got.json["code"]) == (401, "unknown_write_key")
     got = await http.post("/api/event", b'{"n":"a","u":"/","d":"nonsense"}')
     assert (got.status, got.body, got.headers["x-plausible-dropped"]) == (202, b"ok", "1")
-    got = await http.post("/api/batch", b'[{"type":"event","payload":{"website":"x"}}]')
-    assert (got.json["processed"], got.json["details"][0]["code"]) == (0, "invalid_field")
     assert (await http.get("/v1/projects/nonsense/settings")).status == 401
     assert await stored(kafka, settings.namespace) == []
+
+
+async def test_of_a_batch_an_unknown_write_key_has_the_same_code(
+    serve_ready: Serve, make_settings: MakeSettings, kafka: KafkaClient
+) -> None:
+    settings = await make_settings(write_keys="key-one=shop")
+    http = await serve_ready(settings)
+    sites = [{"type": "event", "payload": {"website": site}} for site in ("x", "", "key-one")]
+    got = await http.post("/api/batch", json.dumps([*sites, {"type": "event"}]).encode())
+    assert (got.status, got.json["processed"], got.json["errors"]) == (200, 1, 3)
+    found = [(detail["index"], detail["code"]) for detail in got.json["details"]]
+    assert found == [(0, "unknown_write_key"), (1, "unknown_write_key"), (3, "invalid_field")]
+    assert "key-one" not in got.body.decode()
+    (event,) = await stored(kafka, settings.namespace)
+    assert event["app_name"] == "shop"
+    # The others have one key for all, in the request or what surrounds the events.
+    track = b'{"batch":[{"type":"track","event":"a","writeKey":"key-one"}]}'
+    cloud = b'[{"specversion":"1.0","id":"1","source":"/","type":"a"}]'
+    for path, body, kind in (
+        ("/v1/batch", track, "application/json"),
+        ("/v1/b", track, "text/plain"),
+        ("/events", cloud, "application/cloudevents-batch+json"),
+    ):
+        got = await http.post(path, body, Content_Type=kind)
+        assert (got.status, got.json["code"]) == (401, "unknown_write_key"), path
+    assert len(await stored(kafka, settings.namespace)) == 1
+
+
+async def test_an_event_with_an_unknown_write_key_counts_as_rejected(
+    serve: Serve, make_settings: MakeSettings
+) -> None:
+    http = await serve(await make_settings(kafka="127.0.0.1:1", write_keys="key-one=shop"))
+    counted = metrics.events_rejected.labels("unknown_write_key")._value.get
+    site = b'{"type":"event","payload":{"website":"x"}}'
+    for path, body in (
+        ("/api/event", b'{"n":"a","u":"/","d":"x"}'),
+        ("/api/send", site),
+        ("/api/batch", b"[%b]" % site),
+        ("/v1/track", b'{"event":"a"}'),
+    ):
+        before = counted()
+        await http.post(path, body)
+        assert counted() == before + 1, path
