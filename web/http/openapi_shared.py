@@ -92,7 +92,7 @@ def parameters(call: Call, *, has_body: bool) -> list[JsonSchema]:
         found.append(IDEMPOTENCY_KEY)
     if call.takes_events:
         found.append(POSITION)
-    if call.by_count:
+    if call.by_count or call in {paths.REJECTED, paths.ALERTS}:
         found += [MIN_POSITION, WAIT]
     return found
 
