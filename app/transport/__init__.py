@@ -1,7 +1,8 @@
 """Batch transport for faust-streaming: one stream event is one fetched batch of one partition.
 
     app = faust.App("id", broker="kafka://localhost:9092",
-                    ConsumerScheduler=batch_scheduler({"events"}, {"id-table-changelog"}))
+                    ConsumerScheduler=batch_scheduler({"events"}, {"id-table-changelog"}),
+                    TableManager=PromptTableManager)
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     topic = app.topic("events", value_serializer="raw", maxsize=4)  # event.value is a Batch
 
@@ -27,6 +28,7 @@ from app.transport.driver import BatchTransport
 from app.transport.membership import is_member
 from app.transport.producing import give_up_sending, kafka_producer
 from app.transport.progress import PositionError, Progress
+from app.transport.unending import PromptTableManager
 
 __all__ = [
     "Batch",
@@ -34,6 +36,7 @@ __all__ = [
     "BatchTransport",
     "PositionError",
     "Progress",
+    "PromptTableManager",
     "batch_scheduler",
     "give_up_sending",
     "is_member",

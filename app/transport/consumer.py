@@ -17,7 +17,9 @@ from app.transport.fetching import FetchThread
 from app.transport.keeping import KeepingConsumer
 from app.transport.patience import patiently
 from app.transport.progress import PositionError, Progress
-from app.transport.unending import Unending
+from app.transport.unending import PromptTableManager, Unending
+
+NEEDS = "the batch transport needs stream_wait_empty=True and TableManager=PromptTableManager"
 
 
 class BatchConsumer(Unending, KeepingConsumer):
@@ -42,14 +44,15 @@ class BatchConsumer(Unending, KeepingConsumer):
         self._seeked: dict[Any, Progress] | None = None
         self._origin: dict[Any, int] = {}
         self._failed: BaseException | None = None
-        self._well_for, self._is_rebalancing = 0, False
+        self._well_for = 0
         self.hanging = ""  # what does not end, for GET /ready
         self.newest_ms = 0  # the latest Kafka timestamp that was delivered
         super().__init__(*args, **kwargs)
         self._topics = self.scheduler.batch_topics
-        self.finish_timeout = self.app.conf.broker_session_timeout / 2
-        if not self.app.conf.stream_wait_empty:
-            raise ImproperlyConfigured("the batch transport needs stream_wait_empty=True")
+        conf = self.app.conf
+        self.finish_timeout = conf.broker_session_timeout / 2
+        if not (conf.stream_wait_empty and issubclass(conf.TableManager, PromptTableManager)):
+            raise ImproperlyConfigured(NEEDS)
 
     def _new_consumer_thread(self) -> FetchThread:
         return FetchThread(self, loop=self.loop, beacon=self.beacon)
@@ -92,10 +95,6 @@ class BatchConsumer(Unending, KeepingConsumer):
             self._seeked = {tp: Progress(offset) for tp, offset in settled.items()}
             self.started_at = settled
         return committed
-
-    def reassigned(self) -> None:
-        """Called by the recovery once it knows of an assignment, and begins anew."""
-        self._is_rebalancing = False
 
     def resume_flow(self) -> None:
         """Open the gate, when the seek of this generation is done.

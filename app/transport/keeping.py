@@ -21,6 +21,7 @@ class KeepingConsumer(LengthConsumer):
     """
 
     _open: dict[Any, Progress] | None
+    _is_rebalancing = False  # from a revocation on, until the recovery knows what is assigned
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._generation = 0
@@ -35,6 +36,10 @@ class KeepingConsumer(LengthConsumer):
             self._settled = frozenset()
         await super().on_partitions_assigned(assigned, generation_id)
         self._kept = self._settled = self._settled.intersection(map(ensure_TP, assigned))
+
+    def reassigned(self) -> None:
+        """Called by the recovery once it knows of an assignment, and begins anew."""
+        self._is_rebalancing = False
 
     def settled(self) -> Iterable[Any]:
         """Yield the open partitions of which all that the tables show is committed."""

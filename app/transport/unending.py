@@ -6,6 +6,7 @@ import asyncio
 from time import monotonic
 from typing import Any
 
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from mode import Service
 
@@ -30,11 +31,16 @@ class Unending(Service):
         try:
             await task
         except asyncio.CancelledError as exc:
-            if self.should_stop:
+            if self._is_ending():
                 raise
             raise RuntimeError(f"{task.__qualname__} was cancelled, and nobody meant to") from exc
-        if not self.should_stop and self._lasts(task):
+        if not self._is_ending() and self._lasts(task):
             raise RuntimeError(f"{task.__qualname__} has ended, and nothing else does its work")
+
+    def _is_ending(self) -> bool:
+        """Whether it is to stop: its app ends first, for the reason that is told."""
+        app = getattr(self, "app", None)
+        return self.should_stop or (app is not None and app.should_stop)
 
     def _lasts(self, task: Any) -> bool:
         """Whether it is no passing one, added meanwhile."""
@@ -66,3 +72,22 @@ class UnendingRecovery(Unending, Recovery):
                 if not await self.app.transport.hooks.diagnose():
                     raise RuntimeError(STILL.format(self.still_s, now.total()))
                 since = monotonic()
+
+
+class PromptTableManager(TableManager):
+    """Faust's with UnendingRecovery, and without the second that it sleeps at each start."""
+
+    _recovery: Recovery | None
+
+    @property
+    def recovery(self) -> Recovery:
+        """The service that fills tables from their changelogs."""
+        if self._recovery is None:
+            self._recovery = UnendingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    async def on_start(self) -> None:
+        """Begin recovery at once."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()

@@ -8,8 +8,6 @@ import shutil
 from typing import Any
 
 import faust
-from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
 from mode import Service
 
 import agents.watch_brokers
@@ -18,9 +16,8 @@ from app.kafka.tables_version import FIRST
 from app.monitor.loop_watch import watch_loop
 from app.names import Names
 from app.settings import Settings
-from app.transport import BatchTransport, batch_scheduler, give_up_sending
+from app.transport import BatchTransport, PromptTableManager, batch_scheduler, give_up_sending
 from app.transport.contact import Contact
-from app.transport.unending import UnendingRecovery
 from web.http.server import Server
 
 GARBAGE_S = 60.0  # takes 5 ms of a collector, whose memory is frozen but for requests
@@ -33,25 +30,6 @@ FETCH_MAX_BYTES = 4_000_000  # of one partition
 PRODUCE_MAX_BYTES = 500_000  # of one record batch
 REQUEST_MAX_BYTES = 4_000_000
 FLUSH_AT_END_S = 3.0  # run kills what does not end in 10 s
-
-
-class PromptTableManager(TableManager):
-    """Faust's, without the second that it sleeps at each start."""
-
-    _recovery: Recovery | None
-
-    @property
-    def recovery(self) -> Recovery:
-        """The service that fills tables from their changelogs."""
-        if self._recovery is None:
-            self._recovery = UnendingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
-
-    async def on_start(self) -> None:
-        """Begin recovery at once."""
-        if not self.should_stop:
-            await self._update_channels()
-            await self.recovery.start()
 
 
 class BoundedApp(faust.App):

@@ -23,7 +23,7 @@ mode.loop.use("uvloop")
 
 import faust  # noqa: E402 - the loop comes before Faust
 
-from app.transport import BatchTransport, batch_scheduler  # noqa: E402
+from app.transport import BatchTransport, PromptTableManager, batch_scheduler  # noqa: E402
 
 MOST_RECORDS = 10  # of a fetch: many small batches, and never all done
 SLOW_S = 0.04  # the longest that a batch takes
@@ -56,6 +56,7 @@ def create_app(file: Path, kafka: str, topic: str, name: str, seed: int, session
         broker=f"kafka://{kafka}",
         datadir=str(file.with_suffix("")),
         ConsumerScheduler=batch_scheduler({topic}),
+        TableManager=PromptTableManager,
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=MOST_RECORDS,
         broker_commit_interval=0.2,

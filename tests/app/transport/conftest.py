@@ -12,7 +12,7 @@ import pytest
 from faust.types import TP
 from mode import Service
 
-from app.transport import Batch, BatchConsumer, BatchTransport, batch_scheduler
+from app.transport import Batch, BatchConsumer, BatchTransport, PromptTableManager, batch_scheduler
 
 SOURCE = TP("source", 0)
 COMMITTED = 100
@@ -155,6 +155,7 @@ def delivery() -> Delivery:
         "test",
         broker="kafka://nowhere",
         ConsumerScheduler=batch_scheduler({"source"}),
+        TableManager=PromptTableManager,
         topic_disable_leader=True,
     )
     app.transport = ThreadlessTransport(app.conf.broker_consumer, app)

@@ -31,6 +31,12 @@ class Standing(Unending):
         await awaited
 
 
+class Ending:
+    """An app that was told to stop."""
+
+    should_stop = True
+
+
 @pytest.mark.parametrize("fate", ["was cancelled", "has ended"])
 async def test_a_task_that_ends_by_itself_crashes_the_service(fate: str) -> None:
     service = Standing(fate)
@@ -61,3 +67,13 @@ async def test_the_consumer_and_the_recovery_of_tables_are_such_services(
 ) -> None:
     assert isinstance(delivery.consumer, Unending)
     assert isinstance(faust_app(settings, "g", 1, "127.0.0.1").tables.recovery, Unending)
+
+
+async def test_a_cancel_while_the_app_ends_is_no_crash() -> None:
+    service = Standing("was cancelled")
+    service.app = Ending()  # type: ignore[attr-defined]
+    await service.start()
+    await service.begun.wait()
+    await asyncio.sleep(0)
+    assert service.crash_reason is None
+    await service.stop()
