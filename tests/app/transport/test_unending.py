@@ -71,7 +71,7 @@ async def test_the_consumer_and_the_recovery_of_tables_are_such_services(
 
 async def test_a_cancel_while_the_app_ends_is_no_crash() -> None:
     service = Standing("was cancelled")
-    service.app = Ending()  # type: ignore[attr-defined]
+    service.app = Ending()
     await service.start()
     await service.begun.wait()
     await asyncio.sleep(0)
