@@ -16,6 +16,10 @@ BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "belo
 KINDS = {int: "a whole number", float: "a number", Path: "a path", str: "text"}
 
 
+class PartError(ValueError):
+    """Of a check of ours: its text shows what part of a value is wrong, and holds no secret."""
+
+
 def unit_of(name: str) -> str:
     """Return the unit that a setting's name ends with; empty: none."""
     return next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
@@ -39,10 +43,12 @@ def fault(
     name: str, given: object, field: FieldInfo, error: Mapping[str, Any], *, secret: bool
 ) -> str:
     """Return one line about a value that was refused; error: one of pydantic's errors()."""
-    shown = "the given value (not shown)" if secret else _shown(given)
-    if error["type"] == "value_error":  # of a validator of ours, which says what to give
-        return f"{name}: {shown} cannot be used: {error['ctx']['error']}"
-    return f"{name}: {shown} is not {allowed(field)}"
+    value = "the given value (not shown)" if secret else shown(given)
+    if error["type"] == "value_error":  # of a check of ours, which says what to give
+        cause = error["ctx"]["error"]
+        is_told = isinstance(cause, PartError)
+        return f"{name}: {cause}" if is_told else f"{name}: {value} cannot be used: {cause}"
+    return f"{name}: {value} is not {allowed(field)}"
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
@@ -54,7 +60,8 @@ def unknown(name: str, known: Iterable[str]) -> str:
     return f"{name} is not a setting" + (f"; the nearest is {nearest[0]}" if nearest else "")
 
 
-def _shown(given: object) -> str:
+def shown(given: object) -> str:
+    """Return a value that is wrong, in quotes, of a long one the beginning."""
     text = str(given)
     return repr(text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "…")
 

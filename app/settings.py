@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from app.addresses import CHECKS, origins_of
 from app.allowed import fault, unknown
 from app.errors import SettingsError
-from app.text import keyed, listed
 
 PREFIX = "EVENT_COUNTER_"
 Role = Literal["", "collect", "count", "store", "archive"]
 KafkaSecurity = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 KafkaSasl = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-LISTED_MAX = 1000  # origins in one setting
 
 
 class Settings(BaseModel):
@@ -218,48 +222,17 @@ class Settings(BaseModel):
         "", description="Workers on the dashboard, as name=URL,…; empty: the count workers."
     )
 
+    @field_validator(*CHECKS)
+    @classmethod
+    def _checked(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        CHECKS[str(info.field_name)](text)
+        return value
+
     @field_validator("origins")
     @classmethod
     def _origins(cls, text: str) -> str:
-        origins = [origin.lower().rstrip("/") for origin in listed(text)]
-        if len(origins) > LISTED_MAX:
-            raise ValueError(f"list at most {LISTED_MAX}")
-        for origin in origins:
-            parts = urlsplit(origin)
-            if origin not in {"*", f"{parts.scheme}://{parts.netloc}"}:
-                raise ValueError(f"{origin} is not an origin; write it like https://shop.example")
-        return ",".join(origins)
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, text: str) -> str:
-        for network in listed(text):
-            ip_network(network, strict=False)
-        return text
-
-    @field_validator("kafka")
-    @classmethod
-    def _addresses(cls, kafka: str) -> str:
-        if kafka and not re.fullmatch(r"[^\s/@,]+(,[^\s/@,]+)*", kafka):
-            raise ValueError(
-                "give host:port[,host:port] alone; how to get in is said by "
-                "EVENT_COUNTER_KAFKA_SECURITY, _USER and _PASSWORD"
-            )
-        return kafka
-
-    @field_validator("webhook_url")
-    @classmethod
-    def _http(cls, url: SecretStr) -> SecretStr:
-        parts = urlsplit(url.get_secret_value())
-        if url and not (parts.scheme in ("http", "https") and parts.hostname):
-            raise ValueError("give an address that begins with http:// or https://")
-        return url
-
-    @field_validator("write_keys")
-    @classmethod
-    def _keys(cls, keys: SecretStr) -> SecretStr:
-        keyed(keys.get_secret_value())
-        return keys
+        return origins_of(text)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
@@ -11,13 +10,6 @@ from redis.asyncio import Redis
 from app.errors import SettingsError, StartError
 
 POSTGRES_TIMEOUT_S = 5.0
-
-
-def check_postgres(dsn: str) -> str:
-    """Return the DSN; raise SettingsError where it is none."""
-    if urlsplit(dsn).scheme not in ("postgres", "postgresql"):
-        raise SettingsError("EVENT_COUNTER_POSTGRES does not begin with postgresql://")
-    return dsn
 
 
 async def connect_postgres(dsn: str, name: str, **settings: str) -> asyncpg.Connection:

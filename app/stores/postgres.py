@@ -10,7 +10,7 @@ import asyncpg
 from asyncpg import exceptions as pg
 
 from app.errors import PostgresUnavailableError, reason
-from app.stores.connect import check_postgres, connect_postgres
+from app.stores.connect import connect_postgres
 from app.stores.sql import migrate_over
 
 TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this, Postgres hangs
@@ -51,8 +51,8 @@ class Postgres:
     """
 
     def __init__(self, dsn: str, name: str, prepare: Prepare | None = None) -> None:
-        """dsn: postgresql://…; raises SettingsError where it is none."""
-        self._dsn, self._name, self._prepare = check_postgres(dsn), name, prepare
+        """dsn: postgresql://…, as app.settings has checked it."""
+        self._dsn, self._name, self._prepare = dsn, name, prepare
         self._connection: asyncpg.Connection | None = None
         self._prepared: asyncpg.Connection | None = None
         self._migrated = False

@@ -15,10 +15,11 @@ import yaml
 from redis.asyncio import Redis
 
 from app.kafka.clients import KafkaClients
-from app.settings import PREFIX, Settings
+from app.settings import Settings
 from app.stack.child import Child
 from app.stack.ports import accepts, free_port
 from tests.support.brokers import Broker
+from tests.support.compose import filled
 from tests.support.database import Database
 from tests.support.secured import READY_S, SecuredPostgres
 
@@ -64,7 +65,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings_of(worker: str, folder: Path, **changes: str) -> Settings:
     """Return the settings of a worker, with the authority where the script put it."""
-    given = {k: str(v) for k, v in merged(worker, "environment").items() if k.startswith(PREFIX)}
+    given = filled(merged(worker, "environment"))
     (inside,) = mounted(worker, folder)
     here = {k: v.replace(inside, mounted(worker, folder)[inside]) for k, v in given.items()}
     return Settings.from_env({**here, **changes})

@@ -21,6 +21,7 @@ PACKAGES = ("app", "agents", "tables", "web", "sql")
 # A room imports itself and what stands in a line above it.
 ROOMS = (
     ("sql", "app.allowed", "app.errors", "app.lasting", "app.metrics", "app.names", "app.text"),
+    ("app.addresses",),
     ("app.settings",),
     ("app.events",),
     ("app.counting", "app.transport"),

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import yaml
 
 from app.settings import PREFIX, Role, Settings
+from tests.support.compose import filled
 
 DOCKER = Path(__file__).parents[3] / "docker"
 
@@ -32,13 +33,13 @@ def test_every_setting_is_one() -> None:
     for unit in workers().values():
         names = [name for name in unit["environment"] if name.startswith(PREFIX)]
         assert names
-        Settings.from_env({name: str(unit["environment"][name]) for name in names})
+        Settings.from_env(filled(unit["environment"]))
 
 
 def test_every_host_in_a_setting_is_a_service() -> None:
     known = services()
     for unit in workers().values():
-        settings = Settings.from_env(unit["environment"])
+        settings = Settings.from_env(filled(unit["environment"]))
         hosts = [
             settings.kafka.split(":")[0],
             settings.postgres.get_secret_value().rpartition("@")[2].split(":")[0],

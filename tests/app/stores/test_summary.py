@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import SettingsError, UnavailableError
+from app.errors import UnavailableError
 from app.stack.postgres import LocalPostgres
 from app.stores.summary import SummaryRow, SummaryWriter
 from tests.support.database import Database
@@ -114,8 +114,3 @@ async def test_a_postgres_that_refuses_is_unavailable_too(
         await writer.write(0, [("/a", NOON, "CLICK", 1)], 1)
     await database.fetch("alter table other rename to event_summary")
     assert await writer.write(0, [("/a", NOON, "CLICK", 1)], 1)
-
-
-def test_a_dsn_of_something_else_is_a_bad_setting() -> None:
-    with pytest.raises(SettingsError, match="EVENT_COUNTER_POSTGRES"):
-        SummaryWriter("mysql://localhost/event_counter")
