@@ -31,6 +31,11 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc, query=query))
 
 
+def url_of(host: str, port: int) -> str:
+    """Return http://host:port, an IPv6 address in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def listed(text: str) -> list[str]:
     """Return the parts of a setting that lists several, separated by commas."""
     return [part for one in text.split(",") if (part := one.strip())]

@@ -23,6 +23,7 @@ from app.ingest.generator_targets import HttpTarget, KafkaTarget, Target
 from app.kafka.repeats import leave_out_repeats
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
+from app.stack.workers import reached_at
 from app.text import keyed
 
 
@@ -108,7 +109,7 @@ def target_of(settings: Settings, way: str) -> Target:
     """Return where events go, and say so: the environment, else the copy in the data directory."""
     if way == "kafka":
         return KafkaTarget(with_servers(settings, "kafka"))
-    url: str = f"http://{settings.http_host}:{settings.http_port}"
+    url: str = reached_at(settings.http_host, settings.http_port)
     if not {"http_host", "http_port"} & settings.model_fields_set:
         url = read_run_file(settings.data_dir).get("http", url)
     click.echo(f"using the collector at {url}", err=True)

@@ -19,6 +19,7 @@ from app.kafka.tables_version import current_version
 from app.monitor.figures import counted, lag, stored
 from app.settings import Settings
 from app.stack.data_dir import read_run_file
+from app.stack.workers import reached_at
 from app.text import printable, without_password
 
 KAFKA_S = 10.0  # it answers in milliseconds, or not at all
@@ -64,7 +65,7 @@ async def status_of(found: Servers) -> dict[str, Any]:
         "kafka": settings.kafka,
         "postgres": postgres,
         "redis": text_of(settings, "redis"),
-        "http": running.get("http", f"http://{settings.http_host}:{settings.http_port}"),
+        "http": running.get("http", reached_at(settings.http_host, settings.http_port)),
         **{name: value for name, (value, _) in told.items()},
         **({"unknown": unknown} if unknown else {}),
     }

@@ -21,6 +21,7 @@ from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
 from app.stack.watch import Watch
 from app.stack.workers import WorkerProcess, count_worker_names, reached_at, worker_settings
+from app.text import url_of
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
@@ -122,9 +123,9 @@ class Supervisor:
         counts = count_worker_names(settings, os.cpu_count() or 1)
         http = settings.http_port
         own = {name: ports.take(name, avoid=http) for name in (*counts, "store-1", "archive-1")}
-        urls = ",".join(f"http://{settings.worker_host}:{own[name]}" for name in counts)
+        urls = ",".join(url_of(settings.worker_host, own[name]) for name in counts)
         self.settings = settings.model_copy(update={"count_urls": urls})
-        watched = ",".join(f"{n}=http://{settings.worker_host}:{own[n]}" for n in own)
+        watched = ",".join(f"{name}={url_of(settings.worker_host, own[name])}" for name in own)
         plans = [worker_settings(self.settings, "count", name, own[name]) for name in counts]
         plans.append(worker_settings(self.settings, "store", "store-1", own["store-1"]))
         plans.append(worker_settings(self.settings, "archive", "archive-1", own["archive-1"]))

@@ -12,6 +12,7 @@ import aiohttp
 from app.settings import Role, Settings
 from app.stack.child import Child
 from app.stack.forked import ForkedChild, ForkServer
+from app.text import url_of
 
 STOP_DEADLINE_S = 10  # a worker ends in 1-2 s, with a hanging batch in half a session timeout
 PROBE_TIMEOUT = aiohttp.ClientTimeout(total=2)
@@ -50,8 +51,7 @@ def count_worker_names(settings: Settings, cores: int) -> list[str]:
 
 def reached_at(host: str, port: int) -> str:
     """Return the URL by which this machine reaches a server that listens on an address."""
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    return url_of({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
 
 
 class WorkerProcess:

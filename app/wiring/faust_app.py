@@ -16,6 +16,7 @@ from app.kafka.tables_version import FIRST
 from app.monitor.loop_watch import watch_loop
 from app.names import Names
 from app.settings import Settings
+from app.text import url_of
 from app.transport import BatchTransport, PromptTableManager, batch_scheduler, give_up_sending
 from app.transport.contact import Contact
 from web.http.server import Server
@@ -74,7 +75,7 @@ def faust_app(settings: Settings, group: str, port: int, host: str, **options: A
         web_bind=host,
         web_host=host,
         web_port=port,
-        canonical_url=f"http://{host}:{port}",
+        canonical_url=url_of(host, port),
         TableManager=PromptTableManager,
         **KafkaClients.of(settings).for_faust(),
         **name,
