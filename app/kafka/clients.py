@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gaierror
 from typing import Any, Self, TypeVar
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
@@ -116,7 +117,9 @@ class KafkaClients:
             except (KafkaError, OSError, ValueError) as exc:  # ValueError: of SCRAM
                 if words := refusal(exc, self._security):
                     raise KafkaAccessError(f"Kafka at {host}:{port} {words}") from exc
-                error = exc if isinstance(exc, (KafkaError, OSError)) else OSError(reason(exc))
+                # A gaierror does not say which name it is that nobody knows.
+                is_told = isinstance(exc, (KafkaError, OSError)) and not isinstance(exc, gaierror)
+                error = exc if is_told else OSError(f"{host}:{port}: {reason(exc)}")
             else:
                 return
         raise error

@@ -24,11 +24,11 @@ _given: deque[int] = deque(maxlen=1000)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches what listens on an address; a name is looked up."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
+    """Return whether only this machine reaches what listens on an address.
+
+    A name is looked up; raises OSError where nobody knows it.
+    """
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
 
@@ -53,6 +53,8 @@ def check_port(port: int, host: str, setting: str) -> None:
                 f"Port {port} on {host} is in use. Stop what listens there, or set {setting} "
                 "to another port"
             ) from exc
+        if not isinstance(exc, PermissionError):  # no such name, or none of this machine's
+            setting = setting.replace("_PORT", "_HOST")
         raise StartError(f"Cannot listen on {host}, port {port}: {exc}; see {setting}") from exc
 
 

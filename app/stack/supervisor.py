@@ -33,8 +33,11 @@ def default_token(http_host: str) -> str:
 
     It stands in the documentation: good enough for who is on this machine already.
     """
-    if is_loopback(http_host):
-        return DEFAULT_TOKEN
+    try:
+        if is_loopback(http_host):
+            return DEFAULT_TOKEN
+    except OSError as exc:
+        raise SettingsError(f"EVENT_COUNTER_HTTP_HOST: {http_host!r}: {reason(exc)}") from exc
     raise SettingsError(
         f"EVENT_COUNTER_HTTP_HOST={http_host} opens this to other machines, and "
         "EVENT_COUNTER_TOKEN is empty. Set a token of your own, such as "

@@ -116,7 +116,7 @@ def test_the_default_token_is_for_this_machine_only(tmp_path: Path) -> None:
 
 def test_what_is_loopback() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.0.2.1")))
 
 
 def test_the_ready_block_says_how_to_call_the_commands(tmp_path: Path, monkeypatch: Any) -> None:

@@ -134,9 +134,22 @@ def test_a_first_start_without_a_network_names_the_way_out(
     assert list(tmp_path.rglob("*.*ar")) == []
 
 
-def test_an_address_that_is_not_of_this_machine_is_named() -> None:
-    with pytest.raises(StartError, match="EVENT_COUNTER_HTTP_HOST"):
-        check_port(free_port(), "192.0.2.1", "EVENT_COUNTER_HTTP_HOST")
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_of_this_machine_is_named(host: str) -> None:
+    with pytest.raises(StartError, match=f"{host}.*; see EVENT_COUNTER_HTTP_HOST$"):
+        check_port(free_port(), host, "EVENT_COUNTER_HTTP_PORT")
+
+
+def test_a_host_that_nobody_knows_is_told_before_a_token_is_asked_for(tmp_path: Path) -> None:
+    host = "no.such.host.invalid"
+    line = complaint("run", http_host=host, http_port=free_port(), data_dir=tmp_path / "data")
+    assert line.startswith(f"event-counter: EVENT_COUNTER_HTTP_HOST: {host!r}: ")
+    assert "TOKEN" not in line
+
+
+def test_a_kafka_that_nobody_knows_is_named_with_its_port(tmp_path: Path) -> None:
+    line = complaint("topics", kafka="no.such.host.invalid", data_dir=tmp_path / "data")
+    assert "Kafka is away: no.such.host.invalid:9092: " in line
 
 
 def test_a_directory_is_free_again_once_its_owner_has_ended(tmp_path: Path) -> None:
