@@ -17,7 +17,7 @@ from app.cli.console import TimedConsole
 from app.settings import Settings
 from app.stack.supervisor import Supervisor
 from app.stack.workers import reached_at
-from app.text import without_password
+from app.text import keyed, without_password
 from app.wiring.own_counters import numbered_counters
 from tables.counters import declare
 from web.pages.files import has_charts
@@ -35,12 +35,14 @@ Ready after {seconds:.1f} s. Ctrl-C stops all of it; the state stays in {folder}
   Commands  {commands}
 Passwords are left out: event-counter status --secrets shows them.
 Count a click, and ask until it is counted:
-  curl -w '\\n' -X PUT {http}/event_generate/ -d '{{"type":"CLICK","url":"https://www.example.net"}}'
+  curl -w '\\n' -X PUT {http}/event_generate/{key} -d '{{"type":"CLICK","url":"https://www.example.net"}}'
   until curl -s -X POST {http}/event_track/{header} \\
     -d '{{"url":"https://www.example.net"}}' | grep '"CLICK","count":[1-9]'; do sleep 0.2; done
 """
 WITHOUT_CHARTS = f" (without charts; to add them: {AGAIN})"
-AUTHORIZATION = ' -H "Authorization: Bearer $EVENT_COUNTER_READ_TOKEN"'
+AUTHORIZATION = ' -H "Authorization: Bearer {}"'
+READ_TOKEN = "$EVENT_COUNTER_READ_TOKEN"  # noqa: S105 - so no secret is printed
+WRITE_KEY = "${EVENT_COUNTER_WRITE_KEYS%%[=,]*}"  # the first one: key=app,…
 
 
 @click.command(name="run")
@@ -85,6 +87,7 @@ async def supervise(settings: Settings, console: TimedConsole) -> None:
 
 def ready_text(settings: Settings, seconds: float) -> str:
     """Return what a person can do now."""
+    has_keys = bool(keyed(settings.write_keys.get_secret_value()))
     return READY.format(
         seconds=seconds,
         folder=settings.data_dir,
@@ -94,7 +97,8 @@ def ready_text(settings: Settings, seconds: float) -> str:
         postgres=without_password(settings.postgres.get_secret_value()),
         redis=without_password(settings.redis.get_secret_value()),
         commands=commands_text(Path(sys.prefix), Path.cwd()),
-        header=AUTHORIZATION if settings.read_token.get_secret_value() else "",
+        key=AUTHORIZATION.format(WRITE_KEY) if has_keys else "",
+        header=AUTHORIZATION.format(READ_TOKEN) if settings.read_token.get_secret_value() else "",
     )
 
 

@@ -12,17 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
+from pydantic import SecretStr
 
 from app.cli.run import commands_text, ready_text
 from app.settings import Settings
 from app.stack.data_dir import make_private, owned
 from app.stack.ports import free_port, is_loopback
-from tests.support.running_copy import RunningCopy, command_line, running_copy
+from tests.support.running_copy import RunningCopy, command_line, environment, running_copy
 from web.pages import files
+
+GUARDED = {"read_token": "let me see", "write_keys": "first=shop,second"}
+STUB = "curl() { printf '%s\\n' \"$@\"; }; "
 
 
 async def test_the_ready_block_can_be_followed(tmp_path: Path) -> None:
-    given: dict[str, Any] = {"data_dir": tmp_path / "data", "http_port": free_port()}
+    given: dict[str, Any] = {"data_dir": tmp_path / "data", "http_port": free_port(), **GUARDED}
     given["data_dir"].mkdir(mode=0o755)  # of a version that left it open
     with running_copy(**given) as copy:
         await copy.ready()
@@ -38,7 +43,10 @@ async def test_the_ready_block_can_be_followed(tmp_path: Path) -> None:
 async def _the_pasted_commands_show_the_count(said: str) -> None:
     commands = said[said.index("  curl") :].split("done\n", maxsplit=1)[0] + "done\n"
     process = await asyncio.create_subprocess_exec(
-        "sh", "-c", commands, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *("sh", "-c", commands),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(GUARDED),
     )
     out, err = await asyncio.wait_for(process.communicate(), 120)
     first, second = out.decode().splitlines()
@@ -139,6 +147,24 @@ def test_the_ready_block_says_how_to_add_missing_charts(monkeypatch: Any, tmp_pa
     assert "without charts" not in ready_text(Settings(), 1.0)
     monkeypatch.setattr(files, "CHARTS", tmp_path)
     assert f"{sys.executable} -m web.pages.install" in ready_text(Settings(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [("", []), ("a=shop,b=blog", ["a"]), ("a", ["a"]), ("a,b=blog", ["a"]), ("a=", ["a"])],
+)
+def test_the_click_of_the_ready_block_is_sent_with_a_write_key(keys: str, sent: list[str]) -> None:
+    said = ready_text(Settings(write_keys=SecretStr(keys)), 1.0)
+    (click,) = [line for line in said.splitlines() if "event_generate" in line]
+    done = subprocess.run(
+        ["sh", "-c", STUB + click],
+        env=environment({"write_keys": keys}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [line for line in done.stdout.splitlines() if line.startswith("Authorization")]
+    assert told == [f"Authorization: Bearer {key}" for key in sent]
 
 
 def test_make_shell_has_the_commands_on_its_path() -> None:
