@@ -13,14 +13,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import ip_address
 from uuid import UUID
 
-from app.errors import InvalidTimestampError, MalformedLineError
-from app.events.event import Event
+from app.errors import InvalidTimestampError, MalformedLineError, TimestampInFutureError
+from app.events.event import EPOCH, FUTURE_LIMIT, Event, at_ms
 from app.events.shapes import from_json
 
 CLIENT_PARTS = ("client", "identity", "user")
 LINE_ID_HEX = 32  # 128 bits
 SHOWN_MAX = 60  # characters of what is wrong, in its message
 VIEW_METHODS = ("GET", "HEAD")
+TIME_EXAMPLE = "17/May/2015:10:05:03 +0200"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
@@ -66,10 +67,23 @@ def parse_line(line: bytes, now_ms: int) -> Event:
             "type": "VIEW" if method in VIEW_METHODS else method,
             "url": path_of(target),
             "ip": client_of(found["who"]),
-            "timestamp": parse_time(found["time"]).timestamp(),
+            "timestamp": _time_of(found["time"], now_ms).timestamp(),
         },
         now_ms,
     )
+
+
+def _time_of(text: str, now_ms: int) -> datetime:
+    """Return the moment that a line says; what is wrong is told as the line has it."""
+    time = parse_time(text)
+    if time < EPOCH:
+        raise InvalidTimestampError(f"the time {text!r} is before 1970")
+    if time > at_ms(now_ms) + FUTURE_LIMIT:
+        raise TimestampInFutureError(
+            f"the time {text!r} is over a day in the future: check the clock of the web server, "
+            "its zone, and the clock here"
+        )
+    return time
 
 
 def _request_of(line: str) -> tuple[str, str]:
@@ -127,7 +141,7 @@ def parse_time(text: str) -> datetime:
     """Return the moment of e.g. 17/May/2015:10:05:03 +0200, in UTC; names of months are English."""
     found = _TIME.fullmatch(text)
     if found is None:
-        raise InvalidTimestampError(f"{text!r} is not an access log time")
+        raise InvalidTimestampError(f"the time {text!r} is not in the form of {TIME_EXAMPLE}")
     day, month, year, hour, minute, second, east, east_minutes = found.groups()
     sign = -1 if east.startswith("-") else 1
     try:
@@ -139,7 +153,9 @@ def parse_time(text: str) -> datetime:
         )
         return local.astimezone(UTC)
     except (ValueError, OverflowError) as exc:
-        raise InvalidTimestampError(f"{text!r} cannot be") from exc
+        raise InvalidTimestampError(
+            f"the time {text!r} does not exist; right is e.g. {TIME_EXAMPLE}"
+        ) from exc
 
 
 def path_of(target: str) -> str:
