@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -23,45 +22,13 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from app.stack.data_dir import owned, write_run_file
+from tests.support.importing import GOOD, Import, complaints, log_of
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka
 from tests.support.running_copy import ROOT, environment
 from tests.support.waiting import wait_until
 
-GOOD = '192.0.2.{} - - [17/May/2015:10:05:{:02} +0000] "GET /{} HTTP/1.1" 200 1 "-" "-"'
 CUT = '192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 1 "-" "Moz'
-Import = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-@pytest.fixture
-def import_files(settings: Settings, topics: Names, tmp_path: Path) -> Import:
-    """Return a function that runs the command in tmp_path."""
-    assert topics
-
-    def run(*arguments: str, stdin: bytes = b"", **changes: Any) -> Any:
-        given = {"kafka": settings.kafka, "namespace": settings.namespace} | changes
-        return subprocess.run(
-            [sys.executable, "-m", "app.cli", "import", *arguments],
-            env={**environment(given), "PYTHONPATH": str(ROOT)},
-            cwd=tmp_path,
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
-def complaints(done: subprocess.CompletedProcess[bytes]) -> list[str]:
-    """Return what it says on stderr below the line about the servers that it uses."""
-    using, *rest = done.stderr.decode().splitlines()
-    assert using.startswith("using Kafka 127.0.0.1:")
-    return rest
-
-
-def log_of(count: int) -> bytes:
-    return "".join(GOOD.format(n % 250, n % 60, n % 10) + "\n" for n in range(count)).encode()
 
 
 async def events(kafka: KafkaClient, topics: Names) -> list[dict[str, Any]]:
@@ -188,31 +155,6 @@ def test_what_cannot_be_read_is_one_line(import_files: Import, tmp_path: Path) -
     missing = import_files("missing.log")
     assert missing.returncode == 2
     assert b"'missing.log' does not exist" in missing.stderr.splitlines()[-1]
-
-
-def test_a_wrong_format_is_named_after_some_lines(import_files: Import, tmp_path: Path) -> None:
-    lines = b'{"type":"A"}\n' * 10_000
-    (tmp_path / "events.json").write_bytes(lines)
-    (tmp_path / "packed.log").write_bytes(gzip.compress(log_of(3)))
-    (tmp_path / "array.json").write_bytes(b'[{"type":"A"},\n{"type":"B"}]\n')
-    done = import_files("events.json")
-    assert (done.returncode, done.stdout) == (1, b"imported 0, rejected 10000\n")
-    *first, more, last = complaints(done)
-    assert [line.split(":")[1] for line in first] == [str(n) for n in range(1, 21)]
-    assert more == "and 9,980 more rejected lines"
-    assert last == (
-        "event-counter: No line is in the format combined. It looks like ndjson: --format ndjson."
-    )
-    log = import_files("--format", "ndjson", "-", stdin=log_of(30))
-    assert complaints(log)[-1].endswith("It looks like combined: --format combined.")
-    assert complaints(import_files("packed.log"))[-1].endswith("must end with .gz.")
-    assert "JSON array" in complaints(import_files("array.json"))[-1]
-    mixed = import_files("-", stdin=log_of(1) + lines[:1300])
-    assert (mixed.returncode, mixed.stdout) == (0, b"imported 1, rejected 100\n")
-    assert complaints(mixed)[-2:] == [
-        "and 80 more rejected lines",
-        "most lines look like ndjson: see --format",
-    ]
 
 
 def test_the_kafka_of_a_running_copy_is_found(
