@@ -18,6 +18,7 @@ from app.errors import KafkaUnavailableError, StartError
 from app.events.url_rules import load
 from app.ingest.following import Follower, LogPlaces
 from app.ingest.importer import (
+    LINE_MAX_BYTES,
     PARSERS,
     BackgroundCollector,
     Importer,
@@ -103,8 +104,9 @@ def command(
             return
         read_files(importer, files, what_next(settings, again=again))
     if importer.rejected and not importer.imported:
-        raise StartError(f"No line is in the format {line_format}{_advice(importer.samples)}")
-    if importer.rejected > importer.imported and (found := looks_like(importer.samples)):
+        raise StartError(why_nothing(importer, line_format))
+    found = looks_like(importer.samples) if importer.rejected > importer.imported else ""
+    if found not in ("", line_format):
         click.echo(f"most lines look like {found}: see --format", err=True)
 
 
@@ -207,12 +209,21 @@ class Rejects:
             click.echo(f"and {self._more:,} more rejected lines", err=True)
 
 
+def why_nothing(importer: Importer, line_format: str) -> str:
+    """Return what is wrong with files whose lines were all rejected."""
+    advice = _advice(importer.samples)
+    too_long = all(len(line) > LINE_MAX_BYTES for line in importer.samples)
+    if importer.in_format or (too_long and not advice):
+        return "No line is valid; the first reasons are above"
+    return f"No line is in the format {line_format}{advice or '; see --format'}"
+
+
 def _advice(samples: list[bytes]) -> str:
-    """Return what to type for files whose lines were all rejected, such as these."""
+    """Return what to type for files with such lines; empty where nobody can tell."""
     if samples and samples[0].startswith(GZIP):
         return ". It is packed: its name must end with .gz"
     if found := looks_like(samples):
         return f". It looks like {found}: --format {found}"
     if samples and samples[0].lstrip().startswith(b"["):
         return ". It looks like a JSON array: give one object a line (jq -c '.[]'), --format ndjson"
-    return "; see --format"
+    return ""

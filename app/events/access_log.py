@@ -46,6 +46,10 @@ _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"v": b"\v"}
 _ORIGIN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 
+class NoRequestError(MalformedLineError):
+    """A line in the format, of a client that sent no HTTP."""
+
+
 def parse_line(line: bytes, now_ms: int) -> Event:
     """Return the event of a line: VIEW for GET and HEAD, else the method; url without query.
 
@@ -60,7 +64,7 @@ def parse_line(line: bytes, now_ms: int) -> Event:
     if found is None:
         raise MalformedLineError("not in common or combined log format, or cut off")
     if found["request"] in {"", "-"}:
-        raise MalformedLineError("the client sent no request")
+        raise NoRequestError("the client sent no request")
     method, target = _request_of(unescape(found["request"]))
     return from_json(
         {
@@ -87,14 +91,14 @@ def _time_of(text: str, now_ms: int) -> datetime:
 
 
 def _request_of(line: str) -> tuple[str, str]:
-    """Return method and target of a request line; raise MalformedLineError."""
+    """Return method and target of a request line; raise NoRequestError."""
     method, _, rest = line.partition(" ")
     target, _, protocol = rest.strip(" ").rpartition(" ")
     if not _PROTOCOL.fullmatch(protocol):  # of HTTP/0.9, or the end of a path with a space
         target = rest
     target = target.strip(" ")
     if not target or not _METHOD.fullmatch(method):
-        raise MalformedLineError("the request is not HTTP")
+        raise NoRequestError("the request is not HTTP")
     return method, target
 
 

@@ -7,7 +7,6 @@ has an event loop in a thread of its own, and sends while the next lines are bei
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import sys
 import threading
@@ -23,8 +22,16 @@ from types import TracebackType
 from typing import IO, Any, Self
 from uuid import uuid4
 
-from app.errors import KafkaUnavailableError, RejectedError, StartError, TooLargeError
-from app.events.access_log import LogLines, line_uuid, parse_line
+from app.errors import (
+    KafkaUnavailableError,
+    MalformedJsonError,
+    MalformedLineError,
+    NotAnObjectError,
+    RejectedError,
+    StartError,
+    TooLargeError,
+)
+from app.events.access_log import LogLines, NoRequestError, line_uuid, parse_line
 from app.events.decoding import decode
 from app.events.event import EVENT_MAX_BYTES, Event
 from app.events.packing import PackedRecord, pack
@@ -41,6 +48,8 @@ PATIENCE_S = 30.0  # longer than a broker takes to come back after a crash
 CONNECT_S = 5.0
 
 ParseLine = Callable[[bytes, int], Event]
+# Of another format, or of one that nobody can tell.
+NOT_READ = (MalformedLineError, MalformedJsonError, NotAnObjectError, TooLargeError)
 PARSERS: dict[str, ParseLine] = {"combined": parse_line, "ndjson": decode}
 
 
@@ -64,6 +73,7 @@ class Importer:
     ) -> None:
         self.imported = 0
         self.rejected = 0
+        self.in_format = 0  # of the rejected ones
         self.samples: list[bytes] = []
         self._send = send
         self._parse = parse
@@ -97,6 +107,7 @@ class Importer:
                     size += len(line)
                 except RejectedError as exc:
                     self.rejected += 1
+                    self.in_format += is_in_format(exc)
                     if len(self.samples) < SAMPLES:
                         self.samples.append(line)
                     self._say(f"{name}:{number}: {exc.code}: {exc}")
@@ -138,15 +149,22 @@ class Importer:
         self.imported += count
 
 
+def is_in_format(exc: RejectedError) -> bool:
+    """Whether a line that was rejected surely has the format it was read in."""
+    return isinstance(exc, NoRequestError) or not isinstance(exc, NOT_READ)
+
+
 def looks_like(lines: Sequence[bytes]) -> str:
     """Return the format that most of these lines are in, empty where none fits."""
     now_ms = time.time_ns() // 1_000_000
     for name, parse in PARSERS.items():
         taken = 0
         for line in lines:
-            with contextlib.suppress(RejectedError):
+            try:
                 parse(line, now_ms)
                 taken += 1
+            except RejectedError as exc:
+                taken += is_in_format(exc)
         if taken * 2 > len(lines):
             return name
     return ""
