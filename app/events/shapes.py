@@ -35,6 +35,7 @@ from app.events.event import (
     Event,
     at_ms,
 )
+from app.events.malformed import why_not_json
 
 Json = dict[str, Any]
 
@@ -89,12 +90,12 @@ def _decoded(value: bytes) -> object:
         return msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         if OUT_OF_RANGE not in str(exc) or not is_utf8(value):
-            raise MalformedJsonError(f"not JSON: {exc}") from exc
+            raise MalformedJsonError(f"not JSON: {why_not_json(value, exc)}") from exc
     try:
         parts = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
         return {name: msgspec.json.decode(parts[name]) for name in parts.keys() & READ}
     except msgspec.MsgspecError as exc:
-        raise MalformedJsonError(f"not JSON: {exc}") from exc
+        raise MalformedJsonError(f"not JSON: {why_not_json(value, exc)}") from exc
 
 
 def is_utf8(value: bytes) -> bool:

@@ -24,6 +24,7 @@ from app.errors import (
 )
 from app.events.decoding import decode
 from app.events.event import partition_key
+from app.events.malformed import why_not_json
 from app.events.rejects import time_in
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
@@ -117,7 +118,7 @@ def with_fields(value: bytes, fields: Mapping[str, Any]) -> bytes:
     try:
         data = msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise MalformedJsonError(f"not JSON: {exc}") from exc
+        raise MalformedJsonError(f"not JSON: {why_not_json(value, exc)}") from exc
     if not isinstance(data, dict):
         raise NotAnObjectError("fields can only be set in a JSON object")
     return msgspec.json.encode({**data, **fields})

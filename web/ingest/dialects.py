@@ -16,6 +16,7 @@ from aiohttp.web import Request
 
 from app.errors import MalformedJsonError, NotAnObjectError, TooLargeError
 from app.events.event import USER_AGENT_MAX_BYTES, Event
+from app.events.malformed import why_not_json
 
 Fields = dict[str, Any]
 ToFields = Callable[[bytes], Fields]  # raises RejectedError
@@ -34,7 +35,7 @@ def json_of(item: bytes) -> object:
     try:
         return _decode(item)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise MalformedJsonError(f"not JSON: {exc}") from exc
+        raise MalformedJsonError(f"not JSON: {why_not_json(item, exc)}") from exc
 
 
 def object_of(item: bytes) -> Fields:

@@ -20,6 +20,7 @@ from app.errors import (
     MissingTypeError,
 )
 from app.events.event import at_ms
+from app.events.malformed import why_not_json
 from app.events.shapes import parse_time
 from web.ingest.dialects import Fields, ToFields, first, object_of, part, without_nothing
 
@@ -87,7 +88,7 @@ def envelope_of(body: bytes) -> Envelope:
     try:
         found = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise MalformedJsonError(f"not a batch: {exc}") from exc
+        raise MalformedJsonError(f"not a batch: {why_not_json(body, exc)}") from exc
     if not bytes(found.batch).startswith(b"["):
         raise MalformedJsonError("batch is not an array")
     return found

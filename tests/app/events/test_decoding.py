@@ -145,6 +145,32 @@ def test_how_deep_an_event_may_be_depends_on_nothing_else(field: str, opened: st
                 deep_inside(frames, nested(levels))
 
 
+LONE = r"an escape from \ud800 to \udfff lacks its other half"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (rb'{"type":"lone","url":"\ud800"}', LONE),
+        (rb'{"type":"lone","x":"\udbffabc"}', LONE),
+        (rb'{"\ud800":1}', LONE),
+        (rb'{"type":"cut","url":"\ud800', "Input data was truncated"),
+        (rb'{"type":"\u0041', "Input data was truncated"),
+        (b'{"type":"cut"', "Input data was truncated"),
+        (b"", "there is nothing"),
+        (b" \r\n", "there is nothing"),
+        (b'{"type":"\xff"}', "byte 9 is not UTF-8"),
+        (b'{"type":"a","x":"\xc3"}', "byte 17 is not UTF-8"),
+        (b'{"type":"a","value":1e400,"\xff":1}', "byte 27 is not UTF-8"),
+        (b'{"type":"a"}}', "JSON is malformed: trailing characters (byte 13)"),
+    ],
+)
+def test_what_is_said_of_bytes_that_are_no_json_is_true(body: bytes, says: str) -> None:
+    with pytest.raises(MalformedJsonError) as caught:
+        decode(body, NOW_MS)
+    assert str(caught.value) == f"not JSON: {says}"
+
+
 @pytest.mark.parametrize("body", [b"[" * 32_000, b"{" * 999, b'{"type":"A","x":' + b"[" * 5000])
 def test_brackets_that_never_close_are_deep_too(body: bytes) -> None:
     with pytest.raises(InvalidFieldError, match="deeper"):

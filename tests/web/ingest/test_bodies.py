@@ -43,6 +43,21 @@ async def test_a_body_that_is_no_json_is_malformed(body: bytes) -> None:
         await split_body(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"nonsense", "not JSON: JSON is malformed: invalid character (byte 1)"),
+        (b'{"a":"\xff', "not JSON: byte 6 is not UTF-8"),
+        (b'{"a":' * 100_000, "not JSON: it is nested too deep"),
+        (b'{"a":1', "not JSON: Input data was truncated"),
+    ],
+)
+async def test_what_is_said_of_a_body_is_true(body: bytes, says: str) -> None:
+    with pytest.raises(MalformedJsonError) as caught:
+        await split_body(body)
+    assert str(caught.value) == says
+
+
 async def test_the_events_of_a_body_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "ITEMS_MAX", 3)
     for good, bad in ((b"[1,2,3]", b"[1,2,3,4]"), (b"1\n2\n3", b"1\n2\n3\n4")):

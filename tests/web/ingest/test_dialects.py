@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.errors import CounterError
+from app.errors import CounterError, MalformedJsonError
 from app.events.event import to_ms
 from web.ingest import cloudevents, plausible, segment, umami
-from web.ingest.dialects import ToFields
+from web.ingest.dialects import ToFields, json_of
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 NOW_MS = to_ms(NOW)
@@ -168,6 +168,22 @@ def test_a_fault_is_named(dialect: str, event: object, code: str) -> None:
     with pytest.raises(CounterError) as raised:
         fields(dialect, event)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (rb'{"type":"a","x":"\ud800"}', r"an escape from \ud800 to \udfff lacks its other half"),
+        (b'{"type":"\xff"}', "byte 9 is not UTF-8"),
+        (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, "it is nested too deep"),
+        (b"", "there is nothing"),
+    ],
+)
+def test_what_is_said_of_bytes_that_are_no_json_is_true(body: bytes, says: str) -> None:
+    for read, what in ((json_of, "not JSON"), (segment.envelope_of, "not a batch")):
+        with pytest.raises(MalformedJsonError) as caught:
+            read(body)
+        assert str(caught.value).startswith(f"{what}: {says}")
 
 
 def test_a_long_name_of_a_cloudevent_is_still_one() -> None:
