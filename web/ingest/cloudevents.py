@@ -6,6 +6,7 @@ Facts: the specification, and its HTTP binding.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import partial
 from urllib.parse import unquote
@@ -21,7 +22,11 @@ FAMILY = "application/cloudevents"
 PREFIX = "ce-"
 VERSION = "1.0"
 REQUIRED = ("id", "source", "specversion", "type")
+READ = (*REQUIRED, "time", "subject")  # and no others
 JSON_ENDS = ("/json", "+json")
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')  # RFC 7230, 3.2.6
+_ESCAPE = re.compile(r"\\(.)")
 
 
 def dialect_of(headers: Mapping[str, str]) -> ToFields | None:
@@ -36,8 +41,7 @@ def dialect_of(headers: Mapping[str, str]) -> ToFields | None:
         raise MalformedJsonError(f"{kind} is not supported; send {STRUCTURED} or {BATCH}")
     if "ce-specversion" not in headers:
         return None
-    named = {name.lower(): unquote(value) for name, value in headers.items()}
-    found = {n.removeprefix(PREFIX): value for n, value in named.items() if n.startswith(PREFIX)}
+    found = {name: value for name in READ if (value := headers.get(f"{PREFIX}{name}")) is not None}
     return partial(binary, found, must_be_json=kind.endswith(JSON_ENDS))
 
 
@@ -52,8 +56,12 @@ def structured(item: bytes) -> Fields:
     return fields_of(event, event.get("data"))
 
 
-def binary(attributes: Fields, body: bytes, *, must_be_json: bool) -> Fields:
-    """Return our fields of an event whose attributes are headers, and whose data is the body."""
+def binary(headers: Mapping[str, str], body: bytes, *, must_be_json: bool) -> Fields:
+    """Return our fields of an event whose attributes are headers, and whose data is the body.
+
+    headers: by attribute, as they were sent.
+    """
+    attributes = {name: _decoded(name, value) for name, value in headers.items()}
     if not body.strip():
         return fields_of(attributes, None)
     try:
@@ -62,6 +70,16 @@ def binary(attributes: Fields, body: bytes, *, must_be_json: bool) -> Fields:
         if must_be_json:
             raise
         return fields_of(attributes, None)
+
+
+def _decoded(name: str, value: str) -> str:
+    """Return an attribute from its header; HTTP binding 1.0.2, 3.1.3.2."""
+    if quoted := _QUOTED.fullmatch(value):
+        value = _ESCAPE.sub(r"\1", quoted[1])
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError as exc:
+        raise InvalidFieldError(f"{PREFIX}{name} is not percent-encoded UTF-8") from exc
 
 
 def fields_of(event: Fields, data: object) -> Fields:

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from multidict import CIMultiDict
 
-from app.errors import CounterError, MalformedJsonError
+from app.errors import CounterError, InvalidFieldError, MalformedJsonError
 from app.events.event import to_ms
 from web.ingest import cloudevents, plausible, segment, umami
 from web.ingest.dialects import ToFields, json_of
@@ -184,6 +185,53 @@ def test_what_is_said_of_bytes_that_are_no_json_is_true(body: bytes, says: str) 
         with pytest.raises(MalformedJsonError) as caught:
             read(body)
         assert str(caught.value).startswith(f"{what}: {says}")
+
+
+def in_headers(**attributes: str) -> dict[str, Any]:
+    """Return our fields of a CloudEvent in binary mode."""
+    given = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"} | attributes
+    mapping = cloudevents.dialect_of(
+        CIMultiDict({f"ce-{name}": text for name, text in given.items()})
+    )
+    assert mapping is not None
+    return mapping(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),  # HTTP binding 1.0.2, 3.1.3.2
+    [
+        ("com.example.bought", "com.example.bought"),
+        ('"com.example.bought"', "com.example.bought"),
+        ('"a \\"b\\" \\\\ \\c"', 'a "b" \\ c'),
+        ('"Euro%20%E2%82%AC %f0%9f%98%80"', "Euro € 😀"),
+        ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),
+        ('"%22a%22"', '"a"'),
+        ("%22a%22", '"a"'),
+        ("%2522", "%22"),
+        ('"%5C%22"', '\\"'),
+        ('"a', '"a'),
+        ('a"', 'a"'),
+        ('"a" "b"', '"a" "b"'),
+        ('"a\\"', '"a\\"'),
+        ("100%", "100%"),
+        ("%zz", "%zz"),
+    ],
+)
+def test_a_header_of_a_cloudevent_is_unquoted_and_then_decoded_once(sent: str, meant: str) -> None:
+    assert in_headers(type=sent, subject=sent)["type"] == meant
+    assert in_headers(type=sent, subject=sent)["url"] == meant
+
+
+def test_every_attribute_of_a_cloudevent_may_be_quoted() -> None:
+    found = in_headers(specversion='"1.0"', id='"7"', source='"/s"', time='"2026-11-28T12:00:00Z"')
+    assert (found["message_id"], found["timestamp"]) == ("/s 7", "2026-11-28T12:00:00Z")
+
+
+@pytest.mark.parametrize("sent", ["caf%E9", '"caf%E9"', "%C0%A0", "%ED%A0%80"])
+def test_a_header_of_a_cloudevent_that_is_not_utf8_is_rejected(sent: str) -> None:
+    with pytest.raises(InvalidFieldError, match="ce-subject is not percent-encoded UTF-8"):
+        in_headers(subject=sent)
+    assert in_headers(unread=sent)["type"] == "t"
 
 
 def test_a_long_name_of_a_cloudevent_is_still_one() -> None:
