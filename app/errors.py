@@ -85,6 +85,7 @@ class MalformedLineError(RejectedError):
     """A line of an access log that says no event."""
 
     code, hint = "malformed_line", "Give lines of the common or combined log format."
+    in_format = False  # True: a line of it, whose client sent no HTTP
 
 
 class WriteKeyError(RejectedError):

@@ -46,10 +46,6 @@ _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"v": b"\v"}
 _ORIGIN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 
-class NoRequestError(MalformedLineError):
-    """A line in the format, of a client that sent no HTTP."""
-
-
 def parse_line(line: bytes, now_ms: int) -> Event:
     """Return the event of a line: VIEW for GET and HEAD, else the method; url without query.
 
@@ -64,7 +60,7 @@ def parse_line(line: bytes, now_ms: int) -> Event:
     if found is None:
         raise MalformedLineError("not in common or combined log format, or cut off")
     if found["request"] in {"", "-"}:
-        raise NoRequestError("the client sent no request")
+        raise _no_request("the client sent no request")
     method, target = _request_of(unescape(found["request"]))
     return from_json(
         {
@@ -91,15 +87,21 @@ def _time_of(text: str, now_ms: int) -> datetime:
 
 
 def _request_of(line: str) -> tuple[str, str]:
-    """Return method and target of a request line; raise NoRequestError."""
+    """Return method and target of a request line; raise MalformedLineError."""
     method, _, rest = line.partition(" ")
     target, _, protocol = rest.strip(" ").rpartition(" ")
     if not _PROTOCOL.fullmatch(protocol):  # of HTTP/0.9, or the end of a path with a space
         target = rest
     target = target.strip(" ")
     if not target or not _METHOD.fullmatch(method):
-        raise NoRequestError("the request is not HTTP")
+        raise _no_request("the request is not HTTP")
     return method, target
+
+
+def _no_request(text: str) -> MalformedLineError:
+    error = MalformedLineError(text)
+    error.in_format = True
+    return error
 
 
 def client_of(who: str) -> str | None:

@@ -31,7 +31,7 @@ from app.errors import (
     StartError,
     TooLargeError,
 )
-from app.events.access_log import LogLines, NoRequestError, line_uuid, parse_line
+from app.events.access_log import LogLines, line_uuid, parse_line
 from app.events.decoding import decode
 from app.events.event import EVENT_MAX_BYTES, Event
 from app.events.packing import PackedRecord, pack
@@ -49,7 +49,7 @@ CONNECT_S = 5.0
 
 ParseLine = Callable[[bytes, int], Event]
 # Of another format, or of one that nobody can tell.
-NOT_READ = (MalformedLineError, MalformedJsonError, NotAnObjectError, TooLargeError)
+NOT_READ = (MalformedJsonError, NotAnObjectError, TooLargeError)
 PARSERS: dict[str, ParseLine] = {"combined": parse_line, "ndjson": decode}
 
 
@@ -151,7 +151,9 @@ class Importer:
 
 def is_in_format(exc: RejectedError) -> bool:
     """Whether a line that was rejected surely has the format it was read in."""
-    return isinstance(exc, NoRequestError) or not isinstance(exc, NOT_READ)
+    if isinstance(exc, MalformedLineError):
+        return exc.in_format
+    return not isinstance(exc, NOT_READ)
 
 
 def looks_like(lines: Sequence[bytes]) -> str:
