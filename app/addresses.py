@@ -22,14 +22,14 @@ KAFKA = f"host:port, such as kafka.example.net:9092 or [::1]:9092; {PORTS}"
 WORKER = f"a URL such as http://count-1.example.net:6067; {PORTS}"
 ORIGIN = (
     "an origin: scheme://host[:port] as browsers send it, such as https://shop.example, without "
-    "a path and without a wildcard; * alone is any origin"
+    "path or wildcard; * alone allows any origin"
 )
 NAME = (
-    "a host name such as counter.example.net, without a scheme, a path and a wildcard; * alone is "
+    "a host name such as counter.example.net, without scheme, path or wildcard; * alone allows "
     "any name"
 )
 HOST = "a host name or an IP address; the port has a setting of its own"
-ESCAPED = "write what is special in user and password as %XX, for example / as %2F and @ as %40"
+ESCAPED = "in user and password, write special characters as %XX: / as %2F, @ as %40"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which no browser sends
 
@@ -64,11 +64,11 @@ def check_postgres(dsn: str) -> None:
     for host in [one for some in (hosts, given) if some for one in some.split(",")]:
         # A folder is that of a socket. Without a number behind its colon a host has the default.
         if not host.startswith("/") and not _is_host_port(host.removesuffix(":")):
-            raise ValueError(f"it names no host, or a port that is none: {PORTS}; {ESCAPED}")
+            raise ValueError(f"a host is missing, or its port is invalid: {PORTS}; {ESCAPED}")
     if not all(map(_is_port, filter(None, named.get("port", [""])[-1].split(",")))):
         raise ValueError(PORTS)
     if named.get("sslmode", ["prefer"])[-1] not in SSL_MODES:
-        raise ValueError(f"sslmode is none of {', '.join(SSL_MODES)}")
+        raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")
 
 
 def check_redis(url: str) -> None:
@@ -80,7 +80,7 @@ def check_redis(url: str) -> None:
 def check_http(url: str) -> None:
     """http(s)://host[:port], and whatever follows."""
     if url and not _url(url, "http", "https").hostname:
-        raise ValueError("it names no host")
+        raise ValueError("the host is missing")
 
 
 def check_workers(text: str) -> None:
@@ -168,7 +168,7 @@ def _url(url: str, *schemes: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port if "," not in parts.netloc else None  # of several hosts: see there
     except ValueError:
-        raise ValueError(f"it is not a URL, or its port is none: {PORTS}; {ESCAPED}") from None
+        raise ValueError(f"it is not a valid URL: {PORTS}; {ESCAPED}") from None
     if parts.scheme not in schemes:
         begins = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ValueError(f"give an address that begins with {begins}")
