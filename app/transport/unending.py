@@ -58,7 +58,7 @@ class UnendingRecovery(Unending, Recovery):
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As Faust's, which begins anew; it does not where another rebalance follows."""
         await super().on_rebalance(*args, **kwargs)
-        if self.signal_recovery_start.is_set():
+        if self._generation_id == self.app.consumer_generation_id:
             self.app.consumer.reassigned()
 
     @Service.task
