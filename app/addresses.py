@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from app.allowed import PartError, shown
-from app.text import keyed, listed
+from app.text import is_address, keyed, listed
 
 LISTED_MAX = 1000  # origins in one setting
 PORT_MAX = 65_535
@@ -101,14 +101,14 @@ def check_named_workers(text: str) -> None:
 def check_host(host: str) -> None:
     """What a server listens on, or is reached at."""
     found = _HOST_PORT.fullmatch(host)
-    if not _is_address(host) and (not found or host.startswith("[") or found["port"] is not None):
+    if not is_address(host) and (not found or host.startswith("[") or found["port"] is not None):
         raise _wrong(host, HOST)
 
 
 def check_names(text: str) -> None:
     """Host names as a Host header has them, with or without a port, separated by commas."""
     for name in listed(text):
-        if name != "*" and not _is_address(name) and not (name.isascii() and _is_host_port(name)):
+        if name != "*" and not is_address(name) and not (name.isascii() and _is_host_port(name)):
             raise _wrong(name, NAME)
 
 
@@ -190,20 +190,12 @@ def _is_host_port(text: str) -> bool:
     if found is None or (found["port"] is not None and not _is_port(found["port"])):
         return False
     host = found["host"]
-    return not host.startswith("[") or _is_address(host[1:-1])
+    return not host.startswith("[") or is_address(host[1:-1])
 
 
 def _is_port(text: str) -> bool:
     is_number = text.isascii() and text.isdigit() and len(text) <= PORT_DIGITS_MAX
     return is_number and 1 <= int(text) <= PORT_MAX
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _wrong(part: str, is_not: str) -> ValueError:

@@ -1,8 +1,10 @@
-"""Text for a terminal: strangers command nothing, no password is shown. Lists, numbers in text."""
+"""Text for a terminal: strangers command nothing, no password is shown. What texts mean, too."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
@@ -29,6 +31,16 @@ def without_password(url: str) -> str:
     netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
     query = _SECRET_ARGUMENT.sub(rf"\1{MASK}", parts.query)
     return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+
+@lru_cache(maxsize=256)  # one is asked about with each request
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def url_of(host: str, port: int) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from ipaddress import ip_address
 from uuid import UUID
 
 from app.errors import InvalidTimestampError, MalformedLineError, TimestampInFutureError
 from app.events.event import EPOCH, FUTURE_LIMIT, Event, at_ms
 from app.events.shapes import from_json
+from app.text import is_address
 
 CLIENT_PARTS = ("client", "identity", "user")
 LINE_ID_HEX = 32  # 128 bits
@@ -132,15 +132,6 @@ def _bare(text: str) -> str:
         return text[1:].partition("]")[0]
     address, _, port = text.rpartition(":")
     return address if port.isdigit() and "." in address and ":" not in address else text
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def parse_time(text: str) -> datetime:

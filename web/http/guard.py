@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp.hdrs import (
@@ -30,7 +29,7 @@ from aiohttp.web import Request
 
 from app.errors import HostNotAllowedError, OriginNotAllowedError, UnauthorizedError
 from app.settings import Settings
-from app.text import listed
+from app.text import is_address, listed
 from web.http.paths import Call, Kind
 from web.http.quick import MoreHead
 
@@ -116,7 +115,7 @@ class Guard:
             or name.endswith(f".{LOOPBACK}")
             or name in self._names
             or ANY in self._names
-            or is_address(name)
+            or is_address(name)  # no DNS is asked for it, so nobody can rebind it
         )
 
     def _is_own(self, origin: str, request: Request) -> bool:
@@ -142,16 +141,6 @@ def name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
-
-
-@lru_cache(maxsize=256)
-def is_address(name: str) -> bool:
-    """Whether a name is an IP address: no DNS is asked for it, so nobody can rebind it."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def wanted_method(request: Request) -> str:
