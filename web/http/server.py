@@ -136,11 +136,14 @@ class Server(Web):
 
         404 and 405 tell no more than openapi.json does, and need no token.
         """
-        if call is None or call.kind is Kind.INTERNAL:  # all else needs no token, or is served
-            match = await self.web_app.router.resolve(request)
-            if match.http_exception is not None:
-                return None
-        return self.guard.check(request, call)
+        try:
+            return self.guard.check(request, call)
+        except CounterError:
+            if call is None or call.kind is Kind.INTERNAL:  # all else needs no token, or is served
+                match = await self.web_app.router.resolve(request)
+                if match.http_exception is not None:
+                    return None
+            raise
 
     def _call(self, request: Any, method: str) -> Call | None:
         """Return the call that a request makes, by the path as aiohttp's router reads it.
