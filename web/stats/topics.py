@@ -6,8 +6,7 @@ alert follows a moment later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from http import HTTPStatus
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +21,7 @@ from app.names import Names
 from app.settings import Settings
 from web.http import paths
 from web.http.args import args_of
-from web.http.views import ApiView, json_response, page
+from web.http.views import OK, ApiView, json_response, page
 from web.query.forward import CountWorkers
 from web.query.least import POSITION, WAIT
 from web.query.messages import Query
@@ -45,8 +44,9 @@ def register(app: Any, settings: Settings, workers: CountWorkers) -> TopicEnds:
         """GET ?limit=50 -> {"rejected": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
-            limit = limit_of(request)
-            behind = await not_counted(workers, request)
+            args = args_of(request.rel_url.raw_query_string)
+            limit = parse_limit(args, default=LIMIT, most=LIMIT_MAX)
+            behind = await not_counted(workers, args)
             return behind or json_response(await rejected(ends, names, limit))
 
     @page(app, paths.ALERTS)
@@ -54,8 +54,9 @@ def register(app: Any, settings: Settings, workers: CountWorkers) -> TopicEnds:
         """GET ?limit=50 -> {"alerts": [...]}, the newest first."""
 
         async def get(self, request: Request) -> Response:
-            limit = limit_of(request)
-            behind = await not_counted(workers, request)
+            args = args_of(request.rel_url.raw_query_string)
+            limit = parse_limit(args, default=LIMIT, most=LIMIT_MAX)
+            behind = await not_counted(workers, args)
             return behind or json_response(await alerts(ends, names, limit))
 
     return ends
@@ -84,21 +85,14 @@ def first_of_each(records: Iterable[Any]) -> list[Any]:
     return list(oldest.values())
 
 
-async def not_counted(workers: CountWorkers, request: Request) -> Response | None:
+async def not_counted(workers: CountWorkers, args: Mapping[str, str]) -> Response | None:
     """Return the answer where the tables do not hold what min_position= asks for; None: they do."""
-    args = args_of(request.rel_url.raw_query_string)
     asked = {name: args[name] for name in (POSITION, WAIT) if name in args}
     if not asked:
         return None
     path = f"{OF_ALL_PARTITIONS}&{urlencode(asked)}"
     answer = await workers.ask(Query("GET", path))
-    return None if answer.status == HTTPStatus.OK else answer.response()
-
-
-def limit_of(request: Request) -> int:
-    """Return limit= of a request; raise BadRequestError where it is no number in range."""
-    args = args_of(request.rel_url.raw_query_string)
-    return parse_limit(args, default=LIMIT, most=LIMIT_MAX)
+    return None if answer.status == OK else answer.response()
 
 
 def bodies(records: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
