@@ -16,6 +16,7 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from tests.conftest import MakeSettings, StartWorker
+from tests.support.caught_up import caught_up
 from tests.support.kafka_client import KafkaClient
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_until
@@ -44,8 +45,9 @@ key = "/c"
 class Site:
     """Sends events of this hour's beginning to all partitions."""
 
-    def __init__(self, kafka: KafkaClient, names: Names) -> None:
-        self._kafka, self.names = kafka, names
+    def __init__(self, kafka: KafkaClient, settings: Settings) -> None:
+        self._kafka, self._settings = kafka, settings
+        self.names = Names(settings.namespace)
         self.hour = f"{datetime.now(UTC):%Y-%m-%dT%H:00:00Z}"
 
     async def send(self, label: str, url: str, count: int, time: str = "") -> None:
@@ -66,17 +68,7 @@ class Site:
 
     async def caught_up(self) -> None:
         """Wait until everything is counted and committed; alerts come before that."""
-        group = self.names.count_group
-
-        async def behind() -> list[str]:
-            found = []
-            for topic in (self.names.events, self.names.counts):
-                done = await self._kafka.committed(group, topic)
-                ends = await self._kafka.ends(topic)
-                found += [f"{topic}-{p}" for p, end in ends.items() if done.get(p, 0) < end]
-            return found
-
-        await wait_until(behind, [], deadline_s=60)
+        await caught_up(self._settings, self._kafka)
 
     async def alerts(self) -> Counter[tuple[str, str]]:
         """Return (rule, key) of all alerts in the topic, which are of this hour."""
@@ -101,7 +93,7 @@ async def test_one_alert_per_rule_key_and_window_wherever_it_goes(
             alert_rules=str(rules), webhook_url=receiver.url, webhook_secret=SECRET
         )
         await ensure_topics(settings)
-        site = Site(kafka, Names(settings.namespace))
+        site = Site(kafka, settings)
         workers = [await start_worker(settings, "count", f"count-{n}") for n in (1, 2)]
         await start_worker(settings, "collect")
         await site.begin()
