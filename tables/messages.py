@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
@@ -23,13 +24,19 @@ from tables.write_behind import WriteBehindTable
 RUNS = b"m"  # Faust keeps an offset among the rows
 _KEY = struct.Struct(">cQQ")  # RUNS, lowest and highest offset
 MS = 1000
+EXPIRE_RUNS = 500  # deleted at a time
 SAMPLE = 64  # one of so many message_ids is watched
 SAMPLED_MAX = 10_000
 
 
+def run_key(run: MessageRun) -> bytes:
+    """Return the key of a run."""
+    return _KEY.pack(RUNS, run.offset, run.last)
+
+
 def run_row(run: MessageRun) -> tuple[bytes, bytes]:
     """Return key and value of a run."""
-    return _KEY.pack(RUNS, run.offset, run.last), run.pack()
+    return run_key(run), run.pack()
 
 
 class Messages(WriteBehindTable):
@@ -46,6 +53,7 @@ class Messages(WriteBehindTable):
         self.by_uuid = by_uuid
         self._hours, self._committed = hours, committed
         self._seen: dict[int, Seen] = {}
+        self._replaced = defaultdict[int, list[bytes]](list)  # keys of rows that others have all of
         self._clock = RecordClock()
         self._generation = 0
         self._places = Places()
@@ -76,8 +84,8 @@ class Messages(WriteBehindTable):
         while partition not in self._seen:
             generation, db = self._generation, self.db(partition)
             seen = await asyncio.to_thread(self._read, db)
-            if generation == self._generation:
-                self._seen[partition] = seen
+            if generation == self._generation:  # who was faster may have judged by now
+                self._seen.setdefault(partition, seen)
 
     def _read(self, db: Any) -> Seen:
         return Seen(self._hours, (value for _, value in scan_prefix(db, RUNS)))
@@ -131,8 +139,10 @@ class Messages(WriteBehindTable):
     async def write_gathered(self, partitions: Collection[int]) -> None:
         """Write what is new; the batches that it came from are acknowledged afterwards."""
         for partition in partitions:
-            runs = list(self._seen[partition].take_fresh())
-            await self.write(partition, [run_row(run) for run in runs])
+            runs = list(self._seen[partition].take_rows())
+            await self.write(partition, [run_row(run) for run, _ in runs])
+            if replaced := [run_key(row) for _, rows in runs for row in rows]:
+                self._replaced[partition] += replaced
 
     def check_row(self, key: bytes, value: bytes) -> None:
         """As BatchTable."""
@@ -150,27 +160,44 @@ class Messages(WriteBehindTable):
         super().forget()
         self._generation += 1
         self._seen.clear()
+        self._replaced.clear()
         self._clock.forget()
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete runs that nothing can be a duplicate of any more; return how many rows."""
         dropped = 0
+        await self._delete_replaced()
         for partition in partitions:
             reached = int(self._clock.reached(partition, self._committed(partition)) * MS)
             seen = self._seen.get(partition)
             if not reached or seen is None:
                 continue
             seen.expire(reached)
-            end = seen.forgotten_before(reached)
-            old = []
-            for key, value in scan_prefix(self.db(partition), RUNS):
-                if MessageRun.unpack(value).latest >= end:
-                    break
-                old.append(key)
-            if old:
+            while old := self._past(partition, seen.forgotten_before(reached)):
                 await self.delete(partition, old)
                 dropped += len(old)
         return dropped
+
+    def _past(self, partition: int, end: int) -> list[bytes]:
+        """Return keys of runs that end before a time in ms, as many as one turn has time for."""
+        old: list[bytes] = []
+        for key, value in scan_prefix(self.db(partition), RUNS):
+            if len(old) == EXPIRE_RUNS or MessageRun.unpack(value).latest >= end:
+                break
+            old.append(key)
+        return old
+
+
+    async def _delete_replaced(self) -> None:
+        """Delete what is in other rows, too, once Kafka has acknowledged those."""
+        replaced, self._replaced = self._replaced, defaultdict(list)
+        generation = self._generation
+        if replaced:
+            await self.drain()
+        for partition, keys in replaced.items():
+            if generation != self._generation:
+                return
+            await self.delete(partition, keys)
 
 
 class Places:

@@ -16,11 +16,37 @@ from app.counting.message_runs import Array, FilteredRuns, MessageRun
 from app.events.batches import Named
 
 ROW_IDS = 20_000  # of a packed run, 400 KB: a record batch holds 500,000 bytes
+LEVEL_ROWS, LEVELS = 16, 4  # of rows that grow: 16 ** 4 exceeds ROW_IDS
 RUN_IDS = 1 << 18  # of a run in memory; merging two halves of it takes 15 ms
 FILTER_RUNS = 16  # that share a filter; it has 16 bits for each of their ids: 2 bytes more an id
 YOUNG_WIDTH, OLD_WIDTH = 22, 26  # 0.5 and 8 MB
 HOUR_MS = 3_600_000
 MARGIN_MS = HOUR_MS  # how far the records of a partition may lie out of their order in time
+
+
+class GrowingRows:
+    """Merges rows as they are written, so that few flushes of few ids do not become many rows.
+
+    Each level has up to LEVEL_ROWS rows, which become one of the next; none gets above ROW_IDS.
+    """
+
+    def __init__(self) -> None:
+        self._levels: list[list[MessageRun]] = [[] for _ in range(LEVELS)]
+
+    def add(self, run: MessageRun) -> tuple[MessageRun, list[MessageRun]]:
+        """Return the row to write instead of a run, and those before it that it replaces."""
+        replaced: list[MessageRun] = []
+        for level in self._levels:
+            level.append(run)
+            if len(level) < LEVEL_ROWS:
+                break
+            rows = level.copy()
+            level.clear()
+            if sum(map(len, rows)) > ROW_IDS:
+                break
+            replaced += rows[:-1]
+            run = MessageRun.merged(rows)
+        return run, replaced
 
 
 class Seen:
@@ -32,16 +58,24 @@ class Seen:
         self._old: list[FilteredRuns] = []  # those that are merged no more, oldest first
         self._young = FilteredRuns(YOUNG_WIDTH)
         self._fresh: list[MessageRun] = []
+        self._packed = GrowingRows()
         self.latest = 0
+        self.remember(rows)
+
+    def remember(self, rows: Iterable[bytes]) -> None:
+        """Bring in what was packed, by offset, before anything is judged."""
         waiting: list[MessageRun] = []
+        size = 0
         for run in map(MessageRun.unpack, rows):
             waiting.append(run)
-            if sum(map(len, waiting)) + ROW_IDS > RUN_IDS:
+            size += len(run)
+            self.latest = max(self.latest, run.latest)
+            if size + ROW_IDS > RUN_IDS:
                 self._keep(MessageRun.merged(waiting))
-                waiting = []
-            self.latest = run.latest
+                waiting, size = [], 0
         if waiting:
             self._young.add(MessageRun.merged(waiting))
+            self._merge()
 
     def __len__(self) -> int:
         return sum(map(len, self.groups))
@@ -117,6 +151,10 @@ class Seen:
                 count += 1
             yield MessageRun.merged(fresh[:count])
             del fresh[:count]
+
+    def take_rows(self) -> Iterator[tuple[MessageRun, list[MessageRun]]]:
+        """Yield the runs of take_fresh() as rows to be written, each with those it replaces."""
+        return map(self._packed.add, self.take_fresh())
 
     def forgotten_before(self, now_ms: int) -> int:
         """Return the `latest` below which a run is of no use any more; now_ms: by the records."""

@@ -16,6 +16,7 @@ from app.errors import SettingsError
 from app.stores.sql import load_queries
 
 FORGET_EVERY_MS = 600_000
+READ_ROWS = 200  # of 400 KB at most
 
 TopicPlace = tuple[str, int]  # topic, partition
 
@@ -48,15 +49,28 @@ class StoredMessages:
         if position < 0:  # a new cluster: offsets begin anew
             await connection.execute(self._sql["event_messages.forget"], *place, 1 << 62)
             return Seen(self._hours)
-        rows = await connection.fetch(self._sql["event_messages.read"], *place)
-        return await asyncio.to_thread(Seen, self._hours, [row["run"] for row in rows])
+        return await self._read(connection, place)
+
+    async def _read(self, connection: Any, place: TopicPlace) -> Seen:
+        """Return what is stored.
+
+        By parts: a transaction in which nothing is asked for ten seconds is ended by Postgres.
+        """
+        seen = Seen(self._hours)
+        rows = await connection.cursor(self._sql["event_messages.read"], *place)
+        while some := await rows.fetch(READ_ROWS):
+            await asyncio.to_thread(seen.remember, [row["run"] for row in some])
+        return seen
 
     async def keep(self, connection: Any, place: TopicPlace, seen: Seen, last_ms: int) -> None:
         """Write what is new, and forget what nothing can be a duplicate of.
 
         last_ms: Kafka timestamp of the last record.
         """
-        for run in seen.take_fresh():
+        for run, replaced in seen.take_rows():
+            if replaced:
+                gone = [row.offset for row in replaced]
+                await connection.execute(self._sql["event_messages.replace"], *place, gone)
             add = self._sql["event_messages.add"]
             await connection.execute(add, *place, run.offset, run.latest, run.pack())
         now_ms = min(last_ms, int(time() * 1000))

@@ -14,16 +14,17 @@ import pytest
 from faust.types import TP
 from prometheus_client import REGISTRY
 
-from app.counting.duplicates import HOUR_MS, MARGIN_MS
+from app.counting.duplicates import HOUR_MS, LEVEL_ROWS, MARGIN_MS
 from app.errors import SettingsError
 from app.events.batches import Named, Slice
 from app.events.event import Event, at_ms
 from app.settings import Settings
 from tables.counters import declare
 from tables.layout import BOTS, DUPLICATES, LAYOUT, check, rules
-from tables.messages import Messages
+from tables.messages import RUNS, Messages
 from tables.partial_values import Partial
 from tables.partials import Partials
+from tables.scans import scan_prefix
 from tests.support.batches import slice_of
 from tests.support.tables import close
 from tests.tables.conftest import SentRecords
@@ -148,6 +149,29 @@ async def test_a_run_goes_when_the_committed_records_are_past_it(
     committed[0] = 2
     assert await messages.expire([0]) == 1
     assert await again(messages, 2, ["a", "b"], later) == [3]
+
+
+async def test_few_ids_at_a_time_do_not_become_many_rows(
+    make_messages: MakeMessages, sent: SentRecords
+) -> None:
+    """Kafka keeps the rows until it has those that replace them."""
+    messages = make_messages()
+    for at in range(40):
+        await again(messages, at, [f"m{at}"])
+        await messages.flush(0)
+    assert len(stored(messages)) == 40
+    expiring = asyncio.create_task(messages.expire([0]))
+    await asyncio.sleep(0)
+    assert len(stored(messages)) == 40
+    sent.acknowledge()
+    assert await expiring == 0
+    assert len(stored(messages)) == 40 // LEVEL_ROWS + 40 % LEVEL_ROWS
+    messages = reopened(messages, make_messages)
+    assert await again(messages, 40, [f"m{at}" for at in range(41)]) == list(range(40, 80))
+
+
+def stored(messages: Messages) -> list[bytes]:
+    return [key for key, _ in scan_prefix(messages.db(0), RUNS)]
 
 
 async def test_events_without_a_message_id_write_nothing(

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.counting.duplicates import HOUR_MS, MARGIN_MS
+from app.counting.duplicates import HOUR_MS, LEVEL_ROWS, MARGIN_MS
 from app.errors import SettingsError
+from app.stores import stored_messages
 from app.stores.event_store import EventStore
 from app.stores.sql import load_queries
 from app.stores.stored_messages import StoredMessages
@@ -133,3 +134,17 @@ async def test_without_hours_nothing_is_a_duplicate(
     await open_store(messages=messages(0)).store(TOPIC, 0, batch_of(sent("a", "a")))
     assert await duplicates(database) == []
     assert await kept(database) == []
+
+
+async def test_few_ids_at_a_time_do_not_become_many_rows(
+    database: Database, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_messages, "READ_ROWS", 3)
+    store = open_store(messages=messages())
+    for at in range(100):
+        await store.store(TOPIC, 0, batch_of(sent(f"m{at}"), first=at))
+    assert len(await kept(database)) == 100 // LEVEL_ROWS + 100 % LEVEL_ROWS
+    other = open_store(messages=messages())
+    ids = [f"m{at}" for at in range(100)]
+    await other.store(TOPIC, 0, batch_of(sent(*ids, "new"), first=100))
+    assert await duplicates(database) == list(range(100, 200))
