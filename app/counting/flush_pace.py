@@ -41,6 +41,7 @@ class FlushPace:
         quiet_since = max([self._flushed_at, *self._backlogs.values()])
         if self._backlogs and now - quiet_since < BACKLOG_PAUSE_S:
             return now - self._flushed_at >= BACKLOG_FLUSH_S
+        self._backlogs.clear()  # those that came no more have perhaps moved to another worker
         return True
 
     def flushed(self) -> None:

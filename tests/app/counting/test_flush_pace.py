@@ -57,6 +57,20 @@ def test_a_backlog_that_does_not_come_is_not_waited_for() -> None:
     assert pace.due()
 
 
+def test_a_backlog_that_moved_away_is_waited_for_once() -> None:
+    clock = Clock()
+    pace = FlushPace(clock)
+    pace.note(0, BACKLOG)
+    flushes = 0
+    for _ in range(100):  # 10 s
+        clock.now += 0.1
+        pace.note(1, 0)
+        if pace.due():
+            flushes += 1
+            pace.flushed()
+    assert flushes >= 80
+
+
 def test_a_flush_that_took_long_is_no_pause() -> None:
     clock = Clock()
     pace = FlushPace(clock)
