@@ -37,7 +37,7 @@ CHUNK = struct.Struct(">cIQQ")  # VIEWS, second, offsets of the first and the la
 SECOND = struct.Struct(">cI")
 CHUNK_BYTES = 200_000  # of a value: a record batch holds 500,000
 CACHE_MAX = 100_000  # page views and seconds of a partition kept in memory, 28 MB
-TRIM_EVERY = 20_000  # page views; finding out what is kept takes a while
+TRIM_EVERY = 20_000  # page views, and users of clicks; finding out what is kept takes a while
 USERS_MAX = 100_000  # users whose clicks are kept in memory between flushes
 MARGIN_S = 3600  # how far the records of a partition may lie out of their order in time
 MICROSECONDS = 1_000_000
@@ -90,7 +90,7 @@ class JudgedTable(WriteBehindTable):
     def _load(self, partition: int, memory: Memory, found: Needs) -> None:
         """Bring in what was remembered, the seconds last used to the end."""
         views, db = memory.views, self.db(partition)
-        self._untrimmed[partition] += sum(map(len, found.views.values()))
+        self._untrimmed[partition] += sum(map(len, found.views.values())) + len(found.users)
         for second in found.views:
             known = views.pop(second, None)
             views[second] = self._stored(db, second) if known is None else known

@@ -24,6 +24,7 @@ from tables.judged import (
     CLICKS,
     MARGIN_S,
     TRIM_EVERY,
+    USERS_MAX,
     VIEWS,
     JudgedTable,
 )
@@ -218,6 +219,15 @@ async def test_the_cache_keeps_the_seconds_that_were_used_last(make_judged: Make
     assert NOON_S not in kept
     assert NOON_S - hours * 3600 in kept
     assert len(stored_seconds(judged)) == hours + 1
+
+
+async def test_users_who_only_click_are_kept_within_bounds(make_judged: MakeJudged) -> None:
+    judged, users = make_judged(), TRIM_EVERY + 1
+    for step in range(USERS_MAX // users + 2):
+        made = [Event(type="AdClick", user_id=f"{step} {n}", ad_id="3") for n in range(users)]
+        judged.judge(0, slice_of(made, first=step * users, received=[NOON_S + 1.0] * users))
+        await judged.flush(0)
+    assert len(judged.memory[0].clicks) <= USERS_MAX
 
 
 async def test_a_second_with_very_many_views_has_rows_of_bounded_size(
