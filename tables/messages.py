@@ -187,7 +187,6 @@ class Messages(WriteBehindTable):
             old.append(key)
         return old
 
-
     async def _delete_replaced(self) -> None:
         """Delete what is in other rows, too, once Kafka has acknowledged those."""
         replaced, self._replaced = self._replaced, defaultdict(list)

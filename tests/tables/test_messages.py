@@ -108,6 +108,28 @@ async def test_a_rebalance_while_loading_makes_it_load_again(make_messages: Make
     assert await again(messages, 1, ["a"]) == [1]
 
 
+async def test_whoever_asks_while_a_batch_is_judged_leaves_out_nothing(
+    make_messages: MakeMessages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query of the first moment, whose reading ends after the batch was judged."""
+    messages = make_messages()
+    judged, read = asyncio.Event(), asyncio.to_thread
+
+    async def slow(*args: Any) -> Any:
+        found = await read(*args)
+        await judged.wait()
+        return found
+
+    monkeypatch.setattr(asyncio, "to_thread", slow)
+    asking = asyncio.create_task(messages.sent_before(0, Named(["b"], [9], [NOW_MS])))
+    await asyncio.sleep(0)
+    monkeypatch.undo()
+    assert await again(messages, 0, ["a"]) == []
+    judged.set()
+    assert await asking is False
+    assert await again(messages, 1, ["a"]) == [1]
+
+
 async def test_recovery_brings_back_what_was_sent(
     make_messages: MakeMessages, sent: SentRecords
 ) -> None:
@@ -172,6 +194,21 @@ async def test_few_ids_at_a_time_do_not_become_many_rows(
 
 def stored(messages: Messages) -> list[bytes]:
     return [key for key, _ in scan_prefix(messages.db(0), RUNS)]
+
+
+async def test_runs_that_are_past_go_in_steps(
+    make_messages: MakeMessages, committed: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tables.messages.EXPIRE_RUNS", 2)
+    messages, later = make_messages(), NOW_MS + 24 * HOUR_MS + MARGIN_MS + 1
+    for at in range(5):
+        await again(messages, at, [f"m{at}"])
+        await messages.flush(0)
+    await again(messages, 5, ["late"], later)
+    await messages.flush(0)
+    committed[0] = 6
+    assert await messages.expire([0]) == 5
+    assert len(stored(messages)) == 1
 
 
 async def test_events_without_a_message_id_write_nothing(
