@@ -15,9 +15,9 @@ from app.counting.row_keys import split_tail
 from app.counting.spec import CounterSpec
 from app.counting.uniques import Sketch, Union, decode_sketch, estimate_of
 from app.errors import BadRequestError
+from tables.key_ranges import prefixes_of
 from tables.key_scans import rows_between
 from tables.scans import scan_after, scan_prefix
-from tables.totals import prefixes_of
 from tables.turns import Turns
 from tables.uniques import Uniques
 

@@ -15,10 +15,11 @@ import msgspec
 
 from app.counting.counters import Counters
 from app.counting.row_keys import MARK, ROW_PART, source_of
-from app.counting.spec import DAY, FOREVER, Cells, CounterSpec, counts_partition
+from app.counting.spec import FOREVER, Cells, CounterSpec, counts_partition
 from app.kafka.strange import UNREADABLE, leave_out
 from tables.batch_table import BatchTable
 from tables.carrying import CarriedCells, Merged
+from tables.key_ranges import prefixes_of
 from tables.partial_values import decode_published
 from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
@@ -30,8 +31,6 @@ POSITION = b"\0at"  # key of how far `counts` is merged
 OWN_ROWS = {POSITION, MARK}
 SLOT_BITS, SLOT_MASK = 8, 0xFF
 CACHE_MAX = 200_000  # rows of a partition
-SEEKS_MAX = 100  # rows looked up one by one; for more, all rows of a key are read in order
-AHEAD_MAX = 2 * DAY  # s that an event may lie ahead of this clock, with some room
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[int, int]).decode
@@ -255,17 +254,6 @@ class Totals(BatchTable):
             cell >> SLOT_BITS: position
             for cell, position in self._load(partition, (MARK,))[MARK].items()
         }
-
-
-def prefixes_of(spec: CounterSpec, key: str, begin: int, end: int) -> Iterator[bytes]:
-    """Yield what the rows of a range begin with; at worst those of all time."""
-    if not spec.row_span or (spec.retention is None and end - begin > SEEKS_MAX * spec.row_span):
-        yield spec.permanent_keys.with_key(key)
-        return
-    now = int(time())  # what lies outside is not there; looking for it would take for ever
-    first = begin if spec.retention is None else max(begin, now - spec.retention - spec.row_span)
-    for start in range(first - first % spec.row_span, min(end, now + AHEAD_MAX), spec.row_span):
-        yield spec.keys.row(key, start, "")
 
 
 def windows_of(spec: CounterSpec, start: int, cells: Cells) -> dict[int, int]:
