@@ -142,6 +142,6 @@ class LiveRows:
 
     def _rows(self, urls: Iterable[str]) -> Iterator[LiveRow | None]:
         for url in urls:
-            while not self._totals.settle(self._name, url):
-                yield None
-            yield url, self._totals.read(self._name, url, 0, FOREVER).get(0, {})
+            yield from self._totals.settling(self._name, url)
+            counts = yield from self._totals.reading(self._name, url, 0, FOREVER)
+            yield url, counts.get(0, {})

@@ -19,6 +19,7 @@ import rocksdict
 
 from app.counting.spec import DAY, CounterSpec
 from tables.scans import scan_from, scan_keys
+from tables.turns import InSteps
 
 SUMS = b"\0s"  # begins the keys; alone it is the key of what is true of all of them
 FIRST_ROW = b"\1"  # behind what is no counter's
@@ -29,10 +30,14 @@ _STATE = struct.Struct(">II")
 
 
 class Sum(msgspec.Struct, array_like=True):
-    """through: second before which all windows are in it. counts: by label."""
+    """through: second before which all windows are in it. counts: by label.
+
+    label: of the rows that start at `through`, those of smaller labels are in it, too.
+    """
 
     through: int
     counts: dict[str, int]
+    label: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,15 +76,16 @@ class AllTimeSums:
         self.specs = {spec.number: spec for spec in summed}
         self._states: dict[int, _Reach] = {}
 
-    def read(self, db: Any, spec: CounterSpec, key: str) -> dict[str, int]:
+    def reading(self, db: Any, spec: CounterSpec, key: str) -> InSteps[dict[str, int]]:
         """Return {label: events of all time} of a key, at little cost once it is settled."""
         keys = spec.permanent_keys
         prefix = keys.with_key(key)
         known = _known(db, prefix)
         counts = known.counts
-        for row, value in scan_from(db, keys.row(key, known.through, ""), prefix):
+        for row, value in scan_from(db, keys.row(key, known.through, known.label), prefix):
             _, label = keys.start_and_label(row, len(prefix))
             counts[label] = counts.get(label, 0) + sum(_decode_cells(value).values())
+            yield
         return counts
 
     def settle(self, partition: int, db: Any, spec: CounterSpec, key: str) -> bool:
@@ -90,17 +96,17 @@ class AllTimeSums:
         keys, over = spec.permanent_keys, _days_over(spec)
         prefix = keys.with_key(key)
         known = _known(db, prefix)
-        rows, last = 0, 0
-        for row, value in scan_from(db, keys.row(key, known.through, ""), prefix):
+        rows = 0
+        for row, value in scan_from(db, keys.row(key, known.through, known.label), prefix):
             start, label = keys.start_and_label(row, len(prefix))
             if start >= over:
                 break
-            if rows >= STEP_ROWS and start > last:
-                self._keep(partition, db, prefix, Sum(start, known.counts))
+            if rows >= STEP_ROWS:  # also within a day: a stranger may send very many types
+                self._keep(partition, db, prefix, Sum(start, known.counts, label))
                 return False
             counts = known.counts
             counts[label] = counts.get(label, 0) + sum(_decode_cells(value).values())
-            rows, last = rows + 1, start
+            rows += 1
         if rows > ROWS_MAX:
             self._keep(partition, db, prefix, Sum(over, known.counts))
         return True
@@ -108,8 +114,8 @@ class AllTimeSums:
     def _keep(self, partition: int, db: Any, prefix: bytes, found: Sum) -> None:
         changes, state = rocksdict.WriteBatch(raw_mode=True), self._state(partition, db)
         changes.put(SUMS + prefix, _encode(found))
-        if found.through > state.reached:
-            state.reached = found.through
+        if (reached := found.through + bool(found.label)) > state.reached:
+            state.reached = reached
             changes.put(*state.row())
         db.write(changes)
 
@@ -131,7 +137,8 @@ class AllTimeSums:
         keys = list(by_key)
         for key, stored in zip(keys, db.get(keys) if keys else (), strict=True):
             known = Sum(state.whole, {}) if stored is None else _decode(stored)
-            inside = [place for place in by_key[key] if place[0] < known.through]
+            known_to = known.through, known.label
+            inside = [place for place in by_key[key] if place[:2] < known_to]
             for _, label, more in inside:
                 known.counts[label] = known.counts.get(label, 0) + more
             if inside:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from time import time
 from typing import Any
 
@@ -19,11 +20,12 @@ from app.counting.spec import FOREVER, Cells, CounterSpec, counts_partition
 from app.kafka.strange import UNREADABLE, leave_out
 from tables.batch_table import BatchTable
 from tables.carrying import CarriedCells, Merged
-from tables.key_ranges import prefixes_of
+from tables.key_ranges import check_number, prefixes_of
 from tables.partial_values import decode_published
 from tables.reached import Reached, all_reached, marks_last
 from tables.scans import scan_after, scan_prefix
 from tables.sums import SUMS, AllTimeSums
+from tables.turns import InSteps, at_once
 from tables.unreadable import check_key
 from tables.watchers import Changes, Watcher
 
@@ -183,19 +185,32 @@ class Totals(BatchTable):
         a sum are millionths: measure.shown() of the counter makes a number of each.
         The caller has checked that this worker owns the key.
         """
+        return at_once(self.reading(name, key, begin, end))
+
+    def reading(
+        self, name: str, key: str, begin: int, end: int, most: float = inf
+    ) -> InSteps[dict[int, dict[str, int]]]:
+        """Read as read() does, a row a step; who goes on later checks that the key is still ours.
+
+        Raises BadRequestError where there are more than `most` counts.
+        """
         spec = self._counters.stored(name)
         db = self.db(self.partition_of(key))
         if spec.name != name:
-            found = self._sums.read(db, spec, key)
+            found = yield from self._sums.reading(db, spec, key)
             return {0: found} if found else {}
-        windows: dict[int, dict[str, int]] = {}
+        windows, new = dict[int, dict[str, int]](), 0
         for prefix in prefixes_of(spec, key, begin, end):
+            yield
             for row, value in scan_prefix(db, prefix):
                 _, start, label = spec.keys.parse(row)
                 for window, count in windows_of(spec, start, _decode(value)).items():
                     if begin <= window < end:
                         labels = windows.setdefault(window, {})
+                        new += label not in labels
                         labels[label] = labels.get(label, 0) + count
+                check_number(new, most)
+                yield
         return windows
 
     def read_all(self, name: str, key: str) -> dict[int, dict[str, int]]:
@@ -207,6 +222,11 @@ class Totals(BatchTable):
         spec = self._counters.stored(name)
         partition = self.partition_of(key)
         return spec.name == name or self._sums.settle(partition, self.db(partition), spec, key)
+
+    def settling(self, name: str, key: str) -> InSteps[None]:
+        """Settle until there is no more; who goes on later checks that the key is still ours."""
+        while not self.settle(name, key):
+            yield
 
     def keys_of(self, name: str, partition: int) -> Iterator[str]:
         """Iterate over the keys of a counter of all time, in order."""

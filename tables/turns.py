@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import merge
 from itertools import islice
 from time import perf_counter, thread_time
-from typing import TypeVar
+from typing import Any, TypeVar
 
 TURN_ROWS = 2048  # then others have their turn: some 4 ms
 TURN_S = 0.004
 SAMPLES = 16  # of a bucket, so that few are much larger than others
 BUCKET_ROWS = 20_000  # put into theirs in a turn, 10 ms
+SORT_ITEMS = 5000  # in a step, a few milliseconds
 
 # A step of work on records; the first one is small, as nothing is known of them yet.
 STEP_S = 0.02
 STEP_FIRST, STEP_LEAST, STEP_MOST = 250, 50, 20_000
 
 T = TypeVar("T")
+InSteps = Generator[None, None, T]  # stops after each few milliseconds; returns what it made
 
 
 def nothing() -> None:
@@ -58,6 +61,36 @@ async def in_buckets(items: Sequence[T], size: int, key: Callable[[T], bytes]) -
             buckets[bisect_right(edges, key(item))].append(item)
         await asyncio.sleep(0)
     return [bucket for bucket in buckets if bucket]
+
+
+def at_once(steps: InSteps[T]) -> T:
+    """Return what steps make, and let nobody in between."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+
+def turn_of(steps: InSteps[T]) -> tuple[T] | None:
+    """Go on with steps for TURN_S; return what they made, as a tuple, None: they are not done."""
+    until = perf_counter() + TURN_S
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return (done.value,)
+        if perf_counter() > until:
+            return None
+
+
+def in_order(items: Iterable[T], key: Callable[[T], Any] | None = None) -> InSteps[Iterator[T]]:
+    """Return items as sorted() does, as an iterator: many are sorted some at a time."""
+    left, pieces = iter(items), list[list[T]]()
+    while some := list(islice(left, SORT_ITEMS)):
+        pieces.append(sorted(some, key=key))  # type: ignore[type-var,arg-type]
+        yield
+    return iter(pieces[0]) if len(pieces) == 1 else merge(*pieces, key=key)  # type: ignore[arg-type]
 
 
 class Turns:

@@ -6,7 +6,7 @@ where midnight is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -58,10 +58,10 @@ class Buckets:
 
     def add_up(
         self, windows: Mapping[int, Mapping[str, int]], window: int
-    ) -> dict[int, dict[str, int]]:
+    ) -> Generator[None, None, dict[int, dict[str, int]]]:
         """Return {start of the bucket: {label: count}} of {start of the window: {label: count}}.
 
-        window: seconds. Raises BadRequestError as check().
+        window: seconds. In steps of a window each. Raises BadRequestError as check().
         """
         added: dict[int, dict[str, int]] = {}
         start, end = 0, 0
@@ -73,6 +73,7 @@ class Buckets:
             labels = added.setdefault(start, {})
             for label, count in windows[at].items():
                 labels[label] = labels.get(label, 0) + count
+            yield
         return added
 
     def check(self, window: int, begin: int, end: int) -> None:

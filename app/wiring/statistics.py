@@ -38,6 +38,7 @@ from tables.uniques import Uniques
 from web.http.worker_secret import WorkerSecret
 from web.query.gather import Gathering
 from web.query.queries import Queries
+from web.query.stepwise import Stepwise
 from web.stats.distinct import Sketches
 
 
@@ -73,15 +74,16 @@ def answer_queries(
     secret = WorkerSecret(settings.worker_secret.get_secret_value())
     contact = app.transport.contact
     queries = Queries(app, owned, secret, totals.reached, settings.events_partitions, contact)
-    web.stats.report.register(queries, totals, counters)
+    stepwise = Stepwise(owned)
+    web.stats.report.register(queries, stepwise, totals, counters)
     rows = DistinctRows(users.table) if users else None
     sketches = Sketches(users.table, rows, users.owned) if users and rows else None
-    web.stats.counts.register(queries, totals, counters, sketches)
+    web.stats.counts.register(queries, stepwise, totals, counters, sketches)
     gathering = Gathering(app, queries, owned, totals.reached)
     web.stats.keys.register(gathering, totals, counters, sketches)
     if users:
         web.stats.active.register(queries, users.table, users.owned)
-        web.stats.ads.register(queries, totals, users.table, users.owned)
+        web.stats.ads.register(queries, stepwise, totals, users.table, users.owned)
         web.stats.pages.register(queries, totals, owned, counters)
         web.stats.ranked.register(gathering, totals, counters)
     web.query.table_rows.register(queries, totals, counters, rows)

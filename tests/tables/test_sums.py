@@ -170,3 +170,28 @@ async def test_many_days_are_taken_into_a_sum_some_at_a_time(
         steps += 1
     assert steps == 1000 // STEP_ROWS + 1
     assert [row for chunk in live.take(partition)[0] for row in chunk] == [("/a", {"VIEW": 2000})]
+
+
+async def test_a_day_of_many_types_is_taken_into_a_sum_some_at_a_time(
+    make_totals: MakeTotals, counters: Counters
+) -> None:
+    totals, spec = make_totals(), counters["events_by_url_hourly"]
+    partition, types = totals.partition_of("/a"), [f"{n}é" for n in range(4 * STEP_ROWS)]
+
+    async def count(source: int, ago: int, labels: list[str]) -> None:
+        start, slot = spec.place(int((NOW - timedelta(days=ago)).timestamp()))
+        rows = [spec.keys.row("/a", start, label) + SOURCE.pack(source) for label in labels]
+        value = msgspec.msgpack.encode((9, {slot: 2}))
+        await totals.merge(partition, [SimpleNamespace(key=row, value=value) for row in rows], 1)
+
+    for ago in (30, 31):
+        await count(0, ago, types)
+    steps = 0
+    while not totals.settle("events_by_url", "/a"):
+        steps += 1
+        await count(steps, 31 - steps % 2, types[steps :: 2 * STEP_ROWS])  # late, on both sides
+        assert totals.read_all("events_by_url", "/a").get(0) == hours_summed(totals, "/a")
+        if steps % 3 == 0:
+            totals.forget()
+    assert steps >= 2 * len(types) // STEP_ROWS - 1
+    assert totals.read_all("events_by_url", "/a").get(0) == hours_summed(totals, "/a")

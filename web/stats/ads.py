@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable
 from time import time
-from typing import Any
 
 from app.counting.stats_window import Month, parse_at, parse_month
 from app.transport.ownership import Ownership
 from tables.totals import Totals
+from tables.turns import InSteps, at_once
 from tables.uniques import Uniques
 from web.http import paths
+from web.http.views import JSON, OK
 from web.query.least import check
 from web.query.messages import Answer, Query
 from web.query.queries import Queries
+from web.query.stepwise import Stepwise
+from web.stats.pieces import add, elements, encode
+
+_AD = b'%b,"counted_clicks":[%b],"final":%b}'
 
 
 class AdQueries:
     """Answers from the tables; owned: partitions of `uniques`."""
 
     def __init__(
-        self, queries: Queries, totals: Totals, uniques: Uniques, owned: Ownership
+        self,
+        queries: Queries,
+        stepwise: Stepwise,
+        totals: Totals,
+        uniques: Uniques,
+        owned: Ownership,
     ) -> None:
-        self._queries, self._totals = queries, totals
+        self._queries, self._stepwise, self._totals = queries, stepwise, totals
         self._uniques, self._owned = uniques, owned
 
     def ads(self, query: Query) -> Answer:
@@ -30,27 +41,31 @@ class AdQueries:
         month, final = self._asked(query, "")
         answer = {
             "month": str(month),
-            "impressions": self._counted("ad_events_daily", "", month)["impressions"],
+            "impressions": at_once(self._counted("ad_events_daily", "", month))["impressions"],
             "visitors": self._uniques.visitors(month, None).users,
             "final": final,
         }
         return Answer.json(answer)
 
-    def ad(self, query: Query) -> Answer:
+    def ad(self, query: Query) -> Answer | Awaitable[Answer]:
         """GET ?month=2026-11 -> the same of one ad, its clicks, and those that count."""
         ad_id = query.segments[-1]
         month, final = self._asked(query, ad_id)
-        events = self._counted("ad_events_by_ad_daily", ad_id, month)
-        answer = {
+        return self._stepwise.answer(self._of_ad(ad_id, month, final=final))
+
+    def _of_ad(self, ad_id: str, month: Month, *, final: bool) -> InSteps[Answer]:
+        events = yield from self._counted("ad_events_by_ad_daily", ad_id, month)
+        head = {
             "month": str(month),
             "ad_id": ad_id,
             "impressions": events["impressions"],
             "visitors": self._uniques.visitors(month, ad_id).users,
             "clicks": events["clicks"],
-            "counted_clicks": ranked(self._counted("counted_clicks_by_ad_daily", ad_id, month)),
-            "final": final,
         }
-        return Answer.json(answer)
+        websites = yield from self._counted("counted_clicks_by_ad_daily", ad_id, month)
+        clicks = yield from ranked(websites)
+        body = _AD % (encode(head)[:-1], clicks, encode(final))
+        return Answer(OK, body, JSON)
 
     def _asked(self, query: Query, key: str) -> tuple[Month, bool]:
         """Return the month and whether it is over, at the worker that owns a key."""
@@ -62,22 +77,28 @@ class AdQueries:
         check(partition, self._uniques.reached)
         return month, at >= month.end
 
-    def _counted(self, name: str, key: str, month: Month) -> Counter[str]:
+    def _counted(self, name: str, key: str, month: Month) -> InSteps[Counter[str]]:
         """Return {label: count} of a month."""
         counts = Counter[str]()
-        for labels in self._totals.read(name, key, month.begin, month.end).values():
-            counts.update(labels)
+        windows = yield from self._totals.reading(name, key, month.begin, month.end)
+        for labels in windows.values():
+            yield from add(counts, labels)
         return counts
 
 
-def ranked(websites: Counter[str]) -> list[dict[str, Any]]:
-    """Return {"website", "count"}, most clicks first, ties by website."""
-    found = sorted(websites.items(), key=lambda item: (-item[1], item[0]))
-    return [{"website": website, "count": count} for website, count in found]
+def ranked(websites: Counter[str]) -> InSteps[bytes]:
+    """Return {"website", "count"} of each, most clicks first, ties by website."""
+    return elements(
+        websites.items(),
+        lambda item: {"website": item[0], "count": item[1]},
+        key=lambda item: (-item[1], item[0]),
+    )
 
 
-def register(queries: Queries, totals: Totals, uniques: Uniques, owned: Ownership) -> None:
+def register(
+    queries: Queries, stepwise: Stepwise, totals: Totals, uniques: Uniques, owned: Ownership
+) -> None:
     """Add the queries of a count worker; owned: partitions of `uniques`."""
-    answers = AdQueries(queries, totals, uniques, owned)
+    answers = AdQueries(queries, stepwise, totals, uniques, owned)
     queries.add(paths.ALL_ADS, answers.ads)
     queries.add(paths.ONE_AD, answers.ad)

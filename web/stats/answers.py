@@ -1,25 +1,21 @@
-"""The JSON answers to report queries, from counts. Pure; shapes as in docs/reference/http.md."""
+"""The answers to report queries, from counts. Pure; shapes as in docs/reference/http.md."""
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
-from io import StringIO
 from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from app.counting.calendar import UTC, Buckets, day_begin, local_text
 from app.counting.counters import Counters
-from app.counting.measures import Value
 from app.counting.spec import DAY, FOREVER, HOUR, CounterSpec
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, OutsideRetentionError
 from app.events.times import rfc3339
+from tables.turns import InSteps, in_order
+from web.stats.pieces import CsvLines, add, elements, encode, members
 
 ALWAYS_SHOWN = ("CLICK", "VIEW")
 
@@ -27,92 +23,99 @@ HOURS = 24
 
 Windows = dict[int, dict[str, int]]
 
-_encode = msgspec.json.Encoder().encode
-_HOURS = ",".join(f'{{"datehour":{hour},"eventCounts":%b}}' for hour in range(HOURS))
+_WINDOW = b'{"start":%b,"counts":{%b}}'
+_COUNTS = b'{"counter":%b,"key":%b,"windows":[%b],"total":{%b}}'
+_LOCAL_HOUR = b'{"datehour":%d,"start":%b,"eventCounts":[%b]}'
+_LOCAL_REPORT = b'{"url":%b,"date":%b,"tz":%b,"dateHourEventCounts":[%b]}'
+_HOURS = ",".join(f'{{"datehour":{hour},"eventCounts":[%b]}}' for hour in range(HOURS))
 _REPORT = f'{{"url":%b,"date":"%b","dateHourEventCounts":[{_HOURS}]}}'.encode()
 
 
-def track_json(url: str, windows: Windows) -> bytes:
+def track_json(url: str, windows: Windows) -> InSteps[bytes]:
     """Return {"url", "events": [{"type", "count"}]}, by type, CLICK and VIEW always there."""
     counts = dict.fromkeys(ALWAYS_SHOWN, 0)
     for labels in windows.values():
-        for label, count in labels.items():
-            counts[label] = counts.get(label, 0) + count
-    events = [{"type": label, "count": counts[label]} for label in sorted(counts)]
-    return _encode({"url": url, "events": events})
+        yield from add(counts, labels)
+    events = yield from _events(counts, counts)
+    return b'{"url":%b,"events":[%b]}' % (encode(url), events)
 
 
-def report_json(url: str, day: date, windows: Windows) -> bytes:
+def report_json(url: str, day: date, windows: Windows) -> InSteps[bytes]:
     """Return the 24 UTC hours of a day; each hour shows every type of that day.
 
     windows: {start of the hour, seconds since 1970: {type: count}}. Most hours have no counts:
     what they show is made once.
     """
-    types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
+    types = yield from _types(windows)
     begin = day_begin(day, UTC)
-    hours = [_encode([{"type": name, "count": 0} for name in types])] * HOURS
+    hours = [(yield from _events(types, {}))] * HOURS
     for start, counts in windows.items():
         if 0 <= (hour := (start - begin) // HOUR) < HOURS:
-            shown = [{"type": name, "count": counts.get(name, 0)} for name in types]
-            hours[hour] = _encode(shown)
-    return _REPORT % (_encode(url), day.isoformat().encode(), *hours)
+            hours[hour] = yield from _events(types, counts)
+    return _REPORT % (encode(url), day.isoformat().encode(), *hours)
 
 
-def counts_answer(
+def _types(windows: Windows) -> InSteps[list[str]]:
+    """Return what each hour of a report shows, in order."""
+    types = set(ALWAYS_SHOWN)
+    for labels in windows.values():
+        types.update(labels)
+        yield
+    return list((yield from in_order(types)))
+
+
+def _events(types: Collection[str], counts: Mapping[str, int]) -> InSteps[bytes]:
+    return elements(types, lambda name: {"type": name, "count": counts.get(name, 0)})
+
+
+def counts_json(
     spec: CounterSpec, key: str, windows: Windows, zone: ZoneInfo = UTC
-) -> dict[str, Any]:
+) -> InSteps[bytes]:
     """Return {"counter", "key", "windows": [{"start", "counts"}], "total"}.
 
     An all-time counter has no windows, only the total. zone: that starts are shown in.
     """
-    total: Counter[str] = Counter()
-    for labels in windows.values():
-        total.update(labels)
-    listed = [
-        {"start": local_text(start, zone), "counts": _shown(spec, windows[start])}
-        for start in (sorted(windows) if spec.window else [])
-    ]
-    return {"counter": spec.name, "key": key, "windows": listed, "total": _shown(spec, total)}
+    total, listed = dict[str, int](), list[bytes]()
+    for start in sorted(windows):
+        yield from add(total, windows[start])
+        if spec.window:
+            counts = yield from members(windows[start], spec.measure.shown)
+            listed.append(_WINDOW % (encode(local_text(start, zone)), counts))
+        yield
+    sums = yield from members(total, spec.measure.shown)
+    return _COUNTS % (encode(spec.name), encode(key), b",".join(listed), sums)
 
 
-def _shown(spec: CounterSpec, labels: Mapping[str, int]) -> dict[str, Value]:
-    return {label: spec.measure.shown(value) for label, value in sorted(labels.items())}
-
-
-def counts_csv(spec: CounterSpec, windows: Windows, zone: ZoneInfo = UTC) -> bytes:
-    """Return the same as CSV of RFC 4180: a line per window and label below start,label,count.
+def counts_csv(spec: CounterSpec, windows: Windows, zone: ZoneInfo = UTC) -> InSteps[bytes]:
+    """Return the same as CSV: a line per window and label below start,label,count.
 
     An all-time counter has no start.
     """
-    text = StringIO()
-    lines = csv.writer(text)
-    lines.writerow(("start", "label", "count"))
+    lines = CsvLines(("start", "label", "count"))
     for start in sorted(windows):
-        shown = local_text(start, zone) if spec.window else ""
-        lines.writerows((shown, *cell) for cell in _shown(spec, windows[start]).items())
-    return text.getvalue().encode()
+        counts, shown = windows[start], spec.measure.shown
+        labels = yield from in_order(counts)
+        text = local_text(start, zone) if spec.window else ""
+        yield from lines.write((text, label, shown(counts[label])) for label in labels)
+    return lines.body()
 
 
-def local_report(url: str, day: date, zone: ZoneInfo, windows: Windows) -> dict[str, Any]:
+def local_report(url: str, day: date, zone: ZoneInfo, windows: Windows) -> InSteps[bytes]:
     """Return report_json() of the hours that a day has in a zone, 23 to 25, each with its start.
 
     windows: {start of the hour, seconds since 1970: {type: count}} of that day.
     """
-    types = sorted({*ALWAYS_SHOWN, *(label for labels in windows.values() for label in labels)})
+    types = yield from _types(windows)
     hours = Buckets("1h", zone)
     start, end = Buckets("1d", zone).bounds(day)
-    shown = []
+    shown = list[bytes]()
     while start < end:
-        counts = windows.get(start, {})
-        shown.append(
-            {
-                "datehour": datetime.fromtimestamp(start, zone).hour,
-                "start": local_text(start, zone),
-                "eventCounts": [{"type": name, "count": counts.get(name, 0)} for name in types],
-            }
-        )
+        counts = yield from _events(types, windows.get(start, {}))
+        at, text = datetime.fromtimestamp(start, zone).hour, local_text(start, zone)
+        shown.append(_LOCAL_HOUR % (at, encode(text), counts))
         start = hours.after(start)
-    return {"url": url, "date": day.isoformat(), "tz": zone.key, "dateHourEventCounts": shown}
+    texts = encode(url), encode(day.isoformat()), encode(zone.key)
+    return _LOCAL_REPORT % (*texts, b",".join(shown))
 
 
 def counters_answer(counters: Counters) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from functools import partial
+from math import inf
 from time import time
 
 from app.counting.calendar import SHOWN_MAX, UTC, Buckets, buckets_of
@@ -12,26 +12,25 @@ from app.counting.spec import EVERYTHING, CounterSpec
 from app.counting.stats_window import time_of
 from app.errors import BadRequestError, NotFoundError
 from tables.totals import Totals
+from tables.turns import InSteps
 from web.http import paths
-from web.http.views import OK
+from web.http.views import JSON, OK
 from web.query.messages import Answer, Query
 from web.query.queries import Queries
-from web.stats.answers import (
-    Windows,
-    bucket_range,
-    counters_answer,
-    counts_answer,
-    counts_csv,
-    range_of,
-)
-from web.stats.distinct import Reading, Sketches, distinct_answer, distinct_csv, united
-from web.stats.settled import settled
+from web.query.stepwise import Stepwise
+from web.stats.answers import bucket_range, counters_answer, counts_csv, counts_json, range_of
+from web.stats.distinct import Sketches, distinct_csv, distinct_json, united
 
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
+COUNTS_MAX = 200_000  # of windows and labels in an answer: a second of the worker, 20 MB
 
 
 def register(
-    queries: Queries, totals: Totals, counters: Counters, sketches: Sketches | None
+    queries: Queries,
+    stepwise: Stepwise,
+    totals: Totals,
+    counters: Counters,
+    sketches: Sketches | None,
 ) -> None:
     """Add the queries of a count worker. sketches: None without statistics."""
 
@@ -52,15 +51,9 @@ def register(
         queries.check_owner(partition, query)
         if spec.measure.is_sketch and sketches is not None:
             sketches.check(partition)
-            rows = sketches.rows.of_key(spec, key, begin, end)
-            ours = partial(_still_ours, queries, sketches, partition, query)
-            reading = united(rows, buckets, spec.window or 0, ours)
-            return _distinct(spec, key, reading, buckets, as_csv=as_csv)
-
-        def answer() -> Answer:
-            return _shown(spec, key, totals.read(name, key, begin, end), buckets, as_csv=as_csv)
-
-        return settled(queries, totals, name, key, query, answer)
+            distinct = _distinct(sketches, spec, key, (begin, end), buckets, as_csv=as_csv)
+            return stepwise.answer(distinct)
+        return stepwise.answer(_counted(totals, spec, key, (begin, end), buckets, as_csv=as_csv))
 
     def declared(_query: Query) -> Answer:
         """GET -> the declared counters."""
@@ -70,15 +63,23 @@ def register(
     queries.add(paths.COUNTERS, declared)
 
 
-def _shown(
-    spec: CounterSpec, key: str, windows: Windows, buckets: Buckets | None, *, as_csv: bool
-) -> Answer:
-    zone = UTC
+def _counted(
+    totals: Totals,
+    spec: CounterSpec,
+    key: str,
+    span: tuple[int, int],
+    buckets: Buckets | None,
+    *,
+    as_csv: bool,
+) -> InSteps[Answer]:
+    yield from totals.settling(spec.name, key)
+    most = COUNTS_MAX if spec.window else inf  # nobody can ask for less of all time
+    windows, zone = (yield from totals.reading(spec.name, key, *span, most)), UTC
     if buckets:
-        windows, zone = buckets.add_up(windows, spec.window or 1), buckets.zone
+        windows, zone = (yield from buckets.add_up(windows, spec.window or 1)), buckets.zone
     if as_csv:
-        return Answer(OK, counts_csv(spec, windows, zone), CSV)
-    return Answer.json(counts_answer(spec, key, windows, zone))
+        return Answer(OK, (yield from counts_csv(spec, windows, zone)), CSV)
+    return Answer(OK, (yield from counts_json(spec, key, windows, zone)), JSON)
 
 
 def _range(spec: CounterSpec, buckets: Buckets | None, args: Mapping[str, str]) -> tuple[int, int]:
@@ -89,18 +90,21 @@ def _range(spec: CounterSpec, buckets: Buckets | None, args: Mapping[str, str]) 
     return range_of(spec, time_of(args, "from"), time_of(args, "to"), now)
 
 
-def _still_ours(queries: Queries, sketches: Sketches, partition: int, query: Query) -> None:
-    queries.check_owner(partition, query)
-    sketches.owned.check(partition)
-
-
-async def _distinct(
-    spec: CounterSpec, key: str, reading: Reading, buckets: Buckets | None, *, as_csv: bool
-) -> Answer:
-    windows, total = await reading
+def _distinct(
+    sketches: Sketches,
+    spec: CounterSpec,
+    key: str,
+    span: tuple[int, int],
+    buckets: Buckets | None,
+    *,
+    as_csv: bool,
+) -> InSteps[Answer]:
+    rows = sketches.rows.of_key(spec, key, *span)
+    most = COUNTS_MAX if spec.window else inf
+    windows, total = yield from united(rows, buckets, spec.window or 0, most)
     if as_csv:
-        return Answer(OK, distinct_csv(spec, windows, buckets), CSV)
-    return Answer.json(distinct_answer(spec, key, windows, total, buckets))
+        return Answer(OK, (yield from distinct_csv(spec, windows, buckets)), CSV)
+    return Answer(OK, (yield from distinct_json(spec, key, windows, total, buckets)), JSON)
 
 
 def csv_of(args: Mapping[str, str]) -> bool:

@@ -6,13 +6,10 @@ by uniting their sketches, never by adding figures up.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import StringIO
-from typing import Any
 
 from app.counting.calendar import UTC, Buckets, local_text
 from app.counting.spec import CounterSpec
@@ -20,9 +17,14 @@ from app.counting.uniques import Estimate, Sketch, Union
 from app.errors import RecoveringError
 from app.transport.ownership import Ownership
 from tables.distinct_rows import DistinctRows
-from tables.turns import Turns
+from tables.key_ranges import check_number
+from tables.turns import InSteps, in_order
 from tables.uniques import Uniques
 from web.query.least import check, hold
+from web.stats.pieces import CsvLines, encode, members
+
+_WINDOW = b'{"start":%b,"counts":{%b},"error":%b}'
+_ANSWER = b'{"counter":%b,"key":%b,"windows":[%b],"total":{%b},"error":%b}'
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class Sketches:
 
 ByLabel = dict[str, Estimate]
 DistinctWindows = list[tuple[int, ByLabel]]  # by start, in s since 1970
-Reading = Awaitable[tuple[DistinctWindows, ByLabel]]
 
 
 async def ready(sketches: Sketches | None, partitions: Sequence[int]) -> Sketches:
@@ -62,31 +63,30 @@ async def ready(sketches: Sketches | None, partitions: Sequence[int]) -> Sketche
     return sketches
 
 
-async def united(
-    rows: Iterable[tuple[int, str, Sketch]],
-    buckets: Buckets | None,
-    window: int,
-    still_ours: Callable[[], None],
-) -> tuple[DistinctWindows, ByLabel]:
+def united(
+    rows: Iterable[tuple[int, str, Sketch]], buckets: Buckets | None, window: int, most: float
+) -> InSteps[tuple[DistinctWindows, ByLabel]]:
     """Return what is shown of rows in the order of their starts, and of all of them.
 
-    window: seconds. still_ours: raises where the rows are not this worker's any more.
+    window: seconds. Raises BadRequestError as buckets.check(), and where there are more than
+    `most` rows.
     """
     windows: DistinctWindows = []
-    start, end, turns = 0, 0, Turns(still_ours)
+    start, end = 0, 0
     part, total = defaultdict[str, Union](Union), defaultdict[str, Union](Union)
-    for at, label, sketch in rows:
+    for number, (at, label, sketch) in enumerate(rows, 1):
+        check_number(number, most)
         if not start <= at < end:
             if part:
-                windows.append((start, estimates(part)))
+                windows.append((start, (yield from estimates(part))))
             start, end = (at, at + 1) if buckets is None else bucket(buckets, at, window)
             part = defaultdict(Union)
         part[label].add(sketch)
         total[label].add(sketch)
-        await turns.next()
+        yield
     if part:
-        windows.append((start, estimates(part)))
-    return windows, estimates(total)
+        windows.append((start, (yield from estimates(part))))
+    return windows, (yield from estimates(total))
 
 
 def bucket(buckets: Buckets, at: int, window: int) -> tuple[int, int]:
@@ -96,44 +96,43 @@ def bucket(buckets: Buckets, at: int, window: int) -> tuple[int, int]:
     return start, buckets.after(start)
 
 
-def estimates(unions: Mapping[str, Union]) -> ByLabel:
-    """Return {label: how many values}."""
-    return {label: union.estimate() for label, union in sorted(unions.items())}
+def estimates(unions: Mapping[str, Union]) -> InSteps[ByLabel]:
+    """Return {label: how many values}, by label."""
+    found: ByLabel = {}
+    for label in (yield from in_order(unions)):
+        found[label] = unions[label].estimate()
+        yield
+    return found
 
 
-def distinct_answer(
+def distinct_json(
     spec: CounterSpec, key: str, windows: DistinctWindows, total: ByLabel, buckets: Buckets | None
-) -> dict[str, Any]:
+) -> InSteps[bytes]:
     """Return {"counter", "key", "windows": [{"start", "counts", "error"}], "total", "error"}."""
-    zone = buckets.zone if buckets else UTC
-    listed = [
-        {"start": local_text(start, zone), "counts": _counts(found), "error": _error(found)}
-        for start, found in (windows if spec.window else [])
-    ]
-    return {
-        "counter": spec.name,
-        "key": key,
-        "windows": listed,
-        "total": _counts(total),
-        "error": _error(total),
-    }
+    zone, listed = buckets.zone if buckets else UTC, list[bytes]()
+    for start, found in windows if spec.window else ():
+        counts = yield from _counts(found)
+        listed.append(_WINDOW % (encode(local_text(start, zone)), counts, _error(found)))
+    head = encode(spec.name), encode(key), b",".join(listed)
+    return _ANSWER % (*head, (yield from _counts(total)), _error(total))
 
 
-def distinct_csv(spec: CounterSpec, windows: DistinctWindows, buckets: Buckets | None) -> bytes:
+def distinct_csv(
+    spec: CounterSpec, windows: DistinctWindows, buckets: Buckets | None
+) -> InSteps[bytes]:
     """Return the same as CSV: a line per window and label below start,label,count,error."""
-    zone, text = buckets.zone if buckets else UTC, StringIO()
-    lines = csv.writer(text)
-    lines.writerow(("start", "label", "count", "error"))
+    zone = buckets.zone if buckets else UTC
+    lines = CsvLines(("start", "label", "count", "error"))
     for start, found in windows:
-        shown = local_text(start, zone) if spec.window else ""
-        lines.writerows((shown, label, *estimate) for label, estimate in found.items())
-    return text.getvalue().encode()
+        text = local_text(start, zone) if spec.window else ""
+        yield from lines.write((text, label, *estimate) for label, estimate in found.items())
+    return lines.body()
 
 
-def _counts(found: ByLabel) -> dict[str, int]:
-    return {label: estimate.users for label, estimate in found.items()}
+def _counts(found: ByLabel) -> InSteps[bytes]:
+    return members(found, lambda estimate: estimate.users)
 
 
-def _error(found: ByLabel) -> float:
-    """Return the largest relative error of the labels."""
-    return max((estimate.error for estimate in found.values()), default=0.0)
+def _error(found: ByLabel) -> bytes:
+    """Return the largest relative error of the labels, as JSON."""
+    return encode(max((estimate.error for estimate in found.values()), default=0.0))

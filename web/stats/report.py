@@ -6,20 +6,22 @@ from collections.abc import Awaitable
 from datetime import date, datetime
 from time import time as now
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 
 from app.counting.calendar import UTC, Buckets, zone_of
 from app.counting.counters import Counters
-from app.counting.spec import HOUR
+from app.counting.spec import FOREVER, HOUR
 from app.events.event import EPOCH, URL_MAX_BYTES
 from tables.totals import Totals
+from tables.turns import InSteps
 from web.http import paths
 from web.http.views import JSON, OK, parse_json
 from web.query.messages import Answer, Query
 from web.query.queries import Queries
-from web.stats.answers import local_report, range_of, report_json, track_json
-from web.stats.settled import settled
+from web.query.stepwise import Stepwise
+from web.stats.answers import Windows, local_report, range_of, report_json, track_json
 
 ALL_TIME = "events_by_url"
 YEARS_END = date(2106, 1, 1)  # the last year that the rows of the tables can begin in
@@ -40,22 +42,17 @@ class ReportQuery(BaseModel):
     tz: str | None = None
 
 
-def register(queries: Queries, totals: Totals, counters: Counters) -> None:
+def register(queries: Queries, stepwise: Stepwise, totals: Totals, counters: Counters) -> None:
     """Add the queries of a count worker."""
     hourly = counters["events_by_url_hourly"]
 
     def event_track(query: Query) -> Answer | Awaitable[Answer]:
         """POST {"url": str} -> {"url": str, "events": [{"type": str, "count": int}]}."""
         asked = parse_json(query.body, TrackQuery)
-
-        def answer() -> Answer:
-            counts = totals.read_all(ALL_TIME, asked.url)
-            return Answer(OK, track_json(asked.url, counts), JSON)
-
         queries.check_owner(totals.partition_of(asked.url), query)
-        return settled(queries, totals, ALL_TIME, asked.url, query, answer)
+        return stepwise.answer(_tracked(totals, asked.url))
 
-    def event_report(query: Query) -> Answer:
+    def event_report(query: Query) -> Answer | Awaitable[Answer]:
         """POST {"url": str, "date": "2021-12-03"} -> counts of its 24 UTC hours.
 
         With "tz" of the hours that the day has there.
@@ -66,13 +63,24 @@ def register(queries: Queries, totals: Totals, counters: Counters) -> None:
         days.check(HOUR, first, last)
         begin, end = range_of(hourly, moment(first), moment(last), now())
         queries.check_owner(totals.partition_of(asked.url), query)
-        windows = totals.read(hourly.name, asked.url, begin, end)
-        if asked.tz is None:
-            return Answer(OK, report_json(asked.url, asked.date, windows), JSON)
-        return Answer.json(local_report(asked.url, asked.date, days.zone, windows))
+        reading = totals.reading(hourly.name, asked.url, begin, end)
+        return stepwise.answer(_reported(reading, asked, days.zone))
 
     queries.add(paths.EVENT_TRACK, event_track)
     queries.add(paths.EVENT_REPORT, event_report)
+
+
+def _tracked(totals: Totals, url: str) -> InSteps[Answer]:
+    yield from totals.settling(ALL_TIME, url)
+    counts = yield from totals.reading(ALL_TIME, url, 0, FOREVER)
+    return Answer(OK, (yield from track_json(url, counts)), JSON)
+
+
+def _reported(reading: InSteps[Windows], asked: ReportQuery, zone: ZoneInfo) -> InSteps[Answer]:
+    windows = yield from reading
+    if asked.tz is None:
+        return Answer(OK, (yield from report_json(asked.url, asked.date, windows)), JSON)
+    return Answer(OK, (yield from local_report(asked.url, asked.date, zone, windows)), JSON)
 
 
 def moment(second: int) -> datetime:

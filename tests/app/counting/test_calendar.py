@@ -10,6 +10,7 @@ import pytest
 from app.counting.calendar import UTC, Buckets, buckets_of, day_begin, local_text, zone_of
 from app.counting.spec import DAY, HOUR, MINUTE
 from app.errors import BadRequestError
+from tables.turns import at_once
 
 
 def at(text: str) -> int:
@@ -57,7 +58,7 @@ def test_windows_add_up_to_days_and_none_is_lost() -> None:
     begin, end = day_begin(date(2026, 3, 28), zone), day_begin(date(2026, 3, 31), zone)
     windows = {start: {"VIEW": 1} for start in range(begin, end, HOUR)}
     windows[begin]["CLICK"] = 5
-    assert list(Buckets("1d", zone).add_up(windows, HOUR).values()) == [
+    assert list(at_once(Buckets("1d", zone).add_up(windows, HOUR)).values()) == [
         {"VIEW": 24, "CLICK": 5},
         {"VIEW": 23},
         {"VIEW": 24},
@@ -67,7 +68,8 @@ def test_windows_add_up_to_days_and_none_is_lost() -> None:
 def test_the_hour_that_comes_twice_is_two_buckets() -> None:
     zone = ZoneInfo("Europe/Berlin")
     first, second = at("2026-10-25T00:00:00Z"), at("2026-10-25T01:00:00Z")
-    added = Buckets("1h", zone).add_up({first: {"a": 1}, second + MINUTE: {"a": 2}}, MINUTE)
+    windows = {first: {"a": 1}, second + MINUTE: {"a": 2}}
+    added = at_once(Buckets("1h", zone).add_up(windows, MINUTE))
     assert {local_text(start, zone): labels for start, labels in added.items()} == {
         "2026-10-25T02:00:00+02:00": {"a": 1},
         "2026-10-25T02:00:00+01:00": {"a": 2},
@@ -96,7 +98,7 @@ def test_windows_that_do_not_make_up_the_buckets_are_refused(
 def test_windows_across_a_midnight_are_never_added_up() -> None:
     days = Buckets("1d", ZoneInfo("Asia/Kolkata"))
     with pytest.raises(BadRequestError, match="cannot be split"):
-        days.add_up({at("2026-06-01T12:00:00Z"): {"a": 1}}, HOUR)
+        at_once(days.add_up({at("2026-06-01T12:00:00Z"): {"a": 1}}, HOUR))
 
 
 def test_smaller_windows_can_be_cut_anywhere() -> None:
