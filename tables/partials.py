@@ -63,8 +63,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         """rules: see tables.layout."""
         super().__init__(app, **kwargs)
         self.counters, self._rules = counters, rules
-        self._counts_topic = counts_topic
-        self._counts_partitions = counts_partitions
+        self._counts_topic, self._counts_partitions = counts_topic, counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
         self.dirty: defaultdict[int, set[bytes]] = defaultdict(set)  # rows that wait for a flush
         self._read_to: dict[int, int] = {}
@@ -74,6 +73,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         self._sums = {spec.number for spec in counters.values() if spec.measure.signs > 1}
         self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
         self._hooks: list[FlushHook] = []
+        self.when_flushed: Callable[[int], object] = lambda _partition: None  # called after it
         self._again: set[int] = set()
         self.full: defaultdict[int, dict[GroupKey, int]] = defaultdict(dict)  # as far as known
 
@@ -169,6 +169,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         for call in done:
             call()
         for partition in positions:
+            self.when_flushed(partition)
             if len(self._cache[partition]) > CACHE_MAX:
                 self._trim(partition)
 

@@ -12,6 +12,7 @@ from app.settings import Settings
 from app.stores.traced import TracedRows
 from app.transport.ownership import Ownership
 from app.wiring.statistics import answer_sessions
+from tables.counted_to import CountedTo
 from tables.judges import Judges
 from tables.partials import Partials
 from web.query.queries import Queries
@@ -39,7 +40,8 @@ def answer_of_sources(
     known = Known(
         Names(settings.namespace).events,
         sources,
-        partials,
+        partials.counters,
+        CountedTo(partials, sources),
         judges.statistics,
         judges.messages,
         judges.begun,

@@ -193,3 +193,25 @@ async def test_postgres_knows_it_while_kafka_is_away(
         assert (await http.get(f"/events/{place[:2]}99999")).status == 503
     finally:
         await kafka_part.start()
+
+
+async def test_it_waits_until_the_event_is_counted(
+    make_settings: MakeSettings, start_worker: StartWorker, session: aiohttp.ClientSession
+) -> None:
+    settings: Settings = await make_settings(postgres="")
+    await ensure_topics(settings)
+    await start_worker(settings, "count")
+    http = Http(session, (await start_worker(settings, "collect")).url)
+    for number in range(5):
+        place = await put(http, {"type": "CLICK", "url": "/a", "user_id": "u", "value": number})
+        partition, _, offset = place.partition(":")
+        behind = f"/events/{place}?min_position={partition}:{int(offset) + 1}"
+        got = await http.get(f"{behind}&wait=10")
+        assert (got.status, got.json["state"]) == (200, "counted")
+        assert (await http.get(behind)).json == got.json
+    never = f"/events/{place}?min_position={partition}:{int(offset) + 2}"
+    got = await http.get(f"{never}&wait=0.2")
+    assert (got.status, got.json["code"]) == (503, "behind")
+    assert int(got.headers["Retry-After"]) > 0
+    got = await http.get(f"/events/{place}?min_position=here")
+    assert (got.status, got.json["code"]) == (400, "bad_request")

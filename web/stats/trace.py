@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from app.counting.counters import Counters
 from app.counting.groups import FoldState
 from app.counting.spec import CounterSpec
 from app.errors import (
@@ -33,12 +34,13 @@ from app.kafka.log import KafkaLog
 from app.stores.traced import TracedRow, TracedRows
 from app.transport.ownership import Ownership
 from tables.beginnings import Beginnings
+from tables.counted_to import CountedTo
 from tables.messages import Messages
-from tables.partials import Partials
 from tables.statistics import Statistics
 from tables.totals import windows_of
 from web.http import paths
 from web.query.gather import Undisturbed
+from web.query.least import check
 from web.query.messages import Answer, Query
 from web.query.queries import ElsewhereError, Queries
 
@@ -54,7 +56,8 @@ class Known:
 
     topic: str
     sources: Ownership
-    partials: Partials
+    counters: Counters
+    counted: CountedTo
     statistics: Statistics | None
     messages: Messages | None
     begun: Beginnings | None
@@ -78,6 +81,7 @@ def register(queries: Queries, known: Known, partitions: int) -> None:
             raise ElsewhereError(url)
         if not known.sources.owns(partition):  # how far it has come is known once it is read again
             raise RecoveringError("the partition is not read yet")
+        check(partition, known.counted.reached)  # of others nothing is said here
         return tracing.answer(partition, offset)
 
     queries.add(paths.TRACE, trace)
@@ -105,7 +109,7 @@ class Tracing:
             return await self._of_row(partition, offset, exc)
         if record is None and not is_gone:
             raise NotFoundError(f"there is no event at {partition}:{offset}")
-        reached = self._reached(partition)
+        reached = known.counted.position(partition)
         undisturbed.check()
         if record is None:
             gone = f"the event at {partition}:{offset} is no longer kept anywhere"
@@ -129,17 +133,12 @@ class Tracing:
             event.received_at = at_ms(record.timestamp)
         return self._shown(partition, offset, state, event, stored=row is not None)
 
-    def _reached(self, partition: int) -> int:
-        """Return the position up to which this worker has counted."""
-        known = self._known
-        return max(known.partials.flushed(partition), known.sources.started_at(partition))
-
     async def _of_row(self, partition: int, offset: int, without: CounterError) -> Answer:
         """Return the answer for what only Postgres can know; without: raised where it does not."""
         row = await self._row(partition, offset, None)
         if row is None:
             raise without
-        state = _state(row) if offset < self._reached(partition) else WAITING
+        state = _state(row) if offset < self._known.counted.position(partition) else WAITING
         return self._shown(partition, offset, state, row.event, stored=True)
 
     async def _row(self, partition: int, offset: int, event: Event | None) -> TracedRow | None:
@@ -208,7 +207,7 @@ class Tracing:
 
         Which clicks are a user's third is not remembered, so their counter is not among them.
         """
-        counters, begun = self._known.partials.counters, self._known.begun
+        counters, begun = self._known.counters, self._known.begun
         at, received = event.timestamp, event.received_at
         if at is None or received is None:
             return
