@@ -10,7 +10,7 @@ from app.counting.duplicates import Seen
 from app.errors import RejectedError
 from app.events.batches import Named
 from app.events.decoding import decode
-from app.events.event import EPOCH, Event
+from app.events.event import EPOCH, Event, message_id_of
 
 MICROSECOND = timedelta(microseconds=1)
 DAY_US = 86_400_000_000
@@ -52,7 +52,7 @@ def app_rows(
             event = decode(value, record.timestamp)
         except RejectedError:
             continue  # role count reports it
-        if (message_id := event.message_id or (event.uuid if by_uuid else None)) is not None:
+        if (message_id := message_id_of(event, by_uuid=by_uuid)) is not None:
             ids.append(message_id)
             offsets.append(record.offset)
             times.append(record.timestamp)

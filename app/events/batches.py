@@ -13,7 +13,7 @@ import numpy as np
 
 from app.errors import RejectedError
 from app.events.decoding import decode
-from app.events.event import Event
+from app.events.event import Event, message_id_of
 from app.events.filler import is_filler
 
 KNOWN_USERS_MAX = 20_000
@@ -191,7 +191,7 @@ def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
 
 def _named(batch: Sequence[Any], valid: Slice, *, by_uuid: bool) -> Named:
     """Return the valid events of a batch with a message_id: mostly all of them, or none."""
-    ids = [event.message_id or (event.uuid if by_uuid else None) for event in valid.events]
+    ids = [message_id_of(event, by_uuid=by_uuid) for event in valid.events]
     without = ids.count(None)
     if without == len(ids):
         return Named()

@@ -70,6 +70,14 @@ def partition_key(event: Event) -> bytes:
     return (key or "").encode()
 
 
+def message_id_of(event: Event, *, by_uuid: bool) -> str | None:
+    """Return what names an event whenever it is sent; an empty text names none.
+
+    by_uuid: whether the uuid of an event without a message_id is one.
+    """
+    return event.message_id or (event.uuid if by_uuid else None) or None
+
+
 def at_ms(ms: int) -> datetime:
     """Return the UTC moment of ms since 1970."""
     return EPOCH + timedelta(milliseconds=ms)

@@ -142,7 +142,7 @@ def past_batch(topic: str, partition: int, rows: Sequence[Any]) -> PastBatch:
         batch.append(PastRecord(topic, partition, offset, recorded_ms))
         if again:
             duplicates.add(offset)
-        if event.message_id is not None:  # the store made it of the uuid where it must
+        if event.message_id:  # made of the uuid where it must; an empty one was, once
             ids.append(event.message_id)
             id_offsets.append(offset)
             id_times.append(recorded_ms)

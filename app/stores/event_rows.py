@@ -12,7 +12,7 @@ import msgspec
 from app.errors import RejectedError
 from app.events.batches import Named
 from app.events.decoding import decode
-from app.events.event import Event
+from app.events.event import Event, message_id_of
 
 # In the order of the tuples of rows_of().
 COLUMNS = (
@@ -62,7 +62,7 @@ def rows_of(
                 event = decode(record.value or b"", record.timestamp)
             except RejectedError:
                 continue
-            message_id = event.message_id or (event.uuid if by_uuid else None)
+            message_id = message_id_of(event, by_uuid=by_uuid)
             valid.append((record, event, message_id))
             if message_id is not None:
                 ids.append(message_id)

@@ -88,3 +88,9 @@ def test_a_uuid_is_a_message_id_where_it_shall_be(tmp_path: Path) -> None:
     batch = batch_of(app_events([1, 2], uuid="u"))
     assert sorted(app_rows(batch, seen, by_uuid=True)) == [0]
     assert sorted(app_rows(batch, None)) == [0, 1]
+
+
+def test_an_empty_uuid_names_no_event(tmp_path: Path) -> None:
+    seen = Worker(tmp_path).seen
+    batch = batch_of(app_events([1, 2], uuid=""))
+    assert sorted(app_rows(batch, seen, by_uuid=True)) == [0, 1]

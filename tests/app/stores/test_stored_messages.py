@@ -148,3 +148,11 @@ async def test_few_ids_at_a_time_do_not_become_many_rows(
     ids = [f"m{at}" for at in range(100)]
     await other.store(TOPIC, 0, batch_of(sent(*ids, "new"), first=100))
     assert await duplicates(database) == list(range(100, 200))
+
+
+async def test_an_empty_uuid_names_no_event(database: Database, open_store: OpenStore) -> None:
+    bodies = [b'{"type":"A","uuid":""}', b'{"type":"A","uuid":"","message_id":""}'] * 2
+    await open_store(messages=messages(by_uuid=True)).store(TOPIC, 0, batch_of(bodies))
+    assert await duplicates(database) == []
+    rows = await database.fetch("select uuid, message_id, duplicate from event")
+    assert [tuple(row) for row in rows] == [("", None, None)] * 4
