@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -193,8 +194,8 @@ def merge_small(folder: Path, new: Path) -> int:
     built.mkdir()
     merged = {str(part) for small in plan for part in small}
     for small in plan:
-        first, last = small[0], small[-1]
-        whole = ArchivePart(first.cluster, first.topic, first.partition, first.first, last.last)
+        last = max(part.last for part in small)  # a range may lie in the one before
+        whole = replace(small[0], last=last)
         merge([folder / str(part) for part in small], built / str(whole))
     for file in folder.iterdir():
         if file.name not in merged:

@@ -177,6 +177,20 @@ def test_many_small_files_become_one_of_the_same_rows(
     assert list((tmp_path / ".archive/new").iterdir()) == []
 
 
+def test_a_merged_file_says_what_is_in_it_where_one_range_lies_in_another(
+    open_archive: OpenArchive, tmp_path: Path
+) -> None:
+    opened = open_archive()
+    for n in range(SMALL_FILES - 1):
+        opened.write({0: numbered([n])})
+    opened.write({0: numbered(range(50, 60))})
+    opened.write({0: numbered(range(40, 70))})  # of one that hung: what is there lies in between
+    (merged,) = parts_of(files(tmp_path)[0].parent)
+    assert (merged.first, merged.last) == (0, 69)
+    assert open_archive().write({0: numbered(range(60, 70))}) == 0
+    assert users(tmp_path) == [*range(SMALL_FILES - 1), *range(40, 70)]
+
+
 def test_what_is_large_enough_is_left_alone(
     open_archive: OpenArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
