@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from io import StringIO
 from itertools import islice
 from math import ceil
 from time import time
@@ -21,7 +19,7 @@ from app.errors import BadRequestError, NotFoundError
 from tables.key_scans import KeyRuns
 from tables.key_sums import KeySums
 from tables.totals import Totals
-from tables.turns import Turns
+from tables.turns import Turns, at_once
 from web.http import paths
 from web.http.views import OK
 from web.query.gather import GatheredQuery, Gathering
@@ -30,6 +28,7 @@ from web.query.reuse import Reuse
 from web.stats.answers import range_of
 from web.stats.counts import CSV, csv_of
 from web.stats.distinct import Sketches, ready
+from web.stats.pieces import CsvLines
 
 TOP, KEYS, LIMIT_MAX = 10, 100, 1000
 REUSE_S = 1.0
@@ -188,12 +187,10 @@ def top_range(spec: CounterSpec, args: dict[str, str], now: float) -> tuple[int,
 
 
 def csv_answer(head: tuple[str, ...], lines: list[Any]) -> Answer:
-    """Return lines below a heading, as CSV of RFC 4180."""
-    text = StringIO()
-    writer = csv.writer(text)
-    writer.writerow(head)
-    writer.writerows(lines)
-    return Answer(OK, text.getvalue().encode(), CSV)
+    """Return lines below a heading, as CSV."""
+    written = CsvLines(head)
+    at_once(written.write(lines))
+    return Answer(OK, written.body(), CSV)
 
 
 def _counter(counters: Counters, query: Query) -> CounterSpec:

@@ -12,6 +12,7 @@ import msgspec
 
 from tables.turns import InSteps, in_order
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # begin what a spreadsheet computes, or hide that
 PIECE = 500  # cells or lines in a step, less than a millisecond
 
 T = TypeVar("T")
@@ -56,8 +57,13 @@ def add(total: dict[str, int], counts: Mapping[str, int]) -> InSteps[None]:
             yield
 
 
+def harmless(field: object) -> object:
+    """Return a field of CSV that no spreadsheet takes for a formula: strangers choose keys."""
+    return f"'{field}" if isinstance(field, str) and field.startswith(FORMULA) else field
+
+
 class CsvLines:
-    """CSV of RFC 4180, below a heading."""
+    """CSV of RFC 4180, below a heading; see harmless()."""
 
     def __init__(self, head: tuple[str, ...]) -> None:
         self._text = StringIO()
@@ -68,7 +74,7 @@ class CsvLines:
         """Add lines."""
         left = iter(lines)
         while some := list(islice(left, PIECE)):
-            self._writer.writerows(some)
+            self._writer.writerows(map(harmless, line) for line in some)
             yield
 
     def body(self) -> bytes:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from io import StringIO
 
 import msgspec
 import pytest
 
 from app.counting.calendar import Buckets, zone_of
+from app.counting.measures import Measure
 from app.counting.spec import DAY, FOREVER, HOUR, MINUTE
+from app.counting.uniques import Estimate
 from app.errors import BadRequestError, OutsideRetentionError
 from app.settings import Settings
 from tables.counters import declare
@@ -26,8 +30,11 @@ from web.stats.answers import (
     report_json,
     track_json,
 )
+from web.stats.distinct import distinct_csv
+from web.stats.keys import csv_answer
 
 COUNTERS = declare(Settings())
+AMOUNT = Measure("sum", "value")
 NOW = datetime(2024, 3, 15, 12, 0, 30, tzinfo=UTC).timestamp()
 
 
@@ -187,3 +194,21 @@ def test_a_window_that_begins_in_the_last_second_before_to_is_in_the_range() -> 
     assert range_of(spec, now, now, now.timestamp() + 10)[1] == int(now.timestamp())
     quarter = now.replace(microsecond=250_000)
     assert range_of(spec, quarter, half, now.timestamp() + 10) == (last - 1, last)
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_csv_holds_no_formula(begin: str) -> None:
+    label, spec = f'{begin}HYPERLINK("//x")', replace(COUNTERS["events_by_url"], measure=AMOUNT)
+    lines = csv.reader(
+        StringIO(at_once(counts_csv(spec, {0: {label: -1_500_000}})).decode(), newline="")
+    )
+    assert list(lines)[1:] == [["", f"'{label}", "-1.5"]], "a number is none"
+    shown = csv_answer(("key", "value"), [(label, -3), (f"a{label}", 2)]).body.decode()
+    assert list(csv.reader(StringIO(shown, newline="")))[1:] == [
+        [f"'{label}", "-3"],
+        [f"a{label}", "2"],
+    ]
+    found = [(0, {label: Estimate(3, 0.0)})]
+    distinct = at_once(distinct_csv(spec, found, None)).decode()
+    assert list(csv.reader(StringIO(distinct, newline="")))[1:] == [["", f"'{label}", "3", "0.0"]]
+    assert label in json.loads(at_once(counts_json(spec, "", {0: {label: 1}})))["total"]
