@@ -31,6 +31,10 @@ from web.query.table_rows import table_rows
 
 PLACES = ("counter", "key", "start", "url", "hour", "partition")
 SIDES = ("kafka", "postgres", "redis", "count_urls")
+MISSING = (
+    "event lacks {} of the rows that were stored, as where a month was detached: attach it. Until "
+    "then rebuild lowers nothing\n"
+)
 NOT_ASCII = re.compile(r"[^ -~]")
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode  # sums, exactly
@@ -132,6 +136,8 @@ class Printer:
         self._write(f"up to {found['compared_to']}: {offsets}\n")
         for part, count in found["lost"].items():
             self._write(f"{part}: Kafka lost {count} offsets before they were stored\n")
+        if (missing := found["missing"] or 0) > 0:
+            self._write(MISSING.format(missing))
         if rows := found["forgotten"]["rows"]:
             users = found["forgotten"]["users"]
             whose = f"{users} users" if users > 1 else "1 user"

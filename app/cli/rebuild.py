@@ -26,7 +26,8 @@ from tables.counters import declare
 from web.query.table_rows import table_rows
 
 KEPT = (
-    "Whole months of event were dropped: counts above what it holds were left as they are. "
+    "event lacks {missing} of the rows that were stored, as where a month was detached: counts "
+    "above what it holds were left as they are. Attach the month, and run this again. "
     "See docs/internals/decisions/rebuild.md"
 )
 STAYING = (
@@ -122,7 +123,7 @@ def repaired_words(what: str, done: Repaired) -> tuple[str, str]:
         f"{name} is rebuilt: {done.raised} counts raised, {done.lowered} lowered or removed, of "
         f"{done.counted} hourly counts"
     )
-    return result, KEPT if done.kept else ""
+    return result, KEPT.format(missing=done.missing) if done.missing > 0 else ""
 
 
 def tables_words(done: Rebuilt, name: str | None = None) -> tuple[str, str]:

@@ -121,6 +121,7 @@ class Audit:
             "offsets": {f"{self._names.events}-{p}": offset for p, offset in sorted(cut.items())},
             **{name: sizes[name] for name in ("urls", "hours", "events")},
             **gone,
+            "missing": found.missing,
             "whole": whole,
             "differing": found.count,
         }

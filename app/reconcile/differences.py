@@ -32,10 +32,14 @@ class OffsetRanges:
 
 
 class Differences:
-    """Asks for what differs, and reports it; count: how many."""
+    """Asks for what differs, and reports it.
+
+    count: how many. missing: rows that event lacks of what was stored; None: not asked for.
+    """
 
     def __init__(self, sides: Comparison, report: Report) -> None:
         self.count = 0
+        self.missing: int | None = None
         self._sides, self._report = sides, report
 
     async def hours(self, kept_from: datetime) -> None:
@@ -90,6 +94,7 @@ class Differences:
         """Rows of event by partition; received = stored + rejected."""
         ranges = by_partition(begins), by_partition(cut)
         rows = [row async for row in self._sides.differences("compare.stored", topic, *ranges)]
+        self.missing = sum(row["stored"] - row["rows"] for row in rows)
         for row in rows:
             partition = row["partition"]
             name = f"{topic}-{partition}"

@@ -5,6 +5,9 @@ that no copy can be ahead of. What is too low is raised as the count workers rai
 higher cannot be right, and is set to the count, unless somebody raised it since: a count worker
 that knows more. A write of theirs that was swallowed by the value that was too high is made up for
 by a second count of what was lowered.
+
+Where event lacks rows that were stored, as of a month that was detached, what is higher may be
+right, and nothing is lowered.
 """
 
 from __future__ import annotations
@@ -37,14 +40,14 @@ CHUNK_CELLS = 1000  # of Redis a call; it answers nobody else meanwhile
 class Repaired:
     """What was done.
 
-    counted: rows that event adds up to. kept: whether counts above event's were left alone,
-    because whole months of it were dropped.
+    counted: rows that event adds up to. missing: rows that event lacks of what was stored; above
+    0, counts above event's were left alone.
     """
 
     counted: int = 0
     raised: int = 0
     lowered: int = 0
-    kept: bool = False
+    missing: int = 0
 
 
 class Rebuild:
@@ -65,7 +68,7 @@ class Rebuild:
             await sides.connection.execute(sides.sql["repair.prepare"])
             await sides.copy_summary(first, last)
             async with self._counted(sides, first, last) as repaired:
-                await sides.connection.execute(sides.sql["repair.summary"], repaired.kept)
+                await sides.connection.execute(sides.sql["repair.summary"], repaired.missing > 0)
             rows = await sides.connection.fetchval("select count(*) from repair")
             for n in range(1, rows + 1, CHUNK_ROWS):
                 self._say(f"writing event_summary: {n} of {rows} rows")
@@ -98,7 +101,7 @@ class Rebuild:
             async for rows in scan.read():
                 await sides.copy("side_redis", rows)
             async with self._counted(sides, EPOCH, ALWAYS) as repaired:
-                found = sides.differences("repair.redis", repaired.kept)
+                found = sides.differences("repair.redis", repaired.missing > 0)
                 await self._write_redis(sides, repair, found, repaired)
             if repaired.lowered:
                 async with self._counted(sides, EPOCH, ALWAYS):
@@ -147,8 +150,8 @@ class Rebuild:
             registry = await decided_after_snapshot(sides, lambda: decided(self._settings))
             await sides.count(first, last, ends, registry.types_kept())
             size = await sides.connection.fetchrow(sides.sql["compare.sizes"])
-            missing = await sides.connection.fetchrow(sides.sql["repair.missing"], self._events)
-            yield Repaired(size["hours"], kept=missing["rows"] > 0 and missing["months"])
+            missing = await sides.connection.fetchval(sides.sql["repair.missing"], self._events)
+            yield Repaired(size["hours"], missing=int(missing))
 
 
 def _rows(status: str) -> int:

@@ -1,5 +1,5 @@
 -- Counts in Redis that are not what event says. old: the text there, empty where it is too low.
--- $1 bool: months are missing in event; nothing is lowered
+-- $1 bool: rows are missing in event; nothing is lowered
 select url, type, coalesce(high, 0) as new,
     case when r.count is null or r.count > coalesce(high, 0) then coalesce(r.text, '') else '' end
         as old

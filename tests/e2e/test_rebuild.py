@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
 from click.testing import CliRunner
 
-from app.cli.rebuild import command
+from app.cli.audit import Printer
+from app.cli.rebuild import command, repaired_words
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.kafka_client import KafkaClient
 from tests.support.stores import Stores
+
+MONTHS = ("2016_05", "2016_06", "2016_07")  # that no other event is of
+OF_A_MONTH = 20
 
 
 async def test_summary_and_redis_are_what_event_says(
@@ -69,6 +75,79 @@ async def _rebuild_redis(stores: Stores) -> None:
     await redis.flushall()
     await stores.rebuild("redis")
     assert await stores.differences() == []
+
+
+async def test_counts_of_months_whose_rows_are_elsewhere_stay(
+    make_settings: MakeSettings, kafka: KafkaClient, start_worker: StartWorker
+) -> None:
+    stores = await Stores.start(make_settings, kafka, start_worker)
+    for month in MONTHS:
+        await _send_to(stores, month, OF_A_MONTH)
+    await stores.send(100)
+    assert await stores.differences() == []
+    event = stores.database.fetch
+    detached, again, made_again = (f"event_{month}" for month in MONTHS)
+    await event(f"alter table event detach partition {detached}")
+    await _nothing_is_lowered(stores, OF_A_MONTH)
+    span = "for values from ('2016-05-01Z') to ('2016-06-01Z')"
+    await event(f"alter table event attach partition {detached} {span}")
+    await _all_is_lowered(stores)
+    await event(f"alter table event detach partition {again}")
+    await _send_to(stores, MONTHS[1], 1)
+    await _nothing_is_lowered(stores, OF_A_MONTH)
+    assert await event(f"select from {again}_2")
+    await event(f"drop table {made_again}")
+    await _send_to(stores, MONTHS[2], 1)
+    await _nothing_is_lowered(stores, 2 * OF_A_MONTH)
+    assert await event(f"select from {made_again}")
+    await stores.redis.aclose()
+
+
+async def _send_to(stores: Stores, month: str, events: int) -> None:
+    moment = f"{month.replace('_', '-')}-17T10:05:03Z"
+    value = json.dumps({"type": "A", "url": f"/{month}", "timestamp": moment}).encode()
+    await stores.kafka.send(stores.events, [value] * events, partition=0)
+
+
+async def _nothing_is_lowered(stores: Stores, missing: int) -> None:
+    """Too high: may be right. What is too low is raised all the same."""
+    found = await stores.audit()
+    assert found["missing"] == missing
+    lines: list[str] = []
+    Printer(lines.append).end(found)
+    assert f"event lacks {missing} of the rows that were stored" in "".join(lines)
+    before = await _counts(stores)
+    url, label, hour = await stores.one(
+        "select url, type, datehour from event_summary where datehour > '2020-03-01' limit 1"
+    )
+    await stores.database.fetch(
+        "update event_summary set count = 0 where url = $1 and type = $2 and datehour = $3",
+        *(url, label, hour),
+    )
+    await stores.redis.hset(f"event_counter:url:{url}", label, 0)
+    for what in ("summary", "redis"):
+        done = await stores.rebuild(what)
+        assert (done.raised, done.lowered, done.missing) == (1, 0, missing), what
+        assert f"event lacks {missing} of" in repaired_words(what, done)[1]
+    assert await _counts(stores) == before
+
+
+async def _all_is_lowered(stores: Stores) -> None:
+    await stores.database.fetch("update event_summary set count = count + 5")
+    await stores.redis.hset(f"event_counter:url:/{MONTHS[0]}", "A", OF_A_MONTH + 1)
+    for what in ("summary", "redis"):
+        done = await stores.rebuild(what)
+        assert done.lowered > 0, what
+        assert not repaired_words(what, done)[1]
+    assert await stores.differences() == []
+
+
+async def _counts(stores: Stores) -> tuple[Any, Any]:
+    """Return what event_summary and Redis say."""
+    rows = await stores.database.fetch("select url, datehour, type, count from event_summary")
+    redis = stores.redis
+    keys = [key async for key in redis.scan_iter("event_counter:url:*")]
+    return sorted(map(tuple, rows)), {key: await redis.hgetall(key) for key in keys}
 
 
 @pytest.mark.parametrize(
