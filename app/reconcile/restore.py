@@ -31,6 +31,11 @@ from app.stores.live import holds_counts
 from app.stores.sql import check_encoding, load_migrations, migrate_over
 
 EMPTY = "A backup is restored into an empty place only"
+NOT_RESTORED = f"The backup is not restored: {{}}. {EMPTY}"
+NOT_SUMMED_UP = (
+    "All events are restored, and event_summary is not yet: {}. Start role store, and run "
+    "event-counter rebuild summary"
+)
 
 
 class Restore:
@@ -70,13 +75,14 @@ class Restore:
         """Fill an empty database alone: role store goes on where the backup ends."""
         await self._tried(self._check_database())
         await self._tried(self._fill_database())
+        await self._tried(self._sum_up(), NOT_SUMMED_UP)
 
     @staticmethod
-    async def _tried(work: Awaitable[None]) -> None:
+    async def _tried(work: Awaitable[None], words: str = NOT_RESTORED) -> None:
         try:
             await work
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise StartError(f"The backup is not restored: {reason(exc)}. {EMPTY}") from exc
+            raise StartError(words.format(reason(exc))) from exc
 
     async def _check_database(self) -> None:
         """Make the tables of the backup, which may be those of an earlier version."""
@@ -103,6 +109,7 @@ class Restore:
         async with Watermarks(KafkaClients.of(settings)) as kafka:
             await TopicCopies(settings, kafka, folder).put_back()
         await self._fill_database()
+        await self._sum_up()
         if found.archive:
             past = PastReader(self._dsn, self._names.events)
             hours = settings.dedupe_hours
@@ -112,13 +119,20 @@ class Restore:
 
     async def _fill_database(self) -> None:
         database = self._found.database
-        types = (await decided(self._settings)).types_kept()
         self._say(f"copying {database.events} events into Postgres")
         connection = await connect_session(self._dsn, "event-counter restore")
         try:
             async with connection.transaction():
                 await copy_in(connection, self._folder / "postgres", database)
-            await prepare_database(self._settings)  # later migrations change what is there
+        finally:
+            await connection.close()
+
+    async def _sum_up(self) -> None:
+        types = (await decided(self._settings)).types_kept()
+        await prepare_database(self._settings)  # later migrations change what is there
+        self._say("adding up event_summary")
+        connection = await connect_session(self._dsn, "event-counter restore")
+        try:
             await connection.execute("analyze")
             await sum_up(connection, types)
         finally:

@@ -128,7 +128,7 @@ async def copy_in(connection: asyncpg.Connection, folder: Path, found: DatabaseC
 
 
 async def sum_up(connection: asyncpg.Connection, types: list[str] | None) -> None:
-    """Fill event_summary, which is empty, from event; raise asyncpg.PostgresError.
+    """Raise event_summary to what event says; raise asyncpg.PostgresError.
 
     types: those that are counted by name; None: all of them.
     """

@@ -161,6 +161,21 @@ def test_nothing_starts_where_a_restore_did_not_end(tmp_path: Path) -> None:
         check_whole(tmp_path)
 
 
+async def test_what_is_left_to_do_is_told_once_the_events_are_in(
+    settings: Settings, folder: Path
+) -> None:
+    await prepare_database(settings)
+    await Database(settings.postgres.get_secret_value()).fetch(
+        "create trigger full_disk before insert on event_summary"
+        " for each statement execute function suppress_redundant_updates_trigger()"
+    )
+    with pytest.raises(StartError) as caught:
+        await Restore(settings, folder, FOUND, print).postgres()
+    assert "empty place" not in str(caught.value)
+    assert "All events are restored, and event_summary is not yet" in str(caught.value)
+    assert "event-counter rebuild summary" in str(caught.value)
+
+
 async def test_rows_of_an_earlier_version_go_through_what_was_migrated_since(
     settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -12,14 +14,21 @@ import pytest
 
 from app.stores.copies import COPIED, DatabaseCopy, copy_in, copy_out, sum_up
 from app.stores.event_store import EventStore
-from app.stores.sql import migrate
+from app.stores.sql import load_queries, migrate
 from app.stores.stored_messages import StoredMessages
+from app.stores.summary import SummaryWriter
 from tests.support.batches import TOPIC, batch_of
 from tests.support.database import Database
+from tests.support.waiting import wait_until
 
 FILE = Path(__file__).parents[2] / "data" / "storable_events.json"
 NASTY = [case["event"].encode() for case in json.loads(FILE.read_text())]
 OF_2015 = {"type": "old", "url": "/old", "timestamp": "2015-05-17T10:05:03Z", "message_id": "m"}
+
+HOUR = datetime(2026, 9, 21, 12, tzinfo=UTC)
+BLOCKED = (
+    "select 1 from pg_stat_activity where application_name = 'sum_up' and wait_event_type = 'Lock'"
+)
 
 
 async def copied(database: Database, folder: Path) -> DatabaseCopy:
@@ -73,6 +82,38 @@ async def test_a_copy_is_the_same_row_by_row(
     assert await other.fetch("select from event_2015_05")
     summed = await other.fetch("select url, type, count from event_summary where type = 'old'")
     assert [tuple(row) for row in summed] == [("/old", "old", 1)]  # the second is a duplicate
+
+
+async def test_what_count_workers_wrote_meanwhile_is_raised_and_never_lowered(
+    database: Database, open_store: Callable[..., EventStore]
+) -> None:
+    event = {"type": "t", "timestamp": f"{HOUR:%Y-%m-%dT%H:%M:%SZ}"}
+    urls = [f"/{number:03}" for number in range(200)]
+    events = [json.dumps(event | {"url": url}).encode() for url in urls for _ in range(2)]
+    await open_store().store(TOPIC, 0, batch_of(events))
+    counts = dict(zip(urls, (number % 4 for number in range(200)), strict=True))
+    worker = SummaryWriter(database.dsn)
+    await worker.write(0, [(url, HOUR, "t", n) for url, n in counts.items() if n][:50], None)
+    await worker.close()
+    later = [(url, HOUR, "t", n) for url, n in counts.items() if n][50:]
+    other, ours = (
+        await asyncpg.connect(database.dsn),
+        await asyncpg.connect(database.dsn, server_settings={"application_name": "sum_up"}),
+    )
+    upsert = load_queries()["summary.upsert"]
+    async with other.transaction():
+        await other.execute(upsert, *map(list, zip(*later[:1], strict=True)))
+        summing = asyncio.create_task(sum_up(ours, None))
+
+        async def is_waiting() -> bool:
+            return summing.done() or bool(await database.fetch(BLOCKED))
+
+        await wait_until(is_waiting, expected=True)
+        await other.execute(upsert, *map(list, zip(*later[1:], strict=True)))
+    await summing
+    await asyncio.gather(other.close(), ours.close())
+    found = await database.fetch("select url, count from event_summary")
+    assert dict(found) == {url: max(2, n) for url, n in counts.items()}
 
 
 async def test_a_file_that_lacks_rows_fills_nothing(
