@@ -1,4 +1,4 @@
-"""Addresses and names in settings: what is wrong with one, told before anything is made.
+"""Addresses, names and keys in settings: what is wrong with one, told before anything is made.
 
 Each check raises ValueError: a PartError that shows the part which is wrong, or one that shows
 nothing of a value that may hold a password. An empty setting is nobody's address, and fine.
@@ -6,6 +6,7 @@ nothing of a value that may hold a password. An empty setting is nobody's addres
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -30,6 +31,7 @@ NAME = (
 )
 HOST = "a host name or an IP address; the port has a setting of its own"
 ESCAPED = "in user and password, write special characters as %XX: / as %2F, @ as %40"
+ENCODED = "whsec_"  # as Standard Webhooks write a key, standardwebhooks.com
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which no browser sends
 
@@ -123,6 +125,19 @@ def check_keys(text: str) -> None:
     keyed(text)
 
 
+def signing_key(secret: str) -> bytes:
+    """Return the key that a webhook secret stands for: behind whsec_ in base64, else itself."""
+    if not secret.startswith(ENCODED):
+        return secret.encode()
+    try:
+        key = base64.b64decode(secret.removeprefix(ENCODED) + "==")
+    except ValueError:  # binascii.Error is one
+        key = b""
+    if not key:
+        raise ValueError(f"what follows {ENCODED} is not a key in base64; is it cut off?")
+    return key
+
+
 def origins_of(text: str) -> str:
     """Return origins as browsers send them, in lower case: they are compared as text."""
     origins = [one.lower().rstrip("/") for one in listed(text)]
@@ -132,7 +147,7 @@ def origins_of(text: str) -> str:
 
 
 # By setting.
-CHECKS: dict[str, Callable[[str], None]] = {
+CHECKS: dict[str, Callable[[str], object]] = {
     "http_host": check_host,
     "hosts": check_names,
     "trusted_proxies": check_networks,
@@ -142,6 +157,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "worker_host": check_host,
     "count_urls": check_workers,
     "webhook_url": check_http,
+    "webhook_secret": signing_key,
     "write_keys": check_keys,
     "watched_workers": check_named_workers,
 }

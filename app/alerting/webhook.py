@@ -13,12 +13,14 @@ from time import time
 
 import aiohttp
 
+from app.addresses import signing_key
+
 TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 ID, TIMESTAMP = "X-Event-Counter-Id", "X-Event-Counter-Timestamp"
 SIGNATURE = "X-Event-Counter-Signature"
 # What libraries of many languages verify: standardwebhooks.com, version 1 of its signatures.
 STANDARD_ID, STANDARD_TIMESTAMP = "webhook-id", "webhook-timestamp"
-STANDARD_SIGNATURE, STANDARD_SECRET = "webhook-signature", "whsec_"
+STANDARD_SIGNATURE = "webhook-signature"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 LATEST_RETRY_S = 3600.0  # however late Retry-After asks to come again
 # Answers that another attempt may change; all from 500 on may.
@@ -59,9 +61,7 @@ def standard_signature(secret: str, identity: str, timestamp: str, body: bytes) 
 
     secret: whsec_ and the key in base64, else the key itself.
     """
-    key = secret.encode()
-    if secret.startswith(STANDARD_SECRET):
-        key = base64.b64decode(secret.removeprefix(STANDARD_SECRET) + "==")
+    key = signing_key(secret)
     signed = f"{identity}.{timestamp}.".encode() + body
     return f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}"
 
