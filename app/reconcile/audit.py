@@ -28,6 +28,7 @@ from app.kafka.tables_version import FIRST, positions_of
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
+from app.reconcile.counted import WORKERS_S, by_group, wait_for_counting
 from app.reconcile.differences import Differences, OffsetRanges, Report
 from app.reconcile.live_scan import LiveScan
 from app.reconcile.own_counters import (
@@ -38,7 +39,6 @@ from app.reconcile.own_counters import (
 )
 from app.settings import Settings
 
-WORKERS_S = 60.0  # for the count and store workers: one that died is back by then
 REFRESH_S = 400.0  # for event_summary and Redis: the longest interval, and what follows
 HOURLY, ALL_TIME = "events_by_url_hourly", "events_by_url"
 TYPES = {
@@ -128,30 +128,11 @@ class Audit:
 
     async def _wait_for_all(self, sides: Comparison, cut: Offsets, *, live: bool) -> None:
         kafka, names = self._kafka, self._names
-        group = names.count_group
 
         async def summed() -> Offsets:
             return positions_of(self._version, await sides.summary_positions())
 
-        await wait_for(
-            "the count workers",
-            lambda: kafka.committed(group, names.events),
-            cut,
-            WORKERS_S,
-            self._say,
-        )
-        merged = await kafka.ends(names.counts)
-        await wait_for(
-            "the tables", lambda: kafka.committed(group, names.counts), merged, WORKERS_S, self._say
-        )
-        if live and self._settings.statistics:
-            await wait_for(
-                "distinct values",
-                lambda: kafka.committed(group, names.uniques),
-                await kafka.ends(names.uniques),
-                WORKERS_S,
-                self._say,
-            )
+        merged = await wait_for_counting(kafka, names, cut, by_group(kafka, names, self._say))
         await self._wait_for_store(sides, cut)
         await wait_for("event_summary", summed, merged, REFRESH_S, self._say)
         if live and self._redis:

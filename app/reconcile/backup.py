@@ -22,6 +22,7 @@ from app.errors import StartError, reason
 from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
+from app.reconcile.counted import WORKERS_S, by_group, wait_for_counting
 from app.reconcile.manifest import FILES, FORMAT, Manifest, decisive, hashed
 from app.reconcile.topic_copies import TopicCopies
 from app.settings import Settings
@@ -33,7 +34,6 @@ MISSING = (
     "not count them again. Attach it, or copy Postgres, Kafka and the data directories themselves, "
     "while everything is stopped"
 )
-WORKERS_S = 60.0  # for store and count workers: one that died is back by then
 
 
 class Backup:
@@ -103,15 +103,7 @@ class Backup:
         """Return once what is in the copy was counted, and has raised its alerts."""
         version = await current_version(self._settings)
         kafka, names = self._kafka, Names(self._settings.namespace, version)
-
-        async def counted(topic: str, goal: Offsets) -> None:
-            async def position() -> Offsets:
-                return await kafka.committed(names.count_group, topic)
-
-            await wait_for("the count workers", position, goal, WORKERS_S, self._say)
-
-        await counted(names.events, positions)
-        await counted(names.counts, await kafka.ends(names.counts))
+        await wait_for_counting(kafka, names, positions, by_group(kafka, names, self._say))
 
     def _copy_settings(self) -> None:
         """Copy the files that settings name. Addresses and secrets are not in a backup."""

@@ -24,9 +24,9 @@ from app.kafka.tables_version import current_version
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.alone import take_lock
-from app.reconcile.audit import WORKERS_S
 from app.reconcile.base_fold import BaseFold, EventRange
 from app.reconcile.comparison import by_partition
+from app.reconcile.counted import WORKERS_S
 from app.reconcile.own_counters import Decided
 from app.settings import Settings
 from app.stores.connect import connect_session

@@ -25,8 +25,8 @@ from app.events.event import EPOCH
 from app.kafka.counter_log import decided
 from app.kafka.watermarks import Say, Watermarks, wait_for
 from app.names import Names
-from app.reconcile.audit import WORKERS_S
 from app.reconcile.comparison import ALWAYS, Comparison, whole_hours
+from app.reconcile.counted import WORKERS_S
 from app.reconcile.live_repair import Cell, LiveRepair
 from app.reconcile.live_scan import LiveScan
 from app.reconcile.own_counters import decided_after_snapshot

@@ -30,6 +30,7 @@ from app.kafka.watermarks import Offsets, Say, Watermarks
 from app.names import Names
 from app.reconcile.alone import take_lock
 from app.reconcile.comparison import Comparison
+from app.reconcile.counted import wait_for_counting
 from app.reconcile.live_scan import LiveScan
 from app.reconcile.live_workers import Counted, LiveWorkers
 from app.settings import Settings
@@ -202,9 +203,8 @@ class TablesRebuild:
 
     async def _wait_for_live(self, workers: LiveWorkers, version: int, done: Offsets) -> None:
         """Return once what answers has counted, announced and rejected all that is new."""
-        counts = Names(self._settings.namespace, version).counts
-        await workers.committed(self._events, done)
-        await workers.committed(counts, await self._kafka.ends(counts))
+        names = Names(self._settings.namespace, version)
+        await wait_for_counting(self._kafka, names, done, workers.committed)
 
     async def _end_old(self, version: int) -> int:
         """Return once nobody counts into the tables of a version, or who does still."""
