@@ -1,4 +1,4 @@
-"""What consumer groups have committed, asked of the broker that knows it."""
+"""What consumer groups have committed, and who is in them, asked of the broker that knows it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 ATTEMPTS = 20
 RETRY_S = 0.1  # a coordinator that moves loads its groups in some tenths of a second
+MEMBERS_AT = 5  # field of a described group, behind error, name, state, protocol type, protocol
 
 
 async def coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
@@ -69,3 +70,10 @@ async def kept(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, K
             if offset >= 0:
                 found[TopicPartition(topic, partition)] = KeptOffset(offset, note or "")
     return found
+
+
+async def members_of(admin: AIOKafkaAdminClient, group: str) -> int:
+    """Return how many members a consumer group has."""
+    # One group at a time: aiokafka takes the answer for two apart in the wrong places.
+    (answer,) = await admin.describe_consumer_groups([group])
+    return sum(len(found[MEMBERS_AT]) for found in answer.groups)

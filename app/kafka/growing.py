@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from app.errors import StartError
 from app.kafka.clients import KafkaClients, kafka_away
-from app.kafka.table_topics import members_of
+from app.kafka.groups import members_of
 from app.kafka.topics import topics_there
 from app.names import Names
 from app.settings import Settings

@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, Self
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from app.errors import KafkaUnavailableError
 from app.kafka.clients import KafkaClients, kafka_away
-from app.kafka.groups import committed
+from app.kafka.groups import committed, members_of
 from app.kafka.tables_version import FIRST
 from app.kafka.watermarks import Offsets
 from app.names import Names
@@ -21,7 +20,6 @@ OLD = (
     r"(?:counts|uniques)(?:-v(?P<topic>\d+))?"
     r"|event-counter-count(?:-v(?P<group>\d+))?-(?:partials|totals|judged|sessions|uniques|messages)-changelog"
 )
-MEMBERS_AT = 5  # field of a described group, behind error, name, state, protocol type, protocol
 
 
 class TableTopics:
@@ -84,13 +82,6 @@ class TableTopics:
     async def _ask(answer: Any) -> Any:
         with kafka_away():
             return await answer
-
-
-async def members_of(admin: AIOKafkaAdminClient, group: str) -> int:
-    """Return how many members a consumer group has."""
-    # One group at a time: aiokafka takes the answer for two apart in the wrong places.
-    (answer,) = await admin.describe_consumer_groups([group])
-    return sum(len(found[MEMBERS_AT]) for found in answer.groups)
 
 
 def versions_in(topics: Collection[str], namespace: str) -> dict[int, list[str]]:
