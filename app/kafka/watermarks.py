@@ -13,7 +13,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 
 from app.errors import KafkaAccessError, StartError
 from app.kafka.clients import KafkaClients, kafka_away
-from app.kafka.groups import committed
+from app.kafka.groups import committed, members_of
 
 POLL_S = 0.2
 Offsets = dict[int, int]  # by partition
@@ -75,6 +75,12 @@ class Watermarks:
         return await self.begins(topic) | {
             part.partition: at for part, at in found.items() if part.topic == topic
         }
+
+    async def has_readers(self, group: str) -> bool:
+        """Whether somebody is in a group, or was and has committed something."""
+        if await self._ask(committed(self._admin, group)):
+            return True
+        return bool(await self._ask(members_of(self._admin, group)))
 
     async def cluster(self) -> str:
         """Return the id of the cluster."""

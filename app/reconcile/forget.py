@@ -26,7 +26,8 @@ from app.stores.connect import connect_session
 from app.stores.copies import stored_at
 from app.stores.sql import load_queries
 
-WORKERS_S = 60.0  # for store and archive workers: one that died is back by then
+WORKERS_S = 60.0  # for the store workers: one that died is back by then
+ARCHIVE_S = 300.0  # for the archive workers: the longest interval of their files, and a start
 MARGIN = timedelta(hours=1)  # by which records may be out of their order in time
 
 
@@ -106,8 +107,11 @@ class Forget:
             return await self._kafka.committed(names.archive_group, names.events)
 
         await wait_for("the store workers", stored, end, WORKERS_S, self._say)
-        if not await asyncio.to_thread(is_unused, self._folders):
-            await wait_for("the archive workers", archived, end, WORKERS_S, self._say)
+        # Before the first file a worker may hold events that it has not committed.
+        if await self._kafka.has_readers(names.archive_group) or not await asyncio.to_thread(
+            is_unused, self._folders
+        ):
+            await wait_for("the archive workers", archived, end, ARCHIVE_S, self._say)
 
     def _remembered(self) -> timedelta:
         """Return how long ago a record may be that a duplicate is told by."""

@@ -11,7 +11,12 @@ from typing import Any
 
 import aiohttp
 
+from app.counting.kept_fields import by_users, kept_fields
+from app.kafka.clients import KafkaClients
 from app.kafka.topics import ensure_topics
+from app.kafka.watermarks import Watermarks
+from app.names import Names
+from app.reconcile.forget import Forget
 from app.settings import Settings
 from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
@@ -130,3 +135,26 @@ async def test_a_user_is_forgotten_and_all_figures_stay(
         " where user_id like 'forgotten-%'"
     )
     assert [tuple(row) for row in rows] == [(None, None, None, '{"plan": "pro"}')]
+
+
+async def test_a_user_who_waits_for_the_first_file_of_the_archive_is_forgotten(
+    make_settings: MakeSettings, kafka: KafkaClient, start_worker: StartWorker
+) -> None:
+    settings = await make_settings(**QUICK, archive_interval_s=60)
+    await ensure_topics(settings)
+    _, archiver = await asyncio.gather(
+        *(start_worker(settings, role) for role in ("store", "archive"))
+    )
+    await kafka.send(Names(settings.namespace).events, archive.app_events([4711]), partition=0)
+    said = list[str]()
+    async with Watermarks(KafkaClients.of(settings)) as marks:
+        work = Forget(settings, marks, kept_fields([]), by_users([]), said.append)
+        forgetting = asyncio.create_task(work.user("4711"))
+        waits = "waiting for the archive workers: 1 records behind"
+        await wait_until(lambda: waits in said or forgetting.done(), expected=True)
+        await archiver.stop()  # which writes what it has; the next one what it had not read
+        await start_worker(settings.model_copy(update={"archive_interval_s": 0.2}), "archive")
+        found = await forgetting
+    (row,) = archive.read(settings.data_dir)
+    assert row["user_id"].startswith("forgotten-")
+    assert (found.rows, found.archived) == (1, 1)
