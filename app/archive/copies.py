@@ -19,11 +19,12 @@ def copy_archive(folders: Folders, target: Path) -> int:
     """Copy the archive to below a folder that is there; return how many files it has.
 
     Files never change, so it is one of links that the moment is caught in, and then copied while
-    the archive goes on. Raises ArchiveBusyError or OSError.
+    the archive goes on. Whoever removes files holds the write lock, too, so queries may read, and
+    enrich reads for minutes. Raises ArchiveBusyError or OSError.
     """
     base = folders.archive.parent
     links = folders.work / "backup"
-    with folders.writing(BUSY_WAIT_S), folders.removing(BUSY_WAIT_S):
+    with folders.writing(BUSY_WAIT_S):
         shutil.rmtree(links, ignore_errors=True)  # of a backup that was killed
         for part in PARTS:
             if (base / part).is_dir():

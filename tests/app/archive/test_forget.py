@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.archive.archive import Archive
+from app.archive.copies import copy_archive
 from app.archive.enrich import FILE, enrich
 from app.archive.files import Folders, publish
 from app.archive.forget import forget_dates, forget_in_archive
@@ -109,6 +110,14 @@ def test_no_writer_waits_for_a_query(tmp_path: Path, forget: Callable[[Folders],
                 Archive(folders, "events", "c").write({0: {offset: archive.row(user="b")}})
             assert forgetting.running()
         assert forgetting.result() > 0
+
+
+def test_a_backup_waits_for_no_query(tmp_path: Path) -> None:
+    folders = Folders(tmp_path / "base")
+    Archive(folders, "events", "c").write({0: archive.numbered(range(3))})
+    with folders.reading():  # as enrich does for minutes
+        assert copy_archive(folders, tmp_path / "backup") == 1
+    assert archive.users(tmp_path / "backup") == [0, 1, 2]
 
 
 def test_there_need_be_no_files(tmp_path: Path) -> None:
