@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from app.archive.files import Folders
 from app.archive.messages import ENDING
-from app.archive.positions import archived_to
+from app.archive.reached import FILES, ReachedFile
 
 BUSY_WAIT_S = 30.0  # for a flush, which takes milliseconds
-PARTS = ("archive", ".archive/messages")  # below Folders; what is enriched is made of them
+# Below Folders; what is enriched is made of them.
+PARTS = ("archive", ".archive/messages")
+REACHED = f".archive/{FILES}"
+Copy = Callable[[Any, Any], object]  # of two paths, in any form
 NAME_OF_RUN = 3  # lowest offset, highest offset, time
 
 
@@ -26,26 +31,22 @@ def copy_archive(folders: Folders, target: Path) -> int:
     links = folders.work / "backup"
     with folders.writing(BUSY_WAIT_S):
         shutil.rmtree(links, ignore_errors=True)  # of a backup that was killed
-        for part in PARTS:
-            if (base / part).is_dir():
-                shutil.copytree(base / part, links / part, copy_function=os.link)
+        _copy(base, links, os.link)
     if not links.is_dir():
         return 0
     try:
-        for part in PARTS:
-            if (links / part).is_dir():
-                shutil.copytree(links / part, target / part)
+        _copy(links, target)
+        return sum(1 for file in links.rglob("*") if file.is_file())
     finally:
         shutil.rmtree(links, ignore_errors=True)
-    return sum(1 for part in PARTS for file in (target / part).rglob("*") if file.is_file())
 
 
 def remembered(base: Path, topic: str) -> dict[int, int]:
     """Return the offset behind the last one that a copy knows of, by partition.
 
-    As a row, or as the message_id of an event that was no app event.
+    As a row, as looked at, or as the message_id of an event that was no app event.
     """
-    found = archived_to(base, topic)
+    found = ReachedFile(Folders(base), topic).positions()
     for file in (base / ".archive/messages").glob(f"*/*/*{ENDING}"):
         name, _, partition = file.parent.name.rpartition("-")
         offsets = file.stem.split("-")
@@ -62,6 +63,14 @@ def is_unused(folders: Folders) -> bool:
 
 def put_back(source: Path, folders: Folders) -> None:
     """Copy the archive out of a backup; raise OSError."""
+    _copy(source, folders.archive.parent)
+
+
+def _copy(source: Path, target: Path, copy: Copy = shutil.copy2) -> None:
+    """Copy all that an archive consists of; copy: a file to a name."""
     for part in PARTS:
         if (source / part).is_dir():
-            shutil.copytree(source / part, folders.archive.parent / part, dirs_exist_ok=True)
+            shutil.copytree(source / part, target / part, copy_function=copy, dirs_exist_ok=True)
+    for file in source.glob(REACHED):
+        (target / ".archive").mkdir(parents=True, exist_ok=True)
+        copy(file, target / ".archive" / file.name)

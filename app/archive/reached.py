@@ -18,6 +18,8 @@ import msgspec
 from app.archive.files import Folders, publish
 from app.archive.positions import archived_to
 
+FILES = "reached-*.json"  # by topic
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[int, int]).decode
 
@@ -50,16 +52,16 @@ class ReachedFile:
 
     def __init__(self, folders: Folders, topic: str) -> None:
         self._folders, self._topic = folders, topic
-        self._file = folders.work / f"reached-{topic}.json"
+        self._file = folders.work / FILES.replace("*", topic)
 
     def of(self, partition: int) -> ArchivedTo | None:
         """Return up to where all is archived; None: as far as the group has come.
 
-        Where there is no such file, files of an older version or out of a backup tell by their
-        names; and where there is nothing at all, nothing is archived.
+        Where there is no such file, files of an older version, or out of a backup of one, tell by
+        their names; and where there is nothing at all, nothing is archived.
         """
         if self._file.exists():
-            at = self._read().get(partition)
+            at = self.noted().get(partition)
             return None if at is None else ArchivedTo(at, whole=True)
         if named := archived_to(self._folders.archive, self._topic):
             return ArchivedTo(named.get(partition, 0), whole=False)
@@ -70,7 +72,7 @@ class ReachedFile:
 
         A worker that was replaced while it hung sets nothing back.
         """
-        before = self._read() if self._file.exists() else {}
+        before = self.noted()
         after = before | {p: max(at, before.get(p, 0)) for p, at in reached.items()}
         if after != before:
             scratch = self._folders.new / self._file.name
@@ -80,9 +82,12 @@ class ReachedFile:
     def positions(self) -> dict[int, int]:
         """Return the offset behind the last one that was looked at, by partition."""
         named = archived_to(self._folders.archive, self._topic)
-        reached = self._read() if self._file.exists() else {}
+        reached = self.noted()
         return {p: max(named.get(p, 0), reached.get(p, 0)) for p in named | reached}
 
-    def _read(self) -> dict[int, int]:
+    def noted(self) -> dict[int, int]:
+        """Return up to where all is archived, by partition; nothing where that is not noted."""
+        if not self._file.exists():
+            return {}
         found: dict[int, int] = _decode(self._file.read_bytes())
         return found

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from app.archive.archive import Archive
-from app.archive.files import Folders
+from app.archive.files import Folders, cluster_name
 from app.archive.positions import archived_to
+from app.archive.reached import ReachedFile
 from app.archive.rows import row_of, without_duplicates
 from app.counting.duplicates import Seen
 from app.reconcile.past_events import PastBatch, PastReader
@@ -20,15 +21,22 @@ async def fill_archive(
 ) -> int:
     """Archive the app events of event that no file holds yet; return how many.
 
+    It begins where the archive noted that all is there. What files hold behind it is not all: a
+    flush that was killed may have come to some of its dates alone. The offsets of files of a former
+    cluster lie before those of this one.
+
     cluster: the one that the offsets of event are of. hours: see Archive.
     """
     archive, added = Archive(folders, past.topic, cluster, hours), 0
-    archived = await asyncio.to_thread(archived_to, folders.archive, past.topic)
+    noted = await asyncio.to_thread(ReachedFile(folders, past.topic).noted)
+    former = await asyncio.to_thread(
+        archived_to, folders.archive, past.topic, cluster_name(cluster)
+    )
     async with past.lock:
         await past.open()
         try:
             for partition in sorted(past.ends):
-                past.positions[partition] = archived.get(partition, 0)
+                past.positions[partition] = max(noted.get(partition, 0), former.get(partition, 0))
                 seen = await asyncio.to_thread(archive.seen, partition)
                 while past.has(partition):
                     batch = await past.next(partition, NOBODY)
@@ -51,4 +59,8 @@ def _add(archive: Archive, partition: int, batch: PastBatch, seen: Seen | None) 
     if seen is not None and named.ids:
         runs = list(seen.take_fresh())
         seen.expire(batch[-1].timestamp)
-    return archive.write({partition: rows} if rows else {}, {partition: runs} if runs else {})
+    return archive.write(
+        {partition: rows} if rows else {},
+        {partition: runs} if runs else {},
+        {partition: batch.after},
+    )

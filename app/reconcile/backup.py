@@ -72,7 +72,7 @@ class Backup:
         found = Manifest(
             format=FORMAT,
             made=datetime.now(UTC),
-            archive=bool(archived),
+            archive=bool(archived) or await self._kafka.has_readers(self._names.archive_group),
             settings=decisive(settings),
             files=await asyncio.to_thread(hashed, folder),
             database=database,

@@ -38,7 +38,10 @@ class FormatOnly(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """files: SHA-256 by path. archive: whether there was one. settings: those of DECISIVE."""
+    """files: SHA-256 by path. settings: those of DECISIVE.
+
+    archive: whether there was one, or somebody read for its first file.
+    """
 
     format: int
     made: datetime
