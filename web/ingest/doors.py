@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp.web import Request
 
 from app.errors import RejectedError
@@ -12,17 +14,35 @@ from web.ingest.collect import idempotency_key, now_ms, record_of, send_all
 from web.ingest.dialects import Dialect
 from web.ingest.senders import Sender
 
-Fault = tuple[int, RejectedError]  # which item of the request
+FAULTS_SHOWN = 100
+
+
+class Faults:
+    """What is wrong with items of a request: how many are, and {"index", "code", "message"}.
+
+    shown: of the first FAULTS_SHOWN. The errors themselves would keep their frames: 200 MB of a
+    body of 200 KB.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.shown: list[dict[str, Any]] = []
+
+    def add(self, index: int, error: RejectedError) -> None:
+        """Note the error of an item."""
+        self.number += 1
+        if len(self.shown) < FAULTS_SHOWN:
+            self.shown.append({"index": index, **error.as_dict()})
 
 
 async def take(
     items: list[bytes], dialect: Dialect, collector: Collector, sender: Sender | None
-) -> tuple[list[Fault], EventPositions]:
+) -> tuple[Faults, EventPositions]:
     """Send the good items; return the faults of the others, and where they are in Kafka by then.
 
     sender: completes the events.
     """
-    faults: list[Fault] = []
+    faults = Faults()
 
     def judge(piece: list[bytes], first: int) -> list[PackedRecord]:
         received_ms = now_ms()
@@ -31,7 +51,7 @@ async def take(
             try:
                 records.append(record_of(item, received_ms, sender, dialect))
             except RejectedError as exc:
-                faults.append((index, exc))
+                faults.add(index, exc)
         return records
 
     stored = await send_all(items, collector, judge)

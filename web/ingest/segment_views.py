@@ -18,12 +18,10 @@ from web.ingest import segment, segment_quick
 from web.ingest.bodies import split_body
 from web.ingest.collect import now_ms
 from web.ingest.dialects import Fields, object_of
-from web.ingest.doors import Fault, take, take_one
+from web.ingest.doors import Faults, take, take_one
 from web.ingest.keys import WriteKeys
 from web.ingest.position import positioned
 from web.ingest.senders import Senders
-
-FAULTS_SHOWN = 100
 
 
 def register(
@@ -47,7 +45,7 @@ def register(
                 return await _batch(request, keys, collector, senders)
             if call == segment.METRICS:
                 await read_body(request)
-                return answer([])
+                return answer(Faults())
             kind = segment.SHORT.get(call, call)
             if kind not in segment.KINDS:
                 raise NotFoundError(f"no such path: {request.path}")
@@ -87,12 +85,11 @@ async def _one(
         return {**to_fields(item), **({"app_name": app_name} if app_name else {})}
 
     stored = await take_one(request, body, mapping, collector, senders.of(request))
-    return positioned(request, answer([]), stored)
+    return positioned(request, answer(Faults()), stored)
 
 
-def answer(faults: list[Fault]) -> Response:
+def answer(faults: Faults) -> Response:
     """Return success; faults: the events that are not in it."""
-    if not faults:
+    if not faults.number:
         return json_response({"success": True})
-    shown = [{"index": index, **exc.as_dict()} for index, exc in faults[:FAULTS_SHOWN]]
-    return json_response({"success": True, "rejected": len(faults), "errors": shown})
+    return json_response({"success": True, "rejected": faults.number, "errors": faults.shown})

@@ -27,7 +27,6 @@ CACHE = "x-umami-cache"
 PAGE_VIEW, EVENT, IDENTIFY = "page_view", "event", "identify"
 KINDS = {EVENT, IDENTIFY}
 KEPT = ("title", "language", "screen", "tag")  # among the properties
-DETAILS_SHOWN = 100
 
 
 def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
@@ -64,10 +63,9 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
             items = await split_body(await read_body(request))
             mapping = partial(_of_request, keys, request)
             faults, stored = await take(items, mapping, collector, senders.of(request))
-            details = [{"index": index, **exc.as_dict()} for index, exc in faults[:DETAILS_SHOWN]]
-            processed = len(items) - len(faults)
-            found = {"size": len(items), "processed": processed, "errors": len(faults)}
-            response = json_response({**found, "details": details})
+            processed = len(items) - faults.number
+            found = {"size": len(items), "processed": processed, "errors": faults.number}
+            response = json_response({**found, "details": faults.shown})
             return positioned(request, response, stored)
 
 

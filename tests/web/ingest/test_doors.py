@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from base64 import b64encode
 from typing import Any
 
@@ -77,6 +78,25 @@ async def test_one_bad_event_of_a_batch_loses_no_other(
     assert got.json["errors"] == 2
     assert [detail["index"] for detail in got.json["details"]] == [1, 2]
     assert [event["type"] for event in await stored(kafka, topics.events[:-6])] == ["good"] * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "around"), [("/api/batch", b"[%b]"), ("/v1/batch", b'{"batch":[%b]}')]
+)
+async def test_the_faults_of_a_batch_are_all_counted_and_not_all_kept(
+    http: Http, path: str, around: bytes
+) -> None:
+    many = 20_000
+    body = around % b",".join([b"0"] * many)
+    tracemalloc.start()
+    try:
+        got = await http.post(path, body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    shown = got.json.get("details", got.json["errors"])
+    assert (got.json.get("rejected", got.json["errors"]), len(shown)) == (many, 100)
+    assert most < many * 300
 
 
 async def test_a_body_that_is_none_gets_the_error_of_its_client(
