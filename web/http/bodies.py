@@ -33,7 +33,7 @@ ZLIB_METHOD, ZLIB_METHOD_MASK = 8, 0x0F  # of the first byte, RFC 1950
 
 
 class Bodies:
-    """Counts the bytes of all bodies that a server holds."""
+    """Counts the bytes of all bodies that a server holds, and of all answers on their way."""
 
     def __init__(self, body_max_bytes: int, all_max_bytes: int) -> None:
         """body_max_bytes: of one body, as sent and unpacked. all_max_bytes: of all, packed too."""
@@ -43,7 +43,7 @@ class Bodies:
 
 
 class Holding:
-    """What one request holds of it, until it is answered."""
+    """What one request holds of it, and then its answer until it is sent."""
 
     __slots__ = ("_bodies", "bytes")
 
@@ -57,15 +57,27 @@ class Holding:
         return self._bodies.body_max_bytes
 
     def grow(self, size: int) -> None:
-        """Count more bytes; raise OverloadedError where all together are too many."""
+        """Count more bytes; raise OverloadedError where all together are too many.
+
+        One that is alone may have more: it would be refused for ever.
+        """
         bodies = self._bodies
-        if bodies.held_bytes + size > bodies.all_max_bytes:
+        if self.bytes < bodies.held_bytes > bodies.all_max_bytes - size:
             raise OverloadedError(f"{bodies.held_bytes} bytes of requests are in memory")
-        bodies.held_bytes += size
+        self.keep(size)
+
+    def reserve(self, size: int) -> None:
+        """As grow(), for what a body will be made of; a little of it is not counted."""
+        if size > FREE_BYTES:
+            self.grow(size)
+
+    def keep(self, size: int) -> None:
+        """Count more bytes that are there already, however many there are."""
+        self._bodies.held_bytes += size
         self.bytes += size
 
     def release(self) -> None:
-        """The request is answered."""
+        """Count none any more."""
         self._bodies.held_bytes -= self.bytes
         self.bytes = 0
 

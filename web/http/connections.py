@@ -13,13 +13,15 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from app.errors import BadRequestError, OverloadedError
-from web.http.bodies import Bodies, Holding
+from web.http.bodies import FREE_BYTES, Bodies, Holding
 from web.http.views import error_response
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 75.0  # without a whole head; more than the 60 s for which proxies keep connections
 CONNECTIONS_MAX = 10_000  # some 15 KB each
+SLOW_S = 10.0  # a connection whose answer takes longer is hung up on
+SLOW_BYTES_PER_S = 262_144  # and so many of a long one in each second more: 2 Mbit/s
 FILES_RESERVED = 200  # of the process, for Kafka, RocksDB and the like
 INTERNAL_ERROR = 500
 _FULL = OverloadedError("too many connections are open")
@@ -70,6 +72,27 @@ class Connection(RequestHandler):
         if self._manager is not None:
             self.limits.connections -= 1
         super().connection_lost(exc)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer, counted until it is sent; hang up on who does not take it.
+
+        Returns it, and whether the connection is of no use any more.
+        """
+        size = len(body) if isinstance(body := getattr(resp, "body", None), bytes) else 0
+        if size <= FREE_BYTES and not self.writing_paused:
+            return await super().finish_response(request, resp, start_time)
+        self.holding.keep(size)
+        try:
+            async with asyncio.timeout(SLOW_S + size / SLOW_BYTES_PER_S):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
+        finally:
+            self.holding.release()
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         """Say nothing about a body that cannot be read: its sender has got the answer."""

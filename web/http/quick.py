@@ -34,6 +34,7 @@ class _DateHeader:
 
 
 _date_header = _DateHeader()
+ONE_WRITE_BYTES = 65_536  # what is longer is not copied to stand behind its head
 _OK = "HTTP/1.1 200 OK\r\nContent-Type: "
 
 
@@ -85,7 +86,15 @@ class QuickResponse(Response):
         if self._more is not None:
             head += self._more.text
         self._is_sent = True
-        await request.writer.write(b"%b%b%b" % (head, _date_header.tail(), body))
+        head += _date_header.tail()
+        writer = request.writer
+        if len(body) > ONE_WRITE_BYTES:
+            await writer.write(head)
+            await writer.write(body)
+        else:
+            await writer.write(head + body)
+        if request.protocol.writing_paused:  # by answers to earlier requests, too
+            await writer.drain()
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

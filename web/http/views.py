@@ -102,8 +102,14 @@ async def read_body(request: Request, most: int | None = None) -> bytes:
     most: bytes that it may have, as sent and unpacked; left out: body_max_bytes. For what it
     raises see web.http.bodies.read().
     """
-    holding: Holding = request.protocol.holding  # type: ignore[attr-defined]
+    holding = holding_of(request)
     return await read(request, holding, holding.body_max_bytes if most is None else most)
+
+
+def holding_of(request: Request) -> Holding:
+    """Return what counts the bytes that a request holds."""
+    found: Holding = request.protocol.holding  # type: ignore[attr-defined]
+    return found
 
 
 def parse_json(body: bytes, model: type[ModelT]) -> ModelT:

@@ -24,7 +24,15 @@ from app.ingest.collector import Collector
 from app.settings import Settings
 from web.http import paths
 from web.http.quick import QuickResponse
-from web.http.views import ApiView, encode_json, json_bytes, json_response, page, read_body
+from web.http.views import (
+    ApiView,
+    encode_json,
+    holding_of,
+    json_bytes,
+    json_response,
+    page,
+    read_body,
+)
 from web.ingest import cloudevents
 from web.ingest.bodies import pieces, split_body
 from web.ingest.dialects import Dialect
@@ -33,6 +41,7 @@ from web.ingest.position import is_asked, positioned
 from web.ingest.senders import Sender, Senders
 
 SENT_AT_ONCE = 1000  # events of a request that wait for Kafka together
+ERROR_BYTES = 150  # of a bad item in the answer; it may have two itself
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -89,6 +98,8 @@ def _register_events(app: Any, collector: Collector, keys: WriteKeys, senders: S
             body = await read_body(request)
             one = dialect is not None and not cloudevents.is_batch(request.headers)
             items = [body] if one else await split_body(body)
+            # Now: once a part is stored, nothing may be refused any more.
+            holding_of(request).reserve(len(items) * ERROR_BYTES)
             key = idempotency_key(request, f":{len(items) - 1}")
             given = Given(sender, dialect, key)
             found, stored = await _take(items, collector, given, shows=is_asked(request))
