@@ -19,10 +19,18 @@ from app.errors import (
     MalformedJsonError,
     MissingTypeError,
 )
-from app.events.event import at_ms
+from app.events.event import EVENT_MAX_BYTES, at_ms
 from app.events.malformed import why_not_json
 from app.events.shapes import parse_time
-from web.ingest.dialects import Fields, ToFields, first, object_of, part, without_nothing
+from web.ingest.dialects import (
+    Fields,
+    ToFields,
+    first,
+    json_of,
+    object_of,
+    part,
+    without_nothing,
+)
 
 PAGE_VIEW = "page_view"
 KINDS = {"track", "page", "screen", "identify", "group", "alias"}
@@ -33,15 +41,18 @@ BATCH, METRICS = "b", "m"
 BODY_MAX_BYTES = 8_388_608
 # Between sending and receiving; what differs by more is a clock that is wrong.
 CLOCKS_AGREE = timedelta(seconds=60)
+SHARED = ("ip", "sessionId", "userAgent")  # what events read of a context, beside its page
+SHARED_PAGE = ("url", "referrer")
+_NULL = msgspec.Raw(b"null")
 
 
 class Envelope(msgspec.Struct, rename="camel"):
-    """What surrounds a batch."""
+    """What surrounds a batch, as JSON: nobody knows yet who sends it, and how much it is."""
 
     batch: msgspec.Raw
-    sent_at: Any = None
-    write_key: Any = None
-    context: Any = None
+    sent_at: msgspec.Raw = _NULL
+    write_key: msgspec.Raw = _NULL
+    context: msgspec.Raw = _NULL
 
 
 _decode = msgspec.json.Decoder(Envelope).decode
@@ -94,6 +105,30 @@ def envelope_of(body: bytes) -> Envelope:
     return found
 
 
+def said(part_of: msgspec.Raw) -> object:
+    """Return a part of what surrounds a batch; raise BodyTooLargeError, MalformedJsonError."""
+    if len(text := bytes(part_of)) > EVENT_MAX_BYTES:
+        raise BodyTooLargeError(f"beside the events is more than {EVENT_MAX_BYTES} bytes")
+    return json_of(text)
+
+
+def shared_of(context: object) -> Fields:
+    """Return what events read of the context of their batch.
+
+    A value that is no text refuses each of them, whatever is in it, and so it goes without that.
+    """
+    if not isinstance(context, dict):
+        return {}
+    found = {name: _without_parts(context[name]) for name in SHARED if name in context}
+    if page := part(context, "page"):
+        found["page"] = {n: _without_parts(page[n]) for n in SHARED_PAGE if n in page}
+    return found
+
+
+def _without_parts(value: Any) -> Any:
+    return type(value)() if isinstance(value, dict | list) else value
+
+
 def dialect(
     received_ms: int, kind: str = "", sent_at: object = None, context: object = None
 ) -> ToFields:
@@ -101,8 +136,8 @@ def dialect(
 
     kind: of one that does not say its own. sent_at, context: of the batch around it.
     """
-    shared = context if isinstance(context, dict) else {}
-    return partial(_fields_of_item, SenderClock(received_ms, sent_at), kind, shared)
+    clock = SenderClock(received_ms, sent_at)
+    return partial(_fields_of_item, clock, kind, shared_of(context))
 
 
 def _fields_of_item(

@@ -29,7 +29,7 @@ from app.events.event import (
 )
 from app.events.shapes import may_be_deep
 from web.ingest.dialects import Dialect, Fields, object_of
-from web.ingest.segment import SenderClock, fields_of
+from web.ingest.segment import SenderClock, fields_of, shared_of
 
 
 class _Page(msgspec.Struct, gc=False):
@@ -65,7 +65,7 @@ SHORT_URL = URL_MAX_BYTES // 4
 
 def dialect(received_ms: int, sent_at: object = None, context: object = None) -> Dialect:
     """Return what maps the events of a batch; as web.ingest.segment.dialect()."""
-    shared = context if isinstance(context, dict) else {}
+    shared = shared_of(context)
     clock = SenderClock(received_ms, sent_at)
     if shared:
         return lambda item: fields_of(clock, "", shared, object_of(item))

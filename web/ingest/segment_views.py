@@ -66,9 +66,10 @@ async def _batch(
     request: Request, keys: WriteKeys, collector: Collector, senders: Senders
 ) -> Response:
     found = segment.envelope_of(await read_body(request))
-    app_name = keys.app_of(request, found.write_key)
+    app_name = keys.app_of(request, segment.said(found.write_key))
+    sent_at, context = segment.said(found.sent_at), segment.said(found.context)
     items = await split_body(bytes(found.batch))
-    mapping = segment_quick.dialect(now_ms(), found.sent_at, found.context)
+    mapping = segment_quick.dialect(now_ms(), sent_at, context)
     faults, stored = await take(items, mapping, collector, senders.of(request, app_name))
     return positioned(request, answer(faults), stored)
 

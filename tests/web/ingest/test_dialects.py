@@ -65,6 +65,17 @@ def test_what_surrounds_a_batch_of_segments_is_for_each_event() -> None:
     }
 
 
+def test_of_what_surrounds_a_batch_each_event_carries_only_what_it_reads() -> None:
+    page = {"url": {"a": [1]}, "referrer": "/r", "title": "t"}
+    context = {"page": page, "ip": [[], []], "userAgent": 7, "library": {"name": "x"}}
+    assert segment.shared_of(context) == {
+        "page": {"url": {}, "referrer": "/r"},
+        "ip": [],
+        "userAgent": 7,
+    }
+    assert segment.shared_of({"page": [1], "more": 1}) == segment.shared_of([1]) == {}
+
+
 @pytest.mark.parametrize(
     ("dialect", "event", "expected"),
     [
