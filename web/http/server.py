@@ -89,13 +89,16 @@ class Server(Web):
             self._direct.clear()
         direct = self._direct.get
 
+        async def expecting(request: Any) -> web.StreamResponse:
+            if not request.headers[EXPECT].isascii():  # what aiohttp cannot say in its error
+                raise _unexpected(request)
+            return await routed(request)
+
         async def answer(request: Any) -> web.StreamResponse:
             found = direct((request.method, request.raw_path))
-            if found is None:
-                return await self._serve(request, routed, self._call(request, request.method))
-            handler, call = found
+            handler, call = found or (routed, self._call(request, request.method))
             if EXPECT in request.headers:
-                handler = routed
+                handler = expecting
             return await self._serve(request, handler, call)
 
         return answer
@@ -166,5 +169,9 @@ def _named(exc: web.HTTPException, request: web.Request) -> CounterError:
     if exc.status == TOO_LARGE:
         return BodyTooLargeError("the body is too large")
     if exc.status == EXPECTATION_FAILED:
-        return ExpectationError(f"Expect: {request.headers.get(EXPECT, '')[:60]} is not supported")
+        return _unexpected(request)
     return BadRequestError(exc.reason)
+
+
+def _unexpected(request: web.Request) -> ExpectationError:
+    return ExpectationError(f"Expect: {request.headers.get(EXPECT, '')[:60]} is not supported")

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp.web import Request, Response
 
-from app.errors import NotFoundError
+from app.errors import BadRequestError, NotFoundError
 from app.ingest.collector import Collector
 from web.http import paths
 from web.http.views import ApiView, json_response, page, read_body
@@ -57,6 +57,8 @@ def register(
 
         async def get(self, request: Request, key: str) -> Response:
             keys.app_of(request, key)
+            if not request.host.isascii():
+                raise BadRequestError("the Host header is not ASCII")
             is_https = request.headers.get("X-Forwarded-Proto", request.scheme) == "https"
             host = f"{request.host}{base_path}/v1"
             return json_response(segment.settings_of(key, host, "https" if is_https else "http"))

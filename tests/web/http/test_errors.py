@@ -117,3 +117,40 @@ async def test_a_collector_serves_what_it_should_and_nothing_else(
     for name in ("events_received_total", "events_rejected_total", "acknowledge_seconds_bucket"):
         assert f"event_counter_{name}" in metrics
     assert topics
+
+
+RAW = b"\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        (b"GET /counters", b"Origin: http://" + RAW, 403),
+        (b"GET /counters", b"Host: " + RAW, 403),
+        (b"POST /events", b"Origin: http://" + RAW, 403),
+        (b"POST /events", b"Origin: https://shop.example\r\nContent-Encoding: " + RAW, 415),
+        (b"POST /events", b"Expect: " + RAW, 417),
+        (b"POST /events", b"Content-Type: application/cloudevents" + RAW, 400),
+        (b"POST /api/send", b"Content-Encoding: " + RAW, 415),
+        (b"OPTIONS /events", b"Access-Control-Request-Method: POST\r\nOrigin: " + RAW, 403),
+        (b"GET /v1/projects/k/settings", b"Host: " + RAW, 400),
+        (b"GET /v1/projects/" + RAW + b"/settings", b"X: y", 400),
+        (b"GET /counts/clicks?key=" + RAW, b"X: y", 400),
+    ],
+)
+async def test_bytes_that_are_no_text_are_no_fault_of_ours(
+    serve: Serve,
+    make_settings: MakeSettings,
+    caplog: pytest.LogCaptureFixture,
+    request_line: bytes,
+    header: bytes,
+    status: int,
+) -> None:
+    http = await serve(await make_settings(kafka="127.0.0.1:1", origins="https://shop.example"))
+    host = b"" if b"Host: " in header else b"Host: localhost\r\n"
+    end = b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    answer = await http.raw(request_line + b" HTTP/1.1\r\n" + host + header + end)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == b"%d" % status, answer
+    assert set(json.loads(body)) >= {"code", "message"}
+    assert [record for record in caplog.records if record.exc_info] == []
