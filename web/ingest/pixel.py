@@ -31,6 +31,7 @@ HEADERS = {
 PROPERTY = "properties."
 NUMBERS = ("value", "event_value")
 TIMES = ("timestamp", "date")
+DIGITS_MAX = 20  # what is longer is no time; Python refuses to read thousands of them
 
 
 def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) -> None:
@@ -79,7 +80,7 @@ def fields_of(args: dict[str, str]) -> dict[str, Any]:
                 fields[name] = float(value)
             except ValueError as exc:
                 raise InvalidFieldError(f"{name} is not a number") from exc
-        elif name in TIMES and value.isascii() and value.isdigit():
+        elif name in TIMES and len(value) <= DIGITS_MAX and value.isascii() and value.isdigit():
             fields[name] = int(value)
         elif name == "properties":
             raise BadRequestError("write properties as properties.NAME=VALUE")

@@ -5,6 +5,7 @@ Facts: plausible.io/docs/events-api.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -97,7 +98,12 @@ def _props(given: object) -> Fields:
 
 def _amount(given: object) -> Any:
     """Return an amount of money; a text of one is taken, too."""
+    if not isinstance(given, str):
+        return given
     try:
-        return float(given) if isinstance(given, str) else given
+        amount = float(given)
     except ValueError as exc:
         raise InvalidFieldError("the amount of revenue is not a number") from exc
+    if not math.isfinite(amount):  # JSON has no word for it
+        raise InvalidFieldError("the amount of revenue is not a number")
+    return amount

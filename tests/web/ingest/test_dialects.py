@@ -160,6 +160,8 @@ def test_an_event_is_mapped(dialect: str, event: dict[str, Any], expected: dict[
         ("plausible", {"name": "a", "props": "{"}, "invalid_field"),
         ("plausible", {"name": "a", "props": [1]}, "invalid_field"),
         ("plausible", {"name": "a", "revenue": {"amount": "much"}}, "invalid_field"),
+        ("plausible", {"name": "a", "revenue": {"amount": "nan"}}, "invalid_field"),
+        ("plausible", {"name": "a", "revenue": {"amount": "1e999"}}, "invalid_field"),
         ("umami", {"type": "event"}, "invalid_field"),
         ("umami", {"type": "other", "payload": {}}, "invalid_field"),
         ("umami", {"type": "event", "payload": {"data": [1]}}, "invalid_field"),
