@@ -40,9 +40,9 @@ async def take(
 ) -> tuple[Faults, EventPositions]:
     """Send the good items; return the faults of the others, and where they are in Kafka by then.
 
-    sender: completes the events.
+    sender: completes the events, see _completing().
     """
-    faults = Faults()
+    faults, sender = Faults(), _completing(sender)
 
     def judge(piece: list[bytes], first: int) -> list[PackedRecord]:
         received_ms = now_ms()
@@ -63,7 +63,16 @@ async def take_one(
 ) -> EventPositions:
     """Send an event, return where it is in Kafka; raise the RejectedError it deserves.
 
-    sender: completes the event.
+    sender: completes the event, see _completing().
     """
-    key = idempotency_key(request)
+    key, sender = idempotency_key(request), _completing(sender)
     return await collector.send_record(record_of(item, now_ms(), sender, dialect, message_id=key))
+
+
+def _completing(sender: Sender | None) -> Sender | None:
+    """Return what completes events of these clients: they name the referrer, or there is none.
+
+    Their word for none is an empty text or null, which the dialects leave out; the header names the
+    page itself.
+    """
+    return None if sender is None else sender._replace(referrer=None)

@@ -62,6 +62,31 @@ async def test_a_browser_says_where_it_is_and_what_it_is(door: Door) -> None:
     assert {"referrer", "user_agent", "ip"}.isdisjoint(found["D"])
 
 
+@pytest.mark.parametrize("nothing", ['""', "null"])
+async def test_a_client_that_says_there_is_no_referrer_is_believed(
+    door: Door, nothing: str
+) -> None:
+    http, stored = await door()
+    page = f'{{"page":{{"url":"/a","referrer":{nothing}}}}}'
+    track = f'{{"type":"track","event":"segment","context":{page}}}'
+    site = f'{{"type":"event","payload":{{"name":"umami","url":"/a","referrer":{nothing}}}}}'
+    calls = {
+        "/api/event": f'{{"n":"plausible","u":"/a","d":"s","r":{nothing}}}',
+        "/api/send": site,
+        "/api/batch": f"[{site}]",
+        "/v1/t": track,
+        "/v1/b": f'{{"batch":[{track}]}}',
+        "/v1/batch": f'{{"batch":[{{"type":"track","event":"segment"}}],"context":{page}}}',
+    }
+    for path, body in calls.items():
+        got = await http.post(path, body.encode(), Origin=ORIGIN, **BROWSER)
+        assert got.status in {200, 202}, path
+    events = await stored()
+    assert len(events) == len(calls)
+    assert [event for event in events if "referrer" in event] == []
+    assert {event["user_agent"] for event in events} == {AGENT}
+
+
 async def test_headers_that_are_long_or_no_text_are_cut_and_stored(door: Door) -> None:
     http, stored = await door()
     long = "https://shop.example/" + "é" * 3000
@@ -109,6 +134,9 @@ async def test_a_pixel_is_an_event_once_kafka_has_it(door: Door) -> None:
         ("url=/a", "missing_type"),
         ("type=A&value=x", "invalid_field"),
         ("type=A&timestamp=9999999999", "timestamp_in_future"),
+        ("type=A&timestamp=" + "9" * 5000, "invalid_timestamp"),
+        ("type=A&date=" + "0" * 5000, "invalid_timestamp"),
+        ("type=A&value=" + "9" * 5000, "invalid_field"),
         ("type=A&type=B", "bad_request"),
         ("type=%ff", "bad_request"),
         ("type=A&properties=x", "bad_request"),
