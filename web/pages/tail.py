@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 ONLOOKERS_MAX = 50
 ONE_ADDRESS_MAX = 10  # of one address, so that one reader leaves room for others
-WAITING_MAX = 500  # events for one onlooker; some 500 KB
+WAITING_MAX = 500  # events for one onlooker
+WAITING_MAX_BYTES = 524_288  # and bytes of them
+TURN_BYTES = 65_536  # of events decoded and encoded in one turn: 2 ms
+EVENT_BYTES = 1000  # as which a small one counts there
 ALIVE_S = 15.0  # a word now and then: proxies end what is silent
 AGAIN_S = 1.0  # after Kafka was away
 
@@ -44,6 +47,7 @@ class Onlooker:
     def __init__(self, wanted: Mapping[str, str]) -> None:
         self._wanted = wanted
         self._waiting: deque[bytes] = deque()
+        self._bytes = 0
         self._dropped = 0
         self._came = asyncio.Event()
         self.is_over = False
@@ -53,14 +57,18 @@ class Onlooker:
         self.is_over = True
         self._came.set()
 
-    def offer(self, found: LookedAt) -> None:
-        """Add an event that is asked for; the oldest makes room."""
-        if not found.matches(self._wanted):
-            return
-        if len(self._waiting) == WAITING_MAX:
-            self._waiting.popleft()
+    def wants(self, found: LookedAt) -> bool:
+        """Whether an event is asked for."""
+        return found.matches(self._wanted)
+
+    def offer(self, text: bytes) -> None:
+        """Add an event as it is sent; the oldest make room."""
+        waiting = self._waiting
+        self._bytes += len(text)
+        while waiting and (len(waiting) >= WAITING_MAX or self._bytes > WAITING_MAX_BYTES):
+            self._bytes -= len(waiting.popleft())
             self._dropped += 1
-        self._waiting.append(event("event", found.as_json()))
+        waiting.append(text)
         self._came.set()
 
     def drop(self, number: int) -> None:
@@ -79,7 +87,7 @@ class Onlooker:
         self._came.clear()
         told = event("dropped", b'{"dropped":%d}' % self._dropped) if self._dropped else b""
         told += b"".join(self._waiting)
-        self._dropped = 0
+        self._dropped = self._bytes = 0
         self._waiting.clear()
         return told
 
@@ -132,17 +140,30 @@ class Tail:
             try:
                 async with contextlib.aclosing(self._newest.read()) as found:
                     async for records, passed in found:
-                        self._tell(records, passed)
+                        await self._tell(records, passed)
             except KafkaUnavailableError as exc:
                 log.warning("incoming events cannot be shown right now: %s", exc)
             await asyncio.sleep(AGAIN_S)
 
-    def _tell(self, records: list[Any], passed: int) -> None:
-        events = [found for record in records if (found := looked_at(record)) is not None]
+    async def _tell(self, records: list[Any], passed: int) -> None:
+        """Offer each event, encoded once for all, to those who ask for it."""
         for onlooker in self._onlookers:
             onlooker.drop(passed)
-            for found in events:
-                onlooker.offer(found)
+        done = 0
+        for record in records:
+            if (found := looked_at(record)) is not None:
+                self._offer(found)
+            done += max(len(record.value or b""), EVENT_BYTES)
+            if done >= TURN_BYTES:
+                done = 0
+                await asyncio.sleep(0)
+
+    def _offer(self, found: LookedAt) -> None:
+        those = [onlooker for onlooker in self._onlookers if onlooker.wants(found)]
+        if those:
+            text = event("event", found.as_json())
+            for onlooker in those:
+                onlooker.offer(text)
 
 
 def register(app: Any, settings: Settings, clients: Clients) -> None:

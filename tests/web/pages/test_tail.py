@@ -15,20 +15,28 @@ import web.pages.tail
 from app.events.looked_at import LookedAt, looked_at
 from tests.support.batches import RECORD_MS
 from tests.support.http import Http
+from tests.support.turns import turns_of
 from tests.support.waiting import SOON_S
-from web.pages.tail import Onlooker, Tail
+from web.pages.tail import TURN_BYTES, WAITING_MAX_BYTES, Onlooker, Tail
 
 
-def found(event_type: str, offset: int = 0) -> LookedAt:
-    record = SimpleNamespace(
+def record(event_type: str, offset: int = 0, more: str = "") -> SimpleNamespace:
+    return SimpleNamespace(
         partition=1,
         offset=offset,
         timestamp=RECORD_MS,
-        value=json.dumps({"type": event_type, "url": "/a"}).encode(),
+        value=json.dumps({"type": event_type, "url": "/a", "properties": {"more": more}}).encode(),
     )
-    made = looked_at(record)
+
+
+def found(event_type: str, offset: int = 0) -> LookedAt:
+    made = looked_at(record(event_type, offset))
     assert made is not None
     return made
+
+
+def told_of(one: LookedAt) -> bytes:
+    return one.as_json() + b"\n\n"
 
 
 async def events_of(answer: aiohttp.ClientResponse) -> Any:
@@ -88,9 +96,10 @@ async def test_who_reads_slowly_loses_the_oldest_and_is_told_how_many(
 ) -> None:
     monkeypatch.setattr(web.pages.tail, "WAITING_MAX", 2)
     follower = Onlooker({"type": "A"})
+    assert follower.wants(found("A"))
+    assert not follower.wants(found("B"))
     for offset in range(5):
-        follower.offer(found("A", offset))
-        follower.offer(found("B", offset))
+        follower.offer(told_of(found("A", offset)))
     follower.drop(7)
     told = (await follower.next()).split(b"\n\n")
     assert told[0] == b'event: dropped\ndata: {"dropped":10}'
@@ -98,8 +107,56 @@ async def test_who_reads_slowly_loses_the_oldest_and_is_told_how_many(
         True,
         True,
     ]
-    follower.offer(found("A", 9))
+    follower.offer(told_of(found("A", 9)))
     assert b"dropped" not in await follower.next()
+
+
+async def test_long_events_wait_in_a_bounded_number_of_bytes() -> None:
+    follower = Onlooker({})
+    text = b"x" * 28_000
+    many = WAITING_MAX_BYTES // len(text)
+    for _ in range(many + 9):
+        follower.offer(text)
+    assert await follower.next() == b'event: dropped\ndata: {"dropped":9}\n\n' + text * many
+    longest = b"x" * (WAITING_MAX_BYTES + 1)
+    follower.offer(text)
+    follower.offer(longest)  # an event alone is shown, however long
+    assert await follower.next() == b'event: dropped\ndata: {"dropped":1}\n\n' + longest
+
+
+async def test_an_event_is_encoded_once_and_others_have_their_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many, onlookers, encoded = 200, 3, 0
+    records = [record("A", offset, more="x" * 20_000) for offset in range(many)]
+    as_json = LookedAt.as_json
+
+    def counting(one: LookedAt) -> bytes:
+        nonlocal encoded
+        encoded += 1
+        return as_json(one)
+
+    monkeypatch.setattr(LookedAt, "as_json", counting)
+
+    class Newest:
+        async def read(self) -> AsyncIterator[tuple[list[Any], int]]:
+            yield records, 0
+            await asyncio.Event().wait()
+
+    tail = Tail(Newest())  # type: ignore[arg-type]
+
+    async def look() -> None:
+        async for told in tail.follow({"type": "A"}):
+            if b'"position":"1:%d"' % (many - 1) in told:
+                return
+
+    async def everybody() -> None:
+        await asyncio.gather(*(look() for _ in range(onlookers)))
+
+    async with asyncio.timeout(SOON_S):
+        turns = await turns_of(everybody())
+    assert encoded == many
+    assert turns >= many // (TURN_BYTES // 20_000 + 1)
 
 
 async def test_who_sees_nothing_hears_that_the_stream_lives(
