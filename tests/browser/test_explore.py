@@ -77,6 +77,18 @@ async def test_a_range_and_the_one_before_are_those_of_postgres(
     ).ok
 
 
+async def test_an_address_sets_the_fields_of_the_choice_and_nothing_else(
+    copy: RunningCopy, tab: Tab
+) -> None:
+    strange = {"__proto__": "x", "constructor": "y", "label": "constructor"}
+    await explore(copy, tab.page, key=f"{PREFIX}none", by="1d", **strange)
+    await expect(tab.page.locator("#label")).to_have_value("constructor")
+    await expect(tab.page.locator("#total")).to_have_text("0")
+    await expect(tab.page.locator("#by")).to_have_value("1d")
+    await expect(tab.page.locator("#counter option").first).to_be_attached()
+    assert await tab.page.evaluate("[({}).value ?? null, Object.value ?? null]") == [None, None]
+
+
 async def test_keys_are_found_by_their_beginning_and_the_keyboard_is_enough(
     copy: RunningCopy, tab: Tab
 ) -> None:

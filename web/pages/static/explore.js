@@ -7,7 +7,7 @@ import { ask, authorization } from "./net.js";
 import { Panel } from "./panel.js";
 import { isPinned, turn } from "./pins.js";
 import { lineMark } from "./patterns.js";
-import { buckets, dayAfter, local, query, range, spans, today, totalOf } from "./span.js";
+import { buckets, countOf, dayAfter, local, query, range, spans, today, totalOf } from "./span.js";
 import { colour, startTheme } from "./theme.js";
 import { startToken } from "./token.js";
 
@@ -63,7 +63,7 @@ function options(size) {
 const moment = (start) => (start ? start.slice(0, fields.by?.value === "1d" ? 10 : 16) : "");
 
 /** @param {Record<string, number>} counts @param {string} label */
-const sum = (counts, label) => (label ? (counts[label] ?? 0) : Object.values(counts).reduce((all, n) => all + n, 0));
+const sum = (counts, label) => (label ? countOf(counts, label) : Object.values(counts).reduce((all, n) => all + n, 0));
 
 /** @param {number} value @param {number | undefined} error relative; distinct values have one */
 const withError = (value, error) => number.format(value) + (error ? ` ± ${number.format(Math.round(1000 * error) / 10)} %` : "");
@@ -213,9 +213,11 @@ function choose() {
   byId("counter").replaceChildren(...[...counters.keys()].map((name) => el("option", "", name)));
   const day = today(given.get("tz") ?? "UTC");
   const first = { counter: counters.has("events_by_url_hourly") ? "events_by_url_hourly" : "", from: dayAfter(day, -6), to: day, by: "1h", tz: "UTC" };
-  for (const [name, value] of Object.entries({ ...first, ...Object.fromEntries(given) })) {
-    const field = fields[name];
-    if (field) field.value = value;
+  /** @type {Record<string, string>} */
+  const asked = { ...first, ...Object.fromEntries(given) };
+  for (const name of FIELDS) {  // an address may name anything, also what every object has
+    const [field, value] = [fields[name], asked[name]];
+    if (field && value !== undefined) field.value = value;
   }
 }
 

@@ -92,6 +92,9 @@ export function buckets({ begin, end }, { by, tz }) {
  */
 export const local = (at, tz) => new Date(at + offsetMs(at, tz)).toISOString().slice(0, 16).replace("T", " ");
 
+/** @param {Record<string, number>} counts @param {string} label of any name, "constructor" too */
+export const countOf = (counts, label) => (Object.hasOwn(counts, label) ? (counts[label] ?? 0) : 0);
+
 /**
  * What the counts of an answer add up to, or that of one label; null where they do not add up: a
  * distinct value with several labels would count for each.
@@ -99,7 +102,7 @@ export const local = (at, tz) => new Date(at + offsetMs(at, tz)).toISOString().s
  * @param {string} label
  */
 export function totalOf({ total, error }, label) {
-  if (label) return total[label] ?? 0;
+  if (label) return countOf(total, label);
   const counts = Object.values(total);
   return error !== undefined && counts.length > 1 ? null : counts.reduce((all, n) => all + n, 0);
 }
