@@ -29,12 +29,9 @@ class CounterError(Exception):
     headers: ClassVar[Mapping[str, str]] = {}  # further ones of the HTTP answer
 
     def as_dict(self) -> dict[str, str]:
-        """Return {"code", "message"}, the body of every error answer.
-
-        What it shows of a header may be bytes that are no text: each of them is a question mark.
-        """
-        message = f"{self}. {self.hint}".encode("utf-8", "replace").decode()
-        return {"code": self.code, "message": message}
+        """Return {"code", "message"}, the body of every error answer."""
+        message = f"{self}. {self.hint}".encode("utf-8", "replace")  # a header may be no text
+        return {"code": self.code, "message": message.decode()}
 
 
 class RejectedError(CounterError):
