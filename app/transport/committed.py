@@ -8,13 +8,22 @@ from faust.transport.drivers import aiokafka as driver
 
 
 class CommittedConsumer(driver.Consumer):
-    """Base of the batch consumer; gate: the generation, started_at: where its seek went."""
+    """Base of the batch consumer; gate: the generation, started_at: where its seek went.
+
+    _fetching: the generation of what is fetched, and handed over message by message then.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.gate = 0
+        self.gate = self._fetching = 0
         self.started_at: dict[Any, int] = {}
         self._committed_to: dict[Any, tuple[int, int]] = {}
         super().__init__(*args, **kwargs)
+
+    def _to_message(self, tp: Any, record: Any) -> Any:
+        """As Faust's, with the gate: members may join again without a new generation of Kafka's."""
+        message: Any = super()._to_message(tp, record)
+        message.gate = self._fetching
+        return message
 
     async def _commit(self, offsets: Any) -> bool:
         gate = self.gate

@@ -159,7 +159,7 @@ class BatchConsumer(Unending, KeepingConsumer):
             return await super()._wait_next_records(timeout)
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        gate, generation = self.gate, self.app.consumer_generation_id
+        gate = self._fetching = self.gate
         live = self._get_active_partitions()
         active = frozenset(live)  # it changes while we wait; an empty one would fetch everything
         if self._open is None:  # recovery: nothing but changelogs of active partitions
@@ -173,7 +173,7 @@ class BatchConsumer(Unending, KeepingConsumer):
         )
         for tp in [tp for tp, value in records.items() if isinstance(value, Batch)]:
             await self._deliver(ensure_TP(tp), records.pop(tp))
-        if not self.flow_active or generation != self.app.consumer_generation_id:
+        if not self.flow_active or gate != self.gate:
             return None, live  # every stop of the flow is followed by a seek
         return records, live
 

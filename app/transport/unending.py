@@ -9,6 +9,7 @@ from typing import Any
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from mode import Service
+from mode.utils.queues import ThrowableQueue
 
 LOOK_S = 1.0
 STILL = "no row was recovered for {:.0f} s although Kafka is well; {} are left"
@@ -74,10 +75,41 @@ class UnendingRecovery(Unending, Recovery):
                 since = monotonic()
 
 
+class ChangelogQueue(ThrowableQueue):
+    """Leaves out what was fetched before the flow stopped: the next recovery reads it again.
+
+    A stop empties the queue; but what waits for room in it then, or is about to, is put in later,
+    in a task of Faust's that nobody cancels. It would hide all that is below it.
+    """
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            maxsize=app.conf.stream_buffer_maxsize,
+            flow_control=app.flow_control,
+            clear_on_resume=True,
+        )
+        self._app = app
+
+    async def get(self) -> Any:
+        """Return the next event of the generation that is recovered."""
+        while True:
+            event = await super().get()
+            if self._flow_control.is_active() and event.message.gate == self._app.consumer.gate:
+                return event
+
+
 class PromptTableManager(TableManager):
     """Faust's with UnendingRecovery, and without the second that it sleeps at each start."""
 
     _recovery: Recovery | None
+    _changelog_queue: ThrowableQueue | None
+
+    @property
+    def changelog_queue(self) -> ThrowableQueue:
+        """What was fetched for the recovery."""
+        if self._changelog_queue is None:
+            self._changelog_queue = ChangelogQueue(self.app)
+        return self._changelog_queue
 
     @property
     def recovery(self) -> Recovery:
