@@ -118,6 +118,11 @@ class PromptTableManager(TableManager):
             self._recovery = UnendingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """As Faust's; what came in after the revocation's flush goes into the stores it is of."""
+        self.recovery.flush_buffers()
+        await super().on_rebalance(*args, **kwargs)
+
     async def on_start(self) -> None:
         """Begin recovery at once."""
         if not self.should_stop:
