@@ -41,7 +41,6 @@ class BatchConsumer(Unending, KeepingConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._open: dict[Any, Progress] | None = None
-        self._seeked: dict[Any, Progress] | None = None
         self._origin: dict[Any, int] = {}
         self._failed: BaseException | None = None
         self._well_for = 0
@@ -91,7 +90,7 @@ class BatchConsumer(Unending, KeepingConsumer):
             return committed  # the gate stays closed
         for tp in [tp for tp, offset in settled.items() if offset != start[tp]]:
             await self._thread.call_thread(self._thread.seek, tp, settled[tp])
-        if gate == self.gate:
+        if gate == self.gate and not self._is_outdated():
             self._seeked = {tp: Progress(offset) for tp, offset in settled.items()}
             self.started_at = settled
         return committed
@@ -102,7 +101,7 @@ class BatchConsumer(Unending, KeepingConsumer):
         Not in the middle of a rebalance, as a recovery that does not know of it yet would: what is
         fetched then is dropped, and after the seek of the next recovery nobody reads it again.
         """
-        if self._is_rebalancing:
+        if self._failed or self._is_outdated():
             return
         super().resume_flow()
         if self._seeked is not None:
@@ -167,7 +166,7 @@ class BatchConsumer(Unending, KeepingConsumer):
             active &= {tp for tp in actives if self._is_changelog_tp(tp)}
         if not active:
             await self.sleep(0.02)
-            return {}, live
+            return None, live  # for {} Faust would seek, where the flow has stopped
         records = await self._thread.call_thread(
             self._thread.fetch, active, gate, timeout, self._topics
         )

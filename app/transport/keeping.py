@@ -21,6 +21,7 @@ class KeepingConsumer(LengthConsumer):
     """
 
     _open: dict[Any, Progress] | None
+    _seeked: dict[Any, Progress] | None = None  # what the next resume_flow() opens
     _is_rebalancing = False  # from a revocation on, until the recovery knows what is assigned
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,8 +39,20 @@ class KeepingConsumer(LengthConsumer):
         self._kept = self._settled = self._settled.intersection(map(ensure_TP, assigned))
 
     def reassigned(self) -> None:
-        """Called by the recovery once it knows of an assignment, and begins anew."""
+        """Called by the recovery once it knows of an assignment, and begins anew.
+
+        Seeks that the one before it made, or still makes, open nothing any more.
+        """
         self._is_rebalancing = False
+        self.gate += 1
+        self._seeked = None
+
+    def _is_outdated(self) -> bool:
+        """Whether a recovery that acts now may be that of an older assignment.
+
+        It goes on for some turns of the loop after the next one was told to begin.
+        """
+        return self._is_rebalancing or self.app.tables.recovery.signal_recovery_start.is_set()
 
     def settled(self) -> Iterable[Any]:
         """Yield the open partitions of which all that the tables show is committed."""

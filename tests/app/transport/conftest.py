@@ -149,7 +149,7 @@ def record(offset: int) -> Any:
 
 
 @pytest.fixture
-def delivery() -> Delivery:
+async def delivery() -> Delivery:
     """Return a consumer of one batch topic whose group has committed offset 100."""
     app = faust.App(
         "test",

@@ -11,7 +11,7 @@ import pytest
 
 from app.settings import Settings
 from app.transport.unending import UnendingRecovery
-from app.wiring.faust_app import batch_app
+from app.wiring.faust_app import batch_app, ready
 from tests.app.transport.conftest import SOURCE, Delivery
 
 
@@ -29,6 +29,74 @@ async def test_nothing_flows_either_where_nothing_was_assigned(delivery: Deliver
     await delivery.open()
     await delivery.consumer.on_partitions_revoked(set())
     assert not delivery.consumer.flow_active
+
+
+async def test_a_seek_of_the_old_recovery_opens_nothing_in_the_next_one(
+    delivery: Delivery,
+) -> None:
+    consumer = delivery.consumer
+    await delivery.open()
+    await delivery.revoke()
+    await consumer.perform_seek()
+    await consumer.on_partitions_assigned(set())
+    consumer.reassigned()
+    consumer.app.on_rebalance_end()  # by the old one, too
+    consumer.resume_flow()  # to read changelogs
+    assert not consumer.answering()
+    assert not ready(consumer.app)
+
+
+async def test_nor_does_a_seek_that_ends_when_the_next_one_has_begun(delivery: Delivery) -> None:
+    consumer, ended = delivery.consumer, asyncio.Event()
+    await delivery.open()
+    await delivery.revoke()
+    delivery.thread.before_seek = ended.wait
+    seek = asyncio.ensure_future(consumer.perform_seek())
+    await asyncio.sleep(0)
+    await delivery.assign()
+    ended.set()
+    await seek
+    consumer.resume_flow()
+    assert not consumer.open_partitions()
+
+
+async def test_nor_does_an_old_recovery_that_is_not_cancelled_yet(delivery: Delivery) -> None:
+    """The assignment is the same, and so is its generation: Faust lets it go on."""
+    consumer = delivery.consumer
+    await delivery.open()
+    await delivery.revoke()
+    await delivery.assign(generations=0)
+    consumer.app.tables.recovery.signal_recovery_start.set()
+    await delivery.open()
+    assert not consumer.flow_active
+    consumer.app.tables.recovery.signal_recovery_start.clear()  # it begins
+    consumer.resume_flow()
+    assert not consumer.open_partitions()
+
+
+async def test_a_fetch_of_nothing_seeks_nothing_when_the_flow_stops(delivery: Delivery) -> None:
+    consumer = delivery.consumer
+    await delivery.open()
+    gate = consumer.gate
+
+    async def fetch() -> list[Any]:
+        return [found async for found in consumer.getmany(timeout=1.0)]
+
+    fetching = asyncio.ensure_future(fetch())
+    await asyncio.sleep(0)
+    await delivery.revoke()
+    closed = consumer.gate
+    assert closed > gate
+    assert await fetching == []
+    assert consumer.gate == closed, "a seek closes it once more"
+
+
+async def test_nothing_flows_once_the_worker_fails(delivery: Delivery) -> None:
+    await delivery.open()
+    await delivery.consumer.fail(ValueError())
+    await delivery.open()
+    assert not delivery.consumer.flow_active
+    assert not delivery.consumer.open_partitions()
 
 
 @pytest.fixture

@@ -105,6 +105,7 @@ class Recovering:
         await self.consumer.on_partitions_assigned({CHANGELOG}, generation)
         await self.app.topics.on_partitions_assigned({CHANGELOG})
         await self.app.tables.on_rebalance({CHANGELOG}, set(), {CHANGELOG}, generation)
+        self.recovery.signal_recovery_start.clear()
         self.recovery._set_recovery_started()
         self.consumer._thread.position = self.recovery.active_offsets[CHANGELOG]
         self.consumer._read_offset[CHANGELOG] = self.consumer._thread.position
