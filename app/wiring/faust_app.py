@@ -30,22 +30,25 @@ MAX_POLL_RECORDS = 20_000
 FETCH_MAX_BYTES = 4_000_000  # of one partition
 PRODUCE_MAX_BYTES = 500_000  # of one record batch
 REQUEST_MAX_BYTES = 4_000_000
-FLUSH_AT_END_S = 3.0  # run kills what does not end in 10 s
+FLUSH_S = 3.0  # run kills what does not end in 10 s; all workers stand still in a rebalance
 
 
 class BoundedApp(faust.App):
-    """Faust's, which ends although Kafka takes nothing any more."""
+    """Faust's, which ends, and gives partitions away, although Kafka takes nothing any more."""
 
     async def _producer_flush(self, logger: Any) -> None:
-        """Wait for what is on its way, for a while: what is not committed is read again."""
+        """Wait for what is on its way, for a while: what is not committed is read again.
+
+        After a rebalance it may arrive as late as what a frozen worker sends; others wait for this
+        one meanwhile. Only a stop gives it up, as nothing can be sent after that.
+        """
         try:
-            async with asyncio.timeout(FLUSH_AT_END_S):
+            async with asyncio.timeout(FLUSH_S):
                 await super()._producer_flush(logger)
         except TimeoutError:
-            logger.warning(
-                "Kafka did not accept everything within %s s; it will be read again", FLUSH_AT_END_S
-            )
-            give_up_sending(self)
+            logger.warning("Kafka did not accept everything within %s s", FLUSH_S)
+            if self.should_stop:
+                give_up_sending(self)
 
 
 def faust_app(settings: Settings, group: str, port: int, host: str, **options: Any) -> faust.App:
