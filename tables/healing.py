@@ -35,6 +35,7 @@ class HealingTable(Table):
     only_here: tuple[bytes, ...] = ()
     outdone: Outdone
     _ending: asyncio.Future[None] | None = None
+    _healing: asyncio.Task[Any] | None = None
 
     def db(self, partition: int) -> Any:
         """Return the RocksDB of a partition."""
@@ -88,11 +89,17 @@ class HealingTable(Table):
 
     async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:
         """As Faust's; a changelog that ends before what RocksDB has of it gets all rows again."""
+        self._healing = asyncio.current_task()
         highwaters = self.app.tables.recovery.active_highwaters
         for tp in active_tps:
             await self._heal(tp, highwaters.get(tp))
             await self._send_outdone(tp)
         await super().on_recovery_completed(active_tps, standby_tps)
+
+    def give_up(self) -> None:
+        """Called by the transport at a revocation: end that; the next recovery begins anew."""
+        if self._healing is not None:
+            self._healing.cancel()
 
     async def _heal(self, tp: Any, last: int | None) -> None:
         """last: offset of the changelog's last record, -1 where it is empty."""

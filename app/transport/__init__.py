@@ -15,7 +15,8 @@ Stock Faust loses deliveries around a rebalance, and its commit logic counts sin
 * The committed offset is the end of the longest prefix of batches that the agent acknowledged.
 * Tables may define `async before_commit()`. It is awaited first; when it raises, nothing is
   committed and the worker stops. `async before_release()` is awaited before a revocation or a
-  stop, so that batches whose acknowledgement waits for a flush get it.
+  stop, so that batches whose acknowledgement waits for a flush get it. `give_up()` is called at a
+  revocation, so that what they still do for the last recovery ends.
 * An exception in an agent of a batch topic stops the worker without a commit.
 
 An agent of a batch topic takes `stream.noack()`, handles the batches of a partition in order,

@@ -118,6 +118,14 @@ class PromptTableManager(TableManager):
             self._recovery = UnendingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """As Faust's, which leaves behind what tables still do for the last recovery."""
+        if not self.app.should_stop:  # else it would be taken for done, and the flow go on
+            for table in self.values():
+                if hasattr(table, "give_up"):
+                    table.give_up()
+        super().on_partitions_revoked(revoked)
+
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """As Faust's; what came in after the revocation's flush goes into the stores it is of."""
         self.recovery.flush_buffers()

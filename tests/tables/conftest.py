@@ -15,6 +15,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from app.counting.counters import Counters
 from app.settings import Settings
+from app.transport import PromptTableManager
 from tables.counters import declare
 from tables.partials import Partials
 from tables.totals import Totals
@@ -72,7 +73,13 @@ def make_app(tmp_path: Path, sent: SentRecords) -> Callable[[], faust.App]:
     """Return a factory of apps; each sees what the one before left on the disk."""
 
     def make() -> faust.App:
-        app = faust.App("t", store="rocksdb://", datadir=str(tmp_path), topic_disable_leader=True)
+        app = faust.App(
+            "t",
+            store="rocksdb://",
+            datadir=str(tmp_path),
+            topic_disable_leader=True,
+            TableManager=PromptTableManager,
+        )
         app.conf.tabledir.mkdir(parents=True, exist_ok=True)
         app._producer = SimpleNamespace(_producer=sent)
         return app

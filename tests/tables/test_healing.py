@@ -97,6 +97,31 @@ async def test_a_worker_that_ends_while_it_sends_rows_again_begins_anew_at_the_n
     assert sorted(sent.keys(changelog(partials).topic, 0)) == sorted(rows)
 
 
+async def test_what_sends_rows_again_ends_where_partitions_are_revoked(
+    make_totals: Callable[[], Totals], sent: SentRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else would end it, and it does not wait for sends that a rebalance forgets."""
+    monkeypatch.setattr("tables.healing.CHUNK", 1)
+    totals = make_totals()
+    for number in range(100):
+        totals.db(0).put(ROW + bytes([number]), b"\x80")
+    totals.db(0).put(AGAIN_KEY, b"1")
+    healing = asyncio.ensure_future(totals.on_recovery_completed({changelog(totals)}, set()))
+    waiting = asyncio.ensure_future(asyncio.wait([healing]))  # as Faust does
+    while not sent.batches:
+        await asyncio.sleep(0)
+    totals.app.tables.on_partitions_revoked({changelog(totals)})
+    waiting.cancel()
+    await asyncio.sleep(0)
+    totals.forget()
+    sent.batches.clear()  # Kafka never answers
+    while not healing.done():
+        await asyncio.sleep(0)
+        sent.acknowledge(0)
+    assert totals.db(0).get(AGAIN_KEY) is not None
+    assert not sent.batches
+
+
 async def test_an_offset_that_kafka_gives_twice_ends_the_worker_and_the_next_start_heals(
     make_totals: Callable[[], Totals], sent: SentRecords
 ) -> None:
