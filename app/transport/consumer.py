@@ -204,6 +204,7 @@ class BatchConsumer(Unending, KeepingConsumer):
             if put.cancel() or put.exception():
                 progress.flying.pop()
                 progress.next = batch.before
+                message.generation_id = None  # a task of Faust's may put it in all the same
         if put.done():
             put.result()
 

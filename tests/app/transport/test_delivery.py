@@ -107,8 +107,10 @@ async def test_records_deleted_by_retention_are_passed_over_by_choice(delivery: 
 @pytest.mark.parametrize("how", ["flow stopped", "cancelled", "failed"])
 async def test_a_put_that_does_not_end_is_rolled_back(delivery: Delivery, how: str) -> None:
     await delivery.open()
+    offered: list[Any] = []
 
-    async def block(_message: Any) -> None:
+    async def block(message: Any) -> None:
+        offered.append(message)
         if how == "failed":
             raise ValueError
         await asyncio.Event().wait()
@@ -129,3 +131,5 @@ async def test_a_put_that_does_not_end_is_rolled_back(delivery: Delivery, how: s
     assert isinstance(ended[0], expected[how])
     progress = (delivery.consumer._open or {})[SOURCE]
     assert (progress.next, len(progress.flying)) == (100, 0)
+    generation = delivery.consumer.app.consumer_generation_id
+    assert [m.generation_id == generation for m in offered] == [False], "no stream takes it"
