@@ -147,12 +147,14 @@ class LengthConsumer(CommittedConsumer):
         except TimeoutError as exc:
             await self.fail(exc)
         else:
-            self._rejoining = asyncio.ensure_future(self._rejoin())
+            self._rejoining = asyncio.ensure_future(self._rejoin(set(assigned)))
         return True
 
-    async def _rejoin(self) -> None:
+    async def _rejoin(self, assigned: Collection[Any]) -> None:
+        """Ask for another assignment, unless it came meanwhile: all workers close for each."""
         await asyncio.sleep(self.look_s)
-        await self._thread.call_thread(self._thread.rejoin)
+        if {ensure_TP(tp) for tp in self.assignment()} == assigned:
+            await self._thread.call_thread(self._thread.rejoin)
 
     def _table_position(self, tp: Any) -> Any:
         """Return None where the table has no row, False where there is no table."""

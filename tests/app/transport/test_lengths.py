@@ -140,6 +140,17 @@ async def test_nothing_is_delivered_while_the_changelog_of_a_table_is_not_assign
     assert not delivery.crashes
 
 
+async def test_an_assignment_that_came_meanwhile_is_not_asked_for(delivery: Delivery) -> None:
+    consumer = delivery.consumer
+    consumer.hooks.changelogs_of = lambda _: {CHANGELOG.topic}
+    consumer.look_s = 0
+    assert await consumer.lacks_changelogs({SOURCE})
+    delivery.thread.assigned = {SOURCE, CHANGELOG}
+    assert consumer._rejoining is not None
+    await consumer._rejoining
+    assert delivery.thread.rejoins.locked()
+
+
 async def test_a_changelog_that_is_gone_ends_the_worker(delivery: Delivery) -> None:
     async def diagnose() -> str:
         raise HopelessError("it is gone")
