@@ -16,24 +16,22 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from time import time
 from typing import Any
 
 import rocksdict
 from faust.types import TP
 
 from app.transport import kafka_producer
-from tables.healing import HealingTable, RowChanges
+from tables.expiring import ExpiringTable
+from tables.healing import RowChanges
 from tables.outdone import Outdone, RecordValues, merge_records
 from tables.record_batches import RecordBatches
-from tables.scans import scan_keys
 from tables.table_store import TableStore
 
-EXPIRE_CHUNK = 4000  # rows deleted at a time, so that nothing waits long
 RECOVERY_BUFFER = 2  # messages; each is a whole fetch of changelog records
 
 
-class BatchTable(HealingTable):
+class BatchTable(ExpiringTable):
     """Base of the tables; keys and values are bytes, values merge by merge_values()."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,7 +40,6 @@ class BatchTable(HealingTable):
         self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
         self._draining = asyncio.Lock()
         self.busy = asyncio.Lock()  # whoever has it ends before partitions move
-        self._deleted_to: dict[tuple[int, bytes], bytes] = {}  # by partition and begin of a range
         self._writes = 0  # that have begun and not ended
         self._no_writes = asyncio.Event()
         self._no_writes.set()
@@ -189,8 +186,8 @@ class BatchTable(HealingTable):
 
     def forget(self) -> None:
         """Drop all that is only in memory."""
+        super().forget()
         self._pending.clear()
-        self._deleted_to.clear()
 
     def recover(self, batch: Iterable[Any]) -> None:
         """Merge changelog records into RocksDB; each message carries a fetch of them."""
@@ -238,52 +235,3 @@ class BatchTable(HealingTable):
     ) -> Iterable[tuple[bytes, bytes]]:
         """Return what is written beside rows that recovery changed: (key, old value, new value)."""
         return ()
-
-    # -- expiry ---------------------------------------------------------------------------
-
-    async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete the rows of these partitions that are past their retention; return how many."""
-        now = time()
-        old = [(part, bounds) for part in partitions for bounds in self.expired(part, now)]
-        await self.before_expiry()  # what comes in from now on is in none of these ranges
-        dropped = 0
-        for partition, bounds in old:
-            dropped += await self.delete_range(partition, bounds)
-        return dropped
-
-    def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:
-        """Return the ranges [begin, end) of keys past their retention; now: s since 1970."""
-        raise NotImplementedError
-
-    async def before_expiry(self) -> None:
-        """Nothing; a table whose memory may hold such rows flushes them."""
-
-    async def delete_range(self, partition: int, bounds: tuple[bytes, bytes]) -> int:
-        """Delete the rows whose keys lie in [begin, end); return how many.
-
-        What was deleted leaves tombstones, and looking through them takes as long as through rows:
-        it goes on behind the last one, and next time where this range ends.
-        """
-        first, end = bounds
-        begin = max(first, self._deleted_to.get((partition, first), first))
-        dropped = 0
-        while rows := self._keys_in(partition, (begin, end)):
-            await self.delete(partition, rows)
-            dropped += len(rows)
-            begin = rows[-1] + b"\0"
-        self._deleted_to[partition, first] = end
-        return dropped
-
-    async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
-        """Delete rows; a table that has some in memory forgets them first."""
-        await self.write(partition, [(row, None) for row in rows])
-
-    def _keys_in(self, partition: int, bounds: tuple[bytes, bytes]) -> list[bytes]:
-        """Return up to EXPIRE_CHUNK keys of the range [begin, end)."""
-        begin, end = bounds
-        found: list[bytes] = []
-        for key in scan_keys(self.db(partition), begin):
-            if key >= end or len(found) == EXPIRE_CHUNK:
-                break
-            found.append(key)
-        return found

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-import tables.batch_table
+import tables.expiring
 from app.counting.carried import parted
 from app.counting.counters import Counters
 from app.counting.row_keys import MARK, SOURCE
@@ -17,8 +17,9 @@ from app.counting.spec import Rows
 from app.errors import SettingsError
 from app.events.event import Event
 from app.settings import Settings
-from tables.batch_table import EXPIRE_CHUNK, BatchTable
+from tables.batch_table import BatchTable
 from tables.counters import declare
+from tables.expiring import EXPIRE_CHUNK
 from tables.layout import LAYOUT
 from tables.partial_values import FoldRange
 from tables.partials import Partials
@@ -286,7 +287,7 @@ async def test_expiry_does_not_look_through_its_own_tombstones(
         looked_from.append(begin)
         return scan_keys(db, begin)
 
-    monkeypatch.setattr(tables.batch_table, "scan_keys", scan)
+    monkeypatch.setattr(tables.expiring, "scan_keys", scan)
     assert await BatchTable.delete_range(partials, 0, (b"\x0c", b"\x0d")) == len(rows)
     assert looked_from[1:] == [
         row + b"\0" for row in (rows[EXPIRE_CHUNK - 1], rows[2 * EXPIRE_CHUNK - 1], rows[-1])

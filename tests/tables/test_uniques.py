@@ -158,7 +158,7 @@ async def test_buckets_past_their_retention_go_and_months_stay(
     assert await uniques.expire([partition]) == 0
     for days, left in ((0.2, 3), (3.0, 2), (64.0, 0)):
         later = (NOW + timedelta(days=days)).timestamp()
-        monkeypatch.setattr("tables.batch_table.time", lambda later=later: later)
+        monkeypatch.setattr("tables.expiring.time", lambda later=later: later)
         await uniques.expire([partition])
         found = [row for row, _ in uniques.db(partition).items() if row[0] == 1]
         assert len(found) == left
