@@ -39,7 +39,6 @@ class BatchTable(ExpiringTable):
         self.outdone = Outdone()
         self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
         self._draining = asyncio.Lock()
-        self.busy = asyncio.Lock()  # whoever has it ends before partitions move
         self._writes = 0  # that have begun and not ended
         self._no_writes = asyncio.Event()
         self._no_writes.set()
@@ -118,13 +117,18 @@ class BatchTable(ExpiringTable):
     async def send(
         self, source: int, topic: str, partition: int, records: RecordBatches, *, own: bool = False
     ) -> None:
-        """Hand records to the producer; before_commit() awaits them for the source partition."""
-        producer = kafka_producer(self.app)
+        """Hand records to the producer; before_commit() awaits them for the source partition.
+
+        But for what partitions moved in the middle of: the recovery that follows may read it.
+        """
+        producer, generation = kafka_producer(self.app), self.generation
         for builder in records.builders:
             if not builder.record_count():
                 continue
             builder.close()
             sent = await producer.send_batch(builder, topic, partition=partition)
+            if generation != self.generation:
+                return
             self._pending[source].append((sent, builder.record_count(), own))
 
     def in_flight(self) -> list[Any]:
@@ -143,28 +147,34 @@ class BatchTable(ExpiringTable):
         """Wait until Kafka has acknowledged all that can be read by now; raise if it did not."""
         await self._no_writes.wait()  # a row can be read before its record is on its way
         async with self._draining:  # whoever comes second must wait for what the first waits for
-            for partition, pending in list(self._pending.items()):
-                if pending:
+            generation = self.generation
+            for partition, pending in [item for item in self._pending.items() if item[1]]:
+                if generation == self.generation:
                     self._pending[partition] = []
-                    try:
-                        await self._drain_partition(partition, pending)
-                    except BaseException:  # cancelled: the next one must wait for them all the same
+                try:
+                    await self._drain_partition(partition, pending, generation)
+                except BaseException:  # cancelled: the next one must wait for them all the same
+                    if generation == self.generation:
                         self._pending[partition] = pending + self._pending[partition]
-                        raise
+                    raise
 
-    async def _drain_partition(self, partition: int, pending: list[tuple[Any, int, bool]]) -> None:
+    async def _drain_partition(
+        self, partition: int, pending: list[tuple[Any, int, bool]], generation: int
+    ) -> None:
         changelog = TP(self.changelog_topic.get_topic_name(), partition)
         is_open = partition in self.data._dbs
         before = self.data.persisted_offset(changelog) if is_open else None
         last = before = -1 if before is None else before
         for sent, count, own in pending:
             metadata = await asyncio.shield(sent)  # a cancel of ours is not a failure of Kafka's
+            if generation != self.generation:
+                continue  # a recovery may have read it
             if own and 0 <= metadata.offset <= before:
                 self.note_cut(changelog)
             # Another writer's record in between (a zombie's): the next recovery reads from there.
             if own and metadata.offset == last + 1:
                 last += count
-        if last > before and partition in self.data._dbs:
+        if last > before and generation == self.generation and partition in self.data._dbs:
             self.data.set_persisted_offset(changelog, last)
 
     async def send_rows(self, partition: int, rows: RowChanges) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from time import time
 from typing import Any
@@ -17,6 +18,8 @@ class ExpiringTable(HealingTable):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.busy = asyncio.Lock()  # whoever has it ends before partitions move
+        self.generation = 0  # how often they have: what has begun before is over
         self._deleted_to: dict[tuple[int, bytes], bytes] = {}  # by partition and begin of a range
 
     async def write(self, partition: int, rows: RowChanges) -> None:
@@ -24,16 +27,22 @@ class ExpiringTable(HealingTable):
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Drop what is only in memory."""
+        """Drop what is only in memory: partitions move."""
+        self.generation += 1
         self._deleted_to.clear()
 
     async def expire(self, partitions: Iterable[int]) -> int:
-        """Delete the rows of these partitions that are past their retention; return how many."""
-        now = time()
+        """Delete the rows of these partitions that are past their retention; return how many.
+
+        It ends where partitions move: a recovery would take what it still sends for its own.
+        """
+        now, generation = time(), self.generation
         old = [(part, bounds) for part in partitions for bounds in self.expired(part, now)]
         await self.before_expiry()  # what comes in from now on is in none of these ranges
         dropped = 0
         for partition, bounds in old:
+            if generation != self.generation:
+                break
             dropped += await self.delete_range(partition, bounds)
         return dropped
 
@@ -52,13 +61,18 @@ class ExpiringTable(HealingTable):
         """
         first, end = bounds
         begin = max(first, self._deleted_to.get((partition, first), first))
-        dropped = 0
-        while rows := self._keys_in(partition, (begin, end)):
-            await self.delete(partition, rows)
+        dropped, generation = 0, self.generation
+        while True:
+            async with self.busy:
+                if generation != self.generation:
+                    return dropped
+                if not (rows := self._keys_in(partition, (begin, end))):
+                    self._deleted_to[partition, first] = end
+                    return dropped
+                await self.delete(partition, rows)
             dropped += len(rows)
             begin = rows[-1] + b"\0"
-        self._deleted_to[partition, first] = end
-        return dropped
+            await asyncio.sleep(0)
 
     async def delete(self, partition: int, rows: Sequence[bytes]) -> None:
         """Delete rows; a table that has some in memory forgets them first."""

@@ -34,6 +34,7 @@ class HealingTable(Table):
     keeps_all = True
     only_here: tuple[bytes, ...] = ()
     outdone: Outdone
+    generation: int
     _ending: asyncio.Future[None] | None = None
     _healing: asyncio.Task[Any] | None = None
 
@@ -78,9 +79,11 @@ class HealingTable(Table):
             raise
 
     async def send_all(self, partition: int) -> None:
-        """Send all rows of a partition again."""
-        count = 0
+        """Send all rows of a partition again, until partitions move."""
+        count, generation = 0, self.generation
         for found in in_chunks(self.db(partition)):
+            if generation != self.generation:
+                return
             rows = [(key, value) for key, value in found if not key.startswith(self.only_here)]
             await self.send_rows(partition, rows)
             count += len(rows)
@@ -103,7 +106,7 @@ class HealingTable(Table):
 
     async def _heal(self, tp: Any, last: int | None) -> None:
         """last: offset of the changelog's last record, -1 where it is empty."""
-        persisted = self.data.persisted_offset(tp)
+        persisted, generation = self.data.persisted_offset(tp), self.generation
         db = self.db(tp.partition)
         if last is not None and persisted is not None and persisted > last:
             self.log.error(
@@ -117,18 +120,24 @@ class HealingTable(Table):
             if self.keeps_all:
                 await self.send_all(tp.partition)
                 await self.drain()
-            db.delete(AGAIN_KEY)
+            if generation == self.generation:  # else nobody has waited for all of them
+                db.delete(AGAIN_KEY)
 
     async def _send_outdone(self, tp: Any) -> None:
         """Send rows again of which the last record says less than is known."""
         rows, db = sorted(self.outdone.rows[tp.partition]), self.db(tp.partition)
+        generation = self.generation
         if rows and self.keeps_all:
             for begin in range(0, len(rows), CHUNK):
+                if generation != self.generation:
+                    return
                 some = rows[begin : begin + CHUNK]
                 found = zip(some, db.get(some), strict=True)
                 await self.send_rows(tp.partition, [(row, v) for row, v in found if v is not None])
                 await asyncio.sleep(0)
             await asyncio.gather(*map(asyncio.shield, self.in_flight()))
+            if generation != self.generation:
+                return
             self.log.info("%s-%d: sent %d rows again", self.name, tp.partition, len(rows))
         if (read := self.outdone.sent(tp.partition)) is not None:
             self.data.set_persisted_offset(tp, read)

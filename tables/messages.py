@@ -55,7 +55,6 @@ class Messages(WriteBehindTable):
         self._seen: dict[int, Seen] = {}
         self._replaced = defaultdict[int, list[bytes]](list)  # keys of rows that others have all of
         self._clock = RecordClock()
-        self._generation = 0
         self._places = Places()
 
     @classmethod
@@ -82,9 +81,9 @@ class Messages(WriteBehindTable):
         In a thread: a million message_ids take 0.1 s.
         """
         while partition not in self._seen:
-            generation, db = self._generation, self.db(partition)
+            generation, db = self.generation, self.db(partition)
             seen = await asyncio.to_thread(self._read, db)
-            if generation == self._generation:  # who was faster may have judged by now
+            if generation == self.generation:  # who was faster may have judged by now
                 self._seen.setdefault(partition, seen)
 
     def _read(self, db: Any) -> Seen:
@@ -158,28 +157,34 @@ class Messages(WriteBehindTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""
         super().forget()
-        self._generation += 1
         self._seen.clear()
         self._replaced.clear()
         self._clock.forget()
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete runs that nothing can be a duplicate of any more; return how many rows."""
-        dropped = 0
+        dropped, generation = 0, self.generation
         await self._delete_replaced()
         for partition in partitions:
-            reached = int(self._clock.reached(partition, self._committed(partition)) * MS)
-            seen = self._seen.get(partition)
-            if not reached or seen is None:
-                continue
-            seen.expire(reached)
-            while old := self._past(partition, seen.forgotten_before(reached)):
-                await self.delete(partition, old)
-                dropped += len(old)
+            while gone := await self._expire_some(partition, generation):
+                dropped += gone
         return dropped
 
+    async def _expire_some(self, partition: int, generation: int) -> int:
+        """Delete as many runs as one turn has time for; none where partitions moved."""
+        async with self.busy:
+            reached = int(self._clock.reached(partition, self._committed(partition)) * MS)
+            seen = self._seen.get(partition)
+            if generation != self.generation or not reached or seen is None:
+                return 0
+            seen.expire(reached)
+            old = self._past(partition, seen.forgotten_before(reached))
+            if old:
+                await self.delete(partition, old)
+            return len(old)
+
     def _past(self, partition: int, end: int) -> list[bytes]:
-        """Return keys of runs that end before a time in ms, as many as one turn has time for."""
+        """Return keys of runs that end before a time in ms."""
         old: list[bytes] = []
         for key, value in scan_prefix(self.db(partition), RUNS):
             if len(old) == EXPIRE_RUNS or MessageRun.unpack(value).latest >= end:
@@ -190,13 +195,14 @@ class Messages(WriteBehindTable):
     async def _delete_replaced(self) -> None:
         """Delete what is in other rows, too, once Kafka has acknowledged those."""
         replaced, self._replaced = self._replaced, defaultdict(list)
-        generation = self._generation
+        generation = self.generation
         if replaced:
             await self.drain()
         for partition, keys in replaced.items():
-            if generation != self._generation:
-                return
-            await self.delete(partition, keys)
+            async with self.busy:
+                if generation != self.generation:
+                    return
+                await self.delete(partition, keys)
 
 
 class Places:

@@ -82,7 +82,10 @@ class Totals(BatchTable):
         late = self._sums.late(partition, self.db(partition), grown) if grown else ()
         # Rows that did not change too: RocksDB may be ahead of the changelog after a kill.
         written = [*((row, rows[row]) for row in marks_last(rows)), (POSITION, {0: after})]
+        generation = self.generation
         await self.write(partition, [(row, _encode(cells)) for row, cells in written], late)
+        if generation != self.generation:  # what watchers knew of all before it is forgotten
+            return
         for changes in self._watchers:
             changes.note(partition, rows, after)
         if len(cache) > CACHE_MAX:

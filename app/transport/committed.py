@@ -17,6 +17,7 @@ class CommittedConsumer(driver.Consumer):
         self.gate = self._fetching = 0
         self.started_at: dict[Any, int] = {}
         self._committed_to: dict[Any, tuple[int, int]] = {}
+        self._chosen_in = 0
         super().__init__(*args, **kwargs)
 
     def _to_message(self, tp: Any, record: Any) -> Any:
@@ -24,6 +25,15 @@ class CommittedConsumer(driver.Consumer):
         message: Any = super()._to_message(tp, record)
         message.gate = self._fetching
         return message
+
+    def _filter_committable_offsets(self, tps: Any) -> Any:
+        self._chosen_in = self.gate
+        return super()._filter_committable_offsets(tps)
+
+    async def _commit_offsets(self, offsets: Any, start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002
+        if self._chosen_in != self.gate:  # tables have forgotten what it would have to wait for
+            return False
+        return bool(await super()._commit_offsets(offsets, start_new_transaction))
 
     async def _commit(self, offsets: Any) -> bool:
         gate = self.gate

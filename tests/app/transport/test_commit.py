@@ -114,6 +114,27 @@ async def test_a_revocation_waits_for_the_running_batch_and_commits_it(delivery:
     assert not await delivery.consumer.commit()
 
 
+class Moving:
+    """A table of which partitions are taken away while it waits for Kafka."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    async def before_commit(self) -> None:
+        self._delivery.consumer._close()
+
+
+async def test_what_waits_for_tables_while_partitions_move_is_not_committed(
+    delivery: Delivery,
+) -> None:
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    delivery.consumer.app.tables.data["moving"] = Moving(delivery)
+    assert not await delivery.consumer.commit()
+    assert (delivery.thread.commits, delivery.crashes) == ([], [])
+
+
 class Silent:
     """A table that Kafka never acknowledges."""
 
