@@ -164,7 +164,8 @@ class Sessions(WriteBehindTable):
     def expired(self, partition: int, now: float) -> Iterable[tuple[bytes, bytes]]:  # noqa: ARG002
         """Return where the hours past the retention lie."""
         end = int(now) - RETENTION_S - HOUR
-        return ((_HEAD.pack(OLDEST, 0), _HEAD.pack(end - end % HOUR + HOUR, 0)),)
+        end = max(OLDEST, end - end % HOUR + HOUR)  # whatever the clock says
+        return ((_HEAD.pack(OLDEST, 0), _HEAD.pack(end, 0)),)
 
     # -- reading --------------------------------------------------------------------------
 

@@ -177,5 +177,5 @@ def _known(db: Any, prefix: bytes) -> Sum:
 
 def _days_over(spec: CounterSpec) -> int:
     """Return the second before which rows are of days that are over, and hardly grow."""
-    recent = int(time()) - DAY
+    recent = max(0, int(time()) - DAY)
     return recent - recent % spec.row_span

@@ -215,6 +215,13 @@ async def test_hours_past_the_retention_go_also_after_a_restart(
     assert await sessions.expire([0]) == 0
 
 
+async def test_nothing_expires_by_a_clock_that_was_never_set(make_sessions: MakeSessions) -> None:
+    sessions = make_sessions()
+    for now in (0.0, float(RETENTION_S)):
+        ((begin, end),) = sessions.expired(0, now)
+        assert begin >= end
+
+
 async def test_rows_that_are_written_do_not_stay_in_memory(make_sessions: MakeSessions) -> None:
     sessions = make_sessions()
     note(sessions, [event(user=str(n)) for n in range(OPEN_MAX + 1)])

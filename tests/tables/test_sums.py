@@ -18,6 +18,7 @@ from app.transport.ownership import Ownership
 from tables.row_sources import LiveRows
 from tables.sums import STEP_ROWS
 from tables.totals import Totals
+from tests.support.tables import recover
 from tests.tables.test_totals import NOW, partial
 
 MakeTotals = Callable[[], Totals]
@@ -87,6 +88,17 @@ async def test_days_that_are_over_are_added_up_once(
     assert all_time(totals, "/a") == {"VIEW": 800}, "the same cost after ten years"
     totals.forget()
     assert all_time(totals, "/a") == {"VIEW": 800}
+
+
+async def test_a_recovery_by_a_clock_that_was_never_set_makes_the_same_sums(
+    make_totals: MakeTotals, counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals = make_totals()
+    partition = totals.partition_of("/a")
+    monkeypatch.setattr("tables.sums.time", lambda: 0.0)
+    row = counters["events_by_url_hourly"].keys.row("/a", 0, "VIEW")
+    recover(totals, [(row, msgspec.msgpack.encode({0: 7}))], partition=partition)
+    assert all_time(totals, "/a") == {"VIEW": 7}
 
 
 async def test_an_event_that_comes_late_is_in_a_sum_that_was_made_before(
