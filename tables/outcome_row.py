@@ -1,4 +1,8 @@
-"""The row of a source partition that says how far it was read, and what became of all records."""
+"""The row of a source partition that says how far it was read, and what became of all records.
+
+Each position that is committed has one, also where no record came, or none that `event` has. A
+partition without a row whose group has commits has lost its table.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,21 @@ COMMITTED = VOID + 1  # position of the group
 class OutcomeRow:
     """The row OUTCOMES_ROW of Partials. _cache, dirty: its rows in memory, by partition.
 
+    _read_to: the position of each partition that the next flush brings to Kafka.
     committed: partition -> position that its group has committed, as far as this worker knows.
     """
 
     _cache: Any
     dirty: Any
+    _read_to: dict[int, int]
     committed: Callable[[int], int] = staticmethod(lambda _partition: 0)
 
     def db(self, partition: int) -> Any:
         """Return the RocksDB of a partition."""
+        raise NotImplementedError
+
+    async def flush(self, partition: int | None = None) -> None:
+        """Write what has gathered."""
         raise NotImplementedError
 
     def outcomes(self, partition: int) -> tuple[int, Cells]:
@@ -61,12 +71,38 @@ class OutcomeRow:
             partial.cells = partial.cells | {COMMITTED: committed}
 
     def lose(self, partition: int, begin: int, end: int) -> None:
-        """Count the offsets [begin, end) as lost: Kafka deleted them before any row saw them."""
+        """Count the offsets [begin, end) as lost: Kafka deleted them before any row saw them.
+
+        All below them is absorbed.
+        """
         partial = self._outcomes(partition)
         if (lost := end - max(begin, partial.last + 1)) > 0:
-            cells = partial.cells | {LOST: partial.cells.get(LOST, 0) + lost}
-            self._cache[partition][OUTCOMES_ROW] = Partial(end - 1, cells)
-            self.dirty[partition].add(OUTCOMES_ROW)
+            partial.cells = partial.cells | {LOST: partial.cells.get(LOST, 0) + lost}
+            self._move(partition, partial, end)
+            self._read_to[partition] = end
+
+    def reach(self, partition: int, position: int) -> bool:
+        """Note that no record is left below a position; return whether no row said it yet."""
+        partial = self._outcomes(partition)
+        if partial.last + 1 >= position:
+            return False
+        self._move(partition, partial, position)
+        return True
+
+    async def keep_position(self, partition: int, position: int) -> None:
+        """Return once a row says that all below a position is in the rows.
+
+        The position is about to be committed, so everything below it is flushed, and what no row
+        has seen of it holds no records.
+        """
+        if self.reach(partition, position):
+            self._read_to[partition] = position
+            await self.flush(partition)
+
+    def _move(self, partition: int, partial: Partial, position: int) -> None:
+        partial.last = position - 1
+        self._cache[partition][OUTCOMES_ROW] = partial
+        self.dirty[partition].add(OUTCOMES_ROW)
 
     def void(self, partition: int) -> int:
         """Return how many fillers right below the position stand for nothing."""

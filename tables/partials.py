@@ -68,7 +68,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         self.dirty: defaultdict[int, set[bytes]] = defaultdict(set)  # rows that wait for a flush
         self._read_to: dict[int, int] = {}
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
-        self._flushed: dict[int, int] = {}
+        self._flushed, self.flushing = dict[int, int](), dict[int, int]()  # positions, by partition
         self._checked: set[int] = set()
         self._sums = {spec.number for spec in counters.values() if spec.measure.signs > 1}
         self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
@@ -124,6 +124,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
 
         done: called after the flush that holds it, so that it may be committed.
         """
+        self.reach(partition, position)  # of the last records, what follows them holds none
         self._read_to[partition] = position
         self._done[partition].append(done)
 
@@ -153,7 +154,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
 
         Beside it comes what rules, sessions and users gave rise to.
         """
-        positions = {partition: self._read_to.pop(partition) for partition in list(partitions)}
+        positions = self.flushing = {p: self._read_to.pop(p) for p in list(partitions)}
         dirty = {partition: self.dirty.pop(partition, set()) for partition in positions}
         done = [call for partition in positions for call in self._done.pop(partition, ())]
         for partition in (p for p, rows in dirty.items() if OUTCOMES_ROW in rows):

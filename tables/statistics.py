@@ -78,7 +78,6 @@ class Statistics:
     def passed(self, partition: int, position: int, record_s: float) -> None:
         """Note the position behind a batch, and the time of its last record, s since 1970."""
         self._judged.passed(partition, position, record_s)
-        self._users.passed(partition, position)
         self._passed[partition] = position
 
     @property

@@ -26,7 +26,6 @@ class UniqueDeltas:
         self._own = partials.counters.sketched().known
         self._partials, self._topic, self._partitions = partials, topic, partitions
         self._users: defaultdict[int, Accumulator] = defaultdict(Accumulator)
-        self._passed: dict[int, int] = {}
         partials.carry(self)
 
     def note(self, partition: int, events: Slice, now: float) -> None:
@@ -40,10 +39,6 @@ class UniqueDeltas:
         """Add values that counters of a counters.toml tell apart, as note()."""
         self._users[partition].note_values(values)
 
-    def passed(self, partition: int, position: int) -> None:
-        """Note that all users below a position of a source partition are noted."""
-        self._passed[partition] = position
-
     @property
     def waiting(self) -> int:
         """What waits for a flush, in rows of the partials."""
@@ -55,7 +50,7 @@ class UniqueDeltas:
         Behind them each partition gets a mark: what it has then.
         """
         marks: list[tuple[bytes, bytes]] = []
-        if position := self._passed.pop(partition, 0):
+        if position := self._partials.flushing.get(partition, 0):
             marks.append((mark_of(partition), encode_sent(position)))
         sketches: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         for row, sketch in self._users[partition].take().items():
@@ -69,4 +64,3 @@ class UniqueDeltas:
     def forget(self) -> None:
         """Drop what is not sent: the events are read again."""
         self._users.clear()
-        self._passed.clear()

@@ -265,6 +265,7 @@ class BatchConsumer(Unending, KeepingConsumer):
     async def _handle_attached(self, commit_offsets: Any) -> None:
         """Runs when the offsets are chosen and before they are committed."""
         try:
+            await self.keep_positions(commit_offsets)
             await self._call_tables("before_commit")
         except Exception as exc:
             await self.fail(exc)

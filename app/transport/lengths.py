@@ -22,7 +22,10 @@ class LogHooks:
     """What the application knows and does about its logs; a transport has one.
 
     table_position: partition -> offset below which the table that is made from it has everything;
-    None: it has no row. Partitions without such a table are not asked for. fill_up: called where
+    None: it has no row. Partitions without such a table are not asked for. keep_position: called
+    with a partition and a position of it before that is committed; the table has a row that says it
+    afterwards, also where no record came. lose: told a partition and the offsets [begin, end) that
+    such a table lacks, and the log has no more. fill_up: called where
     Kafka may have lost what is below a position; the log reaches it afterwards, and its records say
     what is lost. on_lost: told how many offsets were deleted before they were read. diagnose:
     returns why Kafka cannot take a commit at the moment; "" where nothing is wrong with it. Raises
@@ -34,6 +37,8 @@ class LogHooks:
 
     def __init__(self) -> None:
         self.table_position: dict[str, Callable[[int], int | None]] = {}  # by topic
+        self.keep_position: dict[str, Callable[[int, int], Awaitable[None]]] = {}  # by topic, too
+        self.lose: dict[str, Callable[[int, int, int], object]] = {}
         self.fill_up: Callable[[Any, int], Awaitable[None]] | None = None
         self.diagnose: Callable[[], Awaitable[str]] = _well
         self.changelogs_of: Callable[[str], Collection[str]] = lambda _topic: ()
@@ -89,7 +94,8 @@ class LengthConsumer(CommittedConsumer):
         """Return where each partition is read from, given where its group stands.
 
         A table that is behind the commit, because its changelog is gone, is made from the log
-        again. None where the log does not reach back so far; `refused` says it then.
+        again. What the log has no more of it is lost; where that is everything, return None, and
+        `refused` says it.
         """
         begins, ends = await self._edges(start)
         settled = dict(start)
@@ -110,10 +116,25 @@ class LengthConsumer(CommittedConsumer):
                 )
                 self.log.error("%s", self.refused)
                 return None
-            settled[tp] = max(has or 0, begins[tp])
-            if settled[tp] < offset:
-                self.log.warning("%s is read again from %d: its table ends there", tp, settled[tp])
+            settled[tp] = self._settle_behind(tp, has or 0, begins[tp])
         return settled
+
+    def _settle_behind(self, tp: Any, has: int, begin: int) -> int:
+        """Return where to read a partition from whose table lacks what was committed."""
+        if begin > has:
+            self.log.error("%s: its table lacks what follows %d. %s", tp, has, COUNT_ANEW)
+            self.tell_lost(tp, has, begin)
+            if (lose := self.hooks.lose.get(tp.topic)) is not None:
+                lose(tp.partition, has, begin)
+            return begin
+        self.log.warning("%s is read again from %d: its table ends there", tp, has)
+        return has
+
+    async def keep_positions(self, offsets: Mapping[Any, int]) -> None:
+        """Let tables have rows that say what is about to be committed."""
+        for tp, offset in offsets.items():
+            if (keep := self.hooks.keep_position.get(tp.topic)) is not None:
+                await keep(tp.partition, offset)
 
     async def _stored_to(self, tp: Any, offset: int, begin: int) -> int:
         """Return where to read a partition from: what is behind there may have been put back."""

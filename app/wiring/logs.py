@@ -66,6 +66,8 @@ def keep_table_offsets(
     app.transport.hooks.table_position.update(
         {names.events: partials.position, names.counts: totals.position}
     )
+    app.transport.hooks.keep_position[names.events] = partials.keep_position
+    app.transport.hooks.lose[names.events] = partials.lose
 
 
 def all_again(settings: Settings, names: Names) -> Callable[[], Awaitable[None]]:

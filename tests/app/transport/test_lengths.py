@@ -87,6 +87,58 @@ async def test_a_table_that_is_gone_is_not_answered_from_where_kafka_has_no_reco
     assert delivery.delivered_to == []
 
 
+class Positions:
+    """The rows of a table that say how far it is; lost: the ranges that it was told of."""
+
+    def __init__(self, delivery: Delivery, **rows: int) -> None:
+        self.rows, self.lost = {SOURCE.partition: rows.get("row")}, list[tuple[int, int]]()
+        self._thread = delivery.thread
+        hooks = delivery.consumer.hooks
+        hooks.table_position[SOURCE.topic] = self.rows.get
+        hooks.keep_position[SOURCE.topic] = self._keep
+        hooks.lose[SOURCE.topic] = lambda _partition, *lost: self.lost.append(lost)
+
+    async def _keep(self, partition: int, position: int) -> None:
+        assert position not in self._thread.commits
+        self.rows[partition] = position
+
+
+@pytest.mark.parametrize("log_end", [57, 60])
+async def test_a_partition_that_nobody_sends_to_is_read_from_where_it_begins_at_each_start(
+    delivery: Delivery, log_end: int
+) -> None:
+    table = Positions(delivery)
+    delivery.thread.committed = None
+    delivery.thread.log_start, delivery.thread.log_end = 57, log_end
+    await delivery.open()
+    await delivery.deliver(57, 57, after=log_end)  # what is there are markers
+    await delivery.consumer.commit()
+    assert delivery.thread.commits == [log_end]
+    assert table.rows == {SOURCE.partition: log_end}
+    delivery.thread.committed = delivery.thread.log_start = log_end
+    await delivery.open()
+    assert (delivery.consumer.is_flowing(), delivery.consumer.refused) == (True, "")
+    assert table.lost == []
+
+
+@pytest.mark.parametrize(
+    ("log_start", "begins", "lost"),
+    [(20, 40, []), (40, 40, []), (70, 70, [(40, 70)]), (150, 150, [(40, 150)])],
+)
+async def test_what_a_table_lacks_and_the_log_has_no_more_is_lost(
+    delivery: Delivery, log_start: int, begins: int, lost: list[tuple[int, int]]
+) -> None:
+    table, told = Positions(delivery, row=40), list[int]()
+    delivery.consumer.hooks.on_lost = lambda _tp, count: told.append(count)
+    delivery.thread.log_start = log_start
+    for _ in range(2):  # the second time nothing is told that was
+        await delivery.open()
+    assert delivery.consumer.started_at == {SOURCE: begins}
+    assert delivery.consumer.is_flowing()
+    assert set(table.lost) == set(lost)
+    assert told == [end - begin for begin, end in lost]
+
+
 @pytest.mark.parametrize(
     ("stored", "log_start", "begins", "lost"),
     [
