@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from app.counting.registry import Decision, Registry, encode_decision
+from app.counting.registry import Begin, Decision, Registry, encode_decision
 from app.kafka.clients import KafkaClients, kafka_away, started
 from app.kafka.reader import PartitionReader
 from app.kafka.strange import leave_out
-from app.kafka.watermarks import Watermarks
+from app.kafka.watermarks import Offsets, Watermarks
 from app.names import Names
 from app.settings import Settings
 
@@ -83,13 +83,29 @@ class CounterLog:
         return kafka_away(f"no answer about {self._part.topic}")
 
 
-async def decide(settings: Settings, decision: Decision) -> Registry:
-    """Add a decision and return what holds now; raise KafkaUnavailableError."""
+async def decide(settings: Settings, *made: Decision) -> Registry:
+    """Add decisions and return what holds now; raise KafkaUnavailableError."""
     decisions = CounterLog(settings)
     try:
-        return await decisions.append([decision])
+        return await decisions.append(made)
     finally:
         await decisions.close()
+
+
+async def begin_missing(settings: Settings, version: int, positions: Offsets) -> None:
+    """Let all counters begin that have not yet, for tables of a version.
+
+    positions: where, by partition of `events`. Raises KafkaUnavailableError.
+    """
+    registry = await decided(settings)
+    numbers = registry.numbers()
+    missing = [
+        Begin(number, partition, position)
+        for partition, position in positions.items()
+        for number in sorted(numbers - registry.began(partition, version).keys())
+    ]
+    if missing:
+        await decide(settings, *missing)
 
 
 async def decided(settings: Settings) -> Registry:

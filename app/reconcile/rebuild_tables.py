@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from app.counting.registry import PastCounted
 from app.errors import RedisUnavailableError, StartError
-from app.kafka.counter_log import decide
+from app.kafka.counter_log import begin_missing, decide
 from app.kafka.table_topics import TableTopics
 from app.kafka.tables_version import FIRST, current_version, switch_version, version_of
 from app.kafka.topics import ensure_topics
@@ -93,6 +93,8 @@ class TablesRebuild:
             await ensure_topics(self._settings, new)
             if past_of is not None:  # of a version that nobody else counts: we hold the lock
                 await decide(self._settings, PastCounted(past_of, new))
+            # A live worker that cannot count would never let them begin, and the new one follows.
+            await begin_missing(self._settings, new, await self._next(old))
             await self._put_base(sides, new, begin)
             done = await self._count(new)
             if live is not None or await self._topics.members(old):  # one may be back by now
@@ -111,6 +113,12 @@ class TablesRebuild:
         if begin is not None:
             self._say("writing what forgotten months added up to")
             await begin(sides.connection, version)
+
+    async def _next(self, version: int) -> Offsets:
+        """Return where count workers of a version would go on with `events`."""
+        committed = await self._topics.committed(version, self._events)
+        begins = await self._kafka.begins(self._events)
+        return {part: max(begin, committed.get(part, 0)) for part, begin in begins.items()}
 
     async def _check(
         self,

@@ -1,9 +1,15 @@
-"""Statistics switched on later: refused at the start until `rebuild tables` has counted by them."""
+"""Statistics switched on later: refused at the start until `rebuild tables` has counted by them.
+
+With them comes a counter that needs them. No count worker can let it begin before that.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+from app.counting.spec import FIRST_DECLARED
+from app.kafka.counter_log import decided
 from app.stack.workers import WorkerProcess
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.kafka_client import KafkaClient
@@ -12,17 +18,25 @@ from tests.support.stores import Stores
 from tests.support.waiting import wait_until
 
 VIEWS, COUNTED = 14, 10  # of a bot; EVENT_COUNTER_BOT_LIMIT
+VISITORS = """
+[[counter]]
+name = "visitors"
+measure = "distinct:user_id"
+window = "1h"
+"""
 
 
 async def test_they_are_refused_until_tables_are_rebuilt(
-    make_settings: MakeSettings, kafka: KafkaClient, start_worker: StartWorker
+    make_settings: MakeSettings, kafka: KafkaClient, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     stores = await Stores.start(make_settings, kafka, start_worker, statistics=False)
     await stores.send_bots("u1", VIEWS)
     assert await stores.differences() == []
     for worker in stores.workers:
         await worker.stop()
-    stores.settings = stores.settings.model_copy(update={"statistics": True})
+    (tmp_path / "counters.toml").write_text(VISITORS)
+    later = {"statistics": True, "counters": str(tmp_path / "counters.toml")}
+    stores.settings = stores.settings.model_copy(update=later)
     await start_worker(stores.settings, "store", "store-later")
     count = await start_worker(stores.settings, "count", "count-later", ready=False)
     stores.settings = stores.settings.model_copy(update={"count_urls": count.url})
@@ -38,6 +52,11 @@ async def test_they_are_refused_until_tables_are_rebuilt(
     assert await stores.differences() == []
     row = await stores.one("select sum(count)::int as views from event_summary")
     assert row["views"] == COUNTED
+    begins = (await decided(stores.settings)).begins
+    sent = {1: VIEWS}  # by partition
+    assert begins == {(FIRST_DECLARED, part): sent.get(part, 0) for part in range(4)}
+    await stores.send_bots("u2", 1)
+    assert await stores.differences() == []
     await stores.redis.aclose()
 
 
