@@ -141,6 +141,8 @@ async def test_joins_leaves_and_deaths_leave_no_hole_and_no_half_batch(
     rng, topic = random.Random(tally.seed), f"rebalance-{tally.seed}"
     async with kafka.admin() as admin:
         await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    for partition in range(PARTITIONS):  # by chance nobody may send to one
+        await kafka.send(topic, [b"x"], partition)
     group = Group(tmp_path, kafka_part.address, topic, rng)
     sending = asyncio.create_task(send_for_ever(kafka, topic, random.Random(tally.seed)))
     try:
