@@ -34,7 +34,7 @@ from tests.support.kafka_client import KafkaClient
 
 # A hook of tests/kill/conftest.py would be unknown to the process that sums up two runs.
 from tests.support.tallies import pytest_terminal_summary  # noqa: F401
-from tests.support.two_runs import TogetherScheduling, place
+from tests.support.together import TogetherScheduling, place
 
 REDIS_DATABASES = 1000  # one for each test
 READY_S = 180.0  # 4 s where nobody else works

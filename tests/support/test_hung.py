@@ -13,7 +13,7 @@ TWO = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
 
 CONFTEST = """
 from tests.support.hung import pytest_timeout_cancel_timer, pytest_timeout_set_timer
-from tests.support.two_runs import TogetherScheduling
+from tests.support.together import TogetherScheduling
 
 def pytest_xdist_make_scheduler(config, log):
     return TogetherScheduling(config, log)
