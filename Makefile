@@ -10,8 +10,8 @@ UV := 0.13.9
 LOCK = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate -c constraints.txt setup.cfg requirements/build.in
 # Tests mostly wait, for a start, a lease, an answer: two at once take little more than half the time.
-TWO := -n 2
-WHOLE := $(TWO) --dist loadscope --no-loadscope-reorder
+AT_ONCE := -n 2
+WHOLE := $(AT_ONCE) --dist loadscope --no-loadscope-reorder
 PAGES := web/pages
 TRACKER := web/tracker/tracker.js
 CHARTS := $(PAGES)/node_modules
@@ -36,7 +36,7 @@ test: ## install, lint, check types, run all tests (real Kafka, Postgres, Redis)
 
 soak: $(VENV)/installed-test ## the kill tests, in full, ten times in a row
 	@for n in 1 2 3 4 5 6 7 8 9 10; do echo "run $$n of 10"; \
-		SOAK=1 $(BIN)/python -m pytest -q -m kill $(TWO) --dist worksteal || exit 1; done
+		SOAK=1 $(BIN)/python -m pytest -q -m kill $(AT_ONCE) --dist worksteal || exit 1; done
 
 night: $(VENV)/installed-test ## EVENTS=50000000 through a whole copy, killed and frozen all the while (an hour)
 	@$(BIN)/python -m tests.night --events $(or $(EVENTS),50000000)

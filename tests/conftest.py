@@ -1,7 +1,7 @@
 """Real Kafka, Postgres and Redis, started once a run and only when a test asks for them.
 
-Topics, databases and folders are new for each test: fixtures are factories. `pytest -n 2` makes two
-runs of it, each with parts of its own, so that a test may stop them.
+Topics, databases and folders are new for each test: fixtures are factories. `pytest -n 3` makes
+three runs of it, each with parts of its own, so that a test may stop them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.hung import (  # noqa: F401
 )
 from tests.support.kafka_client import KafkaClient
 
-# A hook of tests/kill/conftest.py would be unknown to the process that sums up two runs.
+# A hook of tests/kill/conftest.py would be unknown to the process that sums up all runs.
 from tests.support.tallies import pytest_terminal_summary  # noqa: F401
 from tests.support.together import TogetherScheduling, place
 

@@ -1,12 +1,14 @@
-"""Which tests stay together where `make test` makes two runs at once."""
+"""Which tests stay together where `make test` makes several runs at once."""
 
 from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-WHOLE = ("kill", "browser")  # two kill tests measure the machine; the pages share one running copy
-SLOW = ("kill", "stack", "browser", "e2e", "agents")  # folders, the slowest first
+WHOLE = ("browser",)  # the pages share one running copy
+# Folders: first what takes longest as a whole, then those with the longest modules. Kill tests come
+# before those that share workers for a run, as they take its Kafka away from under them.
+SLOW = ("browser", "kill", "stack", "losses", "e2e", "agents")
 
 
 def folder_of(nodeid: str) -> str:
