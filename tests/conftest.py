@@ -31,6 +31,7 @@ from tests.support.hung import (  # noqa: F401
     pytest_timeout_set_timer,
 )
 from tests.support.kafka_client import KafkaClient
+from tests.support.kafka_faults import MortalKafka, mortal_kafka
 
 # A hook of tests/kill/conftest.py would be unknown to the process that sums up all runs.
 from tests.support.tallies import pytest_terminal_summary  # noqa: F401
@@ -78,6 +79,13 @@ def kafka_part(stack_folder: Path) -> Iterator[Kafka]:
     asyncio.run(part.start())
     yield part
     asyncio.run(part.stop())
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalKafka]:
+    """Yield a Kafka of this module's own, to be frozen and killed."""
+    with mortal_kafka(tmp_path_factory.mktemp("mortal")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,22 @@ from app.events.filler import filler
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
-from app.stack.kafka import Kafka
 from tests.conftest import MakeSettings, StartWorker
 from tests.support.http import Answer, Http
 from tests.support.kafka_client import KafkaClient
+from tests.support.kafka_faults import MortalKafka
 from tests.support.waiting import wait_until
 
 # Of page views that are older than a day when they come, none is a bot's.
 MINUTES_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=2)
 AT = f"{MINUTES_AGO:%Y-%m-%dT%H:%M:%SZ}"
 HOUR = f"{MINUTES_AGO:%Y-%m-%dT%H:00:00Z}"
+
+
+@pytest.fixture(scope="module")
+def kafka_part(broker: MortalKafka) -> MortalKafka:
+    """Return a Kafka of this module's own: one with the topics of a run takes long to come back."""
+    return broker
 
 
 @pytest.fixture
@@ -175,7 +181,7 @@ async def test_postgres_knows_it_while_kafka_is_away(
     topics: Names,  # noqa: ARG001 - they exist
     start_worker: StartWorker,
     session: aiohttp.ClientSession,
-    kafka_part: Kafka,
+    kafka_part: MortalKafka,
 ) -> None:
     for role in ("count", "store"):
         await start_worker(settings, role)
@@ -186,7 +192,7 @@ async def test_postgres_knows_it_while_kafka_is_away(
         return bool((await trace(http, place))["stored"])
 
     await wait_until(is_stored, expected=True)
-    kafka_part.child.kill()
+    kafka_part.kill()
     try:
         got = await http.get(f"/events/{place}")
         assert (got.status, got.json["state"], got.json["stored"]) == (200, "counted", True)

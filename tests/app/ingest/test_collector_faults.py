@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
@@ -20,18 +20,11 @@ from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
-from tests.support.kafka_faults import MortalKafka, mortal_kafka
+from tests.support.kafka_faults import MortalKafka
 from tests.support.waiting import SOON_S, wait_until
 
 NOW_MS = time.time_ns() // 1_000_000  # Kafka deletes what is older than its retention
 TIMEOUT_S = 3.0  # what is refused takes so long; a busy machine answers sooner
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalKafka]:
-    """Yield a broker of this module's own."""
-    with mortal_kafka(tmp_path_factory.mktemp("mortal")) as running:
-        yield running
 
 
 @pytest.fixture

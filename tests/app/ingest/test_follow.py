@@ -21,8 +21,8 @@ from click.testing import CliRunner
 from app.cli.import_ import command
 from app.names import Names
 from app.settings import Settings
-from app.stack.kafka import Kafka
 from tests.support.kafka_client import KafkaClient
+from tests.support.kafka_faults import MortalKafka
 from tests.support.running_copy import ROOT, environment
 from tests.support.seeds import kill_seed
 from tests.support.waiting import wait_until
@@ -31,6 +31,12 @@ LINE = '192.0.2.{} - - [17/May/2015:10:05:{:02} +0000] "GET /{} HTTP/1.1" 200 1 
 ROTATIONS = 40 if os.environ.get("SOAK") else 10
 
 Follow = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture(scope="module")
+def kafka_part(broker: MortalKafka) -> MortalKafka:
+    """Return a Kafka of this module's own: one with the topics of a run takes long to come back."""
+    return broker
 
 
 @pytest.fixture
@@ -140,7 +146,7 @@ async def test_every_line_comes_once_through_rotations_and_kills(
     server: Server,
     rng: random.Random,
     kafka: KafkaClient,
-    kafka_part: Kafka,
+    kafka_part: MortalKafka,
     topics: Names,
 ) -> None:
     server.serve()
@@ -155,7 +161,7 @@ async def test_every_line_comes_once_through_rotations_and_kills(
             await wait_until(lambda: count(kafka, topics), lambda found, at=asked: found > at)
         if rotation == outage:  # the same process goes on; one that only starts would end
             await wait_until(lambda: count(kafka, topics), server.lines, deadline_s=60)
-            kafka_part.child.kill()
+            kafka_part.kill()
             server.serve()
             server.rotate()
             await kafka_part.start()

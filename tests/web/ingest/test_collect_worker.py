@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 
 import aiohttp
@@ -18,17 +18,10 @@ from app.stack.ports import free_port
 from tests.conftest import StartWorker
 from tests.support.http import Answer, Http
 from tests.support.kafka_client import KafkaClient
-from tests.support.kafka_faults import MortalKafka, mortal_kafka
+from tests.support.kafka_faults import MortalKafka
 from tests.support.waiting import SOON_S, wait_until
 
 EVENT = b'{"type":"CLICK","url":"/a"}'
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalKafka]:
-    """Yield a broker of this module's own."""
-    with mortal_kafka(tmp_path_factory.mktemp("mortal")) as running:
-        yield running
 
 
 @pytest.fixture
