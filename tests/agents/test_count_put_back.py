@@ -13,13 +13,19 @@ import pytest
 from app.events.derived import AD_CLICK
 from app.names import Names
 from app.settings import Settings
-from tests.conftest import StartWorker
+from tests.conftest import MakeSettings, StartWorker
 from tests.support.batches import events
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
 
 CLICKS, BAD = 12, 6
 THIRDS = {f"ad-{number}": 1 for number in range(2, CLICKS, 3)}
+
+
+@pytest.fixture
+async def settings(make_settings: MakeSettings) -> Settings:
+    """Return the Settings of a worker that commits soon: the test waits for each commit."""
+    return await make_settings(commit_interval_s=0.2)
 
 
 @pytest.mark.parametrize("put_back", [0, 1, 2])
