@@ -93,7 +93,8 @@ async def make_scene(
     scenes: list[Scene] = []
 
     async def make(**changes: object) -> Scene:
-        settings = await make_settings(**{"alert_rules": RULES, **changes})
+        given = {"alert_rules": RULES, "summary_interval_s": 1.0}  # each end waits for a summary
+        settings = await make_settings(**given | changes)
         await ensure_topics(settings)
         scene = Scene(settings, kafka, tmp_path / "logs", tally, random.Random(tally.seed))
         scenes.append(scene)

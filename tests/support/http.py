@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,11 +63,24 @@ class Http:
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes that need not be HTTP; return all that comes until the server hangs up."""
+        async with self._sent(request) as reader:
+            return await reader.read()
+
+    async def told(self, request: bytes) -> tuple[bytes, bytes]:
+        """Send likewise; return head and body of the answer, however long the server lingers."""
+        async with self._sent(request) as reader:
+            head = await reader.readuntil(b"\r\n\r\n")
+            _, _, length = head.partition(b"\r\nContent-Length: ")
+            return head, await reader.readexactly(int(length.split(b"\r\n")[0]))
+
+    @asynccontextmanager
+    async def _sent(self, request: bytes) -> AsyncIterator[asyncio.StreamReader]:
         address = urlsplit(self.url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         writer.write(request)
         try:
-            return await asyncio.wait_for(reader.read(), SOON_S)
+            async with asyncio.timeout(SOON_S):
+                yield reader
         finally:
             writer.close()
             await writer.wait_closed()

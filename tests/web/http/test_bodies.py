@@ -140,11 +140,10 @@ async def test_a_body_that_takes_too_long_is_told_so(
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.1)
     for part in (b"", b"{"):
-        answer = await http.raw(
+        head, body = await http.told(
             b"PUT /event_generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n"
             b"Connection: close\r\n\r\n" + part
         )
-        head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408 ")
         assert json.loads(body)["code"] == "request_timeout"
 
