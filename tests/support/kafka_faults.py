@@ -45,6 +45,7 @@ class MortalKafka:
         """Hold it still: connections stay open and nothing answers."""
         pid = self._part.child.pid
         os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)  # until then threads may still answer
         try:
             yield
         finally:
