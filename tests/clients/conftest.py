@@ -11,9 +11,9 @@ import pytest
 
 from event_counter_client import Client
 from tests.docs.pages import ROOT
-from tests.web.conftest import http, serve, serve_ready
+from tests.web.conftest import http, serve, serve_ready, topics
 
-__all__ = ["http", "serve", "serve_ready"]
+__all__ = ["http", "serve", "serve_ready", "topics"]
 
 PACKAGE = ROOT / "clients" / "python"
 

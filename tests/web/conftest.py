@@ -18,16 +18,22 @@ import web.stats.rates
 import web.stats.topics
 from app.errors import KafkaUnavailableError
 from app.ingest.collector import Collector
-from app.kafka.topics import ensure_topics
 from app.monitor.rates import RateSampler
 from app.names import Names
 from app.settings import Settings
+from tests.support.collector_topics import collector_topics
 from tests.support.http import Http
 from tests.support.waiting import wait_until
 from web.http.guard import Guard
 from web.http.server import Server
 
 Serve = Callable[[Settings], Awaitable[Http]]
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Names:
+    """Return the names of the topics; only those of a collector exist, until a worker starts."""
+    return await collector_topics(settings)
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ async def serve_ready(serve: Serve) -> Serve:
     """Return a factory of collectors that take events; it makes their topics."""
 
     async def start(settings: Settings) -> Http:
-        await ensure_topics(settings)
+        await collector_topics(settings)
         client = await serve(settings)
         ready = lambda answer: answer.status == 200  # noqa: E731
         await wait_until(lambda: client.get("/ready"), ready, passing=(KafkaUnavailableError,))

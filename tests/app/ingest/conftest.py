@@ -11,8 +11,15 @@ import pytest
 
 from app.names import Names
 from app.settings import Settings
+from tests.support.collector_topics import collector_topics
 from tests.support.importing import Import
 from tests.support.running_copy import ROOT, environment
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Names:
+    """Return the names of the topics; only those of a collector and of commands exist."""
+    return await collector_topics(settings)
 
 
 @pytest.fixture

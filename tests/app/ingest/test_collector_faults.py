@@ -16,9 +16,9 @@ from aiokafka.errors import InvalidTimestampError
 from app.errors import KafkaUnavailableError, OverloadedError
 from app.events.packing import PackedRecord
 from app.ingest.collector import Collector
-from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
+from tests.support.collector_topics import collector_topics
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka
 from tests.support.waiting import SOON_S, wait_until
@@ -36,7 +36,7 @@ async def own(broker: MortalKafka) -> Settings:
         send_timeout_s=TIMEOUT_S,
         waiting_max_bytes=1_048_576,
     )
-    await ensure_topics(settings)
+    await collector_topics(settings)
     return settings
 
 
@@ -203,7 +203,7 @@ async def test_a_topic_that_is_missing_is_waited_for(broker: MortalKafka) -> Non
     await collector.start()
     await wait_until(lambda: "no topic" in problem_of(collector), bool)
     await refused_at_once(collector, 1)
-    await ensure_topics(settings)
+    await collector_topics(settings)
     await ready(collector)
     await collector.send_record(record(1))
     await collector.stop()

@@ -18,10 +18,10 @@ from app.events.decoding import decode
 from app.events.packing import PackedRecord
 from app.events.url_rules import UrlRules
 from app.ingest.importer import Importer, read_lines
-from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
 from app.stack.data_dir import owned, write_run_file
+from tests.support.collector_topics import collector_topics
 from tests.support.importing import GOOD, Import, complaints, log_of
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka
@@ -186,7 +186,7 @@ async def test_an_import_survives_the_death_of_its_kafka(tmp_path: Path) -> None
     broker = MortalKafka(tmp_path)
     await broker.start()
     settings = Settings(kafka=broker.address, namespace="t.")
-    await ensure_topics(settings)
+    await collector_topics(settings)
     importing = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "app.cli", "import", tmp_path / "a.log"),
         env=environment({"kafka": settings.kafka, "namespace": settings.namespace}),

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from app.errors import SettingsError
-from app.kafka.topics import ensure_topics
 from app.settings import Settings
 from tests.conftest import MakeSettings
+from tests.support.collector_topics import collector_topics
 from tests.support.http import Answer, Http
 from tests.support.waiting import wait_until
 from tests.web.conftest import Serve
@@ -151,7 +151,7 @@ async def test_a_page_is_answered_by_ready_made_heads_too(
     serve: Serve, make_settings: MakeSettings
 ) -> None:
     settings = await make_settings(origins=SHOP)
-    await ensure_topics(settings)
+    await collector_topics(settings)
     http = await serve(settings)
     put = partial(http.call, "PUT", "/event_generate/", EVENT, Origin=SHOP)
     answer = await wait_until(put, lambda answer: answer.status == 200)

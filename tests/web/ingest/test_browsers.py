@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.kafka.topics import ensure_topics
 from app.names import Names
 from tests.conftest import MakeSettings
+from tests.support.collector_topics import collector_topics
 from tests.support.http import Http
 from tests.support.kafka_client import KafkaClient
 from tests.support.waiting import wait_until
@@ -35,7 +35,7 @@ async def door(serve: Serve, make_settings: MakeSettings, kafka: KafkaClient) ->
 
     async def opened(**changes: object) -> Any:
         settings = await make_settings(**changes)
-        await ensure_topics(settings)
+        await collector_topics(settings)
         http = await serve(settings)
 
         async def stored() -> list[dict[str, Any]]:
