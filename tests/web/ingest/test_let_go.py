@@ -39,6 +39,7 @@ CASES = {
 def kept() -> Iterator[list[Any]]:
     """Yield what only a collection would free; it is empty until gc.collect()."""
     gc.collect()
+    gc.freeze()  # what was there before is looked at no more
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -46,6 +47,7 @@ def kept() -> Iterator[list[Any]]:
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
+        gc.unfreeze()
         gc.enable()
 
 
