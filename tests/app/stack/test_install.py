@@ -27,6 +27,14 @@ RECORD = "tiny_thing.py,,\n" + "".join(
 )
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment to be copied: making one takes seconds."""
+    venv = tmp_path_factory.mktemp("made") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    return venv
+
+
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
     """Serve a package index with one wheel; yield its address."""
@@ -54,10 +62,9 @@ def requirements(folder: Path, digest: str = "") -> Path:
     return listed
 
 
-def run(folder: Path, listed: Path, index: str) -> subprocess.CompletedProcess[str]:
-    """Install with a Python environment of its own, and a project of nothing."""
-    venv = folder / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+def run(made: Path, folder: Path, listed: Path, index: str) -> subprocess.CompletedProcess[str]:
+    """Install with a Python environment of its own, a copy of one, and a project of nothing."""
+    venv = shutil.copytree(made, folder / "venv", symlinks=True)
     project = folder / "project"
     project.mkdir()
     (project / "setup.cfg").write_text("[metadata]\nname = nothing\nversion = 1\n", "ascii")
@@ -77,8 +84,10 @@ def run(folder: Path, listed: Path, index: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_what_is_fetched_and_how_long_it_takes_is_told(index: str, tmp_path: Path) -> None:
-    done = run(tmp_path, requirements(tmp_path), index)
+def test_what_is_fetched_and_how_long_it_takes_is_told(
+    made: Path, index: str, tmp_path: Path
+) -> None:
+    done = run(made, tmp_path, requirements(tmp_path), index)
     said = done.stdout.splitlines()
     assert said[0] == f"installing 2 packages into {tmp_path / 'venv'}, only once"
     assert "of 1 packages" in said[-1], "the other one is not for this system"
@@ -86,8 +95,10 @@ def test_what_is_fetched_and_how_long_it_takes_is_told(index: str, tmp_path: Pat
     assert "Successfully installed tiny-thing-1.0" in (tmp_path / "venv/pip.log").read_text()
 
 
-def test_another_file_than_the_one_in_the_list_is_refused(index: str, tmp_path: Path) -> None:
-    done = run(tmp_path, requirements(tmp_path, "0" * 64), index)
+def test_another_file_than_the_one_in_the_list_is_refused(
+    made: Path, index: str, tmp_path: Path
+) -> None:
+    done = run(made, tmp_path, requirements(tmp_path, "0" * 64), index)
     assert done.returncode == 1
     assert done.stderr == (
         "event-counter: tiny-thing==1.0 is not the file that its hash is of. "
@@ -96,9 +107,9 @@ def test_another_file_than_the_one_in_the_list_is_refused(index: str, tmp_path: 
     assert list((tmp_path / "venv/lib").glob("*/site-packages/tiny_thing.py")) == []
 
 
-def test_without_a_network_one_line_says_so(index: str, tmp_path: Path) -> None:
+def test_without_a_network_one_line_says_so(made: Path, index: str, tmp_path: Path) -> None:
     assert index
-    done = run(tmp_path, requirements(tmp_path), "http://127.0.0.1:1")
+    done = run(made, tmp_path, requirements(tmp_path), "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "cannot be reached (Connection refused); the first start needs a network" in done.stderr
