@@ -17,10 +17,11 @@ from app.counting.flush_pace import FlushPace
 from app.counting.long_records import LongRecords
 from app.errors import KafkaUnavailableError
 from app.events.batches import Decoded, Slice, Verdicts, decode_batch
+from app.events.records import Batch
 from app.events.rejects import reject_record, rejected_headers
 from app.kafka.rejections import Rejections
 from app.settings import Settings
-from app.transport import Batch, is_member, kafka_producer
+from app.transport import is_member, kafka_producer
 from tables.judges import JudgedBatch, Judges, add
 from tables.partials import Partials
 from tables.turns import Steps

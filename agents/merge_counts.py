@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from app.events.records import Batch
 from app.kafka.refilling import has_fillers
-from app.transport import Batch
 from tables.alerts import Alerts
 from tables.totals import Totals
 from tables.turns import Steps

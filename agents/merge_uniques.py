@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from app.transport import Batch
+from app.events.records import Batch
 from tables.alerts import Alerts
 from tables.turns import Steps
 from tables.uniques import DIRTY_MAX, Uniques

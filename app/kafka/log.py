@@ -8,9 +8,9 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from app.events.records import Batch
 from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.reader import PartitionReader
-from app.transport.batch import Batch
 
 SILENCE_MS = 10_000  # without any progress; then Kafka counts as away
 ONE_MS = 1000  # for a single record

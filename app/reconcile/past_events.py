@@ -15,9 +15,9 @@ import msgspec
 
 from app.events.batches import Decoded, Named, Slice
 from app.events.event import Event, to_ms
+from app.events.records import Batch
 from app.stores.connect import connect_session
 from app.stores.sql import load_queries
-from app.transport.batch import Batch
 
 BATCH_ROWS = 5000
 CLOSE_TIMEOUT_S = 5.0

@@ -17,13 +17,13 @@ from app import metrics
 from app.counting.duplicates import Seen
 from app.errors import HoleError, RowRefusedError, UnavailableError, reason
 from app.events.filler import Losses, losses_of
+from app.events.records import Batch
 from app.kafka.log import KafkaLog
 from app.stores.event_rows import COLUMNS, rows_of, send_times_as_integers, times_of
 from app.stores.outages import Outage
 from app.stores.postgres import TRANSACTION_TIMEOUT_S, Postgres
 from app.stores.sql import load_queries
 from app.stores.stored_messages import StoredMessages
-from app.transport.batch import Batch
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ An agent of a batch topic takes `stream.noack()`, handles the batches of a parti
 and acknowledges each by hand after its effects are safe.
 """
 
-from app.transport.batch import Batch, batch_scheduler
+from app.transport.batch import batch_scheduler
 from app.transport.consumer import BatchConsumer
 from app.transport.driver import BatchTransport
 from app.transport.membership import is_member
@@ -32,7 +32,6 @@ from app.transport.progress import PositionError, Progress
 from app.transport.unending import PromptTableManager
 
 __all__ = [
-    "Batch",
     "BatchConsumer",
     "BatchTransport",
     "PositionError",

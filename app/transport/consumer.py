@@ -12,7 +12,8 @@ from faust.exceptions import ImproperlyConfigured
 from faust.transport.consumer import ensure_TP
 from mode import Service
 
-from app.transport.batch import Batch, BatchRecord
+from app.events.records import Batch
+from app.transport.batch import BatchRecord
 from app.transport.fetching import FetchThread
 from app.transport.keeping import KeepingConsumer
 from app.transport.patience import patiently

@@ -11,7 +11,7 @@ from aiokafka import errors
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 
-from app.transport.batch import Batch, Record
+from app.events.records import Batch, Record
 from app.transport.leaving import leave
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause

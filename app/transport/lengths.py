@@ -11,7 +11,7 @@ from faust.transport.consumer import ensure_TP
 from faust.types import TP
 from mode import Service
 
-from app.transport.batch import Batch
+from app.events.records import Batch
 from app.transport.committed import CommittedConsumer
 from app.transport.progress import PositionError, Progress
 

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 
 from app.events.batches import Slice, Verdicts
 from app.events.event import Event
-from app.transport import Batch
+from app.events.records import Batch
 
 TOPIC = "events"
 RECORD_MS = 1_790_000_000_000  # 2026-09-21T14:13:20Z

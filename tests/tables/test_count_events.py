@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from agents.count_events import Counting
 from app.counting.counters import Counters
-from app.transport import Batch
+from app.events.records import Batch
 from tables.judges import Judges
 from tables.partials import Partials
 from tests.support.batches import batch_of

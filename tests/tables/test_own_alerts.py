@@ -20,7 +20,7 @@ from app.counting.measures import MICROS
 from app.counting.row_keys import SOURCE
 from app.counting.spec import HOUR
 from app.counting.uniques import Accumulator
-from app.transport import Batch
+from app.events.records import Batch
 from tables.totals import Totals
 from tables.uniques import Uniques
 from tests.tables.test_alerts import GATE, Topic, make_alerts

@@ -13,6 +13,7 @@ from app.archive.archive import Archive
 from app.archive.copies import copy_archive, put_back, remembered
 from app.archive.files import Folders, publish
 from app.archive.rows import app_rows
+from app.events.records import Batch
 from app.kafka.clients import KafkaClients
 from app.kafka.watermarks import Watermarks
 from app.names import Names
@@ -22,7 +23,6 @@ from app.reconcile.past_events import PastReader
 from app.settings import Settings
 from app.stack.prepare import prepare_database
 from app.stores.event_store import EventStore
-from app.transport import Batch
 from tests.support import archive
 from tests.support.batches import RECORD_MS, TOPIC, batch_of
 from tests.support.database import Database

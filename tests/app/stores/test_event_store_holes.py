@@ -13,6 +13,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client import REGISTRY
 
 from app.events.filler import filler
+from app.events.records import Batch
 from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.topics import ensure_topics
@@ -20,7 +21,6 @@ from app.names import Names
 from app.settings import Settings
 from app.stack.kafka import Kafka
 from app.stores.event_store import EventStore
-from app.transport import Batch
 from tests.support.batches import batch_of, events
 from tests.support.database import Database
 from tests.support.kafka_client import KafkaClient

@@ -12,7 +12,8 @@ import pytest
 from faust.types import TP
 from mode import Service
 
-from app.transport import Batch, BatchConsumer, BatchTransport, PromptTableManager, batch_scheduler
+from app.events.records import Batch
+from app.transport import BatchConsumer, BatchTransport, PromptTableManager, batch_scheduler
 
 SOURCE = TP("source", 0)
 COMMITTED = 100

@@ -12,7 +12,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.transport.batch import Record
+from app.events.records import Record
 from app.transport.fetching import FetchThread, make_light
 from tests.app.transport.conftest import SOURCE, record
 
