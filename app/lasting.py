@@ -1,12 +1,19 @@
-"""Work in tasks of its own: that goes on until it is stopped, or whose cancel is nobody else's."""
+"""Work in tasks of its own: that goes on, that may take long, or whose cancel is nobody else's."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 STOP_S = 0.1  # between two attempts to cancel
+
+
+class HopelessError(TimeoutError):
+    """What is waited for cannot come; says why."""
 
 
 class Lasting:
@@ -49,3 +56,21 @@ async def apart(work: Coroutine[Any, Any, None]) -> None:
         task.cancel()
     if not task.cancelled():
         task.result()
+
+
+async def patiently(
+    work: Coroutine[Any, Any, T], look_s: float, gives_up: Callable[[float], Awaitable[bool]]
+) -> T:
+    """Return what work returns, however long it takes.
+
+    gives_up: asked every look_s seconds with how long it has taken; raises TimeoutError where it
+    says so, and what it raises itself. A cancel is passed on.
+    """
+    task, began = asyncio.ensure_future(work), monotonic()
+    try:
+        while not (await asyncio.wait({task}, timeout=look_s))[0]:
+            if await gives_up(monotonic() - began):
+                raise TimeoutError(f"not finished after {monotonic() - began:.0f} s")
+        return task.result()
+    finally:
+        task.cancel()

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.errors import reason
 from app.kafka.clients import KafkaClients
-from app.transport.patience import HopelessError
+from app.lasting import HopelessError
 
 ASK_S = 5.0
 

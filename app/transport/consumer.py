@@ -13,10 +13,10 @@ from faust.transport.consumer import ensure_TP
 from mode import Service
 
 from app.events.records import Batch
+from app.lasting import patiently
 from app.transport.batch import BatchRecord
 from app.transport.fetching import FetchThread
 from app.transport.keeping import KeepingConsumer
-from app.transport.patience import patiently
 from app.transport.progress import PositionError, Progress
 from app.transport.unending import PromptTableManager, Unending
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from app.lasting import HopelessError
 from app.transport import PositionError
-from app.transport.patience import HopelessError
 from tests.app.transport.conftest import Delivery
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from app.transport.patience import HopelessError
+from app.lasting import HopelessError
 from tests.app.transport.conftest import COMMITTED, SOURCE, Delivery
 from tests.support.waiting import wait_until
 
