@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from app.cli import COMMANDS, group
+from tests.support.running_copy import ROOT
 
 WIDTH = 80
 
@@ -29,3 +33,13 @@ def test_each_option_says_what_it_does(name: str) -> None:
     assert command is not None
     options = [param for param in command.params if isinstance(param, click.Option)]
     assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("module", ["import_", "replay"])
+def test_a_command_that_runs_no_worker_loads_no_faust(module: str) -> None:
+    """That took as long as all that the command does to start."""
+    code = f"import sys, app.cli.{module}; print({{'aiohttp', 'faust'}} & {{*sys.modules}})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "set()\n"
