@@ -148,7 +148,7 @@ class RateSampler:
 
     def current(self) -> Rates:
         """Return the rates as of the last sample; raise UnavailableError while there are none."""
-        if not self.history or self._clock() - self._samples[-1].at > STALE_S:
+        if not (self.history and self._samples) or self._clock() - self._samples[-1].at > STALE_S:
             problem = self._problem or "there is only one sample yet"
             raise UnavailableError(f"no rates right now: {problem}")
         return self.history[-1]

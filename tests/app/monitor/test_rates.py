@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 
@@ -9,6 +10,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import UnavailableError
+from app.kafka.tables_version import FIRST, switch_version
+from app.kafka.topics import ensure_topics
 from app.monitor.rates import RateSampler, Sample, rates_between
 from app.names import Names
 from app.settings import Settings
@@ -103,6 +106,26 @@ async def test_only_the_last_ten_seconds_and_sixty_samples_matter(
     for _ in range(60):
         await sampler.sample()
     assert len(sampler.history) == 60
+
+
+async def test_while_other_tables_are_asked_for_the_first_time_there_are_no_rates(
+    settings: Settings, make_sampler: Callable[..., RateSampler]
+) -> None:
+    await ensure_topics(settings)
+    sampler = make_sampler(settings)
+    for _ in range(2):
+        await sampler.sample()
+    assert sampler.current()
+    await switch_version(settings, FIRST + 1)
+    sampling, refused = asyncio.create_task(sampler.sample()), 0
+    while not sampling.done():
+        try:
+            sampler.current()
+        except UnavailableError:
+            refused += 1
+        await asyncio.sleep(0)
+    await sampling
+    assert refused
 
 
 async def test_without_topics_or_kafka_there_are_no_rates(settings: Settings) -> None:
