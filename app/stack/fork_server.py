@@ -84,8 +84,14 @@ def serve(asked: socket.socket) -> Request | None:
         text, fds, _, _ = socket.recv_fds(asked, MOST_BYTES, 2)
         if not text:
             return None
-        ear, out = socket.socket(fileno=fds[0]), fds[1]
-        if pid := os.fork():
+        try:
+            out, pid = fds[1], os.fork()
+        except (IndexError, OSError):  # no more files or processes: who asked finds its ear closed
+            for fd in fds:
+                os.close(fd)
+            continue
+        ear = socket.socket(fileno=fds[0])
+        if pid:
             with suppress(PermissionError):  # it is another program by now, in its own group
                 os.setpgid(pid, pid)  # here, too: who asked may signal the group at once
             os.close(out)

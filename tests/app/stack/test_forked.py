@@ -167,6 +167,29 @@ async def test_where_its_server_is_away_or_hangs_it_is_a_process_of_its_own(tmp_
         own.kill()
 
 
+async def test_a_server_that_cannot_fork_goes_on(tmp_path: Path) -> None:
+    own = ForkServer(tmp_path, tmp_path / "server.log")
+    first, other = (ForkedChild(n, tmp_path, tmp_path / f"{n}.log", own) for n in ("a", "b"))
+    try:
+        own.start()
+        assert await asyncio.wait_for(own.loaded(), SOON_S)
+        first.spawn([sys.executable, *ONCE, SLEEPS])
+        server = psutil.Process(own.pid)
+        most = server.rlimit(psutil.RLIMIT_NOFILE)
+        server.rlimit(psutil.RLIMIT_NOFILE, (server.num_fds(), most[1]))
+        other.spawn([sys.executable, *ONCE, SLEEPS])
+        assert psutil.Process(other.pid).ppid() == os.getpid()
+        server.rlimit(psutil.RLIMIT_NOFILE, most)
+        other.kill()
+        other.spawn([sys.executable, *ONCE, SLEEPS])
+        assert psutil.Process(other.pid).ppid() == own.pid
+        assert first.alive()
+    finally:
+        first.kill()
+        other.kill()
+        own.kill()
+
+
 async def test_a_server_with_threads_forks_nothing(tmp_path: Path) -> None:
     code = "import threading as t\nt.Thread(target=t.Event().wait, daemon=True).start()"
     (tmp_path / "with_a_thread.py").write_text(code, "ascii")
