@@ -171,12 +171,17 @@ def _disown(data: Path) -> None:
     file = data / "postmaster.pid"
     if not file.exists():
         return
-    number, *rest = file.read_text("utf-8").splitlines()
+    if not (lines := file.read_text("utf-8").splitlines()):  # a full disk, or a power cut
+        file.unlink()
+        return
+    number, *rest = lines
     with contextlib.suppress(psutil.Error, ValueError):
         process = psutil.Process(int(number))
         if process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
             raise StartError(f"Postgres already runs on {data}, process {number}: stop it first")
-    file.write_text("\n".join([str(os.getpid()), *rest]) + "\n", "utf-8")
+    scratch = file.with_suffix(".new")
+    scratch.write_text("\n".join([str(os.getpid()), *rest]) + "\n", "utf-8")
+    scratch.replace(file)
 
 
 def _user() -> User:
@@ -200,6 +205,8 @@ async def _ensure_database(dsn: str) -> bool:
     try:
         if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
             await connection.execute(f"create database {DATABASE}")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
     finally:
         await connection.close()
     return True

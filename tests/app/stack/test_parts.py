@@ -79,6 +79,18 @@ async def test_postgres_keeps_rows_and_address_after_kill_9_while_it_works(tmp_p
         await part.stop()
 
 
+async def test_postgres_starts_with_a_pid_file_that_a_full_disk_left_empty(tmp_path: Path) -> None:
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    await part.start()
+    psutil.Process(part.child.pid).kill()
+    (pid_file,) = tmp_path.rglob("postmaster.pid")  # noqa: ASYNC240
+    pid_file.write_bytes(b"")
+    try:
+        assert await part.start()
+    finally:
+        await part.stop()
+
+
 async def test_redis_keeps_keys_and_address_after_kill_9(tmp_path: Path) -> None:
     part = Redis(tmp_path / "redis", tmp_path / "redis.log")
     before = await part.start()
