@@ -84,7 +84,8 @@ def make_private(folder: Path) -> None:
     mode = stat.S_IMODE(folder.stat().st_mode)
     is_ours = (folder / "lock").exists() or not any(folder.iterdir())
     if mode & PRIVATE and is_ours and not mode & stat.S_ISVTX:
-        folder.chmod(mode & ~PRIVATE)
+        with contextlib.suppress(PermissionError):  # of another owner, who lets us write
+            folder.chmod(mode & ~PRIVATE)
 
 
 def _lock(lock: Any, folder: Path) -> None:
