@@ -65,14 +65,13 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
         self.counters, self._rules = counters, rules
         self._counts_topic, self._counts_partitions = counts_topic, counts_partitions
         self._cache: defaultdict[int, dict[bytes, Partial]] = defaultdict(dict)
-        self.dirty: defaultdict[int, set[bytes]] = defaultdict(set)  # rows that wait for a flush
+        self.dirty = defaultdict[int, set[bytes]](set)  # rows that wait for a flush
         self._read_to: dict[int, int] = {}
         self._done: defaultdict[int, list[Callable[[], object]]] = defaultdict(list)
         self._flushed, self.flushing = dict[int, int](), dict[int, int]()  # positions, by partition
-        self._checked: set[int] = set()
         self._sums = {spec.number for spec in counters.values() if spec.measure.signs > 1}
         self.too_large: Counter[int] = Counter()  # events that a sum had no room for, by number
-        self._hooks: list[FlushHook] = []
+        self._checked, self._hooks = set[int](), list[FlushHook]()
         self.when_flushed: Callable[[int], object] = lambda _partition: None  # called after it
         self._again: set[int] = set()
         self.full: defaultdict[int, dict[GroupKey, int]] = defaultdict(dict)  # as far as known

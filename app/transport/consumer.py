@@ -79,8 +79,7 @@ class BatchConsumer(Unending, KeepingConsumer):
 
     async def seek_to_committed(self) -> Any:
         """Seek; the partitions open with the resume_flow() that follows."""
-        kept, gate, self.refused = self._kept, self._close(), ""
-        self._kept = kept
+        self._kept, gate, self.refused = self._kept, self._close(), ""
         committed, start = await self._thread.call_thread(
             self._thread.seek_batches, self._topics, self._origin
         )
