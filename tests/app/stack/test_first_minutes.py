@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.support.running_copy import RunningCopy, command_line, environment, r
 from web.pages import files
 
 GUARDED = {"read_token": "let me see", "write_keys": "first=shop,second"}
+NOBODY = 65534
 STUB = "curl() { printf '%s\\n' \"$@\"; }; "
 
 
@@ -110,6 +112,19 @@ def test_a_folder_of_others_is_left_as_it_is(tmp_path: Path) -> None:
     (ours / "kafka").mkdir()
     with owned(ours):
         assert stat.S_IMODE(ours.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_an_empty_folder_of_another_owner_may_be_written_to() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        os.seteuid(NOBODY)
+        try:
+            make_private(folder)
+            (folder / "ours").touch()
+        finally:
+            os.seteuid(0)
 
 
 def test_the_default_token_is_for_this_machine_only(tmp_path: Path) -> None:
