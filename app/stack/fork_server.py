@@ -84,13 +84,9 @@ def serve(asked: socket.socket) -> Request | None:
         text, fds, _, _ = socket.recv_fds(asked, MOST_BYTES, 2)
         if not text:
             return None
-        try:
-            out, pid = fds[1], os.fork()
-        except (IndexError, OSError):  # no more files or processes: who asked finds its ear closed
-            for fd in fds:
-                os.close(fd)
+        if (pid := fork(fds)) is None:
             continue
-        ear = socket.socket(fileno=fds[0])
+        ear, out = socket.socket(fileno=fds[0]), fds[1]
         if pid:
             with suppress(PermissionError):  # it is another program by now, in its own group
                 os.setpgid(pid, pid)  # here, too: who asked may signal the group at once
@@ -106,6 +102,19 @@ def serve(asked: socket.socket) -> Request | None:
             inherited.close()
         request: Request = json.loads(text)
         return request
+
+
+def fork(fds: list[int]) -> int | None:
+    """Return os.fork(); None where there was no room for a process, or for one of two fds.
+
+    Those are closed then: who asked finds nobody at the end of its ear.
+    """
+    if len(fds) > 1:
+        with suppress(OSError):
+            return os.fork()
+    for fd in fds:
+        os.close(fd)
+    return None
 
 
 def tell_ends(told: dict[int, socket.socket]) -> None:
