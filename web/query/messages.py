@@ -20,7 +20,7 @@ from web.query.least import least
 OWNER_TIMEOUT_S = 2.0
 AS_OF = "X-Event-Counter-As-Of"  # of figures that may be old: when Kafka was last heard of
 
-_encode_json = msgspec.json.Encoder(decimal_format="number").encode
+encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Query(msgspec.Struct, array_like=True):
@@ -67,14 +67,14 @@ class Answer(msgspec.Struct, array_like=True):
     @classmethod
     def json(cls, value: object) -> Answer:
         """Return 200 with compact JSON."""
-        return cls(OK, _encode_json(value), JSON)
+        return cls(OK, encode(value), JSON)
 
     @classmethod
     def error(cls, error: CounterError) -> Answer:
         """Return {"code", "message"} with the error's status and, where it passes, Retry-After."""
         again = error.retry_after_s
         headers = JSON if again is None else {**JSON, "Retry-After": str(again)}
-        return cls(error.status, _encode_json(error.as_dict()), headers)
+        return cls(error.status, encode(error.as_dict()), headers)
 
     def as_of(self, seconds: float) -> Answer:
         """Return it with the time that it is of, since 1970."""

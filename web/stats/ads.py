@@ -14,10 +14,10 @@ from tables.uniques import Uniques
 from web.http import paths
 from web.http.views import JSON, OK
 from web.query.least import check
-from web.query.messages import Answer, Query
+from web.query.messages import Answer, Query, encode
 from web.query.queries import Queries
 from web.query.stepwise import Stepwise
-from web.stats.pieces import add, elements, encode
+from web.stats.pieces import add, elements
 
 _AD = b'%b,"counted_clicks":[%b],"final":%b}'
 

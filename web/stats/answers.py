@@ -15,7 +15,8 @@ from app.counting.stats_window import time_of
 from app.errors import BadRequestError, OutsideRetentionError
 from app.events.times import rfc3339
 from tables.turns import InSteps, in_order
-from web.stats.pieces import CsvLines, add, elements, encode, members
+from web.query.messages import encode
+from web.stats.pieces import CsvLines, add, elements, members
 
 ALWAYS_SHOWN = ("CLICK", "VIEW")
 

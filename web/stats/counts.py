@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from math import inf
 from time import time
+from typing import NamedTuple
 
 from app.counting.calendar import SHOWN_MAX, UTC, Buckets, buckets_of
 from app.counting.counters import Counters
@@ -46,14 +47,13 @@ def register(
                 raise BadRequestError(f"{name} needs key=, a {spec.key.name}")
             key = ""
         buckets, as_csv = buckets_of(args), csv_of(args)
-        begin, end = _range(spec, buckets, args)
+        asked = _Asked(spec, key, _range(spec, buckets, args), buckets, as_csv)
         partition = totals.partition_of(key)  # in `uniques` it is the same
         queries.check_owner(partition, query)
         if spec.measure.is_sketch and sketches is not None:
             sketches.check(partition)
-            distinct = _distinct(sketches, spec, key, (begin, end), buckets, as_csv=as_csv)
-            return stepwise.answer(distinct)
-        return stepwise.answer(_counted(totals, spec, key, (begin, end), buckets, as_csv=as_csv))
+            return stepwise.answer(_distinct(sketches, asked))
+        return stepwise.answer(_counted(totals, asked))
 
     def declared(_query: Query) -> Answer:
         """GET -> the declared counters."""
@@ -63,23 +63,43 @@ def register(
     queries.add(paths.COUNTERS, declared)
 
 
-def _counted(
-    totals: Totals,
-    spec: CounterSpec,
-    key: str,
-    span: tuple[int, int],
-    buckets: Buckets | None,
-    *,
-    as_csv: bool,
-) -> InSteps[Answer]:
+class _Asked(NamedTuple):
+    """span: [begin, end) of the windows, s since 1970. as_csv: else as JSON."""
+
+    spec: CounterSpec
+    key: str
+    span: tuple[int, int]
+    buckets: Buckets | None
+    as_csv: bool
+
+    @property
+    def most(self) -> float:
+        """How many counts an answer may have; of all time nobody can ask for less."""
+        return COUNTS_MAX if self.spec.window else inf
+
+    def answer(self, body: bytes) -> Answer:
+        """Return the answer."""
+        return Answer(OK, body, CSV if self.as_csv else JSON)
+
+
+def _counted(totals: Totals, asked: _Asked) -> InSteps[Answer]:
+    spec, key, span, buckets, as_csv = asked
     yield from totals.settling(spec.name, key)
-    most = COUNTS_MAX if spec.window else inf  # nobody can ask for less of all time
-    windows, zone = (yield from totals.reading(spec.name, key, *span, most)), UTC
+    windows, zone = (yield from totals.reading(spec.name, key, *span, asked.most)), UTC
     if buckets:
         windows, zone = (yield from buckets.add_up(windows, spec.window or 1)), buckets.zone
     if as_csv:
-        return Answer(OK, (yield from counts_csv(spec, windows, zone)), CSV)
-    return Answer(OK, (yield from counts_json(spec, key, windows, zone)), JSON)
+        return asked.answer((yield from counts_csv(spec, windows, zone)))
+    return asked.answer((yield from counts_json(spec, key, windows, zone)))
+
+
+def _distinct(sketches: Sketches, asked: _Asked) -> InSteps[Answer]:
+    spec, key, span, buckets, as_csv = asked
+    rows = sketches.rows.of_key(spec, key, *span)
+    windows, total = yield from united(rows, buckets, spec.window or 0, asked.most)
+    if as_csv:
+        return asked.answer((yield from distinct_csv(spec, windows, buckets)))
+    return asked.answer((yield from distinct_json(spec, key, windows, total, buckets)))
 
 
 def _range(spec: CounterSpec, buckets: Buckets | None, args: Mapping[str, str]) -> tuple[int, int]:
@@ -88,23 +108,6 @@ def _range(spec: CounterSpec, buckets: Buckets | None, args: Mapping[str, str]) 
     if buckets:
         return bucket_range(spec, buckets, args, now)
     return range_of(spec, time_of(args, "from"), time_of(args, "to"), now)
-
-
-def _distinct(
-    sketches: Sketches,
-    spec: CounterSpec,
-    key: str,
-    span: tuple[int, int],
-    buckets: Buckets | None,
-    *,
-    as_csv: bool,
-) -> InSteps[Answer]:
-    rows = sketches.rows.of_key(spec, key, *span)
-    most = COUNTS_MAX if spec.window else inf
-    windows, total = yield from united(rows, buckets, spec.window or 0, most)
-    if as_csv:
-        return Answer(OK, (yield from distinct_csv(spec, windows, buckets)), CSV)
-    return Answer(OK, (yield from distinct_json(spec, key, windows, total, buckets)), JSON)
 
 
 def csv_of(args: Mapping[str, str]) -> bool:

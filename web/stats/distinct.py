@@ -21,7 +21,8 @@ from tables.key_ranges import check_number
 from tables.turns import InSteps, in_order
 from tables.uniques import Uniques
 from web.query.least import check, hold
-from web.stats.pieces import CsvLines, encode, members
+from web.query.messages import encode
+from web.stats.pieces import CsvLines, members
 
 _WINDOW = b'{"start":%b,"counts":{%b},"error":%b}'
 _ANSWER = b'{"counter":%b,"key":%b,"windows":[%b],"total":{%b},"error":%b}'

@@ -8,16 +8,13 @@ from io import StringIO
 from itertools import islice
 from typing import Any, TypeVar
 
-import msgspec
-
 from tables.turns import InSteps, in_order
+from web.query.messages import encode
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # begin what a spreadsheet computes, or hide that
 PIECE = 500  # cells or lines in a step, less than a millisecond
 
 T = TypeVar("T")
-
-encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def members(counts: Mapping[str, T], shown: Callable[[T], object]) -> InSteps[bytes]:
