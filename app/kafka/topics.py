@@ -95,11 +95,7 @@ async def ensure_topics(settings: Settings, version: int = 1, *, access: bool = 
         await admin.start()
         if access:
             await check_access(admin, settings, version, settings.kafka_user or "this client")
-        there = await _shapes(admin, specs)
-        missing = [spec for spec in specs if spec.name not in there]
-        if missing:
-            await _create(admin, missing, settings.replication)
-        await _check(admin, specs, settings.replication)
+        missing = await make_missing(admin, specs, settings.replication)
     except (KafkaError, OSError) as exc:
         raise StartError(
             f"Cannot prepare the topics on Kafka at {settings.kafka}: {reason(exc)}. "
@@ -108,6 +104,21 @@ async def ensure_topics(settings: Settings, version: int = 1, *, access: bool = 
     finally:
         await admin.close()
     return [spec.name for spec in missing]
+
+
+async def make_missing(
+    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication: int
+) -> list[TopicSpec]:
+    """Make those of some topics that are not there; return them.
+
+    Raises StartError where a topic is not as it must be, KafkaError or OSError where Kafka is away.
+    """
+    there = await _shapes(admin, specs)
+    missing = [spec for spec in specs if spec.name not in there]
+    if missing:
+        await _create(admin, missing, replication)
+    await _check(admin, specs, replication)
+    return missing
 
 
 async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], replication: int) -> None:
@@ -155,9 +166,7 @@ async def topics_there(settings: Settings, version: int = 1) -> dict[str, TopicS
         await admin.close()
 
 
-async def _check(
-    admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...], replication: int
-) -> None:
+async def _check(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication: int) -> None:
     """Wait until every topic is there with a leader everywhere, and look at how it is."""
     until = time.monotonic() + VISIBLE_DEADLINE_S
     while len(found := await _shapes(admin, specs)) < len(specs):
@@ -175,7 +184,7 @@ async def _check(
 
 
 async def _shapes(
-    admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...]
+    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]
 ) -> dict[str, tuple[int, int]]:
     """Return (partitions, replicas) by name, of topics that are ready."""
     found = {}
