@@ -191,7 +191,11 @@ def decode_batch(batch: Sequence[Any], *, by_uuid: bool = False) -> Decoded:
 
 def _named(batch: Sequence[Any], valid: Slice, *, by_uuid: bool) -> Named:
     """Return the valid events of a batch with a message_id: mostly all of them, or none."""
-    ids = [message_id_of(event, by_uuid=by_uuid) for event in valid.events]
+    ids = (
+        [message_id_of(event, by_uuid=True) for event in valid.events]
+        if by_uuid
+        else [event.message_id or None for event in valid.events]  # a call takes thrice as long
+    )
     without = ids.count(None)
     if without == len(ids):
         return Named()
