@@ -1,7 +1,7 @@
 """Real Kafka, Postgres and Redis, started once a run and only when a test asks for them.
 
-Topics, databases and folders are new for each test: fixtures are factories. `pytest -n 3` makes
-three runs of it, each with parts of its own, so that a test may stop them.
+Topics, databases and folders are new for each test: fixtures are factories. `pytest -n 2` makes two
+runs of it, each with parts of its own, so that a test may stop them.
 """
 
 from __future__ import annotations

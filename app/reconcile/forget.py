@@ -21,12 +21,12 @@ from app.errors import StartError, reason
 from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.alone import take_lock
+from app.reconcile.counted import WORKERS_S
 from app.settings import Settings
 from app.stores.connect import connect_session
 from app.stores.copies import stored_at
 from app.stores.sql import load_queries
 
-WORKERS_S = 60.0  # for the store workers: one that died is back by then
 ARCHIVE_S = 300.0  # for the archive workers: the longest interval of their files, and a start
 MARGIN = timedelta(hours=1)  # by which records may be out of their order in time
 
