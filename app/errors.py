@@ -238,7 +238,7 @@ class HoleError(CounterError):
     stored: the next offset to store, -1 for none yet.
     """
 
-    code, hint = "hole", "Reset the offset of the store's consumer group to it."
+    code, hint = "hole", "Reset the offset of the store's consumer group to the first of the two."
 
     def __init__(self, message: str, stored: int) -> None:
         super().__init__(message)

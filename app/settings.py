@@ -51,7 +51,8 @@ class Settings(BaseModel):
     base_path: str = Field(
         "",
         pattern=r"^(/[\w.~-]+)*$",
-        description="Path prefix of a proxy under which all is served, too, such as /counter.",
+        description="Path prefix of a proxy, such as /counter, under which everything is served, "
+        "too.",
     )
     client_ip: Literal["none", "anonymous", "full"] = Field(
         "none",
@@ -65,7 +66,7 @@ class Settings(BaseModel):
     kafka: str = Field("", description="host:port[,host:port]; empty: run starts a local Kafka.")
     kafka_security: KafkaSecurity = Field(
         "PLAINTEXT",
-        description="How to connect to the Kafka given: SSL encrypts, SASL authenticates.",
+        description="How to connect to Kafka: SSL encrypts, SASL authenticates.",
     )
     kafka_sasl: KafkaSasl = Field(
         "SCRAM-SHA-512", description="SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
@@ -78,7 +79,9 @@ class Settings(BaseModel):
     kafka_cert: str = Field(
         "", description="PEM file of the client certificate for Kafka; empty: none."
     )
-    kafka_key: str = Field("", description="PEM file of its key; empty: in the same file.")
+    kafka_key: str = Field(
+        "", description="PEM file of the client key; empty: in the certificate's file."
+    )
     postgres: SecretStr = Field(SecretStr(""), description="DSN; empty: run starts a local one.")
     redis: SecretStr = Field(SecretStr(""), description="URL; empty: run starts a local one.")
     token: SecretStr = Field(
@@ -94,12 +97,15 @@ class Settings(BaseModel):
     worker_name: str = Field(
         "",
         pattern=r"^[a-zA-Z0-9._-]{0,60}$",
-        description="Fixed name of this worker, to resume within 2 s after a crash.",
+        description="Fixed name of this worker, so that it keeps its partitions when it restarts.",
     )
     worker_host: str = Field(
-        "127.0.0.1", description="Address of every other worker, reachable by all workers."
+        "127.0.0.1",
+        description="Address of a count, store or archive worker, reachable by all workers.",
     )
-    worker_port: int = Field(6067, ge=1, le=65535, description="Port of every other worker.")
+    worker_port: int = Field(
+        6067, ge=1, le=65535, description="Port of a count, store or archive worker."
+    )
     count_urls: str = Field(
         "http://127.0.0.1:6067",
         description="URLs of the count workers that the collector queries, comma-separated.",
@@ -152,10 +158,13 @@ class Settings(BaseModel):
         24,
         ge=0,
         le=720,
-        description="Hours in which an event with the same message_id is a duplicate; 0: never.",
+        description="Hours in which an event with the same message_id is a duplicate; fixed at "
+        "the first start; 0: never.",
     )
     dedupe_uuid: bool = Field(
-        default=False, description="Use the uuid as the message_id of events that have none."
+        default=False,
+        description="Use the uuid as the message_id of events that have none; fixed at the "
+        "first start.",
     )
     counters: str = Field(
         "", description="TOML file with your own counters; the same on all machines."
