@@ -47,9 +47,9 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode  # sums, exactly
 def command(begin: datetime | None, end: datetime | None, *, as_json: bool) -> None:
     """Compare tables, event, event_summary and Redis, hour by hour.
 
-    Exits with 1 where they differ.
+    Exits with 1 if they differ.
 
-    It waits until all of them have seen what is in Kafka now. With --from or --to only hours are
+    It waits until all of them have read what is in Kafka now. With --from or --to only hours are
     compared: Redis and the counts by type are of all time.
     """
     check_range(begin, end)

@@ -34,7 +34,7 @@ def command() -> None:
 @command.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def check(file: Path) -> None:
-    """Say what starting with FILE would do; exit 1 where the start would stop."""
+    """Say what a start with FILE would do; exit with 1 if it would stop."""
     given = Settings.from_env(os.environ).model_copy(update={"counters": str(file)})
     declared, found = load_counters(given), with_servers(given, "kafka")
     registry = asyncio.run(decided(found))
@@ -53,14 +53,14 @@ def effects(settings: Settings, declared: Sequence[Declared], registry: Registry
         f"{one.description or one.meaning.described()}"
         for one in declared
     ]
-    dropped = "is not in the file, and counted on until: event-counter counters drop"
+    dropped = "is not in the file but still counted; to stop: event-counter counters drop"
     return said + [f"{name}: {dropped} {name}" for name in left_over(declared, registry)]
 
 
 def costs(settings: Settings) -> list[str]:
     """Return a line for each counter, by the newest events; raise StartError."""
     if not (dsn := settings.postgres.get_secret_value()):
-        return ["what they cost is not known: EVENT_COUNTER_POSTGRES is empty"]
+        return ["rows a day: unknown, because EVENT_COUNTER_POSTGRES is empty"]
     events = asyncio.run(newest(dsn))
     specs = [one.meaning.spec(number, one.name, "") for number, one in numbered_counters(settings)]
     made = rows_a_day(specs, events, time())
@@ -73,9 +73,9 @@ def costs(settings: Settings) -> list[str]:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(name: str, *, yes: bool) -> None:
-    """End the counter NAME and delete all that it counted.
+    """End the counter NAME and delete everything that it counted.
 
-    The count workers start again without it. Take it out of the file first.
+    Remove it from the file first. The count workers restart without it.
     """
     settings = with_servers(Settings.from_env(os.environ), "kafka")
     registry = asyncio.run(decided(settings))

@@ -39,9 +39,9 @@ MESSAGES = (
 def command(user: str | None, before: datetime | None, *, yes: bool) -> None:
     """Take a user, or old months, out of what is stored.
 
-    Of a user event and the archive keep the rows, without what says whose they are; enriched and
-    the tables are made anew. Rows of old months go, and what they added up to stays. All figures
-    stay the same, and audit says how many rows were forgotten.
+    With --user, event and the archive keep the rows of the user, but nothing that identifies the
+    user; enriched and the tables are made again. With --before, the rows of old months are dropped
+    and their totals stay. No figure changes, and audit says how many rows were forgotten.
     """
     if (user is None) == (before is None):
         raise click.UsageError("give --user or --before")

@@ -71,7 +71,7 @@ class Seconds(click.FloatRange):
     "--bots",
     type=click.IntRange(0, 1000),
     default=0,
-    help="Users besides, with many page views of the same timestamp: a tenth of all events.",
+    help="Further users who send bursts of page views with one timestamp: a tenth of all events.",
 )
 @click.option(
     "--to",

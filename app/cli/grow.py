@@ -22,7 +22,7 @@ from app.stack.prepare import prepare_logs
 def command() -> None:
     """Raise `events` to EVENT_COUNTER_EVENTS_PARTITIONS partitions.
 
-    So that more workers can share the work. Stop all workers first: none may go on with the old
+    Then more workers can share the work. Stop all workers first: none may continue with the old
     number. All events are counted again, into tables for the new number; if this is interrupted,
     run it again. Servers without an address in the settings are started for it, as event-counter
     run does, and stopped at the end.

@@ -49,7 +49,7 @@ FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, p
     type=click.Choice(list(PARSERS)),
     default="combined",
     show_default=True,
-    help="combined: access log, common format too. ndjson: an event of any shape a line.",
+    help="combined: access log, combined or common format. ndjson: one event of any shape a line.",
 )
 @click.option(
     "--again",
@@ -59,14 +59,14 @@ FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, p
 @click.option(
     "--follow",
     is_flag=True,
-    help="Go on as the FILEs grow and are rotated, from where the last one that followed them "
-    "ended. Ctrl-C or SIGTERM ends it.",
+    help="Continue as the FILEs grow and are rotated, from where the last --follow ended. Ctrl-C "
+    "or SIGTERM ends it.",
 )
 @click.option(
     "--log-name",
     default="",
     metavar="NAME",
-    help="Tells apart logs that begin with the same line, of two hosts for example.",
+    help="Distinguishes logs that begin with the same line, for example of two hosts.",
 )
 @click.pass_context
 def command(

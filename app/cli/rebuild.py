@@ -41,9 +41,9 @@ SIDES = {  # what each works with
     "tables": ("kafka", "postgres", "count_urls"),
 }
 ALL_OF_IT = {
-    "counter": "a counter is counted anew as a whole: give no --from or --to",
+    "counter": "a counter is always recomputed as a whole: give no --from or --to",
     "redis": "redis holds counts of all time: give no --from or --to",
-    "tables": "tables are counted anew as a whole: give no --from or --to",
+    "tables": "tables are always recomputed as a whole: give no --from or --to",
 }
 
 
@@ -53,13 +53,13 @@ ALL_OF_IT = {
 @click.option("--from", "begin", type=Moment(), help="First hour of event time; RFC 3339.")
 @click.option("--to", "end", type=Moment(), help="Event time up to which hours are rebuilt.")
 def command(what: str, name: str | None, begin: datetime | None, end: datetime | None) -> None:
-    """Count event again, into redis, summary, tables or a counter.
+    """Recompute redis, summary, tables or a counter from event.
 
-    redis and summary (event_summary) are corrected where they are, up and down. tables are counted
-    into new ones while the old ones answer; at the end the count workers switch to them, and are
-    back within seconds. counter NAME does that too, and counts for NAME, which your counters.toml
-    declares, what came before it was declared. --from and --to are for summary alone: Redis holds
-    counts of all time.
+    redis and summary (event_summary) are corrected in place, up and down. tables are counted into
+    new ones while the old ones answer; at the end the count workers switch to them, and are back
+    within seconds. counter NAME does the same, and NAME, a counter of your counters.toml, then also
+    counts the events from before it was declared. --from and --to are for summary only: Redis and
+    the tables hold counts of all time.
     """
     if what in ALL_OF_IT and (begin or end):
         raise click.UsageError(ALL_OF_IT[what])

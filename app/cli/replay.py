@@ -29,7 +29,7 @@ from app.settings import Settings
     "changes",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Set a field of each event; VALUE is JSON, else text. timestamp=null: when it came.",
+    help="Set a field of each event; VALUE is JSON, else text. timestamp=null: when it arrived.",
 )
 @click.option("--dry-run", is_flag=True, help="Send nothing: say what would be sent.")
 def command(
