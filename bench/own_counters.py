@@ -48,7 +48,7 @@ class Bench:
     async def repeat(self, seed: int) -> None:
         """Measure all, one after the other."""
         mix = Mix(self._chosen.events, self._chosen.keys, seed, own=True)
-        none = await self._count(mix, "no counters of one's own", "")
+        none = await self._count(mix, "no counters of your own", "")
         three = await self._count(mix, "three", THREE)
         more = await self._count(mix, f"three and {len(FIELDS)} more", THREE + MORE)
         report = self._report

@@ -79,7 +79,7 @@ class Bench:
         self._report.figure("no page open, before and after", alone, "events/s")
         self._report.figure(f"{PAGES} pages open", watched.per_second, "events/s")
         self._report.figure("sent to each page", per_s, "bytes/s")
-        self._report.check("pages hung up on", readers.ended, "pages", at_most=0)
+        self._report.check("pages disconnected", readers.ended, "pages", at_most=0)
         ratio = watched.per_second / alone
         self._report.check(f"{PAGES} pages open / no page", ratio, at_least=0.9)
         began = collector.cpu_s()

@@ -30,15 +30,15 @@ TITLES = {  # in the order of the summary
     "age": "What a year costs",
     "memory": "Memory of a count worker",
     "statistics": "Count with all statistics",
-    "own_counters": "Count by counters of one's own",
+    "own_counters": "Count by your own counters",
 }
 HEAD = """\
 # Benchmarks
 
-Made by `make bench` from the figures of its last run; nobody edits it. Medians, and in brackets the
-least and the most of all repeats. Compare figures of one table only: a ratio is of two figures of
-the same repeat, measured one after the other on the same machine, with Kafka and the load client
-on its cores too.
+Written by `make bench` from the figures of its last run; do not edit. Medians; in brackets, or
+in the columns min and max, the range of all repeats. Compare figures within one table only: a ratio
+is of two figures of the same repeat, measured one after the other on the same machine, which Kafka
+and the load client share.
 """
 
 
@@ -64,7 +64,7 @@ def summary(runs: list[dict[str, Any]]) -> Iterator[str]:
     for run in runs:
         yield f"\n## {TITLES[run['bench']]}\n"
         yield from (f"{note}\n" for note in run["notes"])
-        yield "| figure | median | least | most | unit |\n|---|---:|---:|---:|---|"
+        yield "| figure | median | min | max | unit |\n|---|---:|---:|---:|---|"
         yield from (figure_line(figure) for figure in run["figures"])
         yield f"\n`python -m bench.{run['bench']}`: {options_of(run)}"
     yield "\n## Conditions\n"
