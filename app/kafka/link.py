@@ -105,7 +105,7 @@ class KafkaLink:
         if self._behind and not before:
             log.warning(
                 "the clock of this machine says %s, and %s has events from over an hour later: set "
-                "it; until then events of now may be refused as timestamp_in_future",
+                "it; until then current events may be rejected as timestamp_in_future",
                 *(rfc3339(int(time())), self._topic),
             )
         elif before and not self._behind:

@@ -227,7 +227,7 @@ class Mender:
         else:
             log.error(
                 "%s-%d ends at offset %d, but %s had read it up to %d: Kafka lost records that it"
-                " had acknowledged. Filling up the %d offsets, so that none is used twice",
+                " had acknowledged. Padding it by %d offsets, so that none is used twice",
                 *(self._topic, found.partition, found.end, found.who, found.until),
                 found.until - found.end,
             )

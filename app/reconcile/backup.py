@@ -68,7 +68,7 @@ class Backup:
         await self._wait_for_counting(database.positions)
         await topics.save_last(database.positions)
         self._copy_settings()
-        self._say("reading it all back")
+        self._say("computing checksums")
         found = Manifest(
             format=FORMAT,
             made=datetime.now(UTC),

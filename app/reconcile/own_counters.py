@@ -116,7 +116,7 @@ class OwnCounters:
                 begun = begun_at(self.counters, registry.began(partition, self._version))
                 self._fold(found, verdicts, begun, cut.get(partition, 0), registry.keys)
             seen += len(rows)
-            self._say(f"counting by counters of one's own: {seen} events")
+            self._say(f"counting by your own counters: {seen} events")
             if len(found) > CELLS_MAX:
                 await self._write(found)
             await self._sketches.write(self.counters, at_least=SKETCHES_MAX)

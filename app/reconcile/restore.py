@@ -114,7 +114,7 @@ class Restore:
             past = PastReader(self._dsn, self._names.events)
             hours = settings.dedupe_hours
             await fill_archive(past, self._folders, found.database.cluster, hours, self._say)
-        self._say("letting the offsets of Kafka go on")
+        self._say("continuing the offsets of Kafka")
         await prepare_logs(settings)
 
     async def _fill_database(self) -> None:

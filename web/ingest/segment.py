@@ -108,7 +108,7 @@ def envelope_of(body: bytes) -> Envelope:
 def said(part_of: msgspec.Raw) -> object:
     """Return a part of what surrounds a batch; raise BodyTooLargeError, MalformedJsonError."""
     if len(text := bytes(part_of)) > EVENT_MAX_BYTES:
-        raise BodyTooLargeError(f"beside the events is more than {EVENT_MAX_BYTES} bytes")
+        raise BodyTooLargeError(f"context, sentAt or writeKey exceeds {EVENT_MAX_BYTES} bytes")
     return json_of(text)
 
 

@@ -46,7 +46,7 @@ def register(queries: Queries, totals: Totals, owned: Ownership, counters: Count
         """GET ?website=W&at=&limit=1000 -> {"website", "views", "pages": [{"page", "views"}]}."""
         args = query.args
         if (asked := args.get("website")) is None:
-            raise BadRequestError("website= is missing: the part of a url before its first /")
+            raise BadRequestError("website= is missing: the host of a url, e.g. shop.example")
         website = website_of(asked)  # as those of events: Shop.Example is shop.example
         limit = parse_limit(args, default=LIMIT_MAX, most=LIMIT_MAX)
         at = parse_at(args, time())

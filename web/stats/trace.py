@@ -117,7 +117,7 @@ class Tracing:
         by_uuid = known.messages is not None and known.messages.by_uuid
         decoded = decode_batch([record], by_uuid=by_uuid)
         if decoded.fillers:
-            raise NotFoundError(f"there is no event at {partition}:{offset}: Kafka lost what was")
+            raise NotFoundError(f"Kafka lost the event at {partition}:{offset}")
         if decoded.rejected:
             return self._unreadable(record, decoded, is_waiting=offset >= reached)
         (event,) = decoded.valid.events
