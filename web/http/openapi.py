@@ -23,14 +23,14 @@ VERSION = "3.1.0"
 PACKAGE = "faust-event-counter"
 TITLE = "faust-event-counter"
 TEXT = (
-    "Takes events, counts them, and answers questions about the counts. Every path is served with "
+    "Accepts events, counts them, and returns the counts. Every path is served with "
     "and without its final slash. Errors are an object with a stable `code` and a `message`."
 )
 TAGS = {
     Kind.EVENTS: ("events", "Takes events."),
-    Kind.FIGURES: ("figures", "Answers with figures; asks for the read token where one is set."),
+    Kind.FIGURES: ("figures", "Returns figures; needs the read token if one is set."),
     Kind.PAGE: ("pages", "Pages, and files for browsers and tools."),
-    Kind.PROBE: ("probes", "How a worker is."),
+    Kind.PROBE: ("probes", "Health and metrics of a worker."),
 }
 
 

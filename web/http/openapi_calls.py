@@ -28,20 +28,20 @@ from web.http.openapi_schemas import (
 from web.http.paths import Call
 
 WINDOW = given("window", {"type": "integer", "minimum": 1}, "Seconds, at most 31 days.")
-AT = given("at", TIME, "The moment to ask about; now without it.")
-LIMIT = given("limit", {"type": "integer", "minimum": 1}, "How many at most.")
-MONTH = given("month", {"type": "string", "pattern": r"^\d{4}-\d{2}$"}, "As 2026-11; UTC.")
+AT = given("at", TIME, "The moment to ask about; default: now.")
+LIMIT = given("limit", {"type": "integer", "minimum": 1}, "The maximum number.")
+MONTH = given("month", {"type": "string", "pattern": r"^\d{4}-\d{2}$"}, "UTC, such as 2026-11.")
 FROM = given("from", TIME, "The first moment.")
 TO = given("to", TIME, "The end; it is not included.")
 KEY = given("key", STRING, "The counted key, for example a url.")
 BY = given("by", {"enum": ["1h", "1d"]}, "Hours or days instead of the counter's windows.")
-ZONE = given("tz", STRING, "Time zone of hours and days, as Europe/Berlin.")
-LABEL = given("label", STRING, "Only what this label counts, for example a type.")
+ZONE = given("tz", STRING, "Time zone of hours and days, such as Europe/Berlin.")
+LABEL = given("label", STRING, "Only the counts of this label, for example a type.")
 PREFIX = given("prefix", STRING, "What the keys begin with.")
-AFTER = given("after", STRING, "Only keys behind this one: the next of the page before.")
+AFTER = given("after", STRING, "Only keys after this one: next of the previous page.")
 PAGE = Details({"200": text(HTML)})
-UMAMI_CACHE = header("x-umami-cache", "The cache of the answer before: the session_id.")
-FORMAT = given("format", {"enum": ["json", "csv"]}, "json without it.")
+UMAMI_CACHE = header("x-umami-cache", "The cache of the previous answer; it is the session_id.")
+FORMAT = given("format", {"enum": ["json", "csv"]}, "Default: json.")
 
 SUCCESS = an(
     {"success": BOOLEAN, "rejected": WHOLE, "errors": array(ref("Fault"))}, "rejected", "errors"
@@ -100,7 +100,7 @@ DETAILS: dict[Call, Details] = {
         {"200": {"image/gif": {}}},
         [
             given("type", STRING, "The type of the event.", required=True),
-            given("url", STRING, "Its url; other fields, and properties.NAME, alike."),
+            given("url", STRING, "Its url. Other fields and properties.NAME may be given, too."),
         ],
     ),
     paths.SEGMENT_BATCH: Details(
@@ -228,7 +228,7 @@ DETAILS: dict[Call, Details] = {
     ),
     paths.PAGE_VIEWS: figures(
         an({"website": STRING, "views": WHOLE, "pages": PAGES}),
-        given("website", STRING, "As google.com.", required=True),
+        given("website", STRING, "Such as google.com.", required=True),
         LIMIT,
         AT,
     ),

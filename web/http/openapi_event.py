@@ -48,7 +48,7 @@ FIELDS: dict[str, JsonSchema] = {
         "maxLength": TYPE_MAX_BYTES,
         "description": f"What happened. At most {BYTES.format(TYPE_MAX_BYTES)}.",
     },
-    "url": _text("Where, as sent.", URL_MAX_BYTES),
+    "url": _text("The url, as sent.", URL_MAX_BYTES),
     "timestamp": _time("When it happened; when it was received without it."),
     "user_id": _text("Who."),
     "session_id": _text("The session."),
@@ -67,7 +67,7 @@ FIELDS: dict[str, JsonSchema] = {
 }
 EVENT: JsonSchema = {
     **an(FIELDS, *(name for name in FIELDS if name != "type")),
-    "description": "An event, under the names that its fields are stored by.",
+    "description": "An event with the field names under which it is stored.",
 }
 OTHER_SHAPES: JsonSchema = {
     **OBJECT,

@@ -18,13 +18,17 @@ from web.http.openapi_schemas import (
 )
 from web.http.paths import Call, Kind
 
-POSITION = given("position", {"const": "1"}, "1: answer with where the events are in Kafka.")
+POSITION = given("position", {"const": "1"}, "1: return X-Event-Position.")
 MIN_POSITION = given(
     "min_position",
     {"type": "string", "pattern": r"^\d{1,5}:\d{1,18}(,\d{1,5}:\d{1,18})*$"},
-    "As X-Event-Position: answer once the tables hold everything below it, else 503 behind.",
+    "An X-Event-Position: the tables must include everything below it, else 503 behind.",
 )
-WAIT = given("wait", {"type": "number", "minimum": 0, "maximum": 10}, "Seconds; 0 without it.")
+WAIT = given(
+    "wait",
+    {"type": "number", "minimum": 0, "maximum": 10},
+    "Seconds to wait for min_position; default: 0.",
+)
 CONTENT_ENCODING = header(
     "Content-Encoding",
     "How the body is packed.",
@@ -48,16 +52,16 @@ TAKE_IDEMPOTENCY_KEY = {
 }
 
 ERROR: JsonSchema = {
-    "description": "An error. 429 and 503 pass: they have a Retry-After.",
+    "description": "An error. 429 and 503 are temporary and have a Retry-After.",
     "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": WHOLE}},
     "content": {"application/json": {"schema": ref("Error")}},
 }
 EVENT_POSITION = {
-    "description": "With position=1: P:O[,P:O...], by partition the offset behind what is stored.",
+    "description": "With position=1: P:O[,P:O...], per partition the offset after the last event.",
     "schema": STRING,
 }
 AS_OF = {
-    "description": "Only while Kafka is away from everybody: when it last answered.",
+    "description": "Only while no worker can reach Kafka: when it last answered.",
     "schema": TIME,
 }
 

@@ -89,7 +89,7 @@ PIXEL = Call("GET", "/pixel.gif", Kind.EVENTS, "Take one event from the address 
 SEGMENT_BATCH = Call("POST", "/v1/batch", Kind.EVENTS, "Take a batch of Segment's clients.")
 SEGMENT = Call("POST", "/v1/{call}", Kind.EVENTS, "Take a call of Segment's clients.")
 SEGMENT_SETTINGS = Call(
-    "GET", "/v1/projects/{key}/settings", Kind.EVENTS, "What Segment's browser client asks for."
+    "GET", "/v1/projects/{key}/settings", Kind.EVENTS, "Settings of Segment's browser client."
 )
 PLAUSIBLE = Call("POST", "/api/event", Kind.EVENTS, "Take an event of Plausible's script.")
 UMAMI = Call("POST", "/api/send", Kind.EVENTS, "Take an event of Umami's clients.")
@@ -105,13 +105,13 @@ COUNTS = Call(
     "GET", "/counts/{counter}", Kind.FIGURES, "Counts of a key of a counter.", by_count=True
 )
 TOP_KEYS = Call(
-    "GET", "/counts/{counter}/top", Kind.FIGURES, "The keys with the most.", by_count=True
+    "GET", "/counts/{counter}/top", Kind.FIGURES, "Keys with the largest values.", by_count=True
 )
 KEYS = Call(
     "GET",
     "/counts/{counter}/keys",
     Kind.FIGURES,
-    "The keys of a counter, by the page.",
+    "The keys of a counter, page by page.",
     by_count=True,
 )
 TRACE = Call("GET", "/events/{position}", Kind.FIGURES, "What became of one event.", by_count=True)
@@ -147,11 +147,11 @@ STATIC = Call("GET", "/static/{name}", Kind.PAGE, "A file of the pages.")
 
 OPENAPI = Call("GET", "/openapi.json", Kind.PAGE, "This API as OpenAPI 3.1.")
 
-HEALTH = Call("GET", "/health", Kind.PROBE, "200 while the process answers at all.")
+HEALTH = Call("GET", "/health", Kind.PROBE, "200 while the process runs.")
 READY = Call("GET", "/ready", Kind.PROBE, "200 once the worker can do its work, else 503.")
 METRICS = Call("GET", "/metrics", Kind.PROBE, "Metrics as Prometheus text.")
 
-ROWS = Call("GET", "/rows/{counter}", Kind.INTERNAL, "All counts of a counter, by the chunk.")
+ROWS = Call("GET", "/rows/{counter}", Kind.INTERNAL, "All counts of a counter, in chunks.")
 QUERIES = Call("POST", "/queries", Kind.INTERNAL, "Many queries in one MessagePack body.")
 QUERIES_LINK = Call("GET", "/queries/link", Kind.INTERNAL, "A WebSocket of queries and answers.")
 
