@@ -117,9 +117,9 @@ async def _split_array(body: bytes, at: int) -> list[bytes]:
         if items and body[at : at + WINDOW_BYTES].strip(SPACE) == b"]":
             return _checked([*items, b""])  # a comma behind the last item
         if (found := _window(body, at)) is not None:
-            more, at = found
+            more, at, is_open = found
             items += more
-            is_open, slow = at < len(body), 1
+            slow = 1
         else:
             for _ in range(slow):
                 item, at, is_open = await _item(body, at, turn)
@@ -133,14 +133,14 @@ async def _split_array(body: bytes, at: int) -> list[bytes]:
     return items
 
 
-def _window(body: bytes, at: int) -> tuple[list[bytes], int] | None:
-    """Return whole items and where the next begins, the end of the body behind the last.
+def _window(body: bytes, at: int) -> tuple[list[bytes], int, bool] | None:
+    """Return whole items, where the next begins, whether there is one.
 
     None where this way finds no item that is complete and JSON.
     """
     if len(body) - at <= WINDOW_BYTES:
         try:
-            return [bytes(item) for item in _decode_items(b"[" + body[at:])], len(body)
+            return [bytes(item) for item in _decode_items(b"[" + body[at:])], len(body), False
         except _FAULTS:
             pass
     cut = at + WINDOW_BYTES
@@ -152,7 +152,7 @@ def _window(body: bytes, at: int) -> tuple[list[bytes], int] | None:
             found = _decode_items(b"[" + body[at : cut + 1] + b"]")
         except _FAULTS:
             continue
-        return [bytes(item) for item in found], cut + len(b"},")
+        return [bytes(item) for item in found], cut + len(b"},"), True
     return None
 
 

@@ -36,7 +36,10 @@ async def test_a_body_is_split_by_what_it_holds(body: bytes, items: list[bytes])
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b" \r\n\t", b"[1,2", b"[1]]", b"[1] x", b'["a]', b'[{"a":[1},2', b"nonsense", b"{"],
+    [
+        *(b"", b" \r\n\t", b"[1,2", b"[1]]", b"[1] x", b'["a]', b'[{"a":[1},2', b"nonsense", b"{"),
+        *(b"[{},", b"[{},{},\n", b"[" + b"{}," * 30_000),
+    ],
 )
 async def test_a_body_that_is_no_json_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedJsonError):
