@@ -36,7 +36,7 @@ VERSION = "tables-version"
 
 log = logging.getLogger(__name__)
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, int | str]).decode
 
 
@@ -205,5 +205,5 @@ def shown_in_message(counts: dict[str, int]) -> dict[str, int]:
 
 
 def total_message(counts: Mapping[str, int], now: datetime) -> bytes:
-    """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON."""
-    return _encode({**counts, TIME: f"{now:%Y-%m-%dT%H:%M:%S}UTC"})
+    """Return {"<type>": total, …, "receiveAt": "2020-02-27T00:06:38UTC"} as JSON, types sorted."""
+    return _encode({**dict(sorted(counts.items())), TIME: f"{now:%Y-%m-%dT%H:%M:%S}UTC"})

@@ -195,7 +195,7 @@ def test_so_many_types_that_no_message_holds_them_leave_the_largest() -> None:
     assert min(kept.values()) == 50_000 - len(kept)
 
 
-def test_a_message_lists_each_type() -> None:
-    assert total_message({"b": 1, "a": 2}, LATER) == (
-        b'{"a":2,"b":1,"receiveAt":"2020-02-27T00:06:38UTC"}'
+def test_a_message_lists_each_type_and_then_the_time() -> None:
+    assert total_message({"view": 1, "a": 2}, LATER) == (
+        b'{"a":2,"view":1,"receiveAt":"2020-02-27T00:06:38UTC"}'
     )
