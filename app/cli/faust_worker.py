@@ -26,6 +26,12 @@ class QuietWorker(faust.Worker):
 
 
 def execute(app: Any) -> Any:
-    """Run the app of this process; never returns."""
+    """Run the app of this process; never returns. Raises what the app crashed of, if it did."""
     worker = QuietWorker(app, loglevel="INFO", quiet=True, redirect_stdouts=False)
-    worker.execute_from_commandline()
+    try:
+        worker.execute_from_commandline()
+    except SystemExit:
+        # Faust drops it; as the last words of the log it tells whoever runs this what to do.
+        if worker.crash_reason is not None:
+            raise worker.crash_reason from None
+        raise

@@ -61,8 +61,8 @@ async def test_they_are_refused_until_tables_are_rebuilt(
 
 
 async def _is_refused(count: WorkerProcess) -> None:
-    """Before any event comes in, with what to type."""
+    """Before any event comes in, with what to type as its last word, which `run` shows."""
     await wait_until(count.child.alive, expected=False, deadline_s=60)
-    words = count.child.log.read_text("utf-8")
+    words = count.child.last_words()
     assert "set EVENT_COUNTER_STATISTICS back" in words
     assert "event-counter rebuild tables" in words
