@@ -19,8 +19,9 @@ def register(app: Any, begun: Beginnings, sources: Ownership) -> None:
     async def outdated() -> str:
         try:
             await begun.read()
-            for partition in sources.partitions():
-                await begun.load(partition, sources.started_at(partition))
+            starts = {p: sources.started_at(p) for p in sources.partitions()}
+            for partition, start in starts.items():  # it may have moved by then
+                await begun.load(partition, start)
         except CountersChangedError as exc:
             return str(exc)
         return ""
