@@ -81,22 +81,22 @@ class OutcomeRow:
             self._move(partition, partial, end)
             self._read_to[partition] = end
 
-    def reach(self, partition: int, position: int) -> bool:
-        """Note that no record is left below a position; return whether no row said it yet."""
+    def reach(self, partition: int, position: int) -> None:
+        """Note that no record is left below a position."""
         partial = self._outcomes(partition)
-        if partial.last + 1 >= position:
-            return False
-        self._move(partition, partial, position)
-        return True
+        if partial.last + 1 < position:
+            self._move(partition, partial, position)
 
     async def keep_position(self, partition: int, position: int) -> None:
         """Return once a row says that all below a position is in the rows.
 
         The position is about to be committed, so everything below it is flushed, and what no row
-        has seen of it holds no records.
+        has seen of it holds no records. What was absorbed behind it may wait for its flush.
         """
-        if self.reach(partition, position):
-            self._read_to[partition] = position
+        stored = self.db(partition).get(OUTCOMES_ROW)
+        if stored is None or decode_partial(stored).last + 1 < position:
+            self.reach(partition, position)
+            self._read_to.setdefault(partition, position)
             await self.flush(partition)
 
     def _move(self, partition: int, partial: Partial, position: int) -> None:

@@ -36,6 +36,21 @@ async def test_a_position_that_no_record_said_is_in_a_row_before_it_is_committed
         assert sent.batches == [], "it is there"
 
 
+async def test_a_position_is_in_a_row_although_what_follows_it_waits_for_its_flush(
+    make_partials: MakePartials, counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    for begin, position, is_whole in ((57, 60, True), (70, 80, False)):
+        absorb(partials, counters, begin, position)
+        if is_whole:  # else the rest of its batch is still to come
+            partials.absorbed(0, position, lambda: None)
+        await partials.keep_position(0, begin)
+        assert OUTCOMES_ROW in sent.keys(partials.changelog_topic_name, 0)
+        partials.forget()
+        assert (partials.position(0) or 0) >= begin
+        sent.batches.clear()
+
+
 async def test_what_follows_the_last_record_of_a_fetch_is_read_too(
     make_partials: MakePartials, counters: Counters
 ) -> None:
