@@ -147,6 +147,8 @@ class Counting:
         partition, judges, seen = batch[0].partition, self._judges, list[JudgedBatch]()
         known = self._partials.once_committed(partition)
         for part in chain.from_iterable(map(self._judging.cut, cut_at(batch, known))):
+            if batch.gate != self._app.consumer.gate:
+                return None
             await judges.load(partition)
             decoded, new = None, part[0].offset >= known
             if new and judges.begun is not None and judges.begun.has_room():

@@ -15,6 +15,7 @@ from typing import Any, Self
 from app import metrics
 from app.counting.duplicates import Seen
 from app.counting.message_runs import MessageRun
+from app.errors import RecoveringError
 from app.events.batches import Named, Slice, Verdicts
 from app.settings import Settings
 from tables.record_clock import RecordClock
@@ -76,15 +77,15 @@ class Messages(WriteBehindTable):
         return made
 
     async def load(self, partition: int) -> None:
-        """Bring in what was remembered, before judge().
+        """Bring in what was remembered, before judge(); nothing where partitions move meanwhile.
 
         In a thread: a million message_ids take 0.1 s.
         """
-        while partition not in self._seen:
-            generation, db = self.generation, self.db(partition)
-            seen = await asyncio.to_thread(self._read, db)
-            if generation == self.generation:  # who was faster may have judged by now
-                self._seen.setdefault(partition, seen)
+        loaded = self._seen
+        if partition not in loaded:
+            seen = await asyncio.to_thread(self._read, self.db(partition))
+            if loaded is self._seen:  # who was faster may have judged by now
+                loaded.setdefault(partition, seen)
 
     def _read(self, db: Any) -> Seen:
         return Seen(self._hours, (value for _, value in scan_prefix(db, RUNS)))
@@ -114,11 +115,16 @@ class Messages(WriteBehindTable):
         return Verdicts(fresh, duplicate=valid.where(again))
 
     async def sent_before(self, partition: int, named: Named) -> bool | None:
-        """Return whether one record, counted by now, is a duplicate; None: forgotten by now."""
+        """Return whether one record, counted by now, is a duplicate; None: forgotten by now.
+
+        Raises RecoveringError where partitions move meanwhile.
+        """
         if not named.ids:
             return False
         await self.load(partition)
-        return self._seen[partition].sent_before(named)
+        if (seen := self._seen.get(partition)) is None:
+            raise RecoveringError(f"partition {partition} of events is moving to another worker")
+        return seen.sent_before(named)
 
     @property
     def waiting(self) -> int:
@@ -157,9 +163,14 @@ class Messages(WriteBehindTable):
     def forget(self) -> None:
         """Drop what is not flushed: it will be judged again."""
         super().forget()
-        self._seen.clear()
+        self._seen = {}
         self._replaced.clear()
         self._clock.forget()
+
+    async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:
+        """As BatchTable; what was loaded before lacks what another owner has written."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        self._seen = {}
 
     async def expire(self, partitions: Iterable[int]) -> int:
         """Delete runs that nothing can be a duplicate of any more; return how many rows."""

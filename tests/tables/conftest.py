@@ -17,6 +17,7 @@ from app.counting.counters import Counters
 from app.settings import Settings
 from app.transport import PromptTableManager
 from tables.counters import declare
+from tables.messages import Messages
 from tables.partials import Partials
 from tables.totals import Totals
 
@@ -102,3 +103,23 @@ def make_partials(make_app: Callable[[], faust.App], counters: Counters) -> Call
 @pytest.fixture
 def make_totals(make_app: Callable[[], faust.App], counters: Counters) -> Callable[[], Totals]:
     return lambda: Totals.create(make_app(), "totals", 4, "", counters=counters)
+
+
+@pytest.fixture
+def committed() -> dict[int, int]:
+    return {}
+
+
+@pytest.fixture
+def make_messages(
+    make_app: Callable[[], faust.App], committed: dict[int, int]
+) -> Callable[[], Messages]:
+    return lambda: Messages.create(
+        make_app(),
+        "messages",
+        4,
+        "",
+        hours=24,
+        by_uuid=False,
+        committed=lambda p: committed.get(p, 0),
+    )

@@ -8,7 +8,6 @@ from time import time
 from types import SimpleNamespace
 from typing import Any
 
-import faust
 import msgspec
 import pytest
 from faust.types import TP
@@ -32,24 +31,6 @@ from tests.tables.conftest import SentRecords
 NOW_MS = int(time() * 1000) - 48 * HOUR_MS
 MakeMessages = Callable[[], Messages]
 MakePartials = Callable[..., Partials]
-
-
-@pytest.fixture
-def committed() -> dict[int, int]:
-    return {}
-
-
-@pytest.fixture
-def make_messages(make_app: Callable[[], faust.App], committed: dict[int, int]) -> MakeMessages:
-    return lambda: Messages.create(
-        make_app(),
-        "messages",
-        4,
-        "",
-        hours=24,
-        by_uuid=False,
-        committed=lambda p: committed.get(p, 0),
-    )
 
 
 def batch(first: int, ids: list[str], ms: int = NOW_MS) -> tuple[Slice, Named]:
@@ -93,19 +74,6 @@ async def test_what_the_partials_had_not_flushed_is_judged_again(
     messages.forget()
     assert await again(messages, 0, ["a", "b", "a", "c"]) == [2]
     assert await again(messages, 2, ["a", "c", "c"]) == [2, 4]
-
-
-async def test_a_rebalance_while_loading_makes_it_load_again(make_messages: MakeMessages) -> None:
-    messages = make_messages()
-    await again(messages, 0, ["a"])
-    await messages.flush(0)
-    messages.forget()
-    loading = asyncio.create_task(messages.load(0))
-    await asyncio.sleep(0)
-    messages.forget()
-    await messages.write(0, [])
-    await loading
-    assert await again(messages, 1, ["a"]) == [1]
 
 
 async def test_whoever_asks_while_a_batch_is_judged_leaves_out_nothing(

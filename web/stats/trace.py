@@ -127,8 +127,8 @@ class Tracing:
         elif row is not None:
             state = _state(row)
         else:
-            state = await self._judged(partition, decoded)
-            undisturbed.check()
+            undisturbed.check()  # what a table reads now would be of another owner
+            state = await undisturbed.wait(self._judged(partition, decoded))
         if event.received_at is None:
             event.received_at = at_ms(record.timestamp)
         return self._shown(partition, offset, state, event, stored=row is not None)
