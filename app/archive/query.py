@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -51,7 +52,9 @@ def run_query(folders: Folders, sql: str, memory_mb: int, show: Print, out: Text
 def _execute(
     connection: duckdb.DuckDBPyConnection, folders: Folders, sql: str
 ) -> tuple[list[str], ResultRows]:
-    readable = ", ".join(quoted(f"{f}/") for f in (folders.archive, folders.enriched))
+    names = [str(folders.archive), str(folders.enriched)]
+    names += map(glob.escape, names[:])  # patterns of the views are judged as they are written
+    readable = ", ".join(quoted(f"{name}/") for name in names)
     connection.execute(f"set allowed_directories = [{readable}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")

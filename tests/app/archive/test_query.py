@@ -17,6 +17,7 @@ from app.archive.files import Folders
 from app.archive.query import run_query, show_csv, show_json, show_table
 from app.errors import QueryError
 from tests.support.archive import row
+from tests.support.running_copy import UGLY
 
 MEMORY_MB = 128
 PRINTERS = {"table": show_table, "csv": show_csv, "json": show_json}
@@ -76,6 +77,13 @@ def filled(folders: Folders) -> Folders:
 @pytest.mark.usefixtures("filled")
 def test_each_form_shows_the_same_rows(form: str, expected: str, ask: Ask) -> None:
     assert ask(EXAMPLE, form) == expected
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folders, out = Folders(tmp_path / UGLY), io.StringIO()
+    Archive(folders, "events", "one").write({0: {5: row("1")}})
+    run_query(folders, "select user_id from archive", MEMORY_MB, show_csv, out)
+    assert out.getvalue() == "user_id\n1\n"
 
 
 def test_both_views_are_there_and_empty_where_nothing_was_archived(
