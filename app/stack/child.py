@@ -50,6 +50,7 @@ class Child:
         """folder: holds the pid file; log: output is appended there; user: see leash.py."""
         self.name = name
         self.log = log
+        self.cwd: Path | None = None  # the folder it runs in; None: that of this process
         self._pid_file = folder / f"{name}.pid"
         self._user = user
         self._death_signal = death_signal
@@ -91,6 +92,7 @@ class Child:
             stdout=out,
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),
+            cwd=self.cwd,
             process_group=0,
         )
 

@@ -7,13 +7,14 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.errors import StartError
+from app.errors import SettingsError, StartError
 from app.stack.child import kill_leftover
 
 PRIVATE = 0o077  # umask of all that we start: for the owner alone
@@ -26,8 +27,10 @@ WORKER_FREE_MIN_BYTES = 100_000_000  # what RocksDB writes before it removes wha
 def owned(folder: Path) -> Iterator[None]:
     """Own the folder while inside; what a killed owner left running is ended first.
 
-    Raises StartError when another process owns it, or the disk is full or read-only.
+    Raises StartError when another process owns it, or the disk is full or read-only; SettingsError
+    for a name that not all can read.
     """
+    check_name(folder)
     with contextlib.ExitStack() as stack:
         try:
             make_private(folder)
@@ -86,6 +89,15 @@ def make_private(folder: Path) -> None:
     if mode & PRIVATE and is_ours and not mode & stat.S_ISVTX:
         with contextlib.suppress(PermissionError):  # of another owner, who lets us write
             folder.chmod(mode & ~PRIVATE)
+
+
+def check_name(folder: Path) -> None:
+    """Raise SettingsError for a name that splits lines, is no text, or is none to DuckDB."""
+    if found := re.search(r"[\x00-\x1f\x7f\\\udc80-\udcff]", str(folder)):
+        raise SettingsError(
+            f"EVENT_COUNTER_DATA_DIR: {str(folder)!r} has {found[0]!r} in its name. Use a folder "
+            "without control characters, backslashes and what is not UTF-8"
+        )
 
 
 def _lock(lock: Any, folder: Path) -> None:

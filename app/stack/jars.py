@@ -80,16 +80,22 @@ def pinned(pins: Path = PINS) -> list[Jar]:
 def cache_dir() -> Path:
     """Return the folder of downloads, ~/.cache/event-counter unless XDG_CACHE_HOME is set."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "event-counter"
+    return Path(base).absolute() / "event-counter"
 
 
 def kafka_jars(say: Callable[[str], None], cache: Path | None = None) -> list[Path]:
     """Return all jars in class path order; what is missing, or not as it must be, is downloaded.
 
     say: told about the progress; what it raises ends the download. Raises StartError without a
-    network, and where a server has something else under the name of a jar.
+    network, where a server has something else under the name of a jar, and where the name of the
+    folder cannot be in a class path.
     """
     folder = (cache or cache_dir()) / f"kafka-{KAFKA_VERSION}"
+    if ":" in str(folder):
+        raise StartError(
+            f"Java cannot read {folder}, as it takes the colon for the end of a name. Set "
+            f"XDG_CACHE_HOME to another folder, or {INSTEAD}"
+        )
     return jars_in(folder, pinned(), say, f"Apache Kafka {KAFKA_VERSION}", INSTEAD)
 
 

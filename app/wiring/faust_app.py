@@ -57,7 +57,7 @@ def faust_app(settings: Settings, group: str, port: int, host: str, **options: A
     app = BoundedApp(
         group,
         store="rocksdb://",
-        datadir=str(settings.data_dir),
+        datadir=str(settings.data_dir).replace("{", "{{").replace("}", "}}"),  # Faust formats it
         topic_disable_leader=True,
         topic_allow_declare=False,  # made beforehand, see app.kafka.topics
         topic_replication_factor=settings.replication,

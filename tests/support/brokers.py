@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.stack.child import Child
 from app.stack.jars import kafka_jars
-from app.stack.kafka import CONFIG, JAVA_OPTIONS, find_java
+from app.stack.kafka import CONFIG, JAVA_OPTIONS, PROPERTIES, find_java
 from app.stack.ports import LOOPBACK, accepts, free_port
 
 START_S = 180
@@ -48,24 +48,30 @@ class Broker:
         }
         self.config = {**(second if controller else {}), **config}
         self.child = Child("kafka", self._folder, self._folder / "kafka.log")
+        self.child.cwd = self._folder
 
     async def start(self) -> None:
         """Return when it accepts connections."""
         self._folder.mkdir(parents=True, exist_ok=True)
         jars = await asyncio.to_thread(kafka_jars, print)
         java = [str(find_java()), *JAVA_OPTIONS, "-cp", ":".join(map(str, jars))]
-        config, data = self._folder / "server.properties", self._folder / "data"
-        text = CONFIG.format(broker=self.port, controller=self.controller_port, data=data)
+        config, data = self._folder / PROPERTIES, self._folder / "data"
+        text = CONFIG.format(broker=self.port, controller=self.controller_port)
         lines = [f"{name}={value}" for name, value in self.config.items()]  # the last one counts
         config.write_text("\n".join([text, *lines]), "utf-8")
         if not data.exists():
             tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}"]
-            command = [*java, *tool, "--config", str(config), *self._format]
+            command = [*java, *tool, "--config", PROPERTIES, *self._format]
             done = await asyncio.to_thread(
-                subprocess.run, command, capture_output=True, text=True, check=False
+                subprocess.run,
+                command,
+                cwd=self._folder,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr
-        self.child.spawn([*java, "kafka.Kafka", str(config)])
+        self.child.spawn([*java, "kafka.Kafka", PROPERTIES])
         await self.child.ready(lambda: accepts(self.port), START_S)
 
     async def stop(self) -> None:

@@ -19,6 +19,9 @@ import psutil
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+# A folder may be called so: not ASCII; what separates, quotes or expands in a list, a configuration
+# file, a shell, SQL or a pattern; what Python takes for the end of a line.
+UGLY = "zä,h:'\"# %d {x}$y*[0]!;=\u2028 "
 GONE_S = 30.0  # killed processes are gone at once where nobody else works
 
 

@@ -94,3 +94,8 @@ def test_what_say_raises_ends_the_download(tmp_path: Path) -> None:
 
     with pytest.raises(StartError, match="stopped"):
         kafka_jars(say, tmp_path)
+
+
+def test_a_folder_that_no_class_path_can_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="XDG_CACHE_HOME"):
+        kafka_jars(print, tmp_path / "a:b")

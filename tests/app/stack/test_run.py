@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from app.stack.ports import free_port
-from tests.support.running_copy import RunningCopy, is_gone, running_copy
+from tests.support.running_copy import UGLY, RunningCopy, is_gone, running_copy
 from tests.support.waiting import wait_until
 
 CLICK = {"type": "CLICK", "url": "https://www.example.net"}
@@ -50,7 +50,7 @@ async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
     http: aiohttp.ClientSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One copy through all of its ends, and at last beside another: each start is dear."""
-    given = on_its_own(tmp_path)
+    given = on_its_own(tmp_path, UGLY)
     with running_copy(**given) as copy:
         await copy.ready()
         await click(http, copy)
