@@ -80,7 +80,8 @@ class Child:
             self._process = self.launch(program, env, out)
         with contextlib.suppress(psutil.NoSuchProcess):
             born = psutil.Process(self._process.pid).create_time()
-            self._pid_file.write_text(f"{self._process.pid} {born}", "ascii")
+            here = os.fsencode(self._pid_file.parent.resolve())
+            self._pid_file.write_bytes(f"{self._process.pid} {born} ".encode("ascii") + here)
 
     def launch(
         self, program: Sequence[str | Path], env: Mapping[str, str] | None, out: IO[bytes]
@@ -172,9 +173,14 @@ class Child:
 
 
 def kill_leftover(pid_file: Path, deadline_s: float = 10) -> None:
-    """Kill the process that the file names, if it is still the same one."""
+    """Kill the process that the file names, if it is still the same one.
+
+    And if it was started in this folder: who has copied one in use has copied the file, too.
+    """
     try:
-        pid, born = pid_file.read_text("ascii").split()
+        pid, born, *folder = pid_file.read_bytes().split(maxsplit=2)
+        if folder and not pid_file.parent.samefile(os.fsdecode(folder[0])):  # none until 0.2.0
+            return
         process = psutil.Process(int(pid))
         same = abs(process.create_time() - float(born)) < 1  # else the pid is another's by now
         if same and process.status() != psutil.STATUS_ZOMBIE:

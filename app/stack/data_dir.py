@@ -36,6 +36,7 @@ def owned(folder: Path) -> Iterator[None]:
             make_private(folder)
             lock = stack.enter_context((folder / "lock").open("a+", encoding="ascii"))
             _lock(lock, folder)  # freed with the process
+            (folder / "run.json").unlink(missing_ok=True)  # of a killed owner, or copied with all
             for pid_file in folder.glob("*/*.pid"):
                 kill_leftover(pid_file)
             check_room(folder, FREE_MIN_BYTES)

@@ -12,6 +12,7 @@ import socket
 from collections import deque
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from app.errors import StartError
 
@@ -20,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 # is away, nobody's connection takes its port, not even one of its own clients trying again.
 FIRST, LAST = 12_000, 32_000
 LET_GO_S = 2.0
+FOLDER = "folder"  # beside the names of who listens
 _given: deque[int] = deque(maxlen=1000)
 
 
@@ -84,7 +86,11 @@ def _drawn() -> int:
 
 
 class Ports:
-    """Ports by name, remembered in a file so that addresses outlive a restart."""
+    """Ports by name, remembered in a file so that addresses outlive a restart.
+
+    The file names its folder: a copy of that draws ports of its own, as those of the original may
+    be free for a moment while a server of it is started again.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -94,19 +100,27 @@ class Ports:
 
         avoid: a port that is still free, but promised.
         """
-        known: dict[str, int] = {}
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads(self._file.read_text("utf-8"))
+        known, here = self._known(), str(self._file.parent.resolve())
         others = {port for other, port in known.items() if other != name} | {avoid}
-        port = known.get(name, 0)
+        port: int = known.get(name, 0)
         while not port or port in others or not is_free(port):
             port = free_port()
-        if known.get(name) != port:
-            known[name] = port
+        if (known.get(name), known.get(FOLDER)) != (port, here):
+            known |= {name: port, FOLDER: here}
             scratch = self._file.with_suffix(".new")
             scratch.write_text(json.dumps(known), "utf-8")
             scratch.replace(self._file)
         return port
+
+    def _known(self) -> dict[str, Any]:
+        """Return what the file says; {} where it is another folder's, which is still there."""
+        with contextlib.suppress(OSError, ValueError):
+            known: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
+            with contextlib.suppress(FileNotFoundError):  # it was moved
+                if not self._file.parent.samefile(known.get(FOLDER, self._file.parent)):
+                    return {}
+            return known
+        return {}
 
 
 async def accepts(port: int, host: str = LOOPBACK) -> bool:

@@ -26,7 +26,7 @@ from app.stack.ports import LOOPBACK
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
 from tests.support.kafka_client import KafkaClient
-from tests.support.running_copy import ROOT, is_gone
+from tests.support.running_copy import ROOT, UGLY, is_gone
 from tests.support.waiting import wait_until
 
 
@@ -213,13 +213,18 @@ def make_sleeper() -> Iterator[Callable[[], psutil.Process]]:
 def test_what_an_earlier_process_left_running_is_ended_and_nothing_else(
     tmp_path: Path, make_sleeper: Callable[[], psutil.Process]
 ) -> None:
-    ours, another = make_sleeper(), make_sleeper()
-    for process, born in ((ours, ours.create_time()), (another, another.create_time() - 60)):
-        name = str(process.pid)
-        (tmp_path / f"{name}.pid").write_text(f"{process.pid} {born}", "ascii")
-        Child(name, tmp_path, tmp_path / "log").sweep()
-    assert is_gone(ours)
-    assert not is_gone(another)  # its pid was used again since
+    folder = tmp_path / UGLY
+    folder.mkdir()
+    left = [(0, ""), (0, f" {folder}"), (60, ""), (0, f" {tmp_path}"), (0, f" {tmp_path}/gone")]
+    found = []
+    for younger_s, where in left:
+        process = make_sleeper()
+        born = process.create_time() - younger_s
+        (folder / "one.pid").write_text(f"{process.pid} {born}{where}", "utf-8")
+        Child("one", folder, folder / "log").sweep()
+        found.append(is_gone(process))
+    # Its own, of an older version too; a pid that was used again since; copied with their folder.
+    assert found == [True, True, False, False, False]
 
 
 async def test_kafka_has_events_on_the_disk_within_seconds(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 from pathlib import Path
 
@@ -21,6 +22,19 @@ def test_a_port_is_remembered_until_somebody_else_takes_it(tmp_path: Path) -> No
         other = Ports(file).take("kafka")
     assert other != port
     assert Ports(file).take("kafka") == other
+
+
+def test_a_folder_that_moves_takes_its_ports_along_and_a_copy_has_its_own(tmp_path: Path) -> None:
+    folder, moved, copy = (tmp_path / name for name in ("folder", "moved", "copy"))
+    folder.mkdir()
+    names = "kafka", "redis"
+    known = [Ports(folder / "ports.json").take(name) for name in names]
+    folder.rename(moved)
+    assert [Ports(moved / "ports.json").take(name) for name in names] == known
+    shutil.copytree(moved, copy)
+    others = [Ports(copy / "ports.json").take(name) for name in names]
+    assert not {*others} & {*known}
+    assert [Ports(copy / "ports.json").take(name) for name in names] == others
 
 
 def test_two_names_never_share_a_port(tmp_path: Path) -> None:
