@@ -63,7 +63,7 @@ class GrowingLog:
                 file.close()
         for path, file in self._rotated():
             known = any(os.path.samestat(file.stat, one.stat) for one in self._open)
-            packing = path.suffix == ".gz" and time.time() - file.stat.st_ctime < PACKING_S
+            packing = path.suffix == ".gz" and _changed_s(file.stat.st_ctime) < PACKING_S
             if not known and not packing:
                 yield from self._read(file, path)
         if self._open:
@@ -122,7 +122,7 @@ class GrowingLog:
             emptied = growing and file.size() < known[name].offset
             if not emptied and file.begins_as(known[name]):
                 return name
-        if known and not growing and time.time() - file.stat.st_mtime < COPY_S:
+        if known and not growing and _changed_s(file.stat.st_mtime) < COPY_S:
             return None
         name = uuid4().hex
         self.places[name] = LogPlace(wanted)
@@ -131,7 +131,7 @@ class GrowingLog:
     def _is_quiet(self, file: LogFile) -> bool:
         inode, state = _state(file)
         read = self._seen.get(inode) == state
-        return read and time.time() - file.stat.st_mtime > COPY_S
+        return read and _changed_s(file.stat.st_mtime) > COPY_S
 
     def _rotated(self) -> Iterator[tuple[Path, LogFile]]:
         """Yield the files that the log may have been rotated into, open, the oldest first."""
@@ -157,6 +157,14 @@ class GrowingLog:
         if not isinstance(exc, FileNotFoundError) and path not in self._told:
             self._told.add(path)
             self._say(f"{path} is left out: {exc}")
+
+
+def _changed_s(at: float) -> float:
+    """Return the seconds since a change; where the clock was set back by more, those until it.
+
+    So a file of a later time is not waited for as if it still changed.
+    """
+    return abs(time.time() - at)
 
 
 def _state(file: LogFile) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -82,9 +82,11 @@ class Sampler:
 def next_due(due: float, now: float) -> float:
     """Return the next whole second, s since 1970, after a tick that was due.
 
-    A sleep may end a little before its time: that second must not be ticked again.
+    A sleep may end a little before its time: that second must not be ticked again, unless the
+    clock was set back.
     """
-    return max(due + TICK_S, float(math.ceil(now)))
+    after = due + TICK_S
+    return after if now < after <= now + 2 * TICK_S else float(math.ceil(now))
 
 
 async def _answer(panel: Panel) -> Answer:

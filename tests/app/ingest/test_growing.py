@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -142,6 +143,22 @@ def test_a_copy_that_is_not_whole_waits(path: Path) -> None:
     assert reader.new() == []
     Path(f"{path}.1").write_bytes(whole)
     assert reader.new() == []
+
+
+def test_a_clock_that_was_set_back_is_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, "a", "one log")
+    reader = Reader(path)
+    assert len(reader.new()) == 2
+    path.rename(f"{path}.1")
+    write(Path(f"{path}.2"), "a", "another that begins like it")
+    Path(f"{path}.3.gz").write_bytes(gzip.compress(b"packed\n"))
+    later = time.time() + 3600
+    os.utime(f"{path}.2", (later, later))
+    monkeypatch.setattr("app.ingest.growing.PACKING_S", 2.0)
+    monkeypatch.setattr("app.ingest.growing.time.time", lambda: later - 7200)
+    assert sorted(reader.new()) == ["a", "another that begins like it", "packed"]
 
 
 def test_a_copy_without_the_last_lines_is_no_new_log(path: Path) -> None:

@@ -21,6 +21,7 @@ EARLY_MS = 20  # that a sleep may end before its time
         (100.0, 99.999, 101.0),  # woken early: the same second is not ticked again
         (100.0, 100.7, 101.0),
         (100.0, 105.2, 106.0),  # what was missed is not made up for
+        (5000.0, 1400.3, 1401.0),  # the clock was set back by an hour, which nobody waits for
     ],
 )
 def test_each_second_is_ticked_at_most_once(due: float, now: float, then: float) -> None:
