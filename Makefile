@@ -18,6 +18,10 @@ CHARTS := $(PAGES)/node_modules
 # Packages that send events, of other makers, which the tests run.
 CLIENTS := $(VENV)/clients
 
+# After an upgrade of Python nothing of the old environment works, and what stands in it looks installed.
+$(shell [ ! -d $(VENV) ] || $(BIN)/python -c 'import os, sysconfig; os.listdir(sysconfig.get_path("purelib"))' 2>/dev/null || { \
+	echo "$(VENV) is of a Python that is gone, or of another version: it is made anew" >&2; rm -rf $(VENV); })
+
 .DEFAULT_GOAL := help
 .PHONY: help run shell test soak night flaky bench lint docs lock charts browser promtool servers kafka clean
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -125,20 +125,52 @@ def test_a_python_that_is_too_old_is_named(
     )
 
 
-def test_make_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """Return a Python that is too old."""
     old = tmp_path / "python"
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.18"\nexit 1\n', "ascii")
     old.chmod(0o755)
-    done = subprocess.run(
-        ["make", "--no-print-directory", "run", f"VENV={tmp_path}/venv", f"PYTHON={old}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return old
+
+
+def make(goal: str, venv: Path, python: Path) -> subprocess.CompletedProcess[str]:
+    """Run make with an environment of its own."""
+    command = ["make", "--no-print-directory", goal, f"VENV={venv}", f"PYTHON={python}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_make_refuses_a_python_that_is_too_old(old: Path, tmp_path: Path) -> None:
+    done = make("run", tmp_path / "venv", old)
     assert done.returncode
     assert done.stdout == f"Python 3.11 or later is needed; {old} is Python 3.9.18\n"
     assert not (tmp_path / "venv").exists()
+
+
+def removed(venv: Path) -> None:
+    (venv / "bin/python").unlink()
+    (venv / "bin/python").symlink_to(venv / "removed")
+
+
+def upgraded(venv: Path) -> None:
+    """Let the environment be of another minor version than its Python is now."""
+    (packages,) = venv.glob("lib/python3*")
+    packages.rename(packages.with_name("python3.0"))
+
+
+@pytest.mark.parametrize("change", [removed, upgraded])
+def test_make_makes_the_environment_anew_after_an_upgrade_of_python(
+    change: Callable[[Path], None], made: Path, old: Path, tmp_path: Path
+) -> None:
+    """A Python that cannot make one shows that it is to: making one takes seconds."""
+    venv = shutil.copytree(made, tmp_path / "venv", symlinks=True)
+    (venv / "installed").touch()
+    assert make(f"{venv}/bin/python", venv, old).returncode == 0, "as long as it works it stays"
+    change(venv)
+    done = make("run", venv, old)
+    assert done.stderr.startswith(f"{venv} is of a Python that is gone, or of another version")
+    assert done.stdout == f"Python 3.11 or later is needed; {old} is Python 3.9.18\n"
+    assert not venv.exists()
 
 
 def test_the_wheel_holds_all_that_a_start_needs(tmp_path: Path) -> None:
