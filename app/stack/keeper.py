@@ -6,13 +6,29 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from app.errors import StartError
+import asyncpg
+import psutil
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
+
+from app.errors import CounterError, reason
 from app.stack.child import Child
 
 CHECK_S = 0.1
 ROTATE_S = 1.0
 STABLE_S = 60.0  # a process that lived longer is started again at once
 PAUSE_S, PAUSE_MAX_S = 1.0, 30.0  # each start of a worker costs its group a rebalance
+# What a start may raise besides StartError and OSError: what a client makes of a server that has
+# just begun, processes that come and go, a file that a power cut damaged.
+STRANGE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    KafkaError,
+    RedisError,
+    psutil.Error,
+    ValueError,
+)
 
 
 def pause_before(quick_deaths: int) -> float:
@@ -40,27 +56,37 @@ class Keeper:
 
     async def run(self) -> None:
         """Never returns; cancel it before the process is stopped on purpose."""
-        name = self.child.name
+        name, failed = self.child.name, ""
         while True:
-            started = rotated = time.monotonic()
-            while self.child.alive():
-                await asyncio.sleep(CHECK_S)
-                if time.monotonic() - rotated > ROTATE_S:
-                    await self._rotate_log()
-                    rotated = time.monotonic()
-            lived = time.monotonic() - started
+            lived = 0.0 if failed else await self._lived()
             self.quick_deaths = self.quick_deaths + 1 if lived < STABLE_S else 0
             pause = pause_before(self.quick_deaths)
             later = f" in {pause:.1f} s" if pause else ""
-            self._say(f"{name} ended with {self.child.exit_code()}; starting it again{later}")
+            ended = failed or f"{name} ended with {self.child.exit_code()}"
+            self._say(f"{ended}; starting it again{later}")
             await asyncio.sleep(pause)
             self.restarts += 1
-            try:
-                await self._start()
-            except (StartError, OSError) as exc:
-                self._say(f"{name}: {exc}")
-            else:
+            failed = await self._failure()
+            if not failed:
                 self._say(f"{name} started again, process {self.child.pid}")
+
+    async def _lived(self) -> float:
+        """Return once the process has ended, with the seconds that it took."""
+        started = rotated = time.monotonic()
+        while self.child.alive():
+            await asyncio.sleep(CHECK_S)
+            if time.monotonic() - rotated > ROTATE_S:
+                await self._rotate_log()
+                rotated = time.monotonic()
+        return time.monotonic() - started
+
+    async def _failure(self) -> str:
+        """Start the process; return why that failed, in one line, or nothing."""
+        try:
+            await self._start()
+        except (CounterError, OSError, *STRANGE) as exc:
+            return f"{self.child.name}: {' '.join(reason(exc).split())}"
+        return ""
 
     async def _rotate_log(self) -> None:
         try:

@@ -14,6 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import msgspec
+
 from app.errors import StartError
 
 LOOPBACK = "127.0.0.1"
@@ -114,8 +116,10 @@ class Ports:
 
     def _known(self) -> dict[str, Any]:
         """Return what the file says; {} where it is another folder's, which is still there."""
-        with contextlib.suppress(OSError, ValueError):
-            known: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            known: dict[str, Any] = msgspec.json.decode(
+                self._file.read_bytes(), type=dict[str, int | str]
+            )
             with contextlib.suppress(FileNotFoundError):  # it was moved
                 if not self._file.parent.samefile(known.get(FOLDER, self._file.parent)):
                     return {}

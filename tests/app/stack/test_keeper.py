@@ -7,7 +7,11 @@ import os
 import signal
 from pathlib import Path
 
+import asyncpg
+import psutil
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from redis.exceptions import BusyLoadingError
 
 from app.errors import StartError
 from app.names import Names
@@ -60,7 +64,46 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
     await wait_until(lambda: kept.restarts, lambda count: count >= 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert "broken: not today" in said
+    assert "broken: not today; starting it again in 1.0 s" in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StartError("one\ntwo"),
+        OSError(24, "Too many open files"),
+        asyncpg.ConnectionDoesNotExistError("closed"),
+        asyncpg.InterfaceError("closed"),
+        asyncpg.InternalClientError("closed"),
+        KafkaConnectionError("closed"),
+        BusyLoadingError("loading"),
+        psutil.AccessDenied(1),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+)
+async def test_whatever_a_start_raises_is_one_line_and_a_quick_death(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the process lives on, as one does that was not ready in time."""
+    monkeypatch.setattr(keeper, "PAUSE_S", 0.01)
+    child = Child("broken", tmp_path, tmp_path / "log")
+    said: list[str] = []
+
+    async def start() -> None:
+        child.spawn(["/bin/sleep", "60"])
+        raise error
+
+    kept = Keeper(child, start, said.append)
+    task = asyncio.create_task(kept.run())
+    await wait_until(lambda: task.done() or kept.quick_deaths >= 4, expected=True)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await child.stop(5)
+    assert kept.quick_deaths == kept.restarts + 1
+    assert said[1].startswith("broken: ")
+    assert said[1].endswith("; starting it again in 0.0 s")
+    assert "\n" not in said[1]
 
 
 async def test_a_process_that_hangs_is_ended_and_one_that_is_only_slow_is_not(

@@ -54,9 +54,10 @@ def test_a_promised_port_is_avoided(tmp_path: Path) -> None:
     assert Ports(file).take("count-1", avoid=port) != port
 
 
-def test_a_damaged_file_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"", b"{", b"\0\xff", b"[]", b'{"redis": null}'])
+def test_a_damaged_file_is_replaced(damaged: bytes, tmp_path: Path) -> None:
     file = tmp_path / "ports.json"
-    file.write_text("{", "utf-8")
+    file.write_bytes(damaged)
     port = Ports(file).take("redis")
     assert Ports(file).take("redis") == port
 
