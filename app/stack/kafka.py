@@ -22,7 +22,6 @@ from app.stack.child import Child
 from app.stack.jars import kafka_jars
 from app.stack.ports import LOOPBACK, Ports, accepts
 
-START_DEADLINE_S = 120  # a slow disk after kill -9: every segment is checked
 STOP_DEADLINE_S = 15
 PROPERTIES = "server.properties"
 JAVA_OPTIONS = (
@@ -102,10 +101,10 @@ class Kafka:
             await asyncio.to_thread(_format, java, self._folder)
         self._say("waiting for Kafka")
         self.child.spawn([*java, "kafka.Kafka", PROPERTIES], java_env())
-        await self.child.ready(lambda: accepts(broker), START_DEADLINE_S)
+        await self.child.up(lambda: accepts(broker))
         self.address = f"{LOOPBACK}:{broker}"
         self.port = broker
-        await self.child.ready(self._coordinates, START_DEADLINE_S)
+        await self.child.up(self._coordinates)
         return self.address
 
     async def _jars(self) -> list[Path]:

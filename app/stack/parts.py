@@ -10,13 +10,18 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.errors import SettingsError
+from app.errors import SettingsError, StartError, reason
+from app.lasting import patiently
 from app.settings import Settings
 from app.stack.child import Child
 from app.stack.data_dir import check_whole, owned
 from app.stack.kafka import Kafka
+from app.stack.keeper import STRANGE
+from app.stack.ports import is_free
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
+
+SAY_EVERY_S = 5.0
 
 
 class LocalServer(Protocol):
@@ -73,13 +78,13 @@ class Parts:
                 LocalPostgres(folder / "postgres", logs / "postgres.log", self._console.step)
             )
         if not given.redis.get_secret_value():
-            self._parts.append(Redis(folder / "redis", logs / "redis.log"))
+            self._parts.append(Redis(folder / "redis", logs / "redis.log", self._console.step))
         addresses: dict[str, str] = {}
 
         async def start(part: LocalServer) -> None:
             started = time.monotonic()
             self._console.step(f"starting {part.name}")
-            addresses[part.name] = await part.start()
+            addresses[part.name] = await start_told(part, self._console)
             self._console.step(f"{part.name} is up after {time.monotonic() - started:.1f} s")
 
         await _all_or_first_error(*(start(part) for part in self._parts))
@@ -110,6 +115,29 @@ async def servers_alone(settings: Settings, console: Console) -> AsyncIterator[S
             yield await parts.start()
         finally:
             await parts.stop()
+
+
+async def start_told(part: LocalServer, console: Console, port: int = 0) -> str:
+    """Start it and return its address; say where it is while that takes long.
+
+    port: the one that others know already. Raises StartError or OSError, whatever a client or a
+    damaged file raises.
+    """
+    if port:
+        part.child.sweep()
+        if not is_free(port):
+            raise StartError(f"port {port}, where the workers look for it, is in use by another")
+
+    async def tell(took_s: float) -> bool:
+        if part.child.alive():
+            words = part.child.last_words()
+            console.progress(f"waiting for {part.name}, {took_s:.0f} s by now; {words}")
+        return False
+
+    try:
+        return await patiently(part.start(), SAY_EVERY_S, tell)
+    except STRANGE as exc:
+        raise StartError(f"{part.name} cannot be started: {reason(exc)}") from exc
 
 
 async def _all_or_first_error(*jobs: Coroutine[None, None, None]) -> None:

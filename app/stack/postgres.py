@@ -17,7 +17,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from app.errors import StartError
+from app.errors import StartError, reason
 from app.stack.child import Child, User, leashed
 from app.stack.leash import other_user
 from app.stack.passage import let_pass
@@ -28,7 +28,7 @@ from app.stores.connect import connect_postgres
 DATABASE = "event_counter"
 ADMIN = "postgres"
 INIT_DEADLINE_S = 120
-START_DEADLINE_S = 120  # after kill -9 it reads its write-ahead log
+LEAVE_S = 120  # that former processes may take
 STOP_DEADLINE_S = 20
 RETRY_S = 0.2
 OPTIONS = {
@@ -94,11 +94,11 @@ class LocalPostgres:
 
     async def _serve(self, program: list[str | Path], probe: Callable[[], Awaitable[bool]]) -> None:
         """Start the server; after kill -9 its former processes may take a moment to leave."""
-        until = time.monotonic() + START_DEADLINE_S
+        until = time.monotonic() + LEAVE_S
         while True:
             self.child.spawn(program)
             try:
-                return await self.child.ready(probe, START_DEADLINE_S)
+                return await self.child.up(probe)
             except StartError:
                 in_use = "shared memory block" in self.child.last_words(lines=3)
                 if not in_use or time.monotonic() > until:
@@ -198,16 +198,20 @@ def _user() -> User:
 
 
 async def _ensure_database(dsn: str) -> bool:
-    """Return whether the server answered; the database exists then."""
+    """Return whether the server answered; the database exists then.
+
+    Raises StartError where it lets us not in: it is there, and waiting does not help.
+    """
     try:
         connection = await connect_postgres(dsn, "event-counter start")
-    except (OSError, TimeoutError, asyncpg.PostgresError):
+        try:
+            found = "select 1 from pg_database where datname = $1"
+            if not await connection.fetchval(found, DATABASE):
+                await connection.execute(f"create database {DATABASE}")
+        finally:
+            await connection.close()
+    except asyncpg.InvalidAuthorizationSpecificationError as exc:
+        raise StartError(f"Its file `password` is not of its data: {reason(exc)}") from exc
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
-    try:
-        if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
-            await connection.execute(f"create database {DATABASE}")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
-    finally:
-        await connection.close()
     return True

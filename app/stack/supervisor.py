@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.stack.data_dir import check_whole, owned, write_run_file
 from app.stack.forked import ForkServer
 from app.stack.keeper import Keeper
-from app.stack.parts import Console, LocalServer, Parts
+from app.stack.parts import SAY_EVERY_S, Console, LocalServer, Parts, start_told
 from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
 from app.stack.watch import Watch
@@ -25,7 +25,6 @@ from app.text import url_of
 
 DEFAULT_TOKEN = "secret_token"  # noqa: S105 - for the local run only, and documented
 GIVE_UP_DEATHS = 3  # a worker that ends so often at once will not get ready
-SAY_EVERY_S = 5.0
 
 
 def default_token(http_host: str) -> str:
@@ -163,12 +162,13 @@ class Supervisor:
 
     def _again(self, unit: LocalServer | WorkerProcess) -> Callable[[], Awaitable[None]]:
         """Return what starts the unit again and tells `status`."""
+        port = unit.port
 
         async def start() -> None:
             if isinstance(unit, WorkerProcess):
                 unit.start()
-            elif await unit.start() not in self._addresses():
-                raise StartError("has a new address that the workers do not know; start run again")
+            else:
+                await start_told(unit, self._console, port)
             self._tell()
 
         return start
