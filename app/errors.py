@@ -12,8 +12,8 @@ from typing import ClassVar
 
 
 def reason(exc: BaseException) -> str:
-    """Return what an exception says, for a message; the name of its class where it says nothing."""
-    return str(exc) or type(exc).__name__
+    """Return what an exception says, in one line; the name of its class where it says nothing."""
+    return " ".join(str(exc).split()) or type(exc).__name__
 
 
 class CounterError(Exception):

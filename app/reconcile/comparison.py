@@ -17,11 +17,11 @@ from typing import Any
 
 import asyncpg
 
-from app.errors import StartError, reason
+from app.errors import StartError
 from app.events.event import EPOCH
 from app.kafka.watermarks import Offsets
 from app.stores.connect import connect_session
-from app.stores.postgres import PASSING
+from app.stores.postgres import postgres_needed
 from app.stores.sql import load_queries, migrate_over
 
 CLOSE_TIMEOUT_S = 5.0
@@ -50,13 +50,12 @@ class Comparison:
             raise StartError("EVENT_COUNTER_POSTGRES is empty, and no copy runs here")
         connection = None
         try:
-            connection = await connect_session(dsn, "event-counter compare", **SETTINGS)
-            await migrate_over(connection)
-            found = cls(connection, topic)
-            await connection.execute(found.sql["compare.prepare"])
-            yield found
-        except PASSING as exc:
-            raise StartError(f"Postgres is away: {reason(exc)}") from exc
+            with postgres_needed():
+                connection = await connect_session(dsn, "event-counter compare", **SETTINGS)
+                await migrate_over(connection)
+                found = cls(connection, topic)
+                await connection.execute(found.sql["compare.prepare"])
+                yield found
         finally:
             if connection is not None:
                 await connection.close(timeout=CLOSE_TIMEOUT_S)

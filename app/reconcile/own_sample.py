@@ -9,11 +9,10 @@ from typing import Any
 
 from app.counting.counters import Counters
 from app.counting.spec import DAY, OTHER_KEY, CounterSpec
-from app.errors import StartError, reason
 from app.events.batches import Verdicts
 from app.reconcile.own_counters import verdicts_of
 from app.stores.connect import connect_postgres
-from app.stores.postgres import PASSING
+from app.stores.postgres import postgres_needed
 from app.stores.sql import load_queries
 
 SAMPLE_MAX = 50_000  # events; some 10 us each for a counter
@@ -21,14 +20,12 @@ SAMPLE_MAX = 50_000  # events; some 10 us each for a counter
 
 async def newest(dsn: str) -> list[Any]:
     """Return the newest events of the last day, SAMPLE_MAX at most; raise StartError."""
-    try:
+    with postgres_needed():
         connection = await connect_postgres(dsn, "event-counter counters")
         try:
             return list(await connection.fetch(load_queries()["counters.sample"], SAMPLE_MAX))
         finally:
             await connection.close()
-    except PASSING as exc:
-        raise StartError(f"Postgres is away: {reason(exc)}") from exc
 
 
 def rows_a_day(specs: Iterable[CounterSpec], events: Sequence[Any], now: float) -> dict[str, int]:

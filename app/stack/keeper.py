@@ -85,7 +85,7 @@ class Keeper:
         try:
             await self._start()
         except (CounterError, OSError, *STRANGE) as exc:
-            return f"{self.child.name}: {' '.join(reason(exc).split())}"
+            return f"{self.child.name}: {reason(exc)}"
         return ""
 
     async def _rotate_log(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 
 import asyncpg
 from redis.exceptions import RedisError
@@ -16,9 +18,11 @@ from app.settings import Settings
 from app.stack.log_mending import events_mender
 from app.stores import sql
 from app.stores.connect import redis_client
+from app.stores.postgres import PASSING, postgres_needed
 from app.stores.refusals import refused_by_postgres, refused_by_redis
 
 RETRY_S = 1.0
+STARTING_S = 120.0
 REDIS_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -36,7 +40,7 @@ async def prepare_worker(settings: Settings) -> None:
     while settings.role == "store":
         try:
             await prepare_database(settings)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as exc:
+        except PASSING as exc:
             if not said:
                 log.warning("Postgres is away, waiting for it: %s", reason(exc))
             said = True
@@ -86,6 +90,23 @@ async def prepare_database(settings: Settings) -> None:
         if text := refused_by_postgres(exc):
             raise StartError(text) from exc
         raise
+
+
+async def wait_for_database(settings: Settings, progress: Callable[[str], None]) -> None:
+    """As prepare_database(), but wait for a Postgres that is starting, and raise StartError."""
+    until = time.monotonic() + STARTING_S
+    with postgres_needed():
+        while True:
+            try:
+                return await prepare_database(settings)
+            except asyncpg.CannotConnectNowError as exc:
+                if time.monotonic() > until:
+                    raise StartError(
+                        f"Postgres is not ready after {STARTING_S:.0f} s: {reason(exc)}. "
+                        "Look into its log, and start again once it is"
+                    ) from exc
+                progress(f"waiting for Postgres: {reason(exc)}")
+            await asyncio.sleep(RETRY_S)
 
 
 async def check_redis(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from app.stack.forked import ForkServer
 from app.stack.keeper import Keeper
 from app.stack.parts import SAY_EVERY_S, Console, LocalServer, Parts, start_told
 from app.stack.ports import Ports, is_loopback, wait_for_port
-from app.stack.prepare import check_redis, prepare_database, prepare_logs, prepare_topics
+from app.stack.prepare import check_redis, prepare_logs, prepare_topics, wait_for_database
 from app.stack.watch import Watch
 from app.stack.workers import WorkerProcess, count_worker_names, reached_at, worker_settings
 from app.text import url_of
@@ -105,13 +105,8 @@ class Supervisor:
         made = await prepare_topics(self.settings)
         if made:
             self._console.step(f"created the topics {', '.join(made)}")
-        try:
-            await prepare_database(self.settings)
-            await check_redis(self.settings)
-        except OSError as exc:
-            raise StartError(
-                f"Cannot reach Postgres: {reason(exc)}. Check EVENT_COUNTER_POSTGRES"
-            ) from exc
+        await wait_for_database(self.settings, self._console.progress)
+        await check_redis(self.settings)
         self._console.step("the database is ready")
         for found in await prepare_logs(self.settings):
             self._console.step(

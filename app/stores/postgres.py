@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 from asyncpg import exceptions as pg
 
-from app.errors import PostgresUnavailableError, reason
+from app.errors import PostgresUnavailableError, StartError, reason
 from app.stores.connect import connect_postgres
+from app.stores.refusals import refused_by_postgres
 from app.stores.sql import migrate_over
 
 TRANSACTION_TIMEOUT_S = 60.0  # one of 20,000 rows takes 0.1 s; longer than this, Postgres hangs
@@ -29,7 +30,7 @@ PASSING = (
     pg.OperatorInterventionError,
     pg.InsufficientResourcesError,
     pg.TransactionRollbackError,
-    pg.LockNotAvailableError,
+    pg.ObjectNotInPrerequisiteStateError,  # a lock that another has, a database closed for now
     pg.PostgresSystemError,
     pg.ReadOnlySQLTransactionError,
     pg.IdleInTransactionSessionTimeoutError,
@@ -39,9 +40,25 @@ PASSING = (
     pg.InternalClientError,  # the server's last words came between two operations
 )
 
+POSTGRES_ERRORS = (OSError, pg.PostgresError, pg.InternalClientError)
+
 ASK_TIMEOUT_S = 2.0
 
 Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
+
+
+@contextmanager
+def postgres_needed() -> Iterator[None]:
+    """Raise StartError, with what to do, where Postgres is away or will not do within."""
+    try:
+        yield
+    except POSTGRES_ERRORS as exc:
+        text = refused_by_postgres(exc)
+        if not text and not isinstance(exc, PASSING):
+            raise
+        raise StartError(
+            text or f"Postgres is away: {reason(exc)}. Check EVENT_COUNTER_POSTGRES"
+        ) from exc
 
 
 class Postgres:

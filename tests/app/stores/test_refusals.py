@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ from pydantic import SecretStr
 from redis.asyncio import Redis as RedisClient
 
 from app.errors import RedisUnavailableError, StartError
+from app.reconcile.comparison import Comparison
+from app.reconcile.own_sample import newest
 from app.settings import Settings
+from app.stack import prepare
 from app.stack.child import Child
 from app.stack.ports import LOOPBACK, accepts, free_port
-from app.stack.prepare import check_redis, prepare_database
+from app.stack.postgres import LocalPostgres
+from app.stack.prepare import check_redis, prepare_database, wait_for_database
 from app.stores.connect import connect_session
 from app.stores.event_store import EventStore
 from app.stores.live import LiveCounts
@@ -28,6 +33,7 @@ from tests.support.batches import batch_of, events
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database
 from tests.support.secured import Authority, SecuredRedis
+from tests.support.waiting import wait_until
 
 MakeDatabase = Callable[[], Awaitable[str]]
 READY_S = 60
@@ -57,6 +63,82 @@ async def test_a_wrong_password_or_database_is_named(make_database: MakeDatabase
     assert 'database "nowhere" does not exist' in await line(
         prepare_database, postgres=dsn.rpartition("/")[0] + "/nowhere"
     )
+
+
+async def compared(settings: Settings) -> None:
+    """Begin as `audit` and `rebuild` do."""
+    async with Comparison.open(settings.postgres.get_secret_value(), "events"):
+        pytest.fail("it lets us in")
+
+
+async def sampled(settings: Settings) -> None:
+    """Ask as `counters` does."""
+    await newest(settings.postgres.get_secret_value())
+
+
+async def started(settings: Settings) -> None:
+    """Begin as `run` does."""
+    await wait_for_database(settings, print)
+
+
+@pytest.mark.parametrize("begin", [started, compared, sampled])
+async def test_a_postgres_that_lets_nobody_in_is_one_line(
+    begin: Callable[[Settings], Awaitable[None]], make_database: MakeDatabase
+) -> None:
+    """It is full, closed, away, without that database, or not ours."""
+    dsn = await make_database()
+    base, _, name = dsn.rpartition("/")
+    parts, role = urlsplit(dsn), f"r{name}"
+    own = parts._replace(netloc=f"{role}:p@{parts.hostname}:{parts.port}").geturl()
+    admin = f"{base}/postgres"
+    await tell(admin, f"create role {role} login connection limit 0 password 'p'")
+    try:
+        said = await line(begin, postgres=own)
+        assert said.startswith("Postgres is away: too many connections for role")
+        assert said.endswith(". Check EVENT_COUNTER_POSTGRES")
+        await tell(admin, f"alter role {role} connection limit -1")
+        await tell(admin, f"revoke connect on database {name} from public")
+        assert "grant create" in await line(begin, postgres=own)
+        await tell(admin, f"alter database {name} allow_connections false")
+        assert "not currently accepting connections" in await line(begin, postgres=dsn)
+    finally:
+        await tell(admin, f"alter database {name} allow_connections true", f"drop role {role}")
+    assert "Create it: create database" in await line(begin, postgres=f"{base}/nowhere")
+    away = f"postgresql://{LOOPBACK}:{free_port()}/x"
+    assert "Check EVENT_COUNTER_POSTGRES" in await line(begin, postgres=away)
+
+
+async def test_a_postgres_that_is_starting_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby that lets nobody in is for ever as others are in their first moments."""
+    monkeypatch.setattr(prepare, "RETRY_S", 0.1)
+    part = LocalPostgres(tmp_path / "postgres", tmp_path / "postgres.log")
+    settings, told = Settings(postgres=SecretStr(await part.start())), list[str]()
+    await part.stop()
+    data = tmp_path / "postgres/data"
+    with (data / "postgresql.auto.conf").open("a", encoding="ascii") as config:
+        config.write("hot_standby = off\n")
+    (data / "standby.signal").touch()
+    starting = asyncio.create_task(part.start())
+    try:
+        with pytest.raises(asyncpg.CannotConnectNowError):
+            await wait_until(lambda: asyncpg.connect(part.address), None, passing=(OSError,))
+        with monkeypatch.context() as patch:
+            patch.setattr(prepare, "STARTING_S", 0.5)
+            said = await line(started, postgres=part.address)
+        assert said.startswith("Postgres is not ready after 0 s: the database system is ")
+        preparing = asyncio.create_task(wait_for_database(settings, told.append))
+        await wait_until(lambda: len(told) > 1, expected=True)
+        assert told[0].startswith("waiting for Postgres: the database system is ")
+        assert not preparing.done()
+        (data / "promote").touch()
+        part.child.signal(signal.SIGUSR1)
+        await preparing
+        await starting
+    finally:
+        starting.cancel()
+        await part.stop()
 
 
 async def test_a_role_that_may_not_create_is_told_the_grant(make_database: MakeDatabase) -> None:
