@@ -18,7 +18,6 @@ from app.alerting.alerts import is_alert
 from app.alerting.delivered import AlertsDone
 from app.alerting.webhook import Outcome, Webhook, pause_s
 from app.kafka.strange import leave_out
-from app.stores.outages import Outage
 
 GIVE_UP_S = 24 * 3600.0  # after an alert was raised
 IDLE_S = 3600.0
@@ -59,7 +58,8 @@ class Deliveries(ConsumerRebalanceListener):
         self._newest: defaultdict[TopicPartition, int] = defaultdict(int)  # ms, of what is done
         self._unsettled: set[TopicPartition] = set()
         self._changes = 0  # of what is assigned
-        self._outage = Outage("webhook")
+        self._has_none = False  # as it was assigned; not before that
+        self._outage = webhook.outage
 
     def add(self, found: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Take what was fetched, but for what is read again from another position."""
@@ -146,6 +146,7 @@ class Deliveries(ConsumerRebalanceListener):
         The consumer tells its group that it is alive only once this has returned.
         """
         self._unsettled.update(assigned)
+        self._has_none = not assigned
         self._changes += 1
 
     def start_over(self) -> None:
@@ -170,3 +171,5 @@ class Deliveries(ConsumerRebalanceListener):
                 self._newest[part] = done.newest
                 self._consumer.seek(part, done.offset)
             self._unsettled.clear()
+        if self._has_none:  # and no attempt is on its way
+            self._outage.leaves()

@@ -14,6 +14,7 @@ from time import time
 import aiohttp
 
 from app.addresses import signing_key
+from app.stores.outages import Outage
 
 TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 ID, TIMESTAMP = "X-Event-Counter-Id", "X-Event-Counter-Timestamp"
@@ -82,6 +83,7 @@ class Webhook:
     def __init__(self, url: str, secret: str) -> None:
         """secret: empty: calls are not signed."""
         self._url, self._secret = url, secret
+        self.outage = Outage("webhook")  # lasts while consumers come and go
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, key: bytes, body: bytes) -> Outcome:

@@ -54,6 +54,13 @@ class Outage:
 
     def ends(self) -> None:
         """Note a success; the last one who waits for it is logged."""
+        self._end("back")
+
+    def leaves(self) -> None:
+        """Note that there is nothing to write from here any more, so nobody tries."""
+        self._end("nothing is left to write")
+
+    def _end(self, how: str) -> None:
         if self not in self._sink.failing:
             return
         self._count()
@@ -62,7 +69,7 @@ class Outage:
             return
         away.pop(self._name, None)
         metrics.sink_away.labels(self._name).set(0)
-        log.warning("%s: back after %.1f s", self._name, self._clock() - self._sink.since)
+        log.warning("%s: %s after %.1f s", self._name, how, self._clock() - self._sink.since)
 
     def _count(self) -> None:
         now = self._clock()

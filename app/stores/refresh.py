@@ -33,6 +33,9 @@ class Owned(Protocol):
     def partitions(self) -> Collection[int]:
         """Return the partitions that this worker owns and has recovered, right now."""
 
+    def has_none(self) -> bool:
+        """Whether no partition is this worker's. False in a rebalance, which may bring some."""
+
     def started_at(self, partition: int) -> int:
         """Return the offset that this worker began to read from since it got the partition."""
 
@@ -125,9 +128,11 @@ class Refresher(Generic[Row]):
             self._failed = True
             self._outage.goes_on(exc)
             return False
-        self._failed = False
         if partitions:
+            self._failed = False
             self._outage.ends()
+        else:
+            self._look_whether_idle()
         return complete
 
     async def look(self, ask: Callable[[], Awaitable[None]]) -> None:
@@ -137,6 +142,7 @@ class Refresher(Generic[Row]):
         answer, and yet take nothing.
         """
         if not self._source.owned.partitions():
+            self._look_whether_idle()
             return
         try:
             await ask()
@@ -149,6 +155,12 @@ class Refresher(Generic[Row]):
     async def close(self) -> None:
         """Disconnect from the sink."""
         await self._sink.close()
+
+    def _look_whether_idle(self) -> None:
+        """End an outage that kept this worker from nothing any more."""
+        if self._source.owned.has_none():
+            self._failed = False
+            self._outage.leaves()
 
     def _is_ours(self, partition: int, generation: int) -> bool:
         """Whether it is, and has been all the while since a generation; else all begins anew.

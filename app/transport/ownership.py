@@ -37,6 +37,12 @@ class Ownership:
             tp.partition for tp in self._app.consumer.open_partitions() if tp.topic == self._topic
         ]
 
+    def has_none(self) -> bool:
+        """Whether no partition is ours, and none is on its way: never so in a rebalance."""
+        consumer = self._app.consumer
+        settled = consumer.is_flowing() and not self._app.rebalancing
+        return settled and not self.partitions()
+
     def owners(self) -> dict[str | None, list[int]]:
         """Return {url(): its partitions} of all partitions.
 

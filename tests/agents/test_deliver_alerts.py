@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -21,6 +22,7 @@ from app.alerting.deliveries import ATTEMPT_S, Deliveries
 from app.alerting.webhook import LONGEST_PAUSE_S, Outcome, Webhook, delivery_id, pause_s, signature
 from app.names import Names
 from app.settings import Settings
+from app.stores.outages import Outage, away
 from app.transport import leaving
 from tests.support.delivering import answering, delivering, raise_alerts
 from tests.support.kafka_client import KafkaClient
@@ -210,6 +212,34 @@ def test_a_signature_is_the_documented_one() -> None:
     )
 
 
+async def test_a_worker_that_has_lost_its_partitions_tells_of_no_outage() -> None:
+    webhook, part = Webhook("http://127.0.0.1:1", ""), TopicPartition("alerts", 0)
+    consumer: Any = SimpleNamespace(pause=lambda _: None, seek=lambda *_: None)
+
+    async def read_on(parts: Any) -> dict[TopicPartition, AlertsDone]:
+        return dict.fromkeys(parts, AlertsDone(0, 0))
+
+    def deliveries() -> Deliveries:
+        return Deliveries(consumer, webhook, read_on)
+
+    first = deliveries()
+    first.on_partitions_assigned([part])
+    await first.settle()
+    record = SimpleNamespace(key=b"k", value=ALERT, offset=0, timestamp=time.time() * 1000)
+    first.add({part: [record]})
+    await first.attempt()
+    second = deliveries()  # as after an error of Kafka's
+    del first
+    gc.collect()
+    await second.settle()
+    assert "webhook" in away, "its partitions may come back"
+    second.on_partitions_revoked([])
+    second.on_partitions_assigned([])
+    await second.settle()
+    assert "webhook" not in away
+    await webhook.close()
+
+
 async def test_a_slow_receiver_does_not_keep_the_consumer_from_being_polled() -> None:
     """One that is not polled for 300 s leaves its group, and half of what it sent comes again."""
     now, sent = [0.0], list[bytes]()
@@ -229,7 +259,7 @@ async def test_a_slow_receiver_does_not_keep_the_consumer_from_being_polled() ->
     consumer: Any = SimpleNamespace(
         pause=lambda _: None, resume=lambda _: None, assignment=lambda: {part}, commit=commit
     )
-    webhook: Any = SimpleNamespace(call=call)
+    webhook: Any = SimpleNamespace(call=call, outage=Outage("webhook"))
     deliveries = Deliveries(consumer, webhook, nothing, lambda: now[0])
     keys, raised = [b"%d" % n for n in range(3000)], time.time() * 1000
     records = [

@@ -11,6 +11,7 @@ class MemoryRows:
 
     def __init__(self, *partitions: int, started_at: int = 0, chunk: int = 5000) -> None:
         self.owned_partitions = set(partitions)
+        self.moving = False
         self.started = started_at
         self.merged_to = -1
         self.reads = 0
@@ -49,6 +50,10 @@ class MemoryRows:
     def partitions(self) -> set[int]:
         """As Owned."""
         return self.owned_partitions
+
+    def has_none(self) -> bool:
+        """As Owned."""
+        return not self.owned_partitions and not self.moving
 
     def started_at(self, _partition: int) -> int:
         """As Owned."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from app.errors import UnavailableError
 from app.stack.redis import Redis
 from app.stores.live import LiveCounts
 from app.stores.refresh import Refresher
@@ -132,6 +133,61 @@ async def test_what_could_not_be_written_is_written_when_redis_is_back(
     assert len(said) == 2, said
     await refresher.close()
     await part.stop()
+
+
+async def test_a_worker_that_has_nothing_to_write_any_more_tells_of_no_outage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    part = Redis(tmp_path / "redis", tmp_path / "redis.log")
+    writer = LiveCounts(await part.start())
+    await part.stop()
+    for ends in ("cycle", "look"):
+        rows = MemoryRows(0)
+        refresher = Refresher("redis", writer, rows)
+        rows.merge(0, "/a", live_row("/a", 1), 1)
+
+        async def go_on(how: str = ends, refresher: Refresher[Any] = refresher) -> None:
+            await (refresher.cycle() if how == "cycle" else refresher.look(writer.ask))
+
+        assert not await refresher.cycle()
+        rows.moving = True  # a rebalance
+        rows.owned_partitions.clear()
+        await go_on()
+        assert away("redis") == 1, "it may get them back"
+        rows.moving = False
+        await go_on()
+        assert away("redis") == 0
+    said = [record.getMessage() for record in caplog.records if record.name == "app.stores.outages"]
+    assert len(said) == 4, said
+    assert "back" not in "".join(said)
+    await refresher.close()
+
+
+async def test_a_store_that_only_answers_is_not_back_after_a_rebalance(setup: Setup) -> None:
+    rows = MemoryRows(0)
+    refresher = setup.refresher(rows)
+    setup.merge(rows, "/a", 1, 1)
+    write, setup.sink.write = setup.sink.write, refuse
+    assert not await refresher.cycle()
+    rows.moving = True
+    rows.owned_partitions.clear()
+    await refresher.cycle()
+    rows.moving = False
+    rows.owned_partitions.add(0)
+    await refresher.look(answer)
+    assert away(setup.name) == 1
+    setup.sink.write = write
+    assert await refresher.cycle()
+    assert away(setup.name) == 0
+
+
+async def refuse(*_: Any) -> bool:
+    raise UnavailableError("it takes nothing")
+
+
+async def answer() -> None:
+    pass
 
 
 async def test_a_summary_write_that_breaks_off_is_done_again(database: Database) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.transport.ownership import Ownership
 from tests.app.transport.conftest import SOURCE, Delivery
 
 KEPT = {SOURCE}
@@ -31,6 +32,21 @@ async def test_what_stays_is_answered_for_from_its_assignment_on(delivery: Deliv
     assert (set(consumer.answering()), set(consumer.open_partitions())) == (KEPT, set())
     consumer.resume_flow()
     assert (set(consumer.answering()), set(consumer.open_partitions())) == (KEPT, KEPT)
+
+
+async def test_who_has_none_is_known_outside_of_a_rebalance_alone(delivery: Delivery) -> None:
+    app = delivery.consumer.app
+    reader, other = (Ownership(app, topic, "t", 1) for topic in (SOURCE.topic, "other"))
+    assert not other.has_none(), "nothing is assigned yet"
+    await begin(delivery)
+    assert (reader.has_none(), other.has_none()) == (False, True)
+    await delivery.revoke()
+    assert not other.has_none()
+    await delivery.assign()
+    await delivery.consumer.perform_seek()
+    assert not other.has_none()
+    delivery.consumer.resume_flow()
+    assert (reader.has_none(), other.has_none()) == (False, True)
 
 
 async def test_another_rebalance_before_it_opened_changes_nothing(delivery: Delivery) -> None:
