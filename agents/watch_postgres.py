@@ -1,4 +1,4 @@
-"""Task watch_postgres: whether Postgres is there while there is nothing to store."""
+"""Task watch_postgres: what Postgres must know, and whether it is there, with nothing to store."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ def register(app: Any, store: EventStore) -> None:
         try:
             while not app.should_stop:
                 await store.look()
+                gate = app.consumer.gate
+                for tp, position in app.consumer.positions().items():
+                    await store.reach(tp.topic, tp.partition, position, gate)
                 await app.sleep(LOOK_EVERY_S)
         finally:
             store.look_away()  # a batch may be on its way, and ends well

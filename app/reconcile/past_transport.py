@@ -80,4 +80,7 @@ def past_transport(app: Any, past: PastReader) -> PastTransport:
     transport = PastTransport(app.conf.broker_consumer, app)
     transport.past = past
     transport.batch_pause_s, transport.contact = app.transport.batch_pause_s, app.transport.contact
+    # Who begins with these tables looks for the rows. The other hooks look at Kafka's log, which
+    # begins where it likes.
+    transport.hooks.keep_position = app.transport.hooks.keep_position
     return transport

@@ -32,6 +32,7 @@ ROLE = "store"
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 2.0  # so that it goes on soon after Postgres is back
 NOTHING_STORED = -1
+NEVER = 0, 0  # a position and a generation that no batch has
 
 _offset = attrgetter("offset")
 
@@ -81,6 +82,18 @@ class EventStore:
         finally:
             self._storing -= 1
 
+    async def reach(self, topic: str, partition: int, position: int, gate: int) -> None:
+        """Note that all below a position was read, also where no batch says it.
+
+        Commands that wait for the store need it of a partition that nobody sends to, once Kafka has
+        deleted its records, and of one that ends in markers. gate: as of a batch.
+        """
+        if position > self._last.get((topic, partition), NEVER)[0]:
+            nothing = Batch()
+            nothing.before = nothing.after = position
+            nothing.gate = gate
+            await self.store(topic, partition, nothing)
+
     async def look(self) -> None:
         """Note whether Postgres answers, where no batch shows it."""
         if self._storing:
@@ -129,7 +142,8 @@ class EventStore:
                 f"Postgres refused offsets {batch.before} to {batch.after} of {topic}-{partition}:"
                 f" {reason(exc)}; {getattr(exc, 'context', None)}"
             ) from exc
-        self._last[topic, partition] = batch.after, batch.gate
+        if batch or batch.after > self._last.get((topic, partition), NEVER)[0]:
+            self._last[topic, partition] = batch.after, batch.gate
         metrics.events_stored.inc(stored)
         if lost:
             known = min(lost, self._told[topic, partition])

@@ -24,7 +24,11 @@ async def test_a_worker_that_stops_stores_the_batch_that_it_has(
 ) -> None:
     database = Database(await make_database())
     store, tasks = EventStore(database.dsn), list[Callable[[], Coroutine[Any, Any, None]]]()
-    register(SimpleNamespace(task=tasks.append, should_stop=False, sleep=asyncio.sleep), store)
+    consumer = SimpleNamespace(gate=1, positions=dict)
+    app = SimpleNamespace(
+        task=tasks.append, should_stop=False, sleep=asyncio.sleep, consumer=consumer
+    )
+    register(app, store)
     await store.store(TOPIC, 0, batch_of(events([0])))
     looking = asyncio.create_task(tasks[0]())
     other = await asyncpg.connect(database.dsn)
