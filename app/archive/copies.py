@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.archive.files import Folders
+from app.archive.files import Folders, locked
 from app.archive.messages import ENDING
 from app.archive.reached import FILES, ReachedFile
+from app.errors import ArchiveBusyError, BusyError
 
 BUSY_WAIT_S = 30.0  # for a flush, which takes milliseconds
 # Below Folders; what is enriched is made of them.
@@ -20,17 +22,39 @@ Copy = Callable[[Any, Any], object]  # of two paths, in any form
 NAME_OF_RUN = 3  # lowest offset, highest offset, time
 
 
+@contextlib.contextmanager
+def only_backup(folders: Folders) -> Iterator[None]:
+    """Be the only backup of an archive, without what a killed one left; raise BusyError."""
+    folders.work.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(folders.work / "backup.lock", wait_s=0))
+        except ArchiveBusyError as exc:
+            raise BusyError("another event-counter backup is running") from exc
+        shutil.rmtree(_links(folders), ignore_errors=True)
+        yield
+
+
+def drop_remains(folders: Folders) -> None:
+    """Delete what a killed backup left: it holds what is forgotten."""
+    if _links(folders).is_dir():
+        with contextlib.suppress(BusyError), only_backup(folders):
+            pass
+
+
+def _links(folders: Folders) -> Path:
+    return folders.work / "backup"
+
+
 def copy_archive(folders: Folders, target: Path) -> int:
     """Copy the archive to below a folder that is there; return how many files it has.
 
     Files never change, so it is one of links that the moment is caught in, and then copied while
     the archive goes on. Whoever removes files holds the write lock, too, so queries may read, and
-    enrich reads for minutes. Raises ArchiveBusyError or OSError.
+    enrich reads for minutes. Call it inside of only_backup(). Raises ArchiveBusyError or OSError.
     """
-    base = folders.archive.parent
-    links = folders.work / "backup"
+    base, links = folders.archive.parent, _links(folders)
     with folders.writing(BUSY_WAIT_S):
-        shutil.rmtree(links, ignore_errors=True)  # of a backup that was killed
         _copy(base, links, os.link)
     if not links.is_dir():
         return 0

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.archive.archive import COMPRESSION
+from app.archive.copies import drop_remains
 from app.archive.files import ArchivePart, Folders, cluster_name, publish, sync
 
 READERS_WAIT_S = 600.0  # for queries over the files that are replaced
@@ -28,6 +29,7 @@ def forget_in_archive(folders: Folders, user: str, token: str) -> int:
     outdated then. Raises ArchiveBusyError or OSError.
     """
     renamed = 0
+    drop_remains(folders)
     for folder in sorted(folders.archive.glob("date=*")):
         with folders.changing(READERS_WAIT_S):  # the archive worker writes in between
             folders.new.mkdir(exist_ok=True)  # who writes next empties it
@@ -45,6 +47,7 @@ def forget_dates(folders: Folders, before: date, archived: Mapping[int, int], cl
     """
     if not folders.archive.is_dir():
         return 0
+    drop_remains(folders)
     ours, deleted = cluster_name(cluster), 0
     with folders.changing(READERS_WAIT_S):
         for folder in sorted(folders.archive.glob("date=????-??-??")):

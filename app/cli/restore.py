@@ -49,10 +49,11 @@ async def restore(
     """Return when everything is as it was; raise StartError or KafkaUnavailableError."""
     async with servers_alone(settings, console) as there:
         work = Restore(there, folder, found, console.step)
-        if only_postgres:
-            await work.postgres()
-        else:
-            await _everything(there, work, console)
+        async with work.alone():
+            if only_postgres:
+                await work.postgres()
+            else:
+                await _everything(there, work, console)
     console.step(f"restored {found.database.events} events. Go on with: event-counter run")
 
 

@@ -84,10 +84,10 @@ class Forget:
                     )
                 await self._rename_base(connection, user, salt)
             token = await connection.fetchval("select forget_token($1, $2)", salt, user)
+            self._say("searching the archive")  # a backup of it meanwhile would know both names
+            archived = await asyncio.to_thread(forget_in_archive, self._folders, user, token)
         finally:
             await connection.close()
-        self._say("searching the archive")
-        archived = await asyncio.to_thread(forget_in_archive, self._folders, user, token)
         return Forgotten(found["rows"], archived, found["messages"], found["newest"])
 
     async def _rename_base(self, connection: asyncpg.Connection, user: str, salt: str) -> None:

@@ -7,7 +7,8 @@ made from event by rebuild_tables, which the caller does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -19,6 +20,7 @@ from app.kafka.clients import KafkaClients
 from app.kafka.counter_log import decided
 from app.kafka.watermarks import Watermarks
 from app.names import Names
+from app.reconcile.alone import take_restore_lock
 from app.reconcile.archive_gap import fill_archive
 from app.reconcile.manifest import Manifest
 from app.reconcile.past_events import PastReader
@@ -28,7 +30,7 @@ from app.stack.prepare import prepare_database, prepare_logs, prepare_topics
 from app.stores.connect import connect_session
 from app.stores.copies import copy_in, is_empty, sum_up
 from app.stores.live import holds_counts
-from app.stores.sql import check_encoding, load_migrations, migrate_over
+from app.stores.sql import check_encoding, load_migrations, load_queries, migrate_over
 
 EMPTY = "A backup is restored into an empty place only"
 NOT_RESTORED = f"The backup is not restored: {{}}. {EMPTY}"
@@ -51,6 +53,22 @@ class Restore:
         self._settings, self._folder, self._found, self._say = settings, folder, found, say
         self._names, self._folders = Names(settings.namespace), Folders.of(settings)
         self._dsn = settings.postgres.get_secret_value()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Be the only one that restores into the database; raise BusyError or StartError."""
+        held: list[asyncpg.Connection] = []
+
+        async def hold() -> None:
+            held.append(await connect_session(self._dsn, "event-counter restore"))
+            await take_restore_lock(held[0], load_queries())
+
+        try:
+            await self._tried(hold())
+            yield
+        finally:
+            for connection in held:
+                await connection.close()
 
     async def check(self) -> None:
         """Make topics and tables, and look whether everything is empty."""
