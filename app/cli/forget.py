@@ -16,6 +16,7 @@ from app.cli.progress import ProgressLog
 from app.cli.rebuild import rebuild_tables, tables_words
 from app.cli.running import tell_archive, with_servers
 from app.counting.kept_fields import by_users, kept_fields
+from app.errors import CounterError
 from app.kafka.clients import KafkaClients
 from app.kafka.counter_log import decided
 from app.kafka.watermarks import Watermarks
@@ -26,6 +27,7 @@ REMAINS = (
     "It is still in Kafka (events, events-rejected) until {until}, and then until its segments are "
     "deleted; in backups that were taken before; in urls, and in what counters count by"
 )
+STILL_KNOWN = "the tables still know the user: run the same command again"
 MESSAGES = (
     "{messages} rows keep their message_id for now, as copies of them may still come: forget again "
     "after {hours} hours"
@@ -66,11 +68,23 @@ def forget_user(settings: Settings, user: str) -> None:
     with ProgressLog() as progress:
         found = asyncio.run(forget(settings, user, progress))
         enrich_if_outdated(folders, settings.duckdb_memory_mb)
-        result, warning = tables_words(asyncio.run(rebuild_tables(settings, progress)))
-    click.echo(f"forgot {found.rows} rows of event and {found.archived} of the archive; {result}")
+        result, warning, error = _rebuilt(settings, progress)
+    click.echo(
+        f"forgot {found.rows} rows of {found.tables} and {found.archived} of the archive; {result}"
+    )
     for text in (*remains(settings, found), warning):
         if text:
             click.echo(text, err=True)
+    if error is not None:
+        raise error
+
+
+def _rebuilt(settings: Settings, progress: ProgressLog) -> tuple[str, str, CounterError | None]:
+    """Return what was done about the tables, a warning or nothing, and what kept them."""
+    try:
+        return *tables_words(asyncio.run(rebuild_tables(settings, progress))), None
+    except CounterError as exc:  # what is forgotten is said first
+        return STILL_KNOWN, "", exc
 
 
 async def forget(settings: Settings, user: str, progress: ProgressLog) -> Forgotten:

@@ -22,6 +22,7 @@ from app.kafka.counter_log import decided
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.reconcile.base_fold import kept_for_good
+from app.reconcile.detached import how_to_attach
 from app.reconcile.forget_months import ForgetMonths, MonthsForgotten, month_of, youngest
 from app.settings import Settings
 from tables.counters import declare
@@ -31,6 +32,10 @@ MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 REMAINS = (
     "They are still in Kafka (events) until {until}, and then until its segments are deleted; in "
     "backups that were taken before"
+)
+DETACHED = (
+    "{names}: detached from event, and not touched. To forget these, too, attach them and run the "
+    "same command again. {attach}"
 )
 TOO_YOUNG = (
     "{before} is too young: some counters keep their windows longer than that. The last month that "
@@ -120,3 +125,6 @@ def _remains(settings: Settings, found: MonthsForgotten) -> Iterator[str]:
     if found.newest is not None:
         until = found.newest + timedelta(hours=settings.events_retention_hours)
         yield REMAINS.format(until=f"{until:%Y-%m-%dT%H:%M:%SZ}")
+    if months := found.detached:
+        names = ", ".join(month.name for month in months)
+        yield DETACHED.format(names=names, attach=how_to_attach(months))

@@ -22,6 +22,7 @@ from app.kafka.watermarks import Offsets, Say, Watermarks, wait_for
 from app.names import Names
 from app.reconcile.alone import take_lock
 from app.reconcile.counted import WORKERS_S
+from app.reconcile.detached import detached_months, for_each_table
 from app.settings import Settings
 from app.stores.connect import connect_session
 from app.stores.copies import stored_at
@@ -35,13 +36,20 @@ class Forgotten(NamedTuple):
     """rows, archived: rows of event and of the archive.
 
     messages: rows whose message_id stays for now, because copies of them may still come. newest:
-    Kafka time of the last record; None where there is none.
+    Kafka time of the last record; None where there is none. detached: tables of months that were
+    detached, in which the user was forgotten, too.
     """
 
     rows: int
     archived: int
     messages: int
     newest: datetime | None
+    detached: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> str:
+        """Where the rows are, for a message."""
+        return ", ".join(("event", *self.detached))
 
 
 class Forget:
@@ -73,14 +81,10 @@ class Forget:
             await take_lock(connection, load_queries())
             self._say("searching event")
             async with connection.transaction():
-                found = await connection.fetchrow(
-                    load_queries()["forget.user"],
-                    *(user, salt, datetime.now(UTC) - self._remembered()),
-                    *self._kept,
-                )
-                if found["rows"]:
+                found = await self._forget_rows(connection, user, salt)
+                if found.rows:
                     await connection.execute(
-                        "insert into forgotten (users, rows) values (1, $1)", found["rows"]
+                        "insert into forgotten (users, rows) values (1, $1)", found.rows
                     )
                 await self._rename_base(connection, user, salt)
             token = await connection.fetchval("select forget_token($1, $2)", salt, user)
@@ -88,7 +92,24 @@ class Forget:
             archived = await asyncio.to_thread(forget_in_archive, self._folders, user, token)
         finally:
             await connection.close()
-        return Forgotten(found["rows"], archived, found["messages"], found["newest"])
+        return found._replace(archived=archived)
+
+    async def _forget_rows(self, connection: asyncpg.Connection, user: str, salt: str) -> Forgotten:
+        """Forget in event, and in months that were detached: they may be attached again."""
+        sql = load_queries()
+        months = await detached_months(connection, sql)
+        since = datetime.now(UTC) - self._remembered()
+        rows = [
+            await connection.fetchrow(query, user, salt, since, *self._kept)
+            for query in for_each_table(sql["forget.user"], months)
+        ]
+        return Forgotten(
+            sum(row["rows"] for row in rows),
+            0,
+            sum(row["messages"] for row in rows),
+            max((row["newest"] for row in rows if row["newest"]), default=None),
+            tuple(month.name for month in months),
+        )
 
     async def _rename_base(self, connection: asyncpg.Connection, user: str, salt: str) -> None:
         """Give a user another name in what forgotten months added up to."""

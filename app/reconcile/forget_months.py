@@ -27,6 +27,7 @@ from app.reconcile.alone import take_lock
 from app.reconcile.base_fold import BaseFold, EventRange
 from app.reconcile.comparison import by_partition
 from app.reconcile.counted import WORKERS_S
+from app.reconcile.detached import DetachedMonth, detached_months
 from app.reconcile.own_counters import Decided
 from app.settings import Settings
 from app.stores.connect import connect_session
@@ -50,11 +51,15 @@ CountersOf = Callable[[Registry], Counters]
 
 
 class MonthsForgotten(NamedTuple):
-    """rows: of event. newest: Kafka time of the last one; None where there was none."""
+    """rows: of event. newest: Kafka time of the last one; None where there was none.
+
+    detached: months that were not touched, as they are no part of event any more.
+    """
 
     rows: int
     newest: datetime | None
     before: datetime
+    detached: tuple[DetachedMonth, ...] = ()
 
 
 def month_of(moment: datetime) -> datetime:
@@ -94,7 +99,10 @@ class ForgetMonths:
                 await migrate_over(connection)
                 await take_lock(connection, self._sql)
                 async with connection.transaction():
-                    return await self._forget(connection, before)
+                    found = await self._forget(connection, before)
+                    months = await detached_months(connection, self._sql)
+                    left = tuple(month for month in months if month.begin < before)
+                    return found._replace(detached=left)
             finally:
                 await connection.close()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:

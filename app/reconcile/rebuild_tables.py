@@ -31,6 +31,7 @@ from app.names import Names
 from app.reconcile.alone import take_lock
 from app.reconcile.comparison import Comparison
 from app.reconcile.counted import wait_for_counting
+from app.reconcile.detached import detached_months, how_to_attach
 from app.reconcile.live_scan import LiveScan
 from app.reconcile.live_workers import Counted, LiveWorkers
 from app.settings import Settings
@@ -154,9 +155,10 @@ class TablesRebuild:
         self._say("counting event")
         missing = await sides.connection.fetchval(sides.sql["repair.missing"], self._events)
         if missing:
+            attach = how_to_attach(await detached_months(sides.connection, sides.sql))
             raise StartError(
                 f"event lacks {missing} of the rows that were stored (or has more, if below 0): "
-                "the tables know more than it does"
+                f"the tables know more than it does. {attach}"
             )
 
     async def _remembered(self, sides: Comparison) -> int:
