@@ -30,7 +30,7 @@ from app.kafka.clients import KafkaClients
 from app.kafka.log import KafkaLog
 from app.kafka.remembered import Remembered
 from app.kafka.strange import leave_out
-from app.kafka.topics import HOUR_MS
+from app.kafka.topic_faults import HOUR_MS
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings

@@ -26,13 +26,19 @@ from aiokafka.errors import (
 from app.errors import KafkaAccessError, StartError, reason
 from app.kafka.access import check_access
 from app.kafka.clients import KafkaClients
-from app.kafka.topic_faults import LOOKED_AT, TopicSpec, TopicState, faults_of, said_together
+from app.kafka.topic_faults import (
+    HOUR_MS,
+    LOOKED_AT,
+    TopicSpec,
+    TopicState,
+    faults_of,
+    said_together,
+)
 from app.names import Names
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-HOUR_MS = 3_600_000
 ALERTS_RETENTION_HOURS = 30 * 24
 UNIQUES_RETENTION_HOURS = 7 * 24  # merged into a table: longer than any worker is away
 VISIBLE_DEADLINE_S = 30
@@ -55,6 +61,7 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
     keep = _kept_for(settings.events_retention_hours)
     sources, merged = settings.events_partitions, settings.counts_partitions
     by_events, by_counts = "EVENT_COUNTER_EVENTS_PARTITIONS", "EVENT_COUNTER_COUNTS_PARTITIONS"
+    kept_by = "EVENT_COUNTER_EVENTS_RETENTION_HOURS"
     statistics = (
         TopicSpec(names.uniques, merged, _kept_for(UNIQUES_RETENTION_HOURS), by_counts),
         TopicSpec(names.uniques_changelog, merged, COMPACT, by_counts),
@@ -63,14 +70,14 @@ def topic_specs(settings: Settings, version: int = 1) -> tuple[TopicSpec, ...]:
     )
     messages = TopicSpec(names.messages_changelog, sources, COMPACT, by_events, grows=True)
     return (
-        TopicSpec(names.events, sources, keep, by_events, grows=True),
+        TopicSpec(names.events, sources, keep, by_events, grows=True, kept_by=kept_by),
         TopicSpec(names.counts, merged, COMPACT, by_counts),
         TopicSpec(names.tables_version, 1, COMPACT),
         TopicSpec(names.decisions, 1, FOR_GOOD),
-        TopicSpec(names.rejected, 1, keep, keep=False),
+        TopicSpec(names.rejected, 1, keep, keep=False, kept_by=kept_by),
         TopicSpec(names.replayed, 1, COMPACT),
         TopicSpec(names.places, 1, COMPACT),
-        TopicSpec(names.totals, 1, keep, keep=False),
+        TopicSpec(names.totals, 1, keep, keep=False, kept_by=kept_by),
         TopicSpec(names.alerts, merged, _kept_for(ALERTS_RETENTION_HOURS), by_counts),
         TopicSpec(names.partials_changelog, sources, COMPACT, by_events, grows=True),
         TopicSpec(names.totals_changelog, merged, COMPACT, by_counts),

@@ -17,6 +17,7 @@ from app.stack.child import Child
 from app.stack.data_dir import check_whole, owned
 from app.stack.kafka import Kafka
 from app.stack.keeper import STRANGE
+from app.stack.own_topics import fit_own_topics
 from app.stack.ports import is_free
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
@@ -63,6 +64,11 @@ class Parts:
     def __iter__(self) -> Iterator[LocalServer]:
         return iter(self._parts)
 
+    @property
+    def has_kafka(self) -> bool:
+        """Whether Kafka is one of them."""
+        return any(part.name == Kafka.name for part in self._parts)
+
     async def start(self) -> Settings:
         """Start all at the same time; return the settings with their addresses."""
         given, folder = self._settings, self._settings.data_dir
@@ -92,7 +98,11 @@ class Parts:
             name: address if name == "kafka" else SecretStr(address)
             for name, address in addresses.items()
         }
-        return given.model_copy(update=changes)
+        found = given.model_copy(update=changes)
+        if self.has_kafka:
+            for line in await fit_own_topics(found):
+                self._console.step(line)
+        return found
 
     async def stop(self) -> None:
         """End what was started, the last one first."""

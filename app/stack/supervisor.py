@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.stack.data_dir import check_whole, owned, write_run_file
 from app.stack.forked import ForkServer
 from app.stack.keeper import Keeper
+from app.stack.own_topics import shorten_own_topics
 from app.stack.parts import SAY_EVERY_S, Console, LocalServer, Parts, start_told
 from app.stack.ports import Ports, is_loopback, wait_for_port
 from app.stack.prepare import check_redis, prepare_logs, prepare_topics, wait_for_database
@@ -113,6 +114,9 @@ class Supervisor:
                 f"Kafka lost {found.until - found.end} events of partition {found.partition} that"
                 f" it had acknowledged ({found.who} has read them): see the page Backup and loss"
             )
+        if self._parts.has_kafka:
+            for line in await shorten_own_topics(self.settings):
+                self._console.step(line)
 
     def _make_workers(self) -> None:
         """Decide on names, folders and ports; the same ones as last time where possible."""

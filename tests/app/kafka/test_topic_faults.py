@@ -21,6 +21,7 @@ from tests.support.running_copy import command_line
 
 EVENTS = TopicSpec("events", 4, {"cleanup.policy": "delete", "retention.ms": "7200000"}, "SET")
 COUNTS = TopicSpec("counts", 4, {"cleanup.policy": "compact"}, "SET")
+DECISIONS = TopicSpec("decisions", 4, {"cleanup.policy": "delete", "retention.ms": "-1"})
 HISTORY = TopicSpec("rejected", 4, EVENTS.config, keep=False)
 
 
@@ -31,6 +32,7 @@ HISTORY = TopicSpec("rejected", 4, EVENTS.config, keep=False)
         (COUNTS, {"cleanup.policy": "compact,delete"}, True, "has cleanup.policy=compact,delete"),
         (EVENTS, {"cleanup.policy": "compact"}, True, "without a key.* cleanup.policy=delete$"),
         (EVENTS, {"retention.ms": "1800000"}, True, "after 0.5 hours.* retention.ms=7200000$"),
+        (DECISIONS, {"retention.ms": "7200000"}, True, "after 2 hours.* retention.ms=-1$"),
         (HISTORY, {"retention.ms": "1800000"}, False, "after 0.5 hours"),
         (EVENTS, {"retention.bytes": "1000"}, False, "whatever their age.* retention.bytes=-1$"),
         (EVENTS, {"min.insync.replicas": "3"}, True, "2 replicas.* min.insync.replicas=2$"),

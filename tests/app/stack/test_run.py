@@ -19,6 +19,7 @@ from tests.support.running_copy import UGLY, RunningCopy, is_gone, running_copy
 from tests.support.waiting import wait_until
 
 CLICK = {"type": "CLICK", "url": "https://www.example.net"}
+KEPT = "events, events-rejected, unique-event-topic"
 AWAY = (aiohttp.ClientError, OSError)
 
 
@@ -60,14 +61,14 @@ async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
         assert len(family) >= 8, "run, Kafka, Postgres, Redis, four workers"
         assert await copy.interrupt() == 0
         assert what_is_left(family) == []
-    with running_copy(**given) as copy:
-        await copy.ready()
+    with running_copy(**given, events_retention_hours=240) as copy:
+        await ready(copy, f"retention of {KEPT}: 168 h -> 240 h\n")
         await click(http, copy)
         family = copy.family()
         copy.kill_everything()
         await wait_until(lambda: what_is_left(family), [])
     with running_copy(**given) as copy:
-        await copy.ready()
+        await ready(copy, "retention of events: 240 h -> 168 h\n")  # the click is younger
         assert addresses_of(copy.status()) == addresses
         await wait_until(lambda: clicks(http, copy), 2, deadline_s=20)
         await wait_until(copy.status, all_is_done(events=2), deadline_s=20)
@@ -84,6 +85,12 @@ async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
         await click(http, copy)
         await wait_until(lambda: clicks(http, copy), 4)
         await they_share_nothing(http, copy, second)
+
+
+async def ready(copy: RunningCopy, said: str) -> None:
+    """Wait until it is, and has said something."""
+    await copy.ready()
+    assert said in copy.said()
 
 
 def what_is_left(family: list[psutil.Process]) -> list[psutil.Process]:
