@@ -33,6 +33,16 @@ HOST = "a host name or an IP address; the port has a setting of its own"
 ESCAPED = "in user and password, write special characters as %XX: / as %2F, @ as %40"
 ENCODED = "whsec_"  # as Standard Webhooks write a key, standardwebhooks.com
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# Of an address of Redis: with any scheme, with those of a network, with rediss.
+REDIS_OPTIONS = (
+    "db username password client_name protocol encoding max_connections socket_timeout "
+    "socket_connect_timeout socket_read_size health_check_interval retry_on_timeout"
+).split()
+REDIS_NET_OPTIONS = ["socket_keepalive"]
+REDIS_TLS_OPTIONS = (
+    "ssl_ca_certs ssl_ca_path ssl_ca_data ssl_certfile ssl_keyfile ssl_password ssl_cert_reqs "
+    "ssl_check_hostname ssl_min_version ssl_ciphers"
+).split()
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which no browser sends
 
 _KAFKA = re.compile(r"[^\s/@,]+(,[^\s/@,]+)*")
@@ -75,8 +85,27 @@ def check_postgres(dsn: str) -> None:
 
 def check_redis(url: str) -> None:
     """redis:// or rediss://, on this machine where no host is named; unix:// with a path."""
-    if url and (parts := _url(url, "redis", "rediss", "unix")).scheme != "unix":
+    if not url:
+        return
+    if (parts := _url(url, "redis", "rediss", "unix")).scheme != "unix":
         _with_user(parts)
+    known = redis_options(parts.scheme)
+    for name in parse_qs(parts.query, keep_blank_values=True):
+        if name in known:
+            continue
+        if "@" in parts.query:  # a ? in the password, perhaps: its rest is not shown
+            raise ValueError(ESCAPED)
+        if name in REDIS_TLS_OPTIONS:
+            raise ValueError(f"{name} is for an address that begins with rediss://")
+        raise ValueError(f"{shown(name)} is not one of its options: {', '.join(known)}")
+
+
+def redis_options(scheme: str) -> list[str]:
+    """Return what may follow the ? of an address of Redis."""
+    options = list(REDIS_OPTIONS)
+    if scheme != "unix":
+        options += REDIS_NET_OPTIONS
+    return options + REDIS_TLS_OPTIONS if scheme == "rediss" else options
 
 
 def check_http(url: str) -> None:

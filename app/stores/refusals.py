@@ -23,6 +23,8 @@ def refused_by_postgres(exc: BaseException) -> str:
         return f"Postgres lets nobody in: {reason(exc)}. Check user and password in {POSTGRES}"
     if isinstance(exc, asyncpg.InvalidCatalogNameError):
         return f"Postgres: {reason(exc)}. Create it: create database NAME encoding 'UTF8'"
+    if isinstance(exc, (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError)):
+        return f"Postgres: {reason(exc)}. Check what follows the ? in {POSTGRES}"
     if isinstance(exc, asyncpg.InsufficientPrivilegeError):
         return (
             f"Postgres: {reason(exc)}. Type as its owner: grant create on database NAME to ROLE; "

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from app.addresses import redis_options
 from app.errors import SettingsError
 from app.settings import Settings, variable
+from app.stores.connect import redis_client
 from tests.support.running_copy import command_line
 
 SECRET = "hunter2"
@@ -91,6 +93,12 @@ def test_the_part_that_is_wrong_is_named(name: str, value: str, part: str, says:
         ("redis", f"redis://:1/{SECRET}@h/0", "%2F"),
         ("redis", f"redis://:{SECRET}/2@h/0", "%2F"),
         ("redis", f"http://:{SECRET}@h/", "begins with redis:// or rediss:// or unix://"),
+        ("redis", f"redis://:{SECRET}@h/0?foo=1", "'foo' is not one of its options: db, "),
+        ("redis", f"redis://:{SECRET}@h/0?db=1&Foo", "'Foo' is not one of its options: db, "),
+        ("redis", f"redis://:{SECRET}@h/0?decode_responses=true", "'decode_responses' is not"),
+        ("redis", f"redis://:{SECRET}@h/?ssl_cert_reqs=none", "begins with rediss://"),
+        ("redis", "unix:///redis.sock?socket_keepalive=1", "'socket_keepalive' is not"),
+        ("redis", f"redis://u:1?{SECRET}=@h/0", "%XX"),
         ("webhook_url", f"https://u:{SECRET}@h:bad/", PORTS),
         ("webhook_url", f"https://u:{SECRET}@", "the host is missing"),
         ("webhook_url", f"https://[{SECRET}", PORTS),
@@ -125,6 +133,7 @@ def test_what_is_wrong_is_told_without_the_password(name: str, value: str, says:
         ("redis", "redis://:6379/0"),
         ("redis", "rediss://:p@ss@h:1/0?ssl_ca_certs=/ca.pem"),
         ("redis", "unix:///tmp/redis@1.sock?db=1"),
+        ("redis", "redis://h/0?db=1&socket_keepalive=1&max_connections="),
         ("webhook_url", "https://h:8443/hooks/@me?key=1"),
         ("webhook_secret", ""),
         ("webhook_secret", "clé"),
@@ -168,3 +177,12 @@ def test_every_command_stops_before_anything_is_made(
     )
     assert done.stderr.count("\n") == 1
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "unix"])
+def test_the_options_of_redis_are_those_that_its_client_takes(scheme: str) -> None:
+    values = {"ssl_min_version": "771", "ssl_cert_reqs": "none", "encoding": "utf-8"}
+    for option in redis_options(scheme):
+        url = f"{scheme}://h/0?{option}={values.get(option, '2')}"
+        assert Settings.from_env({variable("redis"): url})
+        assert redis_client(url, 1).connection_pool.make_connection(), option

@@ -63,6 +63,10 @@ async def test_a_wrong_password_or_database_is_named(make_database: MakeDatabase
     assert 'database "nowhere" does not exist' in await line(
         prepare_database, postgres=dsn.rpartition("/")[0] + "/nowhere"
     )
+    for option in ("foo=1", "statement_timeout=soon"):
+        said = await line(prepare_database, postgres=f"{dsn}?{option}")
+        assert f'parameter "{option.partition("=")[0]}"' in said
+        assert "what follows the ? in EVENT_COUNTER_POSTGRES" in said
 
 
 async def compared(settings: Settings) -> None:
