@@ -35,14 +35,15 @@ ENCODED = "whsec_"  # as Standard Webhooks write a key, standardwebhooks.com
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Of an address of Redis: with any scheme, with those of a network, with rediss.
 REDIS_OPTIONS = (
-    "db username password client_name protocol encoding max_connections socket_timeout "
-    "socket_connect_timeout socket_read_size health_check_interval retry_on_timeout"
-).split()
-REDIS_NET_OPTIONS = ["socket_keepalive"]
+    *("db", "username", "password", "client_name", "protocol", "encoding", "max_connections"),
+    *("socket_timeout", "socket_connect_timeout", "socket_read_size"),
+    *("health_check_interval", "retry_on_timeout"),
+)
+REDIS_NET_OPTIONS = ("socket_keepalive",)
 REDIS_TLS_OPTIONS = (
-    "ssl_ca_certs ssl_ca_path ssl_ca_data ssl_certfile ssl_keyfile ssl_password ssl_cert_reqs "
-    "ssl_check_hostname ssl_min_version ssl_ciphers"
-).split()
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile", "ssl_password"),
+    *("ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"),
+)
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which no browser sends
 
 _KAFKA = re.compile(r"[^\s/@,]+(,[^\s/@,]+)*")
@@ -100,12 +101,11 @@ def check_redis(url: str) -> None:
         raise ValueError(f"{shown(name)} is not one of its options: {', '.join(known)}")
 
 
-def redis_options(scheme: str) -> list[str]:
+def redis_options(scheme: str) -> tuple[str, ...]:
     """Return what may follow the ? of an address of Redis."""
-    options = list(REDIS_OPTIONS)
-    if scheme != "unix":
-        options += REDIS_NET_OPTIONS
-    return options + REDIS_TLS_OPTIONS if scheme == "rediss" else options
+    if scheme == "unix":
+        return REDIS_OPTIONS
+    return (*REDIS_OPTIONS, *REDIS_NET_OPTIONS, *(REDIS_TLS_OPTIONS if scheme == "rediss" else ()))
 
 
 def check_http(url: str) -> None:

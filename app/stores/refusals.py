@@ -11,6 +11,20 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from app.errors import reason
 
 POSTGRES, REDIS = "EVENT_COUNTER_POSTGRES", "EVENT_COUNTER_REDIS"
+TODO: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((asyncpg.InvalidCatalogNameError,), "Create it: create database NAME encoding 'UTF8'"),
+    (
+        (asyncpg.InsufficientPrivilegeError,),
+        (
+            "Type as its owner: grant create on database NAME to ROLE; "
+            "grant create, usage on schema public to ROLE"
+        ),
+    ),
+    (
+        (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError),
+        f"Check what follows the ? in {POSTGRES}",
+    ),
+)
 
 
 def refused_by_postgres(exc: BaseException) -> str:
@@ -21,16 +35,9 @@ def refused_by_postgres(exc: BaseException) -> str:
         return f"{POSTGRES} names a file that is not there: {exc.filename}"
     if isinstance(exc, asyncpg.InvalidAuthorizationSpecificationError):
         return f"Postgres lets nobody in: {reason(exc)}. Check user and password in {POSTGRES}"
-    if isinstance(exc, asyncpg.InvalidCatalogNameError):
-        return f"Postgres: {reason(exc)}. Create it: create database NAME encoding 'UTF8'"
-    if isinstance(exc, (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError)):
-        return f"Postgres: {reason(exc)}. Check what follows the ? in {POSTGRES}"
-    if isinstance(exc, asyncpg.InsufficientPrivilegeError):
-        return (
-            f"Postgres: {reason(exc)}. Type as its owner: grant create on database NAME to ROLE; "
-            "grant create, usage on schema public to ROLE"
-        )
-    return ""
+    return next(
+        (f"Postgres: {reason(exc)}. {todo}" for kinds, todo in TODO if isinstance(exc, kinds)), ""
+    )
 
 
 def refused_by_redis(exc: BaseException) -> str:
