@@ -29,20 +29,25 @@ _next_uuid = _make_uuids().__next__
 _moment = lru_cache(maxsize=64)(at_ms)  # many events come within a millisecond
 
 
-def pack(event: Event, now_ms: int) -> PackedRecord:
+def pack(event: Event, now_ms: int, uuid: str = "") -> PackedRecord:
     """Return the record of an event received at now_ms; sets its received_at and a missing uuid.
 
-    A timestamp that only repeats now_ms was filled in by decode(): it is left out, every reader
-    takes the record's, and can still tell a moment that the sender named.
+    uuid: for an event without one; random if left out. A timestamp that only repeats now_ms was
+    filled in by decode(): it is left out, every reader takes the record's, and can still tell a
+    moment that the sender named. So are uuid and received_at where only they make it too large.
     Raises TooLargeError: the canonical form can be longer than what was sent, and must not be
     acknowledged if the workers would reject it.
     """
-    if not event.uuid:
-        event.uuid = _next_uuid()
+    has_uuid = bool(event.uuid)
+    if not has_uuid:
+        event.uuid = uuid or _next_uuid()
     event.received_at = received = _moment(now_ms)
     if event.timestamp == received:
         event.timestamp = None
-    value = encode(event)
+    key, value = partition_key(event), encode(event)
     if len(value) > EVENT_MAX_BYTES:
-        raise TooLargeError(f"the event in canonical form has {len(value)} bytes")
-    return partition_key(event), value, now_ms
+        event.received_at, event.uuid = None, event.uuid if has_uuid else None
+        value = encode(event)
+        if len(value) > EVENT_MAX_BYTES:
+            raise TooLargeError(f"the event in canonical form has {len(value)} bytes")
+    return key, value, now_ms

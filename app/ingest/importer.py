@@ -128,10 +128,9 @@ class Importer:
         event = self._parse(line, now_ms)
         if self._rules is not None:
             self._rules.apply(event)
-        event.uuid = event.uuid or line_uuid(name, number, line)
         if self._again or event.message_id is None:
             event.message_id = log.message_id(number, line)
-        return pack(event, now_ms)
+        return pack(event, now_ms, line_uuid(name, number, line))
 
     def _hand_over(self, records: list[PackedRecord]) -> None:
         if records:

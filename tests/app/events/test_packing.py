@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 
 from app.errors import TooLargeError
 from app.events.decoding import decode
-from app.events.event import Event, at_ms
+from app.events.event import EVENT_MAX_BYTES, Event, at_ms
 from app.events.packing import pack
 from tests.support.random_events import NOW_MS
+from tests.support.sized import event_of
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,8 @@ def test_a_missing_uuid_is_made_and_is_the_key_of_last_resort() -> None:
     for _ in range(1000):
         key, value, _ = pack(Event(type="A"), NOW_MS)
         assert json.loads(value)["uuid"] == key.decode()
-        parsed = uuid.UUID(key.decode())
-        assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
+        parsed = UUID(key.decode())
+        assert (parsed.version, parsed.variant) == (4, RFC_4122)
         made.add(key)
     assert len(made) == 1000
 
@@ -75,3 +76,16 @@ def test_an_event_that_grows_too_large_is_not_acknowledged() -> None:
     event = decode(b'{"type":"A","properties":{"n":[%s]}}' % numbers.encode(), NOW_MS)
     with pytest.raises(TooLargeError):
         pack(event, NOW_MS)
+
+
+@pytest.mark.parametrize("uuid", ["", "mine"])
+def test_what_the_collector_adds_does_not_make_an_event_too_large(uuid: str) -> None:
+    for size in (EVENT_MAX_BYTES - 1, EVENT_MAX_BYTES):
+        sent = event_of(size, uuid=uuid) if uuid else event_of(size)
+        key, value, _ = pack(decode(sent, NOW_MS), NOW_MS)
+        assert decode(value, NOW_MS).uuid == (uuid or None)
+        assert key.decode() == uuid if uuid else UUID(key.decode())
+    with pytest.raises(TooLargeError, match="the event has 32769 bytes"):
+        decode(event_of(EVENT_MAX_BYTES + 1), NOW_MS)
+    with pytest.raises(TooLargeError, match="in canonical form has 32769 bytes"):
+        pack(decode(event_of(EVENT_MAX_BYTES - 1, value=1), NOW_MS), NOW_MS)

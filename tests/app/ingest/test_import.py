@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from app.events.decoding import decode
+from app.events.event import EVENT_MAX_BYTES
 from app.events.packing import PackedRecord
 from app.events.url_rules import UrlRules
 from app.ingest.importer import Importer, read_lines
@@ -25,7 +26,9 @@ from tests.support.collector_topics import collector_topics
 from tests.support.importing import GOOD, Import, complaints, log_of
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka
+from tests.support.random_events import NOW_MS
 from tests.support.running_copy import ROOT, environment
+from tests.support.sized import event_of
 from tests.support.waiting import wait_until
 
 CUT = '192.0.2.7 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 1 "-" "Moz'
@@ -135,6 +138,17 @@ async def test_ndjson_may_have_any_shape(
     found = await events(kafka, topics)
     assert {event["type"] for event in found} == {"productview", "A", "AdClick"}
     assert "mine" in {event["uuid"] for event in found}
+
+
+async def test_the_largest_line_is_imported(
+    import_files: Import, kafka: KafkaClient, topics: Names
+) -> None:
+    lines = [event_of(EVENT_MAX_BYTES + beside, message_id="mine") for beside in (-1, 0, 1)]
+    done = import_files("--format", "ndjson", "-", stdin=b"\n".join(lines))
+    assert done.stdout == b"imported 2, rejected 1\n"
+    assert [line.split(": ")[:2] for line in complaints(done)] == [["-:3", "too_large"]]
+    values = await kafka.values(topics.events)
+    assert [decode(value, NOW_MS).message_id for value in values] == ["mine"] * 2
 
 
 def test_what_cannot_be_read_is_one_line(import_files: Import, tmp_path: Path) -> None:

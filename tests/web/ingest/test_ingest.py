@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from app.events.event import EVENT_MAX_BYTES
 from app.names import Names
 from tests.support.http import Http
 from tests.support.kafka_client import KafkaClient
+from tests.support.sized import event_of
 
 COUNTER = (
     b'{"uuid":"c7a84fa3-bd42-4c6c-acbd-50506325ac1","url":"https://www.example.net",'
@@ -151,6 +153,23 @@ async def test_each_code_is_told_at_each_door(http: Http) -> None:
             answer = (await http.post("/events", b'[{"type":"B"},' + body + b"]")).json
             assert (answer["accepted"], answer["rejected"]) == (1, 1)
             assert answer["errors"][0]["code"] == code
+
+
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+async def test_the_largest_event_is_taken_at_each_door(
+    http: Http, kafka: KafkaClient, topics: Names, beside: int
+) -> None:
+    event, status = event_of(EVENT_MAX_BYTES + beside), 413 if beside > 0 else 200
+    for call, path in (("PUT", "/event_generate/"), ("POST", "/"), ("POST", "/track")):
+        got = await http.call(call, path, event, X_Token="secret_token")
+        assert got.status == status, got.body
+    small = b'{"type":"B"}'
+    for body in (b"[%b,%b]", b"%b\n%b\n"):
+        answer = (await http.post("/events", body % (event, small))).json
+        assert answer["accepted"] == (1 if beside > 0 else 2), answer["errors"]
+    kept = [v for v in await kafka.values(topics.events) if b'"type":"A"' in v]
+    assert len(kept) == (0 if beside > 0 else 5)
+    assert max(map(len, kept), default=0) <= EVENT_MAX_BYTES, "the workers take no longer one"
 
 
 async def test_rejected_events_are_counted_by_code(http: Http) -> None:
