@@ -76,7 +76,8 @@ def answer(request: Request, file: File, headers: Mapping[str, str]) -> Response
     # Other bytes need another tag: a cache might complete one with a part of the other.
     etag = f'"{file.etag}-{GZIP}"' if is_packed else f'"{file.etag}"'
     found = {**headers, ETAG: etag, VARY: ACCEPT_ENCODING}
-    if etag in request.headers.get(IF_NONE_MATCH, ""):
+    had = ",".join(request.headers.getall(IF_NONE_MATCH, ()))
+    if etag in had or had.strip() == ANY:
         return Response(status=NOT_MODIFIED, headers=found)
     found[CONTENT_TYPE] = file.content_type
     if is_packed:

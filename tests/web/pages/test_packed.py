@@ -75,11 +75,14 @@ async def test_packed_and_plain_are_the_same_and_have_tags_of_their_own(
     for coding, own, other in (("gzip", packed, plain), ("identity", plain, packed)):
         tag = own.headers["Etag"]
         tags = {tag: 304, f"W/{tag}": 304, f'"x", {tag}': 304, other.headers["Etag"]: 200}
+        tags |= {"*": 304, " * ": 304, '"*"': 200, "": 200}
         for given, status in tags.items():
             answer = await away.call("GET", path, Accept_Encoding=coding, If_None_Match=given)
             assert answer.status == status, (coding, given)
             assert answer.headers["Vary"] == "Accept-Encoding"
             assert answer.headers["Etag"] == tag
+            head = await away.call("HEAD", path, Accept_Encoding=coding, If_None_Match=given)
+            assert head.status == status, (coding, given)
             if status == 304:
                 assert answer.body == b""
                 assert "Content-Encoding" not in answer.headers
