@@ -19,7 +19,7 @@ from web.http.views import ApiView, page
 from web.ingest.keys import WriteKeys
 from web.ingest.position import NAME as POSITION
 from web.ingest.position import YES, positioned
-from web.ingest.senders import Sender, Senders
+from web.ingest.senders import Senders
 
 # 1 x 1, transparent: the smallest GIF89a that every browser shows.
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -42,30 +42,35 @@ def register(app: Any, collector: Collector, keys: WriteKeys, senders: Senders) 
         """GET ?type=VIEW&url=/a&…, the fields of an event -> a GIF, once Kafka has the event."""
 
         async def get(self, request: Request) -> Response:
-            args = args_of(request.rel_url.raw_query_string)
-            app_name = keys.app_of(request)
-            sender = senders.of(request, app_name, is_browser=True)
-            if args.get(POSITION) == YES:  # asked of the call, and no field of the event
-                del args[POSITION]
-            record = record_of(args, time.time_ns() // 1_000_000, sender)
+            try:
+                record = record_of(request, keys, senders)
+            except RejectedError as exc:
+                metrics.events_rejected.labels(exc.code).inc()
+                raise
             stored = await collector.send_record(record)
             return positioned(request, Response(body=GIF, headers=HEADERS), stored)
 
-        async def head(self, _request: Request) -> Response:
-            """Whoever only looks what is there has not seen it."""
-            return Response(headers=HEADERS)
+        async def head(self, request: Request) -> Response:
+            """Answer as GET would; whoever only looks what is there has not seen it."""
+            record_of(request, keys, senders)
+            collector.check_ready()
+            return Response(body=GIF, headers=HEADERS)
 
 
-def record_of(args: dict[str, str], received_ms: int, sender: Sender | None) -> PackedRecord:
-    """Return the record of the event in a query string; raise the RejectedError it deserves."""
-    try:
-        event = from_json(fields_of(args), received_ms)
-        if sender is not None:
-            sender.complete(event)
-        return pack(event, received_ms)
-    except RejectedError as exc:
-        metrics.events_rejected.labels(exc.code).inc()
-        raise
+def record_of(request: Request, keys: WriteKeys, senders: Senders) -> PackedRecord:
+    """Return the record of the event in a query string.
+
+    Raises the RejectedError it deserves, BadRequestError or WriteKeyError.
+    """
+    args = args_of(request.rel_url.raw_query_string)
+    sender = senders.of(request, keys.app_of(request), is_browser=True)
+    if args.get(POSITION) == YES:  # asked of the call, and no field of the event
+        del args[POSITION]
+    received_ms = time.time_ns() // 1_000_000
+    event = from_json(fields_of(args), received_ms)
+    if sender is not None:
+        sender.complete(event)
+    return pack(event, received_ms)
 
 
 def fields_of(args: dict[str, str]) -> dict[str, Any]:

@@ -128,8 +128,11 @@ async def test_a_pixel_is_an_event_once_kafka_has_it(door: Door) -> None:
         "properties": {"mail": "spring"},
     }
     assert {name: event[name] for name in expected} == expected
-    assert (await http.call("HEAD", path)).status == 200
-    assert len(await stored()) == 1
+    head = await http.call("HEAD", path)
+    same = "Content-Type", "Content-Length", "Cache-Control"
+    assert [head.headers[name] for name in same] == [answer.headers[name] for name in same]
+    assert (head.status, head.body, len(await stored())) == (200, b"", 1)
+    rejected = await rejections(http)
     for wrong, code in (
         ("url=/a", "missing_type"),
         ("type=A&value=x", "invalid_field"),
@@ -141,8 +144,31 @@ async def test_a_pixel_is_an_event_once_kafka_has_it(door: Door) -> None:
         ("type=%ff", "bad_request"),
         ("type=A&properties=x", "bad_request"),
     ):
+        assert (await http.call("HEAD", f"/pixel.gif?{wrong}")).status == 400, wrong
+        assert await rejections(http) == rejected, "HEAD counts nothing"
         answer = await http.get(f"/pixel.gif?{wrong}")
         assert (answer.status, answer.json["code"]) == (400, code), wrong
+        rejected = await rejections(http)
+
+
+async def rejections(http: Http) -> list[str]:
+    """Return the lines of /metrics that count rejected events."""
+    lines = (await http.get("/metrics")).body.decode().splitlines()
+    return [line for line in lines if line.startswith("event_counter_events_rejected_total{")]
+
+
+async def test_a_head_of_the_pixel_needs_what_its_get_needs(
+    serve: Serve, make_settings: MakeSettings
+) -> None:
+    http = await serve(await make_settings(kafka="127.0.0.1:1", write_keys="key=app"))
+    for query, status in (
+        ("type=A", 401),
+        ("type=A&write_key=key", 503),
+        ("url=/&write_key=key", 400),
+    ):
+        for method in ("GET", "HEAD"):
+            answer = await http.call(method, f"/pixel.gif?{query}")
+            assert answer.status == status, (method, query)
 
 
 async def test_the_script_is_small_and_kept_by_browsers(door: Door) -> None:
