@@ -32,6 +32,7 @@ from tests.support.hung import (  # noqa: F401
 )
 from tests.support.kafka_client import KafkaClient
 from tests.support.kafka_faults import MortalKafka, mortal_kafka
+from tests.support.kept import kept  # noqa: F401
 
 # A hook of tests/kill/conftest.py would be unknown to the process that sums up all runs.
 from tests.support.tallies import pytest_terminal_summary  # noqa: F401

@@ -122,4 +122,7 @@ class KafkaClients:
                 error = exc if is_told else OSError(f"{host}:{port}: {reason(exc)}")
             else:
                 return
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback has this frame: a cycle, with all who called

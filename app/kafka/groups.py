@@ -23,9 +23,12 @@ async def coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
         except KafkaError as exc:
             if not exc.retriable:
                 raise
-            error = exc.with_traceback(None)
+            error = exc
             await asyncio.sleep(RETRY_S)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # its traceback has this frame: a cycle, with all who called
 
 
 class KeptOffset(NamedTuple):

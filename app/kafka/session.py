@@ -165,6 +165,7 @@ class KafkaSession:
                 await asyncio.sleep(RETRY_S)
                 await self._client.force_metadata_update()
         finally:
+            error = None  # else a cycle, with all that was to be sent
             self.sending -= 1
 
     async def _careful_attempt(self, left: dict[int, RecordBatch]) -> KafkaError | None:

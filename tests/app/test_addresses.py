@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,4 +186,5 @@ def test_the_options_of_redis_are_those_that_its_client_takes(scheme: str) -> No
     for option in redis_options(scheme):
         url = f"{scheme}://h/0?{option}={values.get(option, '2')}"
         assert Settings.from_env({variable("redis"): url})
-        assert redis_client(url, 1).connection_pool.make_connection(), option
+        pool: Any = redis_client(url, 1).connection_pool
+        assert pool.make_connection(), option

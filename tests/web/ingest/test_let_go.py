@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import gc
 import gzip
-from collections.abc import Iterator
-from pathlib import Path
-from types import CoroutineType, FrameType
 from typing import Any
 
 import pytest
 
 from tests.support.http import Http
+from tests.support.kept import frames_in
 
-WEB = str(Path(__file__).parents[3] / "web")
 ONE, LINES = b'{"type":"CLICK","url":"/a"}', b'{"type":"CLICK"}\n{"type":"VIEW"}\n'
 BAD = b'{"type":7}\n{"url":"/a"}\n'
 CASES = {
@@ -35,22 +32,6 @@ CASES = {
 }
 
 
-@pytest.fixture
-def kept() -> Iterator[list[Any]]:
-    """Yield what only a collection would free; it is empty until gc.collect()."""
-    gc.collect()
-    gc.freeze()  # what was there before is looked at no more
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        yield gc.garbage
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.unfreeze()
-        gc.enable()
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 async def test_no_frame_is_in_a_cycle(
     http: Http, kept: list[Any], case: tuple[str, str, bytes]
@@ -61,10 +42,4 @@ async def test_no_frame_is_in_a_cycle(
     for _ in range(3):
         await http.call(method, path, body, **headers)
     gc.collect()
-    frames = [one.cr_frame if isinstance(one, CoroutineType) else one for one in kept]
-    ours = {
-        f"{one.f_code.co_filename}:{one.f_lineno}"
-        for one in frames
-        if isinstance(one, FrameType) and one.f_code.co_filename.startswith(WEB)
-    }
-    assert not ours
+    assert not frames_in(kept, "web")
