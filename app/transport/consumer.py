@@ -13,7 +13,6 @@ from faust.transport.consumer import ensure_TP
 from mode import Service
 
 from app.events.records import Batch
-from app.lasting import patiently
 from app.transport.batch import BatchRecord
 from app.transport.fetching import FetchThread
 from app.transport.keeping import KeepingConsumer
@@ -37,15 +36,11 @@ class BatchConsumer(Unending, KeepingConsumer):
         errors.UnsupportedVersionError,
     )
     max_coordinator_errors = 10
-    commit_slow_s = 20.0  # until it is looked at, and between looks; a killed broker takes 10 s
-    hopeless = 4  # looks at a Kafka that is well; slow machines need some time
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._open: dict[Any, Progress] | None = None
         self._origin: dict[Any, int] = {}
         self._failed: BaseException | None = None
-        self._well_for = 0
-        self.hanging = ""  # what does not end, for GET /ready
         self.newest_ms = 0  # the latest Kafka timestamp that was delivered
         super().__init__(*args, **kwargs)
         self._topics = self.scheduler.batch_topics
@@ -214,30 +209,6 @@ class BatchConsumer(Unending, KeepingConsumer):
             super().on_buffer_full(tp)
 
     # -- commit -------------------------------------------------------------------------
-
-    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002
-        """Commit, however long it takes: a slow Kafka is no fault of the worker's.
-
-        Stop the worker where Kafka is well and a commit does not end all the same: after a broker
-        died, one was seen to wait for ever, and all later ones with it.
-        """
-        work = super().commit(topics, start_new_transaction)
-        try:
-            return bool(await patiently(work, self.commit_slow_s, self._gives_up))
-        except TimeoutError as exc:
-            if not self.should_stop:
-                await self.fail(exc)
-            return False
-        finally:
-            self.hanging, self._well_for = "", 0
-
-    async def _gives_up(self, waited_s: float) -> bool:
-        """Whether a new start would heal a commit that does not end."""
-        problem = await self.hooks.diagnose()
-        self.hanging = f"a commit has not ended in {waited_s:.0f} s: {problem or 'Kafka is well'}"
-        self.log.warning("%s", self.hanging)
-        self._well_for = 0 if problem else self._well_for + 1
-        return self._well_for >= self.hopeless
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[Any]:
         pending = super()._filter_tps_with_pending_acks(topics)

@@ -74,10 +74,6 @@ class LengthConsumer(CommittedConsumer):
         self._told: dict[Any, int] = {}
         super().__init__(*args, **kwargs)
 
-    async def fail(self, exc: BaseException) -> None:
-        """Stop the worker."""
-        raise NotImplementedError
-
     @property
     def hooks(self) -> LogHooks:
         """What the application does about its logs."""

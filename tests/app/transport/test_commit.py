@@ -9,7 +9,7 @@ import pytest
 
 from app.lasting import HopelessError
 from app.transport import PositionError
-from tests.app.transport.conftest import Delivery
+from tests.app.transport.conftest import SOURCE, Delivery
 
 
 class Changelog:
@@ -133,6 +133,85 @@ async def test_what_waits_for_tables_while_partitions_move_is_not_committed(
     delivery.consumer.app.tables.data["moving"] = Moving(delivery)
     assert not await delivery.consumer.commit()
     assert (delivery.thread.commits, delivery.crashes) == ([], [])
+
+
+class Waiting:
+    """A table whose changelog is slow once, at one of its commits."""
+
+    def __init__(self, slow_call: int) -> None:
+        self.calls, self._slow_call = 0, slow_call
+        self.reached, self.acknowledged = asyncio.Event(), asyncio.Event()
+
+    async def before_commit(self) -> None:
+        self.calls += 1
+        if self.calls == self._slow_call:
+            self.reached.set()
+            await self.acknowledged.wait()
+
+
+async def commit_slowly(delivery: Delivery, table: Waiting) -> asyncio.Task[bool]:
+    """Begin a commit to 110, as the timer does, that waits for a table."""
+    delivery.consumer.app.tables.data["last"] = table
+    delivery.consumer.finish_timeout = 0.05
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    committing = asyncio.create_task(delivery.consumer.commit())
+    await table.reached.wait()
+    return committing
+
+
+async def test_a_commit_that_is_given_up_commits_nothing_after_partitions_moved(
+    delivery: Delivery,
+) -> None:
+    """It waits for another, which goes on: it neither ends that nor begins one of its own."""
+    consumer, first, last = delivery.consumer, Waiting(slow_call=2), Waiting(slow_call=1)
+    consumer.app.tables.data["first"] = first
+    committing = await commit_slowly(delivery, last)
+    await delivery.deliver(110, 120)
+    delivery.acknowledge(1)
+    await delivery.revoke()
+    last.acknowledged.set()
+    assert not await committing
+    await delivery.assign()
+    await delivery.open()
+    await consumer.commit()
+    first.acknowledged.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (delivery.thread.commits, first.calls) == ([], 1)
+    await delivery.deliver(100, 120)
+    delivery.acknowledge(2)
+    assert await consumer.commit()
+    assert delivery.thread.commits == [120]
+
+
+async def test_what_waits_for_the_producer_while_partitions_move_is_not_committed(
+    delivery: Delivery,
+) -> None:
+    """And the same position can be committed in the next generation."""
+    consumer, flushing, flushed = delivery.consumer, asyncio.Event(), asyncio.Event()
+
+    async def flush() -> None:
+        flushing.set()
+        await flushed.wait()
+
+    consumer.app.producer.flush, consumer.finish_timeout = flush, 0.05
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    committing = asyncio.create_task(consumer.commit())
+    await flushing.wait()
+    await delivery.revoke()
+    await delivery.assign()
+    await delivery.open()
+    flushed.set()
+    assert not await committing
+    assert (delivery.thread.commits, consumer.committed_to(SOURCE)) == ([], 100)
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(1)
+    assert await consumer.commit()
+    assert delivery.thread.commits == [110]
 
 
 class Silent:
