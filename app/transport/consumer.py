@@ -124,7 +124,9 @@ class BatchConsumer(Unending, KeepingConsumer):
         await self._finish()
         ours = {m for m in self._unacked_messages if m.topic in self._topics}
         self._unacked_messages -= ours
-        await super().wait_empty()
+        # Else it would only wait for a commit in flight, which comes to nothing behind the gate.
+        if self._unacked_messages or self._filter_tps_with_pending_acks():
+            await super().wait_empty()
 
     async def _finish(self) -> None:
         """Wait for running batches, commit, close; later acknowledgements do not count."""
@@ -134,9 +136,10 @@ class BatchConsumer(Unending, KeepingConsumer):
                 await asyncio.wait_for(self._call_tables("before_release"), self.finish_timeout)
                 await asyncio.sleep(0.005)
             if self._open and not self._failed:
-                for _ in range(2):  # False: perhaps somebody else was just committing
-                    if await asyncio.wait_for(self.commit(), self.finish_timeout):
-                        break
+                async with asyncio.timeout(self.finish_timeout):
+                    for _ in range(2):  # False: perhaps somebody else was just committing
+                        if await self.commit():
+                            break
                 self._settled = frozenset(self.settled())
         except Exception as exc:  # noqa: BLE001 - fail() was told; here only the gate must close
             self.log.warning("last commit failed, batches will be read again: %r", exc)

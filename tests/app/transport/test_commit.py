@@ -186,6 +186,20 @@ async def test_a_commit_that_is_given_up_commits_nothing_after_partitions_moved(
     assert delivery.thread.commits == [120]
 
 
+async def test_neither_a_revocation_nor_a_stop_waits_for_a_commit_in_flight(
+    delivery: Delivery,
+) -> None:
+    table = Waiting(slow_call=1)
+    committing = await commit_slowly(delivery, table)
+    await delivery.revoke()
+    async with asyncio.timeout(10):
+        await delivery.consumer.wait_empty()  # as Faust's app does at both
+    assert not committing.done()
+    table.acknowledged.set()
+    assert not await committing
+    assert not delivery.thread.commits
+
+
 async def test_what_waits_for_the_producer_while_partitions_move_is_not_committed(
     delivery: Delivery,
 ) -> None:
