@@ -74,18 +74,21 @@ class BatchConsumer(Unending, KeepingConsumer):
 
     async def seek_to_committed(self) -> Any:
         """Seek; the partitions open with the resume_flow() that follows."""
+        if self.is_outdated():  # what it would find is for the next recovery to judge
+            return {}
         self._kept, gate, self.refused = self._kept, self._close(), ""
         committed, start = await self._thread.call_thread(
             self._thread.seek_batches, self._topics, self._origin
         )
-        if await self.lacks_changelogs({ensure_TP(tp) for tp in self.assignment()}):
+        assigned = {ensure_TP(tp) for tp in self.assignment()}
+        if gate != self.gate or await self.lacks_changelogs(assigned):
             return committed  # the gate stays closed
         settled = await self.settle({ensure_TP(tp): at for tp, at in committed.items()}, start)
         if settled is None:
             return committed  # the gate stays closed
         for tp in [tp for tp, offset in settled.items() if offset != start[tp]]:
             await self._thread.call_thread(self._thread.seek, tp, settled[tp])
-        if gate == self.gate and not self._is_outdated():
+        if gate == self.gate and not self.is_outdated():
             self._seeked = {tp: Progress(offset) for tp, offset in settled.items()}
             self.started_at = settled
         return committed
@@ -96,7 +99,7 @@ class BatchConsumer(Unending, KeepingConsumer):
         Not in the middle of a rebalance, as a recovery that does not know of it yet would: what is
         fetched then is dropped, and after the seek of the next recovery nobody reads it again.
         """
-        if self._failed or self._is_outdated():
+        if self._failed or self.is_outdated():
             return
         super().resume_flow()
         if self._seeked is not None:

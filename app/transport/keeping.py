@@ -47,7 +47,7 @@ class KeepingConsumer(LengthConsumer):
         self.gate += 1
         self._seeked = None
 
-    def _is_outdated(self) -> bool:
+    def is_outdated(self) -> bool:
         """Whether a recovery that acts now may be that of an older assignment.
 
         It goes on for some turns of the loop after the next one was told to begin.

@@ -91,18 +91,23 @@ class LengthConsumer(CommittedConsumer):
 
         A table that is behind the commit, because its changelog is gone, is made from the log
         again. What the log has no more of it is lost; where that is everything, return None, and
-        `refused` says it.
+        `refused` says it. None, too, where partitions move meanwhile: nothing is done any more.
         """
+        gate = self.gate
         begins, ends = await self._edges(start)
         settled = dict(start)
         for tp, offset in start.items():
             has = self._table_position(tp)
             furthest = max(offset, has or 0)
+            if gate != self.gate:
+                return None
             if ends[tp] < furthest or offset < furthest:  # what is not committed only we know of
                 await self._fill_up(tp, furthest)
             if committed.get(tp) in (None, -1):
                 continue
             settled[tp] = await self._stored_to(tp, offset, begins[tp])
+            if gate != self.gate:
+                return None
             if has is False or (has or 0) >= offset:
                 continue
             if has is None and begins[tp] > 0:
@@ -128,7 +133,10 @@ class LengthConsumer(CommittedConsumer):
 
     async def keep_positions(self, offsets: Mapping[Any, int]) -> None:
         """Let tables have rows that say what is about to be committed."""
+        gate = self.gate
         for tp, offset in offsets.items():
+            if gate != self.gate:
+                return  # a row of now would be one of another generation
             if (keep := self.hooks.keep_position.get(tp.topic)) is not None:
                 await keep(tp.partition, offset)
 

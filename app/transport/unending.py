@@ -62,6 +62,11 @@ class UnendingRecovery(Unending, Recovery):
         if self._generation_id == self.app.consumer_generation_id:
             self.app.consumer.reassigned()
 
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """As Faust's; what tables would begin now after a revocation, nobody would end."""
+        if not self.app.consumer.is_outdated():
+            await super().on_recovery_completed(generation_id)
+
     @Service.task
     async def _watch_progress(self) -> None:
         left, since = None, monotonic()

@@ -121,6 +121,19 @@ async def test_a_partition_that_nobody_sends_to_is_read_from_where_it_begins_at_
     assert table.lost == []
 
 
+async def test_no_row_says_a_position_once_partitions_moved(delivery: Delivery) -> None:
+    """It would be one of the next generation, in the middle of its recovery."""
+    kept = list[int]()
+
+    async def keep(partition: int, _position: int) -> None:
+        kept.append(partition)
+        await delivery.revoke()
+
+    delivery.consumer.hooks.keep_position[SOURCE.topic] = keep
+    await delivery.consumer.keep_positions({SOURCE: 110, TP(SOURCE.topic, 1): 110})
+    assert kept == [SOURCE.partition]
+
+
 @pytest.mark.parametrize(
     ("log_start", "begins", "lost"),
     [(20, 40, []), (40, 40, []), (70, 70, [(40, 70)]), (150, 150, [(40, 150)])],

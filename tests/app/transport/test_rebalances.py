@@ -14,6 +14,22 @@ from app.transport.unending import UnendingRecovery
 from app.wiring.faust_app import batch_app, ready
 from tests.app.transport.conftest import SOURCE, Delivery
 
+STORED = "what is stored"
+
+
+class Touched:
+    """Notes what a seek does to a table that is behind the commit, and to a log that is short."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.calls: list[str] = []
+        hooks = delivery.consumer.hooks
+        hooks.table_position[SOURCE.topic] = lambda _partition: 40
+        hooks.lose[SOURCE.topic] = lambda *_: self.calls.append("lose")
+        hooks.fill_up = self._fill_up
+
+    async def _fill_up(self, _tp: Any, _position: int) -> None:
+        self.calls.append("fill up")
+
 
 async def test_nothing_flows_from_a_revocation_to_the_next_recovery(delivery: Delivery) -> None:
     await delivery.open()
@@ -49,10 +65,10 @@ async def test_a_seek_of_the_old_recovery_opens_nothing_in_the_next_one(
 async def test_nor_does_a_seek_that_ends_when_the_next_one_has_begun(delivery: Delivery) -> None:
     consumer, ended = delivery.consumer, asyncio.Event()
     await delivery.open()
-    await delivery.revoke()
     delivery.thread.before_seek = ended.wait
     seek = asyncio.ensure_future(consumer.perform_seek())
     await asyncio.sleep(0)
+    await delivery.revoke()
     await delivery.assign()
     ended.set()
     await seek
@@ -72,6 +88,74 @@ async def test_nor_does_an_old_recovery_that_is_not_cancelled_yet(delivery: Deli
     consumer.app.tables.recovery.signal_recovery_start.clear()  # it begins
     consumer.resume_flow()
     assert not consumer.open_partitions()
+
+
+async def test_a_seek_of_the_old_recovery_touches_neither_logs_nor_tables(
+    delivery: Delivery,
+) -> None:
+    """They may be somebody else's by now, and what was kept is answered for until the next one."""
+    consumer = delivery.consumer
+    await delivery.assign()
+    await delivery.open()
+    await delivery.deliver(100, 110)
+    delivery.acknowledge(0)
+    await delivery.revoke()
+    touched = Touched(delivery)
+    delivery.thread.log_start, delivery.thread.log_end = 90, 95
+    await consumer.perform_seek()
+    assert touched.calls == []
+    await delivery.assign()
+    consumer.app.tables.recovery.signal_recovery_start.set()
+    await consumer.perform_seek()
+    assert touched.calls == []
+    assert set(consumer.answering()) == {SOURCE}
+    consumer.app.tables.recovery.signal_recovery_start.clear()
+    await consumer.perform_seek()
+    assert touched.calls == ["fill up", "lose"]
+
+
+@pytest.mark.parametrize("moves_in", ["the seek", "the edges", STORED])
+async def test_nor_does_one_that_partitions_are_revoked_in(
+    delivery: Delivery, moves_in: str
+) -> None:
+    touched = Touched(delivery)
+    delivery.thread.log_start, delivery.thread.log_end = 90, 95 if moves_in != STORED else 1000
+    ends, stored_to = delivery.thread.highwaters, delivery.consumer.hooks.stored_to
+
+    async def edges(*tps: Any) -> dict[Any, int]:
+        await delivery.revoke()
+        return await ends(*tps)
+
+    async def stored(tp: Any) -> Any:
+        await delivery.revoke()
+        return await stored_to(tp)
+
+    if moves_in == STORED:
+        delivery.consumer.hooks.stored_to = stored
+    elif moves_in == "the edges":
+        delivery.thread.highwaters = edges  # type: ignore[method-assign]
+    else:
+        delivery.thread.before_seek = delivery.revoke
+    await delivery.consumer.perform_seek()
+    assert touched.calls == []
+
+
+async def test_an_old_recovery_that_has_read_all_lets_no_table_begin(
+    delivery: Delivery,
+) -> None:
+    """Tables were told to end what they still do; nobody would tell them again."""
+    begun = list[str]()
+
+    class Table:
+        async def on_recovery_completed(self, *_: Any) -> None:
+            begun.append("sending rows again")
+
+    app = delivery.consumer.app
+    app.tables.data["t"] = Table()
+    await delivery.open()
+    await delivery.revoke()
+    await app.tables.recovery.on_recovery_completed(app.consumer_generation_id)
+    assert begun == []
 
 
 async def test_a_fetch_of_nothing_seeks_nothing_when_the_flow_stops(delivery: Delivery) -> None:
