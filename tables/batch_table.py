@@ -39,6 +39,7 @@ class BatchTable(ExpiringTable):
         self.outdone = Outdone()
         self._pending: defaultdict[int, list[tuple[Any, int, bool]]] = defaultdict(list)
         self._draining = asyncio.Lock()
+        self._revoked = False  # from then until partitions move
         self._writes = 0  # that have begun and not ended
         self._no_writes = asyncio.Event()
         self._no_writes.set()
@@ -184,7 +185,27 @@ class BatchTable(ExpiringTable):
         changelog = self.changelog_topic.get_topic_name()
         await self.send(partition, changelog, partition, records, own=True)
 
+    async def send_all_beside(self, partition: int) -> None:
+        """Send all rows again with a flush, until give_up(): partitions wait for the flush.
+
+        What asked for it is not committed then, and asks again.
+        """
+        if self._revoked:
+            return
+        sending = self._healing = asyncio.create_task(self.send_all(partition))
+        try:
+            await asyncio.wait({sending})
+        finally:
+            sending.cancel()
+        if not sending.cancelled():
+            sending.result()
+
     # -- rebalance and recovery -----------------------------------------------------------
+
+    def give_up(self) -> None:
+        """As HealingTable, and what a flush sends beside its own rows."""
+        self._revoked = True
+        super().give_up()
 
     async def on_rebalance(
         self, assigned: Any, revoked: Any, newly_assigned: Any, generation_id: int = 0
@@ -197,6 +218,7 @@ class BatchTable(ExpiringTable):
     def forget(self) -> None:
         """Drop all that is only in memory."""
         super().forget()
+        self._revoked = False
         self._pending.clear()
 
     def recover(self, batch: Iterable[Any]) -> None:

@@ -163,7 +163,7 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
             for hook in self._hooks:
                 await hook.flush(partition)
         for partition in self._again & positions.keys():
-            await self.send_all(partition)
+            await self.send_all_beside(partition)
             self._again.discard(partition)
         self._flushed.update(positions)
         for call in done:
@@ -259,9 +259,10 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
 
     async def send_rows(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         """As BatchTable, and to `counts`."""
-        source = SOURCE.pack(partition)
+        source, generation = SOURCE.pack(partition), self.generation
         await self._publish([(row + source, value) for row, value in rows], {})
-        await super().send_rows(partition, rows)
+        if generation == self.generation:  # else a recovery may take them for its own
+            await super().send_rows(partition, rows)
 
     def check_row(self, key: bytes, value: bytes) -> None:
         """As BatchTable."""
@@ -274,10 +275,9 @@ class Partials(WriteBehindTable, OutcomeRow, LayoutRow):
     def forget(self) -> None:
         """Drop what is not flushed: it will be read again."""
         super().forget()
-        for state in (self._cache, self.dirty, self._read_to, self._done, self._flushed):
+        known: tuple[Any, ...] = (self._checked, self._again, self.full)
+        for state in (self._cache, self.dirty, self._read_to, self._done, self._flushed, *known):
             state.clear()
-        for known in (self._checked, self._again, self.full):
-            known.clear()
         for hook in self._hooks:
             hook.forget()
 
