@@ -128,9 +128,14 @@ class BatchTable(ExpiringTable):
                 continue
             builder.close()
             sent = await producer.send_batch(builder, topic, partition=partition)
+            self.sends += 1
+            sent.add_done_callback(self._answered)
             if generation != self.generation:
                 return
             self._pending[source].append((sent, builder.record_count(), own))
+
+    def _answered(self, _sent: Any) -> None:
+        self.answered += 1
 
     def in_flight(self) -> list[Any]:
         """Return the sends that the next commit waits for."""

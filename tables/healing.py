@@ -35,6 +35,7 @@ class HealingTable(Table):
     only_here: tuple[bytes, ...] = ()
     outdone: Outdone
     generation: int
+    sends = answered = 0  # record batches
     _ending: asyncio.Future[None] | None = None
     _healing: asyncio.Task[Any] | None = None
 
@@ -61,6 +62,13 @@ class HealingTable(Table):
     def in_flight(self) -> list[Any]:
         """Return the sends that Kafka has not acknowledged."""
         raise NotImplementedError
+
+    @property
+    def healing(self) -> tuple[int, int] | None:
+        """Sends so far, and how many Kafka has answered; None where no row is sent again."""
+        if self._healing is None or self._healing.done():
+            return None
+        return self.sends, self.answered
 
     async def drain(self) -> None:
         """Wait until Kafka has acknowledged what was sent."""

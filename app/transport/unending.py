@@ -13,6 +13,7 @@ from mode.utils.queues import ThrowableQueue
 
 LOOK_S = 1.0
 STILL = "no row was recovered for {:.0f} s although Kafka is well; {} are left"
+UNANSWERED = "rows that are sent again were not acknowledged for {:.0f} s although Kafka is well"
 
 
 class Unending(Service):
@@ -71,13 +72,25 @@ class UnendingRecovery(Unending, Recovery):
     async def _watch_progress(self) -> None:
         left, since = None, monotonic()
         async for _ in self.itertimer(LOOK_S, name="watch_progress"):
-            now = self.active_remaining() if self.in_recovery else None
+            now = self._left()
             if now is None or now != left:
                 left, since = now, monotonic()
             elif monotonic() - since > self.still_s:
                 if not await self.app.transport.hooks.diagnose():
-                    raise RuntimeError(STILL.format(self.still_s, now.total()))
+                    raise RuntimeError(self._stands_still())
                 since = monotonic()
+
+    def _left(self) -> Any:
+        """Return what changes as long as it comes nearer; None where nothing is to be done."""
+        if self.in_recovery:
+            return self.active_remaining()
+        healing = [getattr(table, "healing", None) for table in self.tables.values()]
+        return healing if any(healing) else None
+
+    def _stands_still(self) -> str:
+        if self.in_recovery:
+            return STILL.format(self.still_s, self.active_remaining().total())
+        return UNANSWERED.format(self.still_s)
 
 
 class ChangelogQueue(ThrowableQueue):

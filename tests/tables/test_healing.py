@@ -52,6 +52,23 @@ async def written(partials: Partials, counters: Counters, sent: SentRecords) -> 
     return int(last)
 
 
+async def test_it_shows_how_far_it_is_while_it_lasts(
+    make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
+) -> None:
+    partials = make_partials()
+    last = await written(partials, counters, sent)
+    assert partials.healing is None
+    healing = asyncio.create_task(recovered(partials, sent, last - 3))
+    seen = set[Any]()
+    while not healing.done():
+        await asyncio.sleep(0)
+        seen.add(partials.healing)
+    await healing
+    begun = partials.sends - len(sent.batches)
+    assert (partials.sends, begun) in seen
+    assert (partials.answered, partials.healing) == (partials.sends, None)
+
+
 async def test_a_changelog_that_was_cut_gets_all_rows_again_and_counts_too(
     make_partials: Callable[[], Partials], counters: Counters, sent: SentRecords
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -204,6 +205,18 @@ async def watched(recovery: UnendingRecovery, seconds: float) -> None:
 async def test_a_recovery_that_reads_nothing_ends_the_worker(recovery: UnendingRecovery) -> None:
     with pytest.raises(RuntimeError, match=r"no row was recovered .*; 10 are left"):
         await watched(recovery, 10)
+
+
+async def test_rows_sent_again_that_kafka_never_acknowledges_end_the_worker(
+    recovery: UnendingRecovery,
+) -> None:
+    recovery.in_recovery = False  # as Faust has it by then
+    table = SimpleNamespace(healing=(3, 2))
+    recovery.app.tables.data["t"] = table
+    with pytest.raises(RuntimeError, match=r"not acknowledged for 0 s"):
+        await watched(recovery, 10)
+    table.healing = None
+    await watched(recovery, 0.5)
 
 
 async def test_a_recovery_that_comes_nearer_goes_on(recovery: UnendingRecovery) -> None:
