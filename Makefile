@@ -19,8 +19,8 @@ CHARTS := $(PAGES)/node_modules
 CLIENTS := $(VENV)/clients
 
 # After an upgrade of Python nothing of the old environment works, and what stands in it looks installed.
-$(shell [ ! -d $(VENV) ] || $(BIN)/python -c 'import os, sysconfig; os.listdir(sysconfig.get_path("purelib"))' 2>/dev/null || { \
-	echo "$(VENV) is of a Python that is gone, or of another version: it is made anew" >&2; rm -rf $(VENV); })
+STALE := $(shell [ ! -d $(VENV) ] || $(BIN)/python -c 'import os, sysconfig; os.listdir(sysconfig.get_path("purelib"))' 2>/dev/null || \
+	echo remove-stale)
 
 .DEFAULT_GOAL := help
 .PHONY: help run shell test soak night flaky bench lint docs lock charts browser promtool servers kafka clean
@@ -72,6 +72,12 @@ charts: $(VENV)/installed ## install the charts of the pages, and tracker.js (ru
 clean: ## remove what was installed and measured; keeps .data
 	rm -rf $(VENV) $(CHARTS) tests/clients/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: remove-stale
+remove-stale:
+	@echo "$(VENV) is of a Python that is gone, or of another version: it is made anew"; rm -rf $(VENV)
+
+$(addprefix $(VENV)/,bin/python installed installed-test installed-docs lock/bin/uv clients/installed peers/installed flink/installed): $(STALE)
 
 $(VENV)/installed: $(PACKAGING) requirements/run.txt | $(VENV)/bin/python
 	@$(INSTALL) requirements/run.txt

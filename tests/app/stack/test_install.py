@@ -167,9 +167,13 @@ def test_make_makes_the_environment_anew_after_an_upgrade_of_python(
     (venv / "installed").touch()
     assert make(f"{venv}/bin/python", venv, old).returncode == 0, "as long as it works it stays"
     change(venv)
+    assert make("help", venv, old).returncode == 0
+    assert venv.exists(), "only what installs removes anything"
     done = make("run", venv, old)
-    assert done.stderr.startswith(f"{venv} is of a Python that is gone, or of another version")
-    assert done.stdout == f"Python 3.11 or later is needed; {old} is Python 3.9.18\n"
+    assert done.stdout == (
+        f"{venv} is of a Python that is gone, or of another version: it is made anew\n"
+        f"Python 3.11 or later is needed; {old} is Python 3.9.18\n"
+    )
     assert not venv.exists()
 
 
