@@ -35,7 +35,8 @@ ENCODED = "whsec_"  # as Standard Webhooks write a key, standardwebhooks.com
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Of an address of Redis: with any scheme, with those of a network, with rediss.
 REDIS_OPTIONS = (
-    *("db", "username", "password", "client_name", "protocol", "encoding", "max_connections"),
+    *("db", "username", "password", "client_name", "protocol", "max_connections"),
+    *("encoding", "encoding_errors"),
     *("socket_timeout", "socket_connect_timeout", "socket_read_size"),
     *("health_check_interval", "retry_on_timeout"),
 )
@@ -43,6 +44,7 @@ REDIS_NET_OPTIONS = ("socket_keepalive",)
 REDIS_TLS_OPTIONS = (
     *("ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile", "ssl_password"),
     *("ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"),
+    *("ssl_include_verify_flags", "ssl_exclude_verify_flags"),
 )
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which no browser sends
 

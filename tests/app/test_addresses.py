@@ -182,7 +182,10 @@ def test_every_command_stops_before_anything_is_made(
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "unix"])
 def test_the_options_of_redis_are_those_that_its_client_takes(scheme: str) -> None:
-    values = {"ssl_min_version": "771", "ssl_cert_reqs": "none", "encoding": "utf-8"}
+    flags = dict.fromkeys(
+        ("ssl_include_verify_flags", "ssl_exclude_verify_flags"), "[VERIFY_X509_STRICT]"
+    )
+    values = flags | {"ssl_min_version": "771", "ssl_cert_reqs": "none", "encoding": "utf-8"}
     for option in redis_options(scheme):
         url = f"{scheme}://h/0?{option}={values.get(option, '2')}"
         assert Settings.from_env({variable("redis"): url})
