@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import IO, Literal
 
@@ -21,7 +22,6 @@ from app.errors import StartError
 User = Literal["same", "alias", "account"]
 LEASH = Path(__file__).with_name("leash.py")
 POLL_S = 0.05
-IDLE_S = 120.0  # after which a server that is not ready, and does nothing, is given up
 LOG_MAX_BYTES = 20_000_000  # a log that grew beyond goes on empty, and what it held is in .1
 
 
@@ -125,40 +125,21 @@ class Child:
         self.kill()
         kill_leftover(self._pid_file)
 
-    async def ready(
-        self,
-        probe: Callable[[], Awaitable[bool]],
-        deadline_s: float,
-        progress: Callable[[], float] = lambda: 0.0,
-    ) -> None:
+    async def ready(self, probe: Callable[[], Awaitable[bool]], deadline_s: float = inf) -> None:
         """Wait until probe says so; raise StartError when the program ends or takes too long.
 
-        The deadline begins anew as long as progress() has grown, or changed, when it is reached.
+        Servers have no deadline: after kill -9 they read their logs, for as long as that takes.
         """
-        seen, until = progress(), time.monotonic() + deadline_s
+        until = time.monotonic() + deadline_s
         while not await probe():
             if not self.alive():
                 raise StartError(f"{self.name} ended while starting; {self.last_words()}")
             if time.monotonic() > until:
-                if (done := progress()) == seen:
-                    await self.stop(1)
-                    raise StartError(
-                        f"{self.name} did not get ready in {deadline_s:.0f} s; {self.last_words()}"
-                    )
-                seen, until = done, time.monotonic() + deadline_s
+                await self.stop(1)
+                raise StartError(
+                    f"{self.name} did not get ready in {deadline_s:.0f} s; {self.last_words()}"
+                )
             await asyncio.sleep(POLL_S)
-
-    async def up(self, probe: Callable[[], Awaitable[bool]]) -> None:
-        """As ready(), for a server: it may read its log after kill -9, for as long as it works."""
-        await self.ready(probe, IDLE_S, self.work_done)
-
-    def work_done(self) -> float:
-        """Return the processor seconds that the program, and what it has started, used so far."""
-        with contextlib.suppress(psutil.Error):
-            own = psutil.Process(self.pid)
-            times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
-            return float(sum(one.user + one.system for one in times))
-        return 0.0  # one of them has just ended
 
     def last_words(self, lines: int = 1) -> str:
         """Return where the log is and its last lines that are not a stack trace."""
@@ -197,6 +178,14 @@ class Child:
         self._process.wait()
 
 
+def is_elsewhere(folder: Path, named: str) -> bool:
+    """Return whether a folder is a copy of one that a file in it names; False where it moved."""
+    try:
+        return not folder.samefile(named)
+    except FileNotFoundError:
+        return False
+
+
 def kill_leftover(pid_file: Path, deadline_s: float = 10) -> None:
     """Kill the process that the file names, if it is still the same one.
 
@@ -204,7 +193,7 @@ def kill_leftover(pid_file: Path, deadline_s: float = 10) -> None:
     """
     try:
         pid, born, *folder = pid_file.read_bytes().split(maxsplit=2)
-        if folder and not pid_file.parent.samefile(os.fsdecode(folder[0])):  # none until 0.2.0
+        if folder and is_elsewhere(pid_file.parent, os.fsdecode(folder[0])):  # none until 0.2.0
             return
         process = psutil.Process(int(pid))
         same = abs(process.create_time() - float(born)) < 1  # else the pid is another's by now

@@ -101,10 +101,10 @@ class Kafka:
             await asyncio.to_thread(_format, java, self._folder)
         self._say("waiting for Kafka")
         self.child.spawn([*java, "kafka.Kafka", PROPERTIES], java_env())
-        await self.child.up(lambda: accepts(broker))
+        await self.child.ready(lambda: accepts(broker))
         self.address = f"{LOOPBACK}:{broker}"
         self.port = broker
-        await self.child.up(self._coordinates)
+        await self.child.ready(self._coordinates)
         return self.address
 
     async def _jars(self) -> list[Path]:

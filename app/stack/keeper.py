@@ -6,29 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import asyncpg
-import psutil
-from aiokafka.errors import KafkaError
-from redis.exceptions import RedisError
-
-from app.errors import CounterError, reason
+from app.errors import reason
 from app.stack.child import Child
 
 CHECK_S = 0.1
 ROTATE_S = 1.0
 STABLE_S = 60.0  # a process that lived longer is started again at once
 PAUSE_S, PAUSE_MAX_S = 1.0, 30.0  # each start of a worker costs its group a rebalance
-# What a start may raise besides StartError and OSError: what a client makes of a server that has
-# just begun, processes that come and go, a file that a power cut damaged.
-STRANGE = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    KafkaError,
-    RedisError,
-    psutil.Error,
-    ValueError,
-)
 
 
 def pause_before(quick_deaths: int) -> float:
@@ -84,7 +68,7 @@ class Keeper:
         """Start the process; return why that failed, in one line, or nothing."""
         try:
             await self._start()
-        except (CounterError, OSError, *STRANGE) as exc:
+        except Exception as exc:  # noqa: BLE001 - it must not end what keeps all the others
             return f"{self.child.name}: {reason(exc)}"
         return ""
 

@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+import asyncpg
+import psutil
+from aiokafka.errors import KafkaError
 from pydantic import SecretStr
+from redis.exceptions import RedisError
 
 from app.errors import SettingsError, StartError, reason
 from app.lasting import patiently
@@ -16,13 +20,23 @@ from app.settings import Settings
 from app.stack.child import Child
 from app.stack.data_dir import check_whole, owned
 from app.stack.kafka import Kafka
-from app.stack.keeper import STRANGE
 from app.stack.own_topics import fit_own_topics
 from app.stack.ports import is_free
 from app.stack.postgres import LocalPostgres
 from app.stack.redis import Redis
 
 SAY_EVERY_S = 5.0
+# What a start may raise besides StartError and OSError: what a client makes of a server that has
+# just begun, processes that come and go, a file that a power cut damaged.
+STRANGE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    KafkaError,
+    RedisError,
+    psutil.Error,
+    ValueError,
+)
 
 
 class LocalServer(Protocol):
@@ -145,9 +159,12 @@ async def start_told(part: LocalServer, console: Console, port: int = 0) -> str:
         return False
 
     try:
-        return await patiently(part.start(), SAY_EVERY_S, tell)
+        address = await patiently(part.start(), SAY_EVERY_S, tell)
     except STRANGE as exc:
         raise StartError(f"{part.name} cannot be started: {reason(exc)}") from exc
+    if port and part.port != port:  # its file was deleted, or damaged
+        raise StartError(f"it listens on port {part.port}, and workers look for it on port {port}")
+    return address
 
 
 async def _all_or_first_error(*jobs: Coroutine[None, None, None]) -> None:

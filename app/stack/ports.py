@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from app.errors import StartError
+from app.stack.child import is_elsewhere
 
 LOOPBACK = "127.0.0.1"
 # Below the ports that systems give to outgoing connections (32768 and up): while a server of ours
@@ -120,10 +121,8 @@ class Ports:
             known: dict[str, Any] = msgspec.json.decode(
                 self._file.read_bytes(), type=dict[str, int | str]
             )
-            with contextlib.suppress(FileNotFoundError):  # it was moved
-                if not self._file.parent.samefile(known.get(FOLDER, self._file.parent)):
-                    return {}
-            return known
+            folder = self._file.parent
+            return {} if is_elsewhere(folder, known.get(FOLDER, str(folder))) else known
         return {}
 
 

@@ -98,7 +98,7 @@ class LocalPostgres:
         while True:
             self.child.spawn(program)
             try:
-                return await self.child.up(probe)
+                return await self.child.ready(probe)
             except StartError:
                 in_use = "shared memory block" in self.child.last_words(lines=3)
                 if not in_use or time.monotonic() > until:

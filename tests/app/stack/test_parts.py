@@ -215,7 +215,7 @@ def test_what_an_earlier_process_left_running_is_ended_and_nothing_else(
 ) -> None:
     folder = tmp_path / UGLY
     folder.mkdir()
-    left = [(0, ""), (0, f" {folder}"), (60, ""), (0, f" {tmp_path}"), (0, f" {tmp_path}/gone")]
+    left = [(0, ""), (0, f" {folder}"), (0, f" {tmp_path}/moved"), (60, ""), (0, f" {tmp_path}")]
     found = []
     for younger_s, where in left:
         process = make_sleeper()
@@ -223,8 +223,9 @@ def test_what_an_earlier_process_left_running_is_ended_and_nothing_else(
         (folder / "one.pid").write_text(f"{process.pid} {born}{where}", "utf-8")
         Child("one", folder, folder / "log").sweep()
         found.append(is_gone(process))
-    # Its own, of an older version too; a pid that was used again since; copied with their folder.
-    assert found == [True, True, False, False, False]
+    # Its own, of an older version too, and of before it was moved; a pid that was used again since;
+    # one that was copied with its folder.
+    assert found == [True, True, True, False, False]
 
 
 async def test_kafka_has_events_on_the_disk_within_seconds(tmp_path: Path) -> None:

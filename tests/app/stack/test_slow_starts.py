@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +11,7 @@ import pytest
 import redis.asyncio
 
 from app.errors import StartError
-from app.stack import child as children
 from app.stack import redis as local_redis
-from app.stack.child import Child
 from app.stack.parts import start_told
 from app.stack.ports import LOOPBACK
 from app.stack.postgres import LocalPostgres
@@ -22,7 +19,6 @@ from app.stack.redis import Redis
 from tests.support.waiting import wait_until
 
 KEYS = 2000
-BUSY = ["/bin/sh", "-c", "while :; do :; done"]
 
 
 class Said:
@@ -31,27 +27,6 @@ class Said:
     def __init__(self) -> None:
         self.steps, self.told = list[str](), list[str]()
         self.step, self.progress = self.steps.append, self.told.append
-
-
-async def test_a_server_is_waited_for_as_long_as_it_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(children, "IDLE_S", 1.0)
-    child = Child("busy", tmp_path, tmp_path / "log")
-    child.spawn(BUSY)
-
-    async def has_worked() -> bool:
-        return child.work_done() > 1.2
-
-    await child.up(has_worked)
-    child.signal(signal.SIGSTOP)
-
-    async def never() -> bool:
-        return False
-
-    with pytest.raises(StartError, match="busy did not get ready in 1 s"):
-        await child.up(never)
-    assert not child.alive()
 
 
 async def filled(folder: Path, log: Path) -> Redis:
@@ -175,6 +150,17 @@ async def test_a_server_whose_port_somebody_took_is_not_started_elsewhere(tmp_pa
         await start_told(part, console, port)
     try:
         assert str(port) in await start_told(part, console, port)
+    finally:
+        await part.stop()
+
+
+async def test_a_server_that_has_lost_its_port_is_not_taken_for_started(tmp_path: Path) -> None:
+    part = await filled(tmp_path / "redis", tmp_path / "redis.log")
+    port = part.port
+    (tmp_path / "redis/ports.json").unlink()
+    try:
+        with pytest.raises(StartError, match=f"workers look for it on port {port}$"):
+            await start_told(part, Said(), port)
     finally:
         await part.stop()
 
