@@ -6,6 +6,7 @@ import asyncio
 import logging
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -18,10 +19,11 @@ from app.counting.long_records import LongRecords
 from app.errors import KafkaUnavailableError
 from app.events.batches import Decoded, Slice, Verdicts, decode_batch
 from app.events.records import Batch
-from app.events.rejects import reject_record, rejected_headers
+from app.events.rejects import reject_record
 from app.kafka.rejections import Rejections
+from app.kafka.sure_topic import SureRecord
 from app.settings import Settings
-from app.transport import is_member, kafka_producer
+from app.transport import is_member
 from tables.judges import JudgedBatch, Judges, add
 from tables.partials import Partials
 from tables.turns import Steps
@@ -52,16 +54,17 @@ def register(
     async def count_events(stream: Any) -> AsyncIterator[int]:
         """Fold each batch of events into the partial counts of its partition."""
         stream = stream.noack()
-        async for event in stream.events():
-            batch: Batch = event.value
-            pace.note(batch[0].partition, batch.lag)
-            if await count.whole(batch):
-                message = event.message
-                message.value = None  # it waits for the flush, its records need not
-                done = partial(message.ack, app.consumer)
-                partials.absorbed(batch[0].partition, batch.after, done)
-            await room.make(batch)
-            yield len(batch)
+        async with aclosing(count):
+            async for event in stream.events():
+                batch: Batch = event.value
+                pace.note(batch[0].partition, batch.lag)
+                if await count.whole(batch):
+                    message = event.message
+                    message.value = None  # it waits for the flush, its records need not
+                    done = partial(message.ack, app.consumer)
+                    partials.absorbed(batch[0].partition, batch.after, done)
+                await room.make(batch)
+                yield len(batch)
 
     @app.timer(interval=settings.flush_interval_s, name="flush_partials")
     async def flush_partials() -> None:
@@ -114,6 +117,11 @@ class Counting:
         self._app, self._partials, self._judges = app, partials, judges
         self._rejections = rejections
         self._judging, self._adding, self._gate = Steps(), Steps(), 0
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        if self._rejections is not None:
+            await self._rejections.close()
 
     async def whole(self, batch: Batch) -> bool:
         """Count a batch; return False where partitions moved meanwhile, and it is read again.
@@ -171,22 +179,28 @@ class Counting:
 
         Return False where the partition may have another owner by now, who does it.
         """
-        rejections, new = self._rejections, []
-        for record, error in decoded.rejected:
+        for _, error in decoded.rejected:
             metrics.events_rejected.labels(error.code).inc()
-            if rejections is not None and not await self._is_rejected(rejections, record):
-                new.append((record, error))
-        if rejections is None or not new:
-            return True
-        if not await is_member(self._app.consumer, self._gate):
-            return False
-        for record, error in new:
-            key, value = reject_record(record, error)
-            sent = await kafka_producer(self._app).send(
-                rejections.topic, value, key=key, headers=rejected_headers(record)
-            )
-            self._partials.await_before_commit(record.partition, sent)
+        rejections = self._rejections
+        while rejections is not None and (new := await self._new(rejections, decoded)):
+            if not await is_member(self._app.consumer, self._gate):
+                return False
+            try:
+                await rejections.send(new)
+            except KafkaUnavailableError as exc:
+                log.warning("%s; trying again", exc)
+                await asyncio.sleep(AGAIN_S)
+            else:
+                break
         return True
+
+    async def _new(self, rejections: Rejections, decoded: Decoded) -> list[SureRecord]:
+        """Return what the topic does not have."""
+        return [
+            reject_record(record, error)
+            for record, error in decoded.rejected
+            if not await self._is_rejected(rejections, record)
+        ]
 
     async def _is_rejected(self, rejections: Rejections, record: Any) -> bool:
         """Whether a record was rejected before, or whoever has its partition by now does it.

@@ -25,7 +25,6 @@ from typing import Any, Literal
 import rocksdict
 
 from app import metrics
-from app.alerting.alert_topic import AlertTopic
 from app.alerting.alerts import (
     Due,
     Rule,
@@ -39,6 +38,8 @@ from app.alerting.alerts import (
 from app.counting.counters import Counters
 from app.counting.spec import Cells
 from app.counting.uniques import Estimate
+from app.kafka.session import NO_HEADERS
+from app.kafka.sure_topic import SureTopic
 from tables.batch_table import BatchTable
 from tables.outdone import RecordValues
 from tables.totals import windows_of
@@ -61,7 +62,7 @@ class Alerts(BatchTable):
         *,
         rules: Sequence[Rule],
         counters: Counters,
-        topic: AlertTopic,
+        topic: SureTopic,
         topic_name: str,
         is_member: Callable[[int], Awaitable[bool]],
         **kwargs: Any,
@@ -161,7 +162,8 @@ class Alerts(BatchTable):
         now = time()
         alerts = [due.alert(now) for due in new]
         rows = [(d.place, encode_alert(alert)) for d, alert in zip(new, alerts, strict=True)]
-        await self._topic.send(partition, rows, int(now * 1000))  # raised_at, to the ms
+        records = [(place, value, NO_HEADERS) for place, value in rows]
+        await self._topic.send(partition, records, int(now * 1000))  # raised_at, to the ms
         changes = rocksdict.WriteBatch(raw_mode=True)
         for place, value in rows:
             changes.put(place, value)

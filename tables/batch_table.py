@@ -141,10 +141,6 @@ class BatchTable(ExpiringTable):
         """Return the sends that the next commit waits for."""
         return [sent for sends in self._pending.values() for sent, _, _ in sends]
 
-    def await_before_commit(self, source: int, sent: Any) -> None:
-        """Make the next commit wait for a send of somebody else's."""
-        self._pending[source].append((sent, 1, False))
-
     async def before_commit(self) -> None:
         """Called by the transport: raises when a write was not acknowledged."""
         await self.drain()

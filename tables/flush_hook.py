@@ -11,7 +11,7 @@ class FlushHook(Protocol):
     async def flush(self, partition: int) -> None:
         """Send what the absorbed events of a source partition gave rise to.
 
-        Sends go through Partials.send() or await_before_commit().
+        Sends go through Partials.send().
         """
 
     def forget(self) -> None:

@@ -19,12 +19,14 @@ PLACE_PARTS = 2  # partition and offset
 _encode = msgspec.json.Encoder().encode
 
 
-def reject_record(record: Any, error: RejectedError) -> tuple[bytes, bytes]:
-    """Return (key, value); the key says which record it was.
+def reject_record(
+    record: Any, error: RejectedError
+) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
+    """Return (key, value, headers); the key says which record it was.
 
     value: {"code", "message", "topic", "partition", "offset", "payload"}, at most 32 KB of the
     payload. Bytes of it that are not UTF-8 appear as backslash escapes; all of it is in
-    "payload_base64" then.
+    "payload_base64" then. headers: its Kafka timestamp, ms since 1970.
     """
     value = record.value or b""
     payload = value[:EVENT_MAX_BYTES].decode("utf-8", "backslashreplace")
@@ -32,7 +34,8 @@ def reject_record(record: Any, error: RejectedError) -> tuple[bytes, bytes]:
     message = {**error.as_dict(), **place, "payload": payload}
     if len(value) <= EVENT_MAX_BYTES and not is_utf8(value):
         message["payload_base64"] = base64.b64encode(value).decode()
-    return rejected_key(record.topic, record.partition, record.offset), _encode(message)
+    key = rejected_key(record.topic, record.partition, record.offset)
+    return key, _encode(message), [(TIMESTAMP, b"%d" % record.timestamp)]
 
 
 def rejected_key(topic: str, partition: int, offset: int) -> bytes:
@@ -53,8 +56,3 @@ def time_in(headers: Iterable[tuple[str, bytes | None]], otherwise: int) -> int:
     """Return the timestamp in the headers of a rejected record; otherwise: where there is none."""
     found = number_in(dict(headers).get(TIMESTAMP))
     return otherwise if found is None else found
-
-
-def rejected_headers(record: Any) -> list[tuple[str, bytes]]:
-    """Return the headers of a rejected record: its Kafka timestamp, ms since 1970."""
-    return [(TIMESTAMP, b"%d" % record.timestamp)]

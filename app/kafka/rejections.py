@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.events.rejects import place_in
-from app.kafka.clients import KafkaClients
+from app.kafka.clients import KafkaClients, kafka_away
 from app.kafka.log import KafkaLog
+from app.kafka.sure_topic import SureRecord, SureTopic
 from app.kafka.watermarks import Watermarks
 from app.names import Names
 from app.settings import Settings
@@ -29,6 +30,7 @@ class Rejections:
         names = Names(settings.namespace)
         self.topic, self._source = names.rejected, names.events
         self._kafka = KafkaClients.of(settings)
+        self._way = SureTopic(self._kafka, self.topic)
         self._since: int | None = None  # ms since 1970
         self._places: set[tuple[int, int]] = set()
 
@@ -52,6 +54,22 @@ class Rejections:
             self._places |= await self._read(begin, self._first(started))
             self._since = begin
         return (partition, offset) in self._places
+
+    async def send(self, records: Sequence[SureRecord]) -> None:
+        """Return once the topic has records, each once.
+
+        Raises KafkaUnavailableError where that is not known: has() reads the topic anew then.
+        """
+        try:
+            with kafka_away(f"{self.topic} cannot be written"):
+                await self._way.send(0, records, time.time_ns() // 1_000_000)
+        except BaseException:
+            self.forget()
+            raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._way.close()
 
     def _first(self, started: Mapping[Any, int]) -> dict[int, int]:
         return {tp.partition: at for tp, at in started.items() if tp.topic == self._source}

@@ -48,7 +48,8 @@ AHEAD_MAX_MS = 3_660_000  # a broker takes no record from over an hour after its
 UNKNOWN = -1  # an offset that Kafka does not know any more
 READ_ALL = 0  # isolation level: records of open transactions, too
 NOBODY = -1  # producer id and epoch before they are known; leader of a partition without one
-_NO_HEADERS: list[tuple[str, bytes | None]] = []
+Headers = Sequence[tuple[str, bytes | None]]
+NO_HEADERS: Headers = []
 
 
 def _ahead() -> KafkaError:
@@ -77,10 +78,10 @@ class RecordBatch:
         )
         self._data = b""
 
-    def append(self, record: PackedRecord) -> bool:
+    def append(self, record: PackedRecord, headers: Headers = NO_HEADERS) -> bool:
         """Take a record; False when there is no room left."""
         key, value, timestamp_ms = record
-        if self._builder.append(self.count, timestamp_ms, key, value, _NO_HEADERS) is None:
+        if self._builder.append(self.count, timestamp_ms, key, value, headers) is None:
             return False
         self.count += 1
         return True

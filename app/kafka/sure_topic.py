@@ -1,4 +1,4 @@
-"""The way of alerts to Kafka: each once, whatever happens to its acknowledgement."""
+"""A way to Kafka for what must be there once, whatever happens to its acknowledgement."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Sequence
 
 from app.kafka.clients import KafkaClients
-from app.kafka.session import KafkaSession, RecordBatch
+from app.kafka.session import Headers, KafkaSession, RecordBatch
+
+SureRecord = tuple[bytes, bytes, Headers]  # key, value
 
 REQUEST_S = 5.0
 PATIENCE_S = 30.0
 
 
-class AlertTopic:
+class SureTopic:
     """An idempotent producer of its own: a batch that is sent again is not stored again.
 
     The producer that Faust brings is not idempotent: with a broker that dies between storing and
-    acknowledging, it would store twice. Connects at the first alert.
+    acknowledging, it would store twice. Connects when there is something to send.
     """
 
     def __init__(self, kafka: KafkaClients, topic: str) -> None:
@@ -24,10 +26,8 @@ class AlertTopic:
         self._session: KafkaSession | None = None
         self._lock = asyncio.Lock()
 
-    async def send(
-        self, partition: int, records: Sequence[tuple[bytes, bytes]], at_ms: int
-    ) -> None:
-        """Return when all (key, value) are acknowledged (acks=all); at_ms: their timestamp.
+    async def send(self, partition: int, records: Sequence[SureRecord], at_ms: int) -> None:
+        """Return when all are acknowledged (acks=all); at_ms: their timestamp.
 
         Raises TimeoutError or KafkaError when that is not known: what the topic holds then must
         be read before anything is sent again.
@@ -49,13 +49,11 @@ class AlertTopic:
             await session.close()
 
 
-def _batches(
-    partition: int, records: Sequence[tuple[bytes, bytes]], at_ms: int
-) -> list[RecordBatch]:
+def _batches(partition: int, records: Sequence[SureRecord], at_ms: int) -> list[RecordBatch]:
     batches = [RecordBatch(partition)]
-    for key, value in records:
-        if not batches[-1].append((key, value, at_ms)):
+    for key, value, headers in records:
+        if not batches[-1].append((key, value, at_ms), headers):
             batches.append(RecordBatch(partition))
-            if not batches[-1].append((key, value, at_ms)):
-                raise ValueError(f"an alert of {len(value)} bytes is too large for a batch")
+            if not batches[-1].append((key, value, at_ms), headers):
+                raise ValueError(f"a record of {len(value)} bytes is too large for a batch")
     return batches

@@ -6,10 +6,10 @@ from typing import Any
 
 import agents.deliver_alerts
 from app.alerting.alert_rules import load_rules
-from app.alerting.alert_topic import AlertTopic
 from app.alerting.webhook import Webhook
 from app.counting.counters import Counters
 from app.kafka.clients import KafkaClients
+from app.kafka.sure_topic import SureTopic
 from app.names import Names
 from app.settings import Settings
 from app.transport import is_member
@@ -32,7 +32,7 @@ def add_alerts(app: Any, settings: Settings, counters: Counters, totals: Totals)
         Alerts.__doc__ or "",
         rules=rules,
         counters=counters,
-        topic=AlertTopic(KafkaClients.of(settings), topic),
+        topic=SureTopic(KafkaClients.of(settings), topic),
         topic_name=topic,
         is_member=lambda gate: is_member(app.consumer, gate),
     )

@@ -25,7 +25,7 @@ from faust.tables.recovery import Recovery  # noqa: E402 - the loop comes before
 
 from agents.publish_totals import Publisher  # noqa: E402 - the loop comes before Faust
 from app import cli  # noqa: E402
-from app.alerting.alert_topic import AlertTopic  # noqa: E402
+from app.kafka.sure_topic import SureTopic  # noqa: E402
 from app.stores.event_store import EventStore  # noqa: E402
 from app.transport import BatchConsumer  # noqa: E402
 from tables.batch_table import BatchTable  # noqa: E402
@@ -152,7 +152,7 @@ class Dying:
         replace(Publisher, "news", last_news)
 
     def _end_at_an_alert(self) -> None:
-        send = AlertTopic.send
+        send = SureTopic.send
 
         async def last_send(topic: Any, *args: Any) -> None:
             last = self._due()
@@ -161,7 +161,7 @@ class Dying:
             if last:
                 die()
 
-        replace(AlertTopic, "send", last_send)
+        replace(SureTopic, "send", last_send)
 
     def _end_in_a_flush(self) -> None:
         self._filter_writes()
@@ -207,7 +207,7 @@ class Dying:
                 arrives = fate.changelog if own else self._rng.random() < fate.counts
                 if fate.lingers:
                     never = asyncio.get_running_loop().create_future()
-                    table.await_before_commit(source, never)
+                    table._pending[source].append((never, 1, False))
                 if fate.lingers or not arrives:
                     return
             await send(table, source, topic, partition, records, own=own)

@@ -16,6 +16,7 @@ from faust.types import TP
 from app.alerting.alerts import Rule
 from app.counting.counters import Counters
 from app.counting.row_keys import SOURCE
+from app.kafka.sure_topic import SureRecord
 from tables.alerts import Alerts
 from tables.scans import scan_prefix
 from tables.totals import Totals
@@ -35,10 +36,10 @@ class Topic:
         self.records: list[tuple[int, bytes, bytes]] = []
         self.fails = False
 
-    async def send(self, partition: int, records: list[tuple[bytes, bytes]], _at_ms: int) -> None:
+    async def send(self, partition: int, records: list[SureRecord], _at_ms: int) -> None:
         if self.fails:
             raise TimeoutError
-        self.records += [(partition, key, value) for key, value in records]
+        self.records += [(partition, key, value) for key, value, _ in records]
 
     async def close(self) -> None:
         pass

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import RejectedError
 from app.events.decoding import decode
-from app.events.rejects import reject_record, rejected_headers
+from app.events.rejects import reject_record
 from app.ingest.replay import Rejection, decode_rejection, sendable
 from app.kafka.clients import KafkaClients
 from app.kafka.remembered import Remembered
@@ -45,7 +45,7 @@ def rejected(value: bytes, offset: int = 0, timestamp: int = CAME_MS) -> tuple[b
     )
     with pytest.raises(RejectedError) as caught:
         decode(value, timestamp)
-    return *reject_record(record, caught.value), rejected_headers(record)
+    return reject_record(record, caught.value)
 
 
 def rejection(value: bytes) -> Rejection:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.produce import ProduceRequest
 
+from app.errors import KafkaUnavailableError
 from app.events.rejects import place_in, rejected_key
 from app.kafka.rejections import Rejections
 from app.names import Names
@@ -43,6 +49,44 @@ async def test_only_what_was_rejected_before_the_generation_is_left_out(
     rejections.forget()
     assert await known(now_ms) == [(0, 7), (0, 10)]
     assert await known(-1) == [(0, 7), (0, 8), (0, 10)]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_record_whose_acknowledgement_is_lost_is_there_once(
+    is_stored: bool,
+    kafka: KafkaClient,
+    settings: Settings,
+    topics: Names,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with a broker that dies behind or before what it was sent."""
+    send, lost = AIOKafkaClient.send, list[Any]()
+
+    async def lose_the_first(client: Any, node: int, request: Any, **kwargs: Any) -> Any:
+        if not isinstance(request, ProduceRequest) or lost:
+            return await send(client, node, request, **kwargs)
+        lost.append(await send(client, node, request, **kwargs) if is_stored else None)
+        raise KafkaConnectionError("it died")
+
+    monkeypatch.setattr(AIOKafkaClient, "send", lose_the_first)
+    rejections = Rejections(settings)
+    try:
+        for offset in (4, 5):
+            key = rejected_key(topics.events, 0, offset)
+            await rejections.send([(key, b"{}", [("timestamp", b"7")])])
+    finally:
+        await rejections.close()
+    assert len(lost) == 1
+    assert await kafka.values(topics.rejected) == [b"{}"] * 2
+
+
+async def test_who_cannot_write_it_reads_it_anew(settings: Settings) -> None:
+    away = Rejections(settings.model_copy(update={"kafka": "127.0.0.1:1"}))
+    away._since, away._places = 0, {(0, 5)}
+    with pytest.raises(KafkaUnavailableError, match="events-rejected cannot be written: "):
+        await away.send([(rejected_key("events", 0, 5), b"{}", [])])
+    assert away._since is None
+    assert not away._places
 
 
 def test_a_key_that_is_none_of_ours_is_no_place() -> None:
