@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
-from app.errors import SettingsError, StartError
+from app.errors import SettingsError, StartError, reason
 
 POSTGRES_TIMEOUT_S = 5.0
 
@@ -17,14 +17,17 @@ async def connect_postgres(dsn: str, name: str, **settings: str) -> asyncpg.Conn
 
     name: what pg_stat_activity calls it. settings: of the session; with others than these a
     pooler in transaction mode lets nobody in, and it keeps no statement beyond a transaction.
-    Raises OSError or asyncpg.PostgresError.
+    Raises OSError or asyncpg.PostgresError; a database that is closed rejects the connection.
     """
-    return await asyncpg.connect(
-        dsn,
-        timeout=POSTGRES_TIMEOUT_S,
-        statement_cache_size=0,
-        server_settings={"application_name": name, "timezone": "UTC", **settings},
-    )
+    try:
+        return await asyncpg.connect(
+            dsn,
+            timeout=POSTGRES_TIMEOUT_S,
+            statement_cache_size=0,
+            server_settings={"application_name": name, "timezone": "UTC", **settings},
+        )
+    except asyncpg.ObjectNotInPrerequisiteStateError as exc:  # 55000, as what never passes has
+        raise asyncpg.ConnectionRejectionError(reason(exc)) from exc
 
 
 async def connect_session(dsn: str, name: str, **settings: str) -> asyncpg.Connection:

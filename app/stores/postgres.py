@@ -30,7 +30,7 @@ PASSING = (
     pg.OperatorInterventionError,
     pg.InsufficientResourcesError,
     pg.TransactionRollbackError,
-    pg.ObjectNotInPrerequisiteStateError,  # a lock that another has, a database closed for now
+    pg.LockNotAvailableError,
     pg.PostgresSystemError,
     pg.ReadOnlySQLTransactionError,
     pg.IdleInTransactionSessionTimeoutError,
