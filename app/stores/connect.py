@@ -10,6 +10,12 @@ from redis.asyncio import Redis
 from app.errors import SettingsError, StartError, reason
 
 POSTGRES_TIMEOUT_S = 5.0
+# What ends a session, and frees its locks, while it waits for something else; without those that
+# an older Postgres does not have.
+NO_LIMITS = """
+select set_config(name, '0', false) from pg_settings where name in
+    ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
 
 
 async def connect_postgres(dsn: str, name: str, **settings: str) -> asyncpg.Connection:
@@ -33,6 +39,7 @@ async def connect_postgres(dsn: str, name: str, **settings: str) -> asyncpg.Conn
 async def connect_session(dsn: str, name: str, **settings: str) -> asyncpg.Connection:
     """As connect_postgres(), for what lasts longer than a transaction; settings: of the session.
 
+    Limits of the server for sessions that are idle do not hold here: a lock would be lost.
     Raises StartError where a pooler is between.
     """
     connection = await connect_postgres(dsn, name)
@@ -43,6 +50,7 @@ async def connect_session(dsn: str, name: str, **settings: str) -> asyncpg.Conne
             "EVENT_COUNTER_POSTGRES is a pooler such as PgBouncer, and a session of its "
             "own is needed: use the address of Postgres itself"
         )
+    await connection.execute(NO_LIMITS)
     for setting, value in settings.items():
         await connection.execute("select set_config($1, $2, false)", setting, value)
     return connection
