@@ -63,24 +63,23 @@ def forget_before(settings: Settings, before: datetime | None, progress: Progres
 
     before: None: as EVENT_COUNTER_RAW_RETENTION_DAYS says, as far as counters let it.
     """
-    found = asyncio.run(_forget_rows(settings, before, progress))
-    files = forget_files(settings, found.before, progress)
+    found = asyncio.run(_forget_both(settings, before, progress))
+    enrich_if_outdated(Folders.of(settings), settings.duckdb_memory_mb)
     done = (
-        f"forgot {found.rows} rows of event before {found.before:%Y-%m}, and {files} files of the "
-        "archive; figures stay"
+        f"forgot {found.rows} rows of event before {found.before:%Y-%m}, and {found.files} files "
+        "of the archive; figures stay"
     )
     return [done, *_remains(settings, found)]
 
 
 def forget_files(settings: Settings, before: datetime | None, progress: ProgressLog) -> int:
     """Forget months in the archive alone; return how many files they were."""
-    folders = Folders.of(settings)
-    files = asyncio.run(_forget_files(settings, before, folders, progress))
-    enrich_if_outdated(folders, settings.duckdb_memory_mb)
+    files = asyncio.run(_forget_files(settings, before, progress))
+    enrich_if_outdated(Folders.of(settings), settings.duckdb_memory_mb)
     return files
 
 
-async def _forget_rows(
+async def _forget_both(
     settings: Settings, before: datetime | None, progress: ProgressLog
 ) -> MonthsForgotten:
     before = _checked(settings, before, await decided(settings))
@@ -93,19 +92,22 @@ async def _forget_rows(
         _checked(settings, before, registry)
         return kept_for_good(declare(every, registry.specs()).values())
 
+    async def delete_files() -> int:
+        return await _forget_files(settings, before, progress)
+
     async with Watermarks(KafkaClients.of(settings)) as kafka:
-        return await ForgetMonths(settings, kafka, now_decided, kept, progress.say).run(before)
+        work = ForgetMonths(settings, kafka, now_decided, kept, progress.say)
+        return await work.run(before, delete_files)
 
 
-async def _forget_files(
-    settings: Settings, before: datetime | None, folders: Folders, progress: ProgressLog
-) -> int:
+async def _forget_files(settings: Settings, before: datetime | None, progress: ProgressLog) -> int:
     before = _checked(settings, before, await decided(settings))
     names = Names(settings.namespace)
     async with Watermarks(KafkaClients.of(settings)) as kafka:
         cluster = await kafka.cluster()
         archived = await kafka.committed(names.archive_group, names.events)
     progress.say("deleting files of the archive")
+    folders = Folders.of(settings)
     return await asyncio.to_thread(forget_dates, folders, before.date(), archived, cluster)
 
 

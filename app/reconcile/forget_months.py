@@ -8,7 +8,7 @@ is done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
@@ -48,18 +48,21 @@ OVERFLOWED = (
 
 # What is kept for good of what is decided; raises StartError where some window needs the months.
 CountersOf = Callable[[Registry], Counters]
+DeleteFiles = Callable[[], Awaitable[int]]  # returns how many
 
 
 class MonthsForgotten(NamedTuple):
     """rows: of event. newest: Kafka time of the last one; None where there was none.
 
-    detached: months that were not touched, as they are no part of event any more.
+    detached: months that were not touched, as they are no part of event any more. files: of the
+    archive.
     """
 
     rows: int
     newest: datetime | None
     before: datetime
     detached: tuple[DetachedMonth, ...] = ()
+    files: int = 0
 
 
 def month_of(moment: datetime) -> datetime:
@@ -90,8 +93,13 @@ class ForgetMonths:
         self._decided, self._kept, self._workers_s = decided, kept, workers_s
         self._events, self._sql = Names(settings.namespace).events, load_queries()
 
-    async def run(self, before: datetime) -> MonthsForgotten:
-        """Forget what lies before the begin of a month; again: what came in late since."""
+    async def run(
+        self, before: datetime, delete_files: DeleteFiles | None = None
+    ) -> MonthsForgotten:
+        """Forget what lies before the begin of a month; again: what came in late since.
+
+        delete_files: in the archive; a backup that begins before would hold them.
+        """
         dsn = self._settings.postgres.get_secret_value()
         try:
             connection = await connect_session(dsn, "event-counter forget", work_mem="64MB")
@@ -102,7 +110,8 @@ class ForgetMonths:
                     found = await self._forget(connection, before)
                     months = await detached_months(connection, self._sql)
                     left = tuple(month for month in months if month.begin < before)
-                    return found._replace(detached=left)
+                files = 0 if delete_files is None else await delete_files()
+                return found._replace(detached=left, files=files)
             finally:
                 await connection.close()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:

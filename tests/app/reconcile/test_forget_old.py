@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
+from datetime import datetime
 
 import asyncpg
 import pytest
@@ -11,11 +13,15 @@ import pytest
 import agents.forget_old
 from app.archive.archive import Archive
 from app.archive.files import Folders
+from app.cli.forget_months import forget_before
+from app.cli.progress import ProgressLog
+from app.errors import BusyError
 from app.reconcile.alone import take_lock
 from app.stack.command import TRY_LATER
 from app.stores.sql import load_queries
 from tests.support import archive
 from tests.support.forgotten_months import Months, random_event
+from tests.support.waiting import wait_until
 
 
 async def test_another_one_at_work_is_no_failure_and_waited_for_in_silence(
@@ -57,3 +63,32 @@ async def test_old_months_go_by_themselves(
     assert left["n"] == 0, "all of them are older than any counter needs"
     # No counter of a counters.toml is declared in Kafka.
     assert await months.figures() | {"own": said["own"]} == said
+
+
+class Told(ProgressLog):
+    """Keeps all that is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Keep it."""
+        self.lines.append(text)
+
+
+async def test_no_backup_begins_before_the_files_are_deleted_too(months: Months) -> None:
+    """It would hold months that are forgotten."""
+    await months.store([random_event(random.Random(2)) for _ in range(20)])
+    folders = Folders.of(months.settings)
+    Archive(folders, months.topic, "c").write({0: archive.numbered(range(5), 400)})
+    told, before = Told(), datetime.fromisoformat("2026-01-01T00:00:00Z")
+    with folders.reading():  # somebody's query, which is waited for
+        work = asyncio.create_task(asyncio.to_thread(forget_before, months.settings, before, told))
+        await wait_until(lambda: "deleting files of the archive" in told.lines, expected=True)
+        connection = await asyncpg.connect(months.dsn)
+        with pytest.raises(BusyError):
+            await take_lock(connection, load_queries())
+    assert "20 rows of event before 2026-01, and 1 files of the archive" in (await work)[0]
+    await take_lock(connection, load_queries())
+    await connection.close()

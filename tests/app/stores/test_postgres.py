@@ -77,7 +77,7 @@ async def test_a_session_outlives_the_limits_of_the_server_for_idle_ones(
     try:
         async with session.transaction():
             other = await connect_postgres(dsn, "test")
-            await wait_until(other.is_closed, True)
+            await wait_until(other.is_closed, expected=True)
             assert await session.fetchval("select 1") == 1
         shown = [await session.fetchval(f"show {limit}") for limit in limits]
         assert shown == ["0", "0", "0"]
