@@ -34,25 +34,34 @@ async def fit_topics(settings: Settings, version: int) -> list[str]:
 async def shorten_topics(settings: Settings, version: int, stored: Stored) -> list[str]:
     """Shorten retentions where all that would go was read; return a line for each, as above.
 
+    What one setting decides goes together: `replay` may need what was rejected as long as events.
     stored: what is known of a group beside its commits.
     """
     changes = [one for one in await _changes(settings, version) if one.shortens]
     if not changes:
         return []
-    said, due = list[str](), list[Change]()
+    readers, unread = _readers(settings, version), dict[str, list[str]]()
     async with Watermarks(KafkaClients.of(settings)) as kafka:
         for change in changes:
-            groups = _readers(settings, version).get(change.topic.name, ())
-            unread = await _unread(kafka, change, groups, stored)
-            if unread:
-                said.append(
-                    f"retention of {change.topic.name} stays {_shown(change, change.was)}: "
-                    f"{', '.join(unread)} older than {_shown(change, change.right)}. "
-                    "The next start looks again"
-                )
-            else:
-                due.append(change)
+            found = await _unread(kafka, change, readers.get(change.topic.name, ()), stored)
+            unread.setdefault(_decided_by(change), []).extend(found)
+    due = [one for one in changes if not unread[_decided_by(one)]]
+    held = defaultdict[tuple[str, str, str], list[str]](list)
+    for one in changes:
+        if one not in due:
+            held[_decided_by(one), _shown(one, one.was), _shown(one, one.right)].append(
+                one.topic.name
+            )
+    said = [
+        f"retention of {', '.join(topics)} stays {was}: {', '.join(unread[by])} older than "
+        f"{right}. The next start looks again"
+        for (by, was, right), topics in held.items()
+    ]
     return [*await _make(settings, version, due), *said]
+
+
+def _decided_by(change: Change) -> str:
+    return change.topic.kept_by or change.topic.name
 
 
 def _readers(settings: Settings, version: int) -> dict[str, list[str]]:

@@ -64,8 +64,8 @@ class Change(NamedTuple):
 
     @property
     def shortens(self) -> bool:
-        """Whether records go sooner that somebody may have to read."""
-        if self.name != RETENTION or not self.topic.keep or self.right == FOR_GOOD:
+        """Whether records go sooner that somebody may have to read, or to replay."""
+        if self.name != RETENTION or self.right == FOR_GOOD:
             return False
         return self.was == FOR_GOOD or int(self.right) < int(self.was)
 
