@@ -46,6 +46,11 @@ class ArchiveMemory:
         """Return the offset behind the last one by partition."""
         return await asyncio.to_thread(self._file.positions)
 
+    async def begins(self, partitions: int) -> dict[int, int]:
+        """Return where a worker would begin, where not as committed: 0 for a folder that is new."""
+        found = await asyncio.to_thread(lambda: [self._file.of(p) for p in range(partitions)])
+        return {p: at.offset for p, at in enumerate(found) if at is not None}
+
 
 class ReachedFile:
     """The file of one topic."""

@@ -24,14 +24,16 @@ async def fit_own_topics(settings: Settings) -> list[str]:
 async def shorten_own_topics(settings: Settings) -> list[str]:
     """Shorten retentions, as above; the database has its schema, and no worker runs.
 
-    A store that was put back to an earlier state reads again what followed, whatever is committed.
+    A store or archive that is new, or was put back, reads again what followed, whatever is
+    committed.
     Raises StartError or UnavailableError.
     """
     names, dsn = Names(settings.namespace), settings.postgres.get_secret_value()
     log = KafkaLog(KafkaClients.of(settings))
+    archive = ArchiveMemory(Folders.of(settings), names.events)
     rows = await StoredPositions(dsn, names.events, log.cluster).positions()
     known = {
         names.store_group: dict.fromkeys(range(settings.events_partitions), 0) | rows,
-        names.archive_group: await ArchiveMemory(Folders.of(settings), names.events).positions(),
+        names.archive_group: await archive.begins(settings.events_partitions),
     }
     return await shorten_topics(settings, await current_version(settings), known)
