@@ -13,14 +13,27 @@ READ = "user_id, message_id, kafka_time, received_at"  # what forget.user looks 
 
 
 class DetachedMonth(NamedTuple):
-    """A table. begin: of its month, in UTC."""
+    """A table. begin: of its month, in UTC.
+
+    covered: whether a partition of event is there for the month, as late events make one; so is
+    another table of this month that is attached before. columns: of event, where the table has
+    them in another order.
+    """
 
     name: str
     begin: datetime
+    covered: bool = False
+    columns: str = ""
 
     @property
     def attach(self) -> str:
         """The SQL that makes it a part of event again."""
+        if self.covered:
+            into = f"event ({self.columns})" if self.columns else "event"
+            return (
+                f"begin; insert into {into} select {self.columns or '*'} from {self.name}; "  # noqa: S608 - ours
+                f"drop table {self.name}; commit"
+            )
         end = (self.begin + LONGEST).replace(day=1)
         return (
             f"alter table event attach partition {self.name} for values from "
@@ -32,10 +45,12 @@ async def detached_months(
     connection: asyncpg.Connection, sql: Mapping[str, str]
 ) -> list[DetachedMonth]:
     """Return those that have all columns of event."""
-    return [
-        DetachedMonth(row["name"], datetime.strptime(row["month"], "%Y_%m").replace(tzinfo=UTC))
-        for row in await connection.fetch(sql["event.detached"])
-    ]
+    found, begins = list[DetachedMonth](), set[datetime]()
+    for name, month, covered, columns in await connection.fetch(sql["event.detached"]):
+        begin = datetime.strptime(month, "%Y_%m").replace(tzinfo=UTC)
+        found.append(DetachedMonth(name, begin, covered or begin in begins, columns))
+        begins.add(begin)
+    return found
 
 
 def how_to_attach(months: Iterable[DetachedMonth]) -> str:

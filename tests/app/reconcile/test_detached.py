@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from datetime import datetime
 
+import asyncpg
 import pytest
 
 from app.cli.forget_months import _remains
-from app.reconcile.detached import DetachedMonth
+from app.reconcile.detached import DetachedMonth, detached_months, how_to_attach
+from app.stores.sql import load_queries
 from tests.support.forgotten_months import Months, random_event
 
 
@@ -39,3 +41,32 @@ async def test_a_month_that_was_detached_is_named_and_forgotten_later(months: Mo
     again = await months.forget("2025-03")
     assert (again.rows > 0, again.detached) == (True, ())
     assert await months.figures() == before
+
+
+async def test_a_month_that_late_events_have_again_is_moved_there(months: Months) -> None:
+    """Twice detached, too: the first is attached, and the second has no place any more."""
+    rng, connection = random.Random(5), await asyncpg.connect(months.dsn)
+    sent = [random_event(rng) for _ in range(60)]
+    await months.store(sent)
+    await connection.execute("alter table event detach partition event_2025_01")
+    await connection.execute(
+        "alter table event_2025_01 rename url to was; alter table event_2025_01 add url text"
+        ' collate "C"; update event_2025_01 set url = was; alter table event_2025_01 drop was'
+    )
+    await months.store(sent)
+    await connection.execute("alter table event detach partition event_2025_02")
+    await months.store(sent)
+    await connection.execute("alter table event detach partition event_2025_02_2")
+    found = await detached_months(connection, load_queries())
+    assert [(m.name, m.covered) for m in found] == [
+        ("event_2025_01", True),
+        ("event_2025_02", False),
+        ("event_2025_02_2", True),
+    ]
+    await connection.execute(
+        how_to_attach(found).removeprefix("To attach what was detached, type in psql: ")
+    )
+    assert await detached_months(connection, load_queries()) == []
+    assert await connection.fetchval("select count(*) from event") == 180
+    assert await months.figures(), "and nothing is missing"
+    await connection.close()
