@@ -22,7 +22,7 @@ from app.reconcile.own_sample import newest
 from app.settings import Settings
 from app.stack import prepare
 from app.stack.child import Child
-from app.stack.ports import LOOPBACK, accepts, free_port
+from app.stack.ports import LAST, LOOPBACK, accepts, free_port, is_free
 from app.stack.postgres import LocalPostgres
 from app.stack.prepare import check_redis, prepare_database, wait_for_database
 from app.stores.connect import connect_session
@@ -37,6 +37,7 @@ from tests.support.waiting import wait_until
 
 MakeDatabase = Callable[[], Awaitable[str]]
 READY_S = 60
+CLUSTER_BUS = 10_000  # above its port a node of a cluster listens for the others
 
 
 async def line(check: Callable[[Settings], Awaitable[None]], **settings: str) -> str:
@@ -224,6 +225,8 @@ async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[s
 
     async def start(*options: str) -> str:
         port = free_port()
+        while port + CLUSTER_BUS > LAST or not is_free(port + CLUSTER_BUS):
+            port = free_port()
         folder = tmp_path / f"redis-{port}"
         folder.mkdir()
         children.append(Child("redis", folder, folder / "log"))
