@@ -68,7 +68,7 @@ async def test_a_copy_goes_on_where_it_stopped_whatever_ended_it(
         copy.kill_everything()
         await wait_until(lambda: what_is_left(family), [])
     with running_copy(**given) as copy:
-        await ready(copy, "retention of events: 240 h -> 168 h\n")  # the click is younger
+        await ready(copy, f"retention of {KEPT}: 240 h -> 168 h\n")  # the click is younger
         assert addresses_of(copy.status()) == addresses
         await wait_until(lambda: clicks(http, copy), 2, deadline_s=20)
         await wait_until(copy.status, all_is_done(events=2), deadline_s=20)
