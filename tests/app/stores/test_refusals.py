@@ -22,7 +22,7 @@ from app.reconcile.own_sample import newest
 from app.settings import Settings
 from app.stack import prepare
 from app.stack.child import Child
-from app.stack.ports import LAST, LOOPBACK, accepts, free_port, is_free
+from app.stack.ports import LOOPBACK, accepts, free_port, is_free
 from app.stack.postgres import LocalPostgres
 from app.stack.prepare import check_redis, prepare_database, wait_for_database
 from app.stores.connect import connect_session
@@ -224,9 +224,8 @@ async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[s
     children: list[Child] = []
 
     async def start(*options: str) -> str:
-        port = free_port()
-        while port + CLUSTER_BUS > LAST or not is_free(port + CLUSTER_BUS):
-            port = free_port()
+        while not is_free(port := free_port() - CLUSTER_BUS):
+            pass  # both are below those of outgoing connections
         folder = tmp_path / f"redis-{port}"
         folder.mkdir()
         children.append(Child("redis", folder, folder / "log"))
