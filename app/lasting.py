@@ -47,7 +47,7 @@ class Lasting:
             raise RuntimeError(self._error) from exc
 
 
-async def apart(work: Coroutine[Any, Any, None]) -> None:
+async def apart(work: Awaitable[None]) -> None:
     """Return when work has ended, cancelled or not; raise what it raises otherwise."""
     task = asyncio.ensure_future(work)
     try:

@@ -21,6 +21,7 @@ from typing import Any
 import rocksdict
 from faust.types import TP
 
+from app.lasting import apart
 from app.transport import kafka_producer
 from tables.expiring import ExpiringTable
 from tables.healing import RowChanges
@@ -193,13 +194,8 @@ class BatchTable(ExpiringTable):
         """
         if self._revoked:
             return
-        sending = self._healing = asyncio.create_task(self.send_all(partition))
-        try:
-            await asyncio.wait({sending})
-        finally:
-            sending.cancel()
-        if not sending.cancelled():
-            sending.result()
+        self._healing = asyncio.create_task(self.send_all(partition))
+        await apart(self._healing)
 
     # -- rebalance and recovery -----------------------------------------------------------
 

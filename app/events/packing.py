@@ -38,15 +38,14 @@ def pack(event: Event, now_ms: int, uuid: str = "") -> PackedRecord:
     Raises TooLargeError: the canonical form can be longer than what was sent, and must not be
     acknowledged if the workers would reject it.
     """
-    has_uuid = bool(event.uuid)
-    if not has_uuid:
-        event.uuid = uuid or _next_uuid()
+    given = event.uuid or None
+    event.uuid = given or uuid or _next_uuid()
     event.received_at = received = _moment(now_ms)
     if event.timestamp == received:
         event.timestamp = None
     key, value = partition_key(event), encode(event)
     if len(value) > EVENT_MAX_BYTES:
-        event.received_at, event.uuid = None, event.uuid if has_uuid else None
+        event.received_at, event.uuid = None, given
         value = encode(event)
         if len(value) > EVENT_MAX_BYTES:
             raise TooLargeError(f"the event in canonical form has {len(value)} bytes")

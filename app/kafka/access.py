@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
@@ -13,6 +12,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from app.errors import KafkaAccessError
+from app.kafka.clients import ask
 from app.kafka.groups import coordinator
 from app.names import Names
 from app.settings import Settings
@@ -94,7 +94,7 @@ async def _joins(admin: AIOKafkaAdminClient, group: str) -> bool:
     node = await _coordinator(admin, group)
     if node is None:
         return False
-    answer = await _send(admin, HeartbeatRequest(group, NO_GENERATION, NOBODY), node)
+    answer = await ask(admin, HeartbeatRequest(group, NO_GENERATION, NOBODY), node)
     code: int = answer.error_code
     return bool(code != GroupAuthorizationFailedError.errno)
 
@@ -109,7 +109,7 @@ async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int | None:
 
 async def _rights(admin: AIOKafkaAdminClient, topics: list[str]) -> Rights:
     """Return what we may do with each topic that is there."""
-    answer = await _send(admin, _AskForRights(topics))
+    answer = await ask(admin, _AskForRights(topics))
     found: dict[str, frozenset[str]] = {}
     for code, name, _, _, mask in answer.topics:
         if code == TopicAuthorizationFailedError.errno:
@@ -117,10 +117,6 @@ async def _rights(admin: AIOKafkaAdminClient, topics: list[str]) -> Rights:
         elif not code:
             found[name] = frozenset(right for right, bit in BITS.items() if mask >> bit & 1)
     return found
-
-
-async def _send(admin: AIOKafkaAdminClient, request: Any, node: int | None = None) -> Any:
-    return await admin._send_request(request, node)  # noqa: SLF001 - it has no public one
 
 
 class _TopicRights(Response):

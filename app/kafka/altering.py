@@ -11,6 +11,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
 from app.errors import StartError
+from app.kafka.clients import ask
 from app.kafka.topic_faults import Change
 
 SET = 0
@@ -21,7 +22,7 @@ async def alter(admin: AIOKafkaAdminClient, changes: Sequence[Change]) -> None:
     """Change settings; raise StartError where Kafka does not take one, or KafkaError."""
     if not changes:
         return
-    answer = await admin._send_request(_Alter(changes))  # noqa: SLF001 - it has no public one
+    answer = await ask(admin, _Alter(changes))
     for code, words, _, name in answer.responses:
         if code:
             raise StartError(

@@ -39,6 +39,14 @@ def kafka_away(what: str = "Kafka is away") -> Iterator[None]:
         raise KafkaUnavailableError(f"{what}: {reason(exc)}") from exc
 
 
+async def ask(admin: AIOKafkaAdminClient, request: Any, node: int | None = None) -> Any:
+    """Return the answer to a request that aiokafka's client has no call for.
+
+    node: the broker to ask; None: any. Raises KafkaError.
+    """
+    return await admin._send_request(request, node)  # noqa: SLF001 - it has no public one
+
+
 async def started(client: Connecting) -> Connecting:
     """Return a consumer or producer, connected; where that fails, nothing of it stays open."""
     try:

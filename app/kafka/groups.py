@@ -10,6 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+from app.kafka.clients import ask
+
 ATTEMPTS = 20
 RETRY_S = 0.1  # a coordinator that moves loads its groups in some tenths of a second
 MEMBERS_AT = 5  # field of a described group, behind error, name, state, protocol type, protocol
@@ -56,7 +58,7 @@ async def kept(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, K
     for attempt in range(1, ATTEMPTS + 1):
         try:
             node = await coordinator(admin, group)
-            answer = await admin._send_request(OffsetFetchRequest(group, None), node)  # noqa: SLF001
+            answer = await ask(admin, OffsetFetchRequest(group, None), node)
             if answer.error_code:
                 raise for_code(answer.error_code)(f"no offsets of {group}")
         except KafkaError as exc:
