@@ -59,6 +59,18 @@ class SentRecords:
         return [topic for topic, *_ in self.batches]
 
 
+def hold_readings(monkeypatch: pytest.MonkeyPatch, until: asyncio.Event) -> None:
+    """Let what threads read from now on be known only once something has happened."""
+    read = asyncio.to_thread
+
+    async def held(*args: Any) -> Any:
+        found = await read(*args)
+        await until.wait()
+        return found
+
+    monkeypatch.setattr(asyncio, "to_thread", held)
+
+
 @pytest.fixture
 def counters() -> Counters:
     return declare(Settings())

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from tables.messages import run_row
 from tables.partials import Partials
 from tests.support.batches import batch_of
 from tests.support.tables import close, recover
+from tests.tables.conftest import hold_readings
 from tests.tables.test_messages import NOW_MS, MakeMessages, again, batch
 
 
@@ -38,15 +38,9 @@ async def test_what_is_loaded_in_a_rebalance_is_loaded_again(make_messages: Make
 async def test_who_loads_while_its_partition_moves_away_opens_it_no_more(
     make_messages: MakeMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages, moved, read = make_messages(), asyncio.Event(), asyncio.to_thread
+    messages, moved = make_messages(), asyncio.Event()
     messages.db(0)
-
-    async def slow(*args: Any) -> Any:
-        found = await read(*args)
-        await moved.wait()
-        return found
-
-    monkeypatch.setattr(asyncio, "to_thread", slow)
+    hold_readings(monkeypatch, moved)
     asking = asyncio.create_task(messages.sent_before(0, Named(["b"], [9], [NOW_MS])))
     loading = asyncio.create_task(messages.load(0))
     await asyncio.sleep(0)

@@ -26,7 +26,7 @@ from tables.partials import Partials
 from tables.scans import scan_prefix
 from tests.support.batches import slice_of
 from tests.support.tables import close
-from tests.tables.conftest import SentRecords
+from tests.tables.conftest import SentRecords, hold_readings
 
 NOW_MS = int(time() * 1000) - 48 * HOUR_MS
 MakeMessages = Callable[[], Messages]
@@ -80,15 +80,8 @@ async def test_whoever_asks_while_a_batch_is_judged_leaves_out_nothing(
     make_messages: MakeMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A query of the first moment, whose reading ends after the batch was judged."""
-    messages = make_messages()
-    judged, read = asyncio.Event(), asyncio.to_thread
-
-    async def slow(*args: Any) -> Any:
-        found = await read(*args)
-        await judged.wait()
-        return found
-
-    monkeypatch.setattr(asyncio, "to_thread", slow)
+    messages, judged = make_messages(), asyncio.Event()
+    hold_readings(monkeypatch, judged)
     asking = asyncio.create_task(messages.sent_before(0, Named(["b"], [9], [NOW_MS])))
     await asyncio.sleep(0)
     monkeypatch.undo()
