@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from app.errors import StartError
 from app.kafka.altering import alter
@@ -20,6 +21,7 @@ from app.names import Names
 from app.settings import Settings
 
 Stored = Mapping[str, Offsets]  # by group: below which offset it has everything, where it says so
+Said = TypeVar("Said", bound=Hashable)
 
 
 async def fit_topics(settings: Settings, version: int) -> list[str]:
@@ -31,33 +33,45 @@ async def fit_topics(settings: Settings, version: int) -> list[str]:
     return await _make(settings, version, changes)
 
 
-async def shorten_topics(settings: Settings, version: int, stored: Stored) -> list[str]:
+async def shorten_topics(
+    settings: Settings, version: int, ask_stored: Callable[[], Awaitable[Stored]]
+) -> list[str]:
     """Shorten retentions where all that would go was read; return a line for each, as above.
 
     What one setting decides goes together: `replay` may need what was rejected as long as events.
-    stored: what is known of a group beside its commits.
+    ask_stored: returns what is known of groups beside their commits; asked where it matters.
     """
     changes = [one for one in await _changes(settings, version) if one.shortens]
     if not changes:
         return []
-    readers, unread = _readers(settings, version), dict[str, list[str]]()
+    readers, unread, stored = (
+        _readers(settings, version),
+        dict[str, list[str]](),
+        await ask_stored(),
+    )
     async with Watermarks(KafkaClients.of(settings)) as kafka:
         for change in changes:
             found = await _unread(kafka, change, readers.get(change.topic.name, ()), stored)
             unread.setdefault(_decided_by(change), []).extend(found)
     due = [one for one in changes if not unread[_decided_by(one)]]
-    held = defaultdict[tuple[str, str, str], list[str]](list)
-    for one in changes:
-        if one not in due:
-            held[_decided_by(one), _shown(one, one.was), _shown(one, one.right)].append(
-                one.topic.name
-            )
+    held = _topics_by(
+        lambda one: (_decided_by(one), _shown(one, one.was), _shown(one, one.right)),
+        (one for one in changes if unread[_decided_by(one)]),
+    )
     said = [
-        f"retention of {', '.join(topics)} stays {was}: {', '.join(unread[by])} older than "
-        f"{right}. The next start looks again"
+        f"retention of {topics} stays {was}: {', '.join(unread[by])} older than {right}. "
+        "The next start looks again"
         for (by, was, right), topics in held.items()
     ]
     return [*await _make(settings, version, due), *said]
+
+
+def _topics_by(of: Callable[[Change], Said], changes: Iterable[Change]) -> dict[Said, str]:
+    """Return the names of topics by what is said of them together."""
+    names = defaultdict[Said, list[str]](list)
+    for one in changes:
+        names[of(one)].append(one.topic.name)
+    return {said: ", ".join(topics) for said, topics in names.items()}
 
 
 def _decided_by(change: Change) -> str:
@@ -123,12 +137,14 @@ async def _make(settings: Settings, version: int, changes: Sequence[Change]) -> 
     finally:
         await admin.close()
     await _seen(settings, version, changes)
-    alike = defaultdict(list)
-    for one in changes:
-        name = "retention" if one.name == RETENTION else one.name
-        words = f"{_shown(one, one.was)} -> {_shown(one, one.right)}"
-        alike[name, words].append(one.topic.name)
-    return [f"{name} of {', '.join(topics)}: {words}" for (name, words), topics in alike.items()]
+    alike = _topics_by(
+        lambda one: (
+            "retention" if one.name == RETENTION else one.name,
+            f"{_shown(one, one.was)} -> {_shown(one, one.right)}",
+        ),
+        changes,
+    )
+    return [f"{name} of {topics}: {words}" for (name, words), topics in alike.items()]
 
 
 def _shown(change: Change, value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.archive.files import Folders
 from app.archive.reached import ArchiveMemory
 from app.kafka.clients import KafkaClients
-from app.kafka.fitting import fit_topics, shorten_topics
+from app.kafka.fitting import Stored, fit_topics, shorten_topics
 from app.kafka.log import KafkaLog
 from app.kafka.tables_version import current_version
 from app.names import Names
@@ -25,15 +25,17 @@ async def shorten_own_topics(settings: Settings) -> list[str]:
     """Shorten retentions, as above; the database has its schema, and no worker runs.
 
     A store or archive that is new, or was put back, reads again what followed, whatever is
-    committed.
-    Raises StartError or UnavailableError.
+    committed. Raises StartError or UnavailableError.
     """
-    names, dsn = Names(settings.namespace), settings.postgres.get_secret_value()
-    log = KafkaLog(KafkaClients.of(settings))
-    archive = ArchiveMemory(Folders.of(settings), names.events)
-    rows = await StoredPositions(dsn, names.events, log.cluster).positions()
-    known = {
-        names.store_group: dict.fromkeys(range(settings.events_partitions), 0) | rows,
-        names.archive_group: await archive.begins(settings.events_partitions),
-    }
-    return await shorten_topics(settings, await current_version(settings), known)
+
+    async def stored() -> Stored:
+        names, dsn = Names(settings.namespace), settings.postgres.get_secret_value()
+        log = KafkaLog(KafkaClients.of(settings))
+        archive = ArchiveMemory(Folders.of(settings), names.events)
+        rows = await StoredPositions(dsn, names.events, log.cluster).positions()
+        return {
+            names.store_group: dict.fromkeys(range(settings.events_partitions), 0) | rows,
+            names.archive_group: await archive.begins(settings.events_partitions),
+        }
+
+    return await shorten_topics(settings, await current_version(settings), stored)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from app.errors import StartError
 from app.kafka.altering import alter
-from app.kafka.fitting import fit_topics, shorten_topics
+from app.kafka.fitting import Stored, fit_topics, shorten_topics
 from app.kafka.topic_faults import Change, TopicSpec
 from app.kafka.topics import ensure_topics
 from app.names import Names
@@ -30,6 +31,15 @@ async def retention(kafka: KafkaClient, topic: str) -> float:
     return int((await config_of(kafka, topic))["retention.ms"]) / 3_600_000
 
 
+def known(stored: Stored | None = None) -> Callable[[], Awaitable[Stored]]:
+    """Return what answers what is known of groups beside their commits."""
+
+    async def answer() -> Stored:
+        return stored or {}
+
+    return answer
+
+
 async def test_a_longer_retention_is_set_and_said_in_a_line(
     kafka: KafkaClient, settings: Settings, topics: Names
 ) -> None:
@@ -40,7 +50,7 @@ async def test_a_longer_retention_is_set_and_said_in_a_line(
     assert await fit_topics(longer, 1) == [f"retention of {all_three}: 168 h -> 240 h"]
     assert await ensure_topics(longer) == []
     assert await retention(kafka, topics.events) == 240
-    assert await fit_topics(longer, 1) == await shorten_topics(longer, 1, {}) == []
+    assert await fit_topics(longer, 1) == await shorten_topics(longer, 1, known()) == []
 
 
 async def test_a_shorter_retention_waits_for_who_has_not_read_what_would_go(
@@ -55,7 +65,7 @@ async def test_a_shorter_retention_waits_for_who_has_not_read_what_would_go(
     assert await fit_topics(shorter, 1) == []
 
     async def held(stored: dict[str, dict[int, int]]) -> str:
-        (line,) = await shorten_topics(shorter, 1, stored)
+        (line,) = await shorten_topics(shorter, 1, known(stored))
         # What is rejected may wait for `replay`, which does not come before events are counted.
         assert [await retention(kafka, topic) for topic in all_three] == [168] * 3
         return line
@@ -71,7 +81,7 @@ async def test_a_shorter_retention_waits_for_who_has_not_read_what_would_go(
     await kafka.commit(topics.archive_group, topics.events, {1: 3})
     put_back = await held({topics.store_group: {1: 1}})  # its Postgres was, behind its commits
     assert f"{topics.store_group} has not read 2 records" in put_back
-    assert await shorten_topics(shorter, 1, {topics.store_group: {1: 4}}) == [
+    assert await shorten_topics(shorter, 1, known({topics.store_group: {1: 4}})) == [
         f"retention of {', '.join(all_three)}: 168 h -> 24 h"
     ]
     assert [await retention(kafka, topic) for topic in all_three] == [24] * 3
