@@ -7,20 +7,12 @@ import asyncio
 import pytest
 
 from app.kafka.topics import ensure_topics
-from tests.kill.conftest import MakeScene, Scene
-from tests.support.waiting import wait_until
+from tests.kill.conftest import MakeScene
 
 pytestmark = pytest.mark.kill
 
 TABLES = ("partials", "totals", "judged", "sessions", "uniques", "messages")
 NOTICED_S = 120  # some 25 on a quiet machine: a commit that does not end is looked at after 20
-
-
-async def delete(scene: Scene, topic: str) -> None:
-    """Delete a topic, and return when it is gone."""
-    async with scene.kafka.admin() as admin:
-        await admin.delete_topics([topic])
-    await wait_until(scene.kafka.topics, lambda found: topic not in found)
 
 
 @pytest.mark.parametrize("made_by", ["somebody", "nobody"])
@@ -38,7 +30,7 @@ async def test_a_changelog_that_is_deleted_under_load_gets_all_rows_again(
             await load.sent(300)
             deaths = worker.deaths
             topic = getattr(scene.names, f"{table}_changelog")
-            await delete(scene, topic)
+            await scene.kafka.delete(topic)
             if made_by == "somebody":
                 await asyncio.sleep(scene.rng.random())
                 await ensure_topics(scene.settings)

@@ -148,6 +148,12 @@ class KafkaClient:
             found: list[str] = await admin.list_topics()
         return found
 
+    async def delete(self, topic: str) -> None:
+        """Delete a topic; return once the broker knows: it takes records a while longer."""
+        async with self.admin() as admin:
+            await admin.delete_topics([topic])
+        await wait_until(self.topics, lambda found: topic not in found)
+
     async def delete_before(self, topic: str, offsets: dict[int, int]) -> None:
         """Delete the records below an offset of each partition, as retention does."""
         parts = {TopicPartition(topic, p): RecordsToDelete(at) for p, at in offsets.items()}

@@ -62,7 +62,6 @@ async def test_without_statistics_there_is_nothing_to_wait_for(
         await kafka.send(topic, [b"{}"], 0, key=b"k")
         await kafka.commit(topics.count_group, topic, GOAL)
     clients = KafkaClients.of(settings)
-    async with kafka.admin() as admin:
-        await admin.delete_topics([topics.uniques])
+    await kafka.delete(topics.uniques)
     async with Watermarks(clients) as marks, TableTopics(clients, settings.namespace) as there:
         await wait(settings, marks, there, print)

@@ -28,8 +28,7 @@ async def send_behind(app: Any, kafka: KafkaClient, topic: str) -> Any:
     await make(kafka, topic)
     producer = kafka_producer(app)
     await producer.send_and_wait(topic, b"first")
-    async with kafka.admin() as admin:
-        await admin.delete_topics([topic])
+    await kafka.delete(topic)
     return await producer.send(topic, b"x")
 
 
