@@ -69,6 +69,8 @@ def forget_before(settings: Settings, before: datetime | None, progress: Progres
         f"forgot {found.rows} rows of event before {found.before:%Y-%m}, and {found.files} files "
         "of the archive; figures stay"
     )
+    if before is None and not found.rows:
+        return [done]  # each day: what is detached was named with the last month that went
     return [done, *_remains(settings, found)]
 
 

@@ -23,6 +23,10 @@ from tests.support import archive
 from tests.support.forgotten_months import Months, random_event
 from tests.support.waiting import wait_until
 
+ONE_MONTH = """
+select tableoid::regclass::text as name from event group by 1 order by count(*) limit 1
+"""
+
 
 async def test_another_one_at_work_is_no_failure_and_waited_for_in_silence(
     months: Months, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
@@ -63,6 +67,20 @@ async def test_old_months_go_by_themselves(
     assert left["n"] == 0, "all of them are older than any counter needs"
     # No counter of a counters.toml is declared in Kafka.
     assert await months.figures() | {"own": said["own"]} == said
+
+
+async def test_detached_months_are_named_with_what_goes_and_not_each_day(
+    months: Months, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = months.settings.model_copy(update={"raw_retention_days": 1})
+    rng = random.Random(2)
+    await months.store([random_event(rng) for _ in range(60)])
+    (name,) = await months.database.fetch(ONE_MONTH)
+    await months.database.fetch(f"alter table event detach partition {name['name']}")
+    assert await agents.forget_old.run(settings, "event") == 0
+    assert f"{name['name']}: detached from event" in capfd.readouterr().err
+    assert await agents.forget_old.run(settings, "event") == 0
+    assert "detached" not in capfd.readouterr().err
 
 
 class Told(ProgressLog):
