@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -109,7 +110,7 @@ async def test_every_client_comes_in(secured: SecuredKafka, authority: Authority
     assert names.events in await prepare_topics(settings)
     session = await KafkaSession.open(clients, names.events, 5)
     batch = RecordBatch(0)
-    batch.append((b"", b"{}", 1))
+    batch.append((b"", b"{}", int(time.time() * 1000)))
     await session.send([batch])
     await session.close()
     async with clients.producer() as producer:

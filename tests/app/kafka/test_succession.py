@@ -12,6 +12,7 @@ from app.names import Names
 from app.settings import Settings
 from app.stack.prepare import prepare_topics
 from tests.support.kafka_client import KafkaClient
+from tests.support.waiting import wait_until
 
 
 async def test_older_tables_may_have_counted_all_until_their_last_worker_ended(
@@ -23,7 +24,7 @@ async def test_older_tables_may_have_counted_all_until_their_last_worker_ended(
     assert await counted_before(settings, 1) == {}, "there is nothing older"
     async with kafka_of_settings.consumer(group_id=first.count_group) as worker:
         worker.subscribe([first.counts])
-        await worker.getmany(timeout_ms=100)
+        await wait_until(lambda: kafka.group(first.count_group), ("Stable", 1))
         found = asyncio.create_task(counted_before(settings, 3))
         done, _ = await asyncio.wait([found], timeout=1)
         assert not done, "somebody still answers"
@@ -31,6 +32,7 @@ async def test_older_tables_may_have_counted_all_until_their_last_worker_ended(
     assert await found == dict.fromkeys(range(settings.events_partitions), 0) | {1: 3}
     async with TableTopics(kafka_of_settings, settings.namespace) as topics:
         await topics.delete([1])
+        await wait_until(topics.by_version, lambda found: 1 not in found)
     assert await counted_before(settings, 3) == {}, (
         "who deletes them knows that ours have caught up"
     )

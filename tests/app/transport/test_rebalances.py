@@ -219,15 +219,18 @@ async def test_rows_sent_again_that_kafka_never_acknowledges_end_the_worker(
     await watched(recovery, 0.5)
 
 
-async def test_a_recovery_that_comes_nearer_goes_on(recovery: UnendingRecovery) -> None:
-    async def read() -> None:
-        for _ in range(10):
-            await asyncio.sleep(0.05)
-            recovery.active_offsets[SOURCE] += 1
+async def test_a_recovery_that_comes_nearer_goes_on(
+    recovery: UnendingRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def a_row_later() -> float:
+        recovery.active_offsets[SOURCE] += 1
+        if (row := recovery.active_offsets[SOURCE]) == 10:
+            raise TimeoutError  # all have been read: as at the end of watched()
+        return row * recovery.still_s * 0.75
 
-    reading = asyncio.ensure_future(read())
-    await watched(recovery, 0.5)
-    await reading
+    monkeypatch.setattr("app.transport.unending.monotonic", a_row_later)
+    await watched(recovery, 60)
+    assert recovery.active_offsets[SOURCE] == 10
 
 
 async def test_a_recovery_waits_for_a_kafka_that_is_not_well(recovery: UnendingRecovery) -> None:
