@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from time import time
 from typing import Any, Literal
 
@@ -151,19 +152,21 @@ class Alerts(BatchTable):
             new = [due[place] for place, row in zip(places, known, strict=True) if row is None]
             if not new:
                 return True
-            if not await self._is_member(gate):
-                self._silent.pop(partition, None)  # it is all seen again
-                self._all_raised.pop(partition, None)
-                return False
-            await self._raise(partition, new)
-            return True
+            if await self._is_member(gate) and await self._raise(partition, gate, new):
+                return True
+            self._silent.pop(partition, None)  # it is all seen again
+            self._all_raised.pop(partition, None)
+            return False
 
-    async def _raise(self, partition: int, new: Sequence[Due]) -> None:
+    async def _raise(self, partition: int, gate: int, new: Sequence[Due]) -> bool:
+        """Return whether they are raised: False as raise_due()."""
         now = time()
         alerts = [due.alert(now) for due in new]
         rows = [(d.place, encode_alert(alert)) for d, alert in zip(new, alerts, strict=True)]
         records = [(place, value, NO_HEADERS) for place, value in rows]
-        await self._topic.send(partition, records, int(now * 1000))  # raised_at, to the ms
+        raised_at, owner = int(now * 1000), partial(self._is_member, gate)
+        if not await self._topic.send(partition, records, raised_at, owner):
+            return False
         changes = rocksdict.WriteBatch(raw_mode=True)
         for place, value in rows:
             changes.put(place, value)
@@ -180,6 +183,7 @@ class Alerts(BatchTable):
                 alert.window_start,
                 alert.threshold,
             )
+        return True
 
     # -- recovery, expiry -----------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from tests.support.together import TogetherScheduling, place
 REDIS_DATABASES = 1000  # one for each test
 READY_S = 180.0  # 4 s where nobody else works
 MakeSettings = Callable[..., Awaitable[Settings]]
+Part = Kafka | LocalPostgres | Redis
 
 java_cache.use()
 own_ports.use()
@@ -74,10 +75,26 @@ def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kafka_part(stack_folder: Path) -> Iterator[Kafka]:
+def parts() -> list[Part]:
+    """Return the parts that all tests share, once they are started."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def parts_go_on(parts: list[Part]) -> Iterator[None]:
+    """Start what a test has killed and, as it failed, left dead: all tests after it need it."""
+    yield
+    for part in parts:
+        if not part.child.alive():
+            asyncio.run(part.start())
+
+
+@pytest.fixture(scope="session")
+def kafka_part(stack_folder: Path, parts: list[Part]) -> Iterator[Kafka]:
     """Yield the Kafka of this run."""
     part = Kafka(stack_folder / "kafka", stack_folder / "logs/kafka.log", print)
     asyncio.run(part.start())
+    parts.append(part)
     yield part
     asyncio.run(part.stop())
 
@@ -90,20 +107,22 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalKafka]:
 
 
 @pytest.fixture(scope="session")
-def postgres_part(stack_folder: Path) -> Iterator[LocalPostgres]:
+def postgres_part(stack_folder: Path, parts: list[Part]) -> Iterator[LocalPostgres]:
     """Yield the Postgres of this run."""
     part = LocalPostgres(stack_folder / "postgres", stack_folder / "logs/postgres.log")
     asyncio.run(part.start())
+    parts.append(part)
     yield part
     asyncio.run(part.stop())
 
 
 @pytest.fixture(scope="session")
-def redis_part(stack_folder: Path) -> Iterator[Redis]:
+def redis_part(stack_folder: Path, parts: list[Part]) -> Iterator[Redis]:
     """Yield the Redis of this run."""
     folder, log = stack_folder / "redis", stack_folder / "logs/redis.log"
     part = Redis(folder, log, databases=REDIS_DATABASES)
     asyncio.run(part.start())
+    parts.append(part)
     yield part
     asyncio.run(part.stop())
 

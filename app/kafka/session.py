@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import time
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import (
     DuplicateSequenceNumber,
     InvalidTimestampError,
+    KafkaConnectionError,
     KafkaError,
     LeaderNotAvailableError,
     NoError,
@@ -48,8 +49,13 @@ AHEAD_MAX_MS = 3_660_000  # a broker takes no record from over an hour after its
 UNKNOWN = -1  # an offset that Kafka does not know any more
 READ_ALL = 0  # isolation level: records of open transactions, too
 NOBODY = -1  # producer id and epoch before they are known; leader of a partition without one
+Again = Callable[[], Awaitable[None]]
 Headers = Sequence[tuple[str, bytes | None]]
 NO_HEADERS: Headers = []
+
+
+async def always() -> None:
+    """Nothing speaks against another attempt."""
 
 
 def _ahead() -> KafkaError:
@@ -149,10 +155,11 @@ class KafkaSession:
         found = self._client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
         return NOBODY if found is None else int(found)
 
-    async def send(self, batches: Sequence[RecordBatch]) -> None:
+    async def send(self, batches: Sequence[RecordBatch], again: Again = always) -> None:
         """Return when all are acknowledged (acks=all), each of another partition.
 
-        Tries again for as long as an error may pass: the caller bounds the time. Raises the
+        Tries again for as long as an error may pass: the caller bounds the time. again: awaited
+        before each further attempt, and raises where there is to be none. Raises the
         KafkaError that will not; then, or when cancelled, the session is of no use any more, and
         batch.acknowledged tells which are stored for sure.
         """
@@ -165,6 +172,7 @@ class KafkaSession:
                 self._suspect = True
                 await asyncio.sleep(RETRY_S)
                 await self._client.force_metadata_update()
+                await again()
         finally:
             error = None  # else a cycle, with all that was to be sent
             self.sending -= 1
@@ -190,7 +198,8 @@ class KafkaSession:
 
     async def _start(self) -> None:
         await self._client.bootstrap()
-        await self._client.set_topics([self._topic])
+        if not await self._client.set_topics([self._topic]):
+            raise KafkaConnectionError(f"no answer about the topic {self._topic}")
         self.partitions = len(self._client.cluster.partitions_for_topic(self._topic) or ())
         if not self.partitions:
             raise KafkaError(f"no topic {self._topic}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from aiokafka.errors import KafkaError
 
 from app.kafka.clients import KafkaClients
-from app.kafka.session import Headers, KafkaSession, RecordBatch
+from app.kafka.session import RETRY_S, Again, Headers, KafkaSession, RecordBatch, always
 
 SureRecord = tuple[bytes, bytes, Headers]  # key, value
+Owner = Callable[[], Awaitable[bool]]
 
 REQUEST_S = 5.0
 PATIENCE_S = 30.0
@@ -26,27 +30,59 @@ class SureTopic:
         self._session: KafkaSession | None = None
         self._lock = asyncio.Lock()
 
-    async def send(self, partition: int, records: Sequence[SureRecord], at_ms: int) -> None:
-        """Return when all are acknowledged (acks=all); at_ms: their timestamp.
+    async def send(
+        self, partition: int, records: Sequence[SureRecord], at_ms: int, owner: Owner | None = None
+    ) -> bool:
+        """Return True when all are acknowledged (acks=all); at_ms: their timestamp.
 
-        Raises TimeoutError or KafkaError when that is not known: what the topic holds then must
-        be read before anything is sent again.
+        owner: asked before each further attempt whether the partition is still ours; False is
+        returned where it is not. The time it takes is not counted: it waits while Kafka is away.
+        Raises TimeoutError or KafkaError when it is not known whether they are there: what the
+        topic holds then must be read before anything is sent again, also after False.
         """
-        async with self._lock, asyncio.timeout(PATIENCE_S):
+        async with self._lock, asyncio.timeout(PATIENCE_S) as limit:
+            again = always if owner is None else partial(_again, owner, limit)
             try:
-                if self._session is None:
-                    self._session = await KafkaSession.open(self._kafka, self._topic, REQUEST_S)
+                session = await self._opened(retry=again if owner is not None else None)
                 for batch in _batches(partition, records, at_ms):
-                    await self._session.send([batch])
+                    await session.send([batch], again)
+            except _NotOursError:
+                await self.close()
+                return False
             except BaseException:
                 await self.close()
                 raise
+        return True
+
+    async def _opened(self, retry: Again | None) -> KafkaSession:
+        """Return the session; nothing was sent before, so it may be tried as often as wanted."""
+        while self._session is None:
+            try:
+                self._session = await KafkaSession.open(self._kafka, self._topic, REQUEST_S)
+            except (KafkaError, OSError) as exc:
+                if retry is None or not (isinstance(exc, OSError) or exc.retriable):
+                    raise
+                await asyncio.sleep(RETRY_S)
+                await retry()
+        return self._session
 
     async def close(self) -> None:
         """Disconnect."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+class _NotOursError(Exception):
+    """The partition may have another owner by now."""
+
+
+async def _again(owner: Owner, limit: asyncio.Timeout) -> None:
+    left = (limit.when() or 0) - asyncio.get_running_loop().time()
+    limit.reschedule(None)
+    if not await owner():
+        raise _NotOursError
+    limit.reschedule(asyncio.get_running_loop().time() + left)
 
 
 def _batches(partition: int, records: Sequence[SureRecord], at_ms: int) -> list[RecordBatch]:

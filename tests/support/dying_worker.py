@@ -154,12 +154,13 @@ class Dying:
     def _end_at_an_alert(self) -> None:
         send = SureTopic.send
 
-        async def last_send(topic: Any, *args: Any) -> None:
-            last = self._due()
+        async def last_send(topic: Any, *args: Any) -> bool:
+            last, done = self._due(), False
             if self._fate.changelog or not last:
-                await send(topic, *args)
+                done = await send(topic, *args)
             if last:
                 die()
+            return done
 
         replace(SureTopic, "send", last_send)
 

@@ -226,7 +226,7 @@ async def test_a_recovery_that_comes_nearer_goes_on(
         recovery.active_offsets[SOURCE] += 1
         if (row := recovery.active_offsets[SOURCE]) == 10:
             raise TimeoutError  # all have been read: as at the end of watched()
-        return row * recovery.still_s * 0.75
+        return float(row * recovery.still_s * 0.75)
 
     monkeypatch.setattr("app.transport.unending.monotonic", a_row_later)
     await watched(recovery, 60)
