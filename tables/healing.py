@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from faust.tables.table import Table
@@ -102,8 +102,9 @@ class HealingTable(Table):
         """As Faust's; a changelog that ends before what RocksDB has of it gets all rows again."""
         self._healing = asyncio.current_task()
         highwaters = self.app.tables.recovery.active_highwaters
+        self._note_cuts({tp: highwaters.get(tp) for tp in active_tps})
         for tp in active_tps:
-            await self._heal(tp, highwaters.get(tp))
+            await self._heal(tp)
             await self._send_outdone(tp)
         await super().on_recovery_completed(active_tps, standby_tps)
 
@@ -112,18 +113,30 @@ class HealingTable(Table):
         if self._healing is not None:
             self._healing.cancel()
 
-    async def _heal(self, tp: Any, last: int | None) -> None:
-        """last: offset of the changelog's last record, -1 where it is empty."""
-        persisted, generation = self.data.persisted_offset(tp), self.generation
-        db = self.db(tp.partition)
-        if last is not None and persisted is not None and persisted > last:
+    def _note_cuts(self, lasts: Mapping[Any, int | None]) -> None:
+        """Let all rows be sent again where a changelog ends before what was read of it.
+
+        lasts: offset of each partition's last record, -1 where it is empty. A topic that was made
+        anew has lost all partitions, and one of them may be as long as it was already.
+        """
+        read = {tp: self.data.persisted_offset(tp) for tp in lasts}
+        cut = {
+            tp: last
+            for tp, last in lasts.items()
+            if last is not None and (persisted := read[tp]) is not None and persisted > last
+        }
+        for tp in lasts if cut else ():
+            self.db(tp.partition).put(AGAIN_KEY, b"1")
+        for tp, last in cut.items():
             self.log.error(
                 "%s ends at offset %d and was read up to %d: Kafka lost records that it had"
                 " acknowledged. The rows are still here and will be sent again",
-                *(tp, last + 1, persisted + 1),
+                *(tp, last + 1, read[tp] + 1),
             )
-            db.put(AGAIN_KEY, b"1")
             self.data.set_persisted_offset(tp, last)
+
+    async def _heal(self, tp: Any) -> None:
+        generation, db = self.generation, self.db(tp.partition)
         if db.get(AGAIN_KEY) is not None:
             if self.keeps_all:
                 await self.send_all(tp.partition)

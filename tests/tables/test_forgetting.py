@@ -161,7 +161,7 @@ async def test_rows_that_are_being_sent_again_are_sent_by_the_next_recovery(
     totals.db(0).put(AGAIN_KEY, b"1")
     count = len(sent.batches)
     with held(sent) as wanted:
-        healing = asyncio.create_task(totals._heal(changelog(totals), BEYOND))
+        healing = asyncio.create_task(totals._heal(changelog(totals)))
         await wanted.wait()
         totals.forget()
     await healing

@@ -7,21 +7,19 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 from faust.types import TP
 
 from app.counting.counters import Counters
 from tables.healing import AGAIN_KEY, ChangelogCutError, in_chunks
 from tables.outcome_row import LOST
-from tables.outdone import Outdone
-from tables.partial_values import Partial
 from tables.partials import Partials
 from tables.sums import SUMS
 from tables.totals import Totals
-from tests.support.tables import recover
 from tests.tables.conftest import SentRecords
 from tests.tables.test_partials import absorb
+
+ROW = b"\x04\0\0\0\0\0\0A"
 
 
 def changelog(table: Any) -> TP:
@@ -156,12 +154,26 @@ async def test_an_offset_that_kafka_gives_twice_ends_the_worker_and_the_next_sta
     assert sent.keys(changelog(totals).topic, 0) == [b"\x01a", b"\x01b"]
 
 
+async def recovered_both(totals: Totals, sent: SentRecords, last: tuple[int, int]) -> list[Any]:
+    """End a recovery of two partitions, and return the keys that are sent again, of each."""
+    tps = changelog(totals), TP(changelog(totals).topic, 1)
+    sent.batches.clear()
+    totals.app.tables = SimpleNamespace(
+        recovery=SimpleNamespace(active_highwaters=dict(zip(tps, last, strict=True)))
+    )
+    healing = asyncio.create_task(totals.on_recovery_completed({*tps}, set()))
+    while not healing.done():
+        await asyncio.sleep(0)
+        sent.acknowledge(6)
+    await healing
+    return [sent.keys(tp.topic, tp.partition) for tp in tps]
+
+
 async def test_a_topic_that_was_made_anew_has_lost_the_rows_of_every_partition(
     make_totals: Callable[[], Totals], sent: SentRecords
 ) -> None:
     """Also of one where it is longer by now than it was."""
     totals = make_totals()
-    other = TP(changelog(totals).topic, 1)
     for partition in (0, 1):
         await totals.write(partition, [(ROW, b"\x80")])
     sent.acknowledge(0)
@@ -171,17 +183,22 @@ async def test_a_topic_that_was_made_anew_has_lost_the_rows_of_every_partition(
     sent.acknowledge(0)
     with pytest.raises(ChangelogCutError):
         await totals.drain()
-    sent.batches.clear()
     totals.forget()
-    totals.app.tables = SimpleNamespace(
-        recovery=SimpleNamespace(active_highwaters={changelog(totals): 5, other: 5})
-    )
-    healing = asyncio.create_task(totals.on_recovery_completed({changelog(totals), other}, set()))
-    while not healing.done():
-        await asyncio.sleep(0)
-        sent.acknowledge(6)
-    await healing
-    assert [sent.keys(other.topic, number) for number in (0, 1)] == [[ROW], [ROW]]
+    assert await recovered_both(totals, sent, (5, 5)) == [[ROW], [ROW]]
+
+
+async def test_where_a_recovery_notices_that_it_has_likewise(
+    make_totals: Callable[[], Totals], sent: SentRecords
+) -> None:
+    """Also of one that is as long by now as it was."""
+    totals = make_totals()
+    for partition in (0, 1):
+        await totals.write(partition, [(ROW, b"\x80")])
+    sent.acknowledge(0)
+    await totals.drain()
+    assert await recovered_both(totals, sent, (0, 0)) == [[], []]
+    assert await recovered_both(totals, sent, (-1, 0)) == [[ROW], [ROW]]
+    assert [totals.db(number).get(AGAIN_KEY) for number in (0, 1)] == [None, None]
 
 
 def test_what_kafka_deleted_unread_is_lost_once(
@@ -218,79 +235,3 @@ async def test_a_recovery_that_fails_ends_the_worker(
         totals.apply_changelog_batch([SimpleNamespace(message=record)])
     await asyncio.sleep(0)
     assert failed
-
-
-ROW, OTHER = b"\x04\0\0\0\0\0\0A", b"\x04\0\0\0\0\0\0B"
-NEWER, OLDER = (msgspec.msgpack.encode(Partial(*said)) for said in ((9, {0: 3}), (7, {0: 2})))
-
-
-@pytest.mark.parametrize("fetches", [1, 2])
-async def test_what_a_late_writer_left_behind_the_newer_value_is_sent_again(
-    make_partials: Callable[[], Partials], sent: SentRecords, fetches: int
-) -> None:
-    """So that compaction, which keeps the last record, keeps what is right."""
-    partials, records = make_partials(), [(ROW, NEWER), (OTHER, NEWER), (ROW, OLDER)]
-    size = len(records) // fetches
-    for begin in range(0, len(records), size):
-        recover(partials, records[begin : begin + size], begin)
-    await recovered(partials, sent, 2)
-    assert sent.keys(changelog(partials).topic, 0) == [ROW]
-    assert partials.db(0).get(ROW) == NEWER
-    published = [key for number in range(4) for key in sent.keys("counts", number)]
-    assert published == [ROW + b"\0\0"]
-    assert partials.data.persisted_offset(changelog(partials)) == 3
-    sent.batches.clear()
-    await recovered(partials, sent, 3)
-    assert sent.batches == [], "once"
-
-
-async def test_it_is_sent_by_the_next_owner_where_this_one_dies_before(
-    make_partials: Callable[[], Partials], sent: SentRecords
-) -> None:
-    partials = make_partials()
-    recover(partials, [(ROW, NEWER)])
-    recover(partials, [(ROW, OLDER), (OTHER, NEWER)], 1)
-    persisted = partials.data.persisted_offset(changelog(partials))
-    assert persisted == 0, "what comes after it is read again"
-    partials.outdone = Outdone()  # another process, on the same disk
-    recover(partials, [(ROW, OLDER), (OTHER, NEWER)], 1)
-    await recovered(partials, sent, 2)
-    assert sent.keys(changelog(partials).topic, 0) == [ROW]
-    assert partials.data.persisted_offset(changelog(partials)) == 3
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [(ROW, OLDER), (ROW, NEWER)],
-        [(ROW, NEWER), (ROW, OLDER), (ROW, NEWER)],
-        [(ROW, NEWER), (ROW, OLDER), (ROW, None)],
-        [(ROW, NEWER), (ROW, None), (ROW, OLDER)],
-    ],
-)
-@pytest.mark.parametrize("fetches", [1, 2])
-async def test_rows_whose_last_record_is_right_are_not_sent(
-    make_partials: Callable[[], Partials],
-    sent: SentRecords,
-    records: list[tuple[bytes, bytes | None]],
-    fetches: int,
-) -> None:
-    partials, size = make_partials(), len(records) // fetches
-    for begin in range(0, len(records), size):
-        recover(partials, records[begin : begin + size], begin)
-    await recovered(partials, sent, len(records) - 1)
-    assert sent.batches == []
-    assert partials.data.persisted_offset(changelog(partials)) == len(records) - 1
-
-
-async def test_totals_that_hold_the_same_in_another_order_are_not_sent(
-    make_totals: Callable[[], Totals], sent: SentRecords
-) -> None:
-    totals = make_totals()
-    one, other = ({1: 5, 2: 6}, {2: 6, 1: 5})
-    recover(totals, [(ROW, msgspec.msgpack.encode(cells)) for cells in (one, other)])
-    await recovered(totals, sent, 1)
-    assert sent.batches == []
-    recover(totals, [(ROW, msgspec.msgpack.encode({1: 9, 2: 1}))], 2)
-    await recovered(totals, sent, 2)
-    assert sent.keys(changelog(totals).topic, 0) == [ROW], "each knew more of one cell"
