@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import rocksdict
 from faust.tables.table import Table
 
 from app.kafka.strange import leave_out
@@ -17,7 +18,9 @@ RowChanges = Sequence[tuple[bytes, bytes | None]]
 CHUNK = 10_000  # rows read and sent at a time
 # Beside Faust's own key: all rows must be sent again, whatever has ended the last attempt.
 AGAIN_KEY = b"__faust\0again__"
-OWN_KEYS = (AGAIN_KEY, b"__faust\0offset__")
+TOPIC_KEY = b"__faust\0topic__"  # the id of the topic that the offset is one of
+OFFSET_KEY = b"__faust\0offset__"
+OWN_KEYS = (AGAIN_KEY, TOPIC_KEY, OFFSET_KEY)
 
 
 class ChangelogCutError(RuntimeError):
@@ -97,6 +100,27 @@ class HealingTable(Table):
             count += len(rows)
             await asyncio.sleep(0)
         self.log.warning("%s-%d: sent all %d rows again", self.name, partition, count)
+
+    def is_made_anew(self, tp: Any, topic_id: bytes) -> bool:
+        """Note which topic the changelog is; return whether it was another one until now.
+
+        Then nothing has been read of it, and all rows are sent again: nothing else would tell,
+        where it is as long by now as the other one was.
+        """
+        if tp.partition not in self.data._dbs:  # it moved on while Kafka was asked
+            return False
+        db, changes = self.db(tp.partition), rocksdict.WriteBatch(raw_mode=True)
+        if (known := db.get(TOPIC_KEY)) == topic_id:
+            return False
+        changes.put(TOPIC_KEY, topic_id)
+        if known is not None:
+            changes.put(AGAIN_KEY, b"1")
+            changes.delete(OFFSET_KEY)
+            self.log.error(
+                "%s was deleted and made anew. Its rows are still here and will be sent again", tp
+            )
+        db.write(changes)
+        return known is not None
 
     async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:
         """As Faust's; a changelog that ends before what RocksDB has of it gets all rows again."""

@@ -13,6 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from app.events.records import Batch, Record
 from app.transport.leaving import leave
+from app.transport.topic_ids import topic_ids
 
 SMALL_FETCH = 1000  # records; below, the next fetch waits for the pause
 # While Kafka holds back the answer for partitions without news, those that have been used up
@@ -124,6 +125,10 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             consumer.seek(tp, offset)
             start[ensure_TP(tp)] = offset
         return committed, start
+
+    async def topic_ids(self, topics: Collection[str]) -> dict[str, bytes]:
+        """As app.transport.topic_ids."""
+        return await topic_ids(self._ensure_consumer()._client, topics)
 
     async def heartbeat(self) -> bool:
         """Return whether the coordinator still knows this member, asked now; raise KafkaError.

@@ -15,6 +15,7 @@ from app.events.records import Batch
 from app.transport.committed import CommittedConsumer
 from app.transport.progress import PositionError, Progress
 
+ASK_AGAIN_S = 0.5
 COUNT_ANEW = "Count anew with: event-counter rebuild tables"
 
 
@@ -78,6 +79,18 @@ class LengthConsumer(CommittedConsumer):
     def hooks(self) -> LogHooks:
         """What the application does about its logs."""
         return self.transport.hooks  # type: ignore[no-any-return]
+
+    async def topic_ids(self, topics: Collection[str]) -> dict[str, bytes]:
+        """Return the ids of the topics that are there and have one, once Kafka answers."""
+        while topics:
+            try:
+                found = await self._thread.call_thread(self._thread.topic_ids, topics)
+            except errors.KafkaError as exc:
+                self.log.info("cannot ask which topics these are: %r", exc)
+                await asyncio.sleep(ASK_AGAIN_S)
+            else:
+                return dict(found)
+        return {}
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """Look at once for what is lacking: recovery waits for what was sent to it, 90 s."""

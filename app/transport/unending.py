@@ -68,6 +68,15 @@ class UnendingRecovery(Unending, Recovery):
         if not self.app.consumer.is_outdated():
             await super().on_recovery_completed(generation_id)
 
+    async def _build_offsets(self, consumer: Any, tps: Any, destination: Any, title: str) -> None:
+        """As Faust's; a changelog that was made anew is read from its beginning."""
+        ids = await consumer.topic_ids({tp.topic for tp in tps})
+        for tp in tps:
+            table = self.tp_to_table[tp]
+            if tp.topic in ids and table.is_made_anew(tp, ids[tp.topic]):
+                destination[tp] = None
+        await super()._build_offsets(consumer, tps, destination, title)
+
     @Service.task
     async def _watch_progress(self) -> None:
         left, since = None, monotonic()

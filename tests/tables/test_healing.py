@@ -11,7 +11,7 @@ import pytest
 from faust.types import TP
 
 from app.counting.counters import Counters
-from tables.healing import AGAIN_KEY, ChangelogCutError, in_chunks
+from tables.healing import AGAIN_KEY, TOPIC_KEY, ChangelogCutError, in_chunks
 from tables.outcome_row import LOST
 from tables.partials import Partials
 from tables.sums import SUMS
@@ -199,6 +199,33 @@ async def test_where_a_recovery_notices_that_it_has_likewise(
     assert await recovered_both(totals, sent, (0, 0)) == [[], []]
     assert await recovered_both(totals, sent, (-1, 0)) == [[ROW], [ROW]]
     assert [totals.db(number).get(AGAIN_KEY) for number in (0, 1)] == [None, None]
+
+
+async def test_one_that_is_another_topic_is_read_from_its_beginning_and_gets_all_rows_again(
+    make_totals: Callable[[], Totals], sent: SentRecords
+) -> None:
+    totals, tp = make_totals(), changelog(make_totals())
+    await totals.write(0, [(ROW, b"\x80")])
+    sent.acknowledge(0)
+    await totals.drain()
+    assert not totals.is_made_anew(tp, b"first"), "of one from before the upgrade nothing is known"
+    assert not totals.is_made_anew(tp, b"first")
+    assert totals.data.persisted_offset(tp) == 0
+    assert totals.is_made_anew(tp, b"second")
+    assert totals.data.persisted_offset(tp) is None
+    assert not totals.is_made_anew(tp, b"second"), "so does a start after a kill: marks are left"
+    sent.batches.clear()
+    await recovered(totals, sent, 0)
+    assert sent.keys(tp.topic, 0) == [ROW], "and nothing of our own"
+    assert totals.db(0).get(TOPIC_KEY) == b"second"
+
+
+def test_what_moved_on_while_kafka_was_asked_stays_closed(
+    make_totals: Callable[[], Totals],
+) -> None:
+    totals = make_totals()
+    assert not totals.is_made_anew(changelog(totals), b"first")
+    assert not totals.data._dbs
 
 
 def test_what_kafka_deleted_unread_is_lost_once(
