@@ -67,6 +67,10 @@ CUT_LEGENDS = """() => [...document.querySelectorAll(".u-series")]
       || label.scrollWidth > label.clientWidth + 1;
   })
   .map((node) => node.textContent)"""
+SAY = """async (texts) => {
+  const {say} = await import("/static/dom.js");
+  texts.forEach(say);
+}"""
 MARKS = """(chart) =>
   [...document.querySelectorAll(`${chart} .u-series:not(:first-child) .u-marker`)]
   .map((node) => getComputedStyle(node).background.replace(/rgba?\\([^)]*\\)/g, ""))"""
@@ -179,6 +183,18 @@ async def test_it_fits_every_width(copy: RunningCopy, tab: Tab, path: str) -> No
     await tab.shoot("dark" if path == "/" else "dark-generator")
     await page.click("#theme")
     await expect(root).to_have_attribute("data-theme", "light")
+
+
+async def test_what_is_said_at_once_is_said_together(copy: RunningCopy, tab: Tab) -> None:
+    """A screen reader finds only the last of several texts that follow each other in one place."""
+    page = tab.page
+    await page.goto(f"{copy.url}/generator")  # which says nothing by itself
+    await page.evaluate(SAY, ["2 new alerts", "count-1: running", "Live"])
+    await page.wait_for_function("window.noted.said.length > 0")
+    assert await tab.said() == ["2 new alerts. count-1: running. Live"]
+    await page.evaluate(SAY, ["Paused"])
+    await page.wait_for_function("window.noted.said.length > 1")
+    assert (await tab.said())[1:] == ["Paused"]
 
 
 async def test_nothing_turns_for_who_wants_no_motion(copy: RunningCopy, tab: Tab) -> None:

@@ -48,11 +48,18 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** @type {string[]} */
+const saying = [];
+
 /**
  * Have a screen reader say it once; for what has changed, never for figures that go on changing.
+ * What comes in one turn is said as one: a text that is replaced at once is never read out.
  * @param {string} text
  */
-export const say = (text) => setText(byId("said"), text);
+export function say(text) {
+  if (!saying.length) setTimeout(() => setText(byId("said"), saying.splice(0).join(". ")));
+  saying.push(text);
+}
 
 /**
  * A cell of a table; one given as {meter} shows a share of 1 as a bar, one with {href} is a link.
