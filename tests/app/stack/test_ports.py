@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.stack import ports as range_of_ports
 from app.stack.ports import LOOPBACK, Ports, accepts, free_port, is_free, wait_for_port
+from tests.support.running_copy import ROOT
 
 
 def test_a_port_is_remembered_until_somebody_else_takes_it(tmp_path: Path) -> None:
@@ -46,6 +49,13 @@ def test_two_names_never_share_a_port(tmp_path: Path) -> None:
 def test_a_port_is_given_once_though_nobody_listens_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(range_of_ports, "LAST", range_of_ports.FIRST + 199)
     assert len({free_port() for _ in range(50)}) == 50
+
+
+def test_a_test_draws_none_that_a_command_may_draw() -> None:
+    program = "from app.stack.ports import FIRST; print(FIRST)"
+    first = int(subprocess.check_output([sys.executable, "-c", program], cwd=ROOT))
+    assert range_of_ports.FIRST < range_of_ports.LAST < first
+    assert free_port() < first
 
 
 def test_a_promised_port_is_avoided(tmp_path: Path) -> None:

@@ -224,8 +224,8 @@ async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[s
 
     async def start(*options: str) -> str:
         port = free_port()
-        while "--cluster-enabled" in options and not is_free(port := free_port() - CLUSTER_BUS):
-            pass  # both are below those of outgoing connections
+        while "--cluster-enabled" in options and not is_free(port + CLUSTER_BUS):
+            port = free_port()  # both are below those of outgoing connections
         folder = tmp_path / f"redis-{port}"
         folder.mkdir()
         children.append(Child("redis", folder, folder / "log"))
