@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from app.names import Names
+from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import RunningCopy
 from tests.support.waiting import wait_until
 
@@ -21,6 +23,22 @@ async def stored(copy: RunningCopy, table: str = "event") -> int:
     found: int = await connection.fetchval(f"select count(*) from {table}")
     await connection.close()
     return found
+
+
+async def all_stored(copy: RunningCopy) -> int:
+    """Return the rows of the table event once it has all that was acknowledged until now.
+
+    What an earlier test sent may still be on its way.
+    """
+    names = Names(copy.settings["namespace"])
+    async with KafkaClient(copy.settings["kafka"]) as kafka:
+        ends = {part: end for part, end in (await kafka.ends(names.events)).items() if end}
+
+        def reached(committed: dict[int, int]) -> bool:
+            return all(committed.get(part, 0) >= end for part, end in ends.items())
+
+        await wait_until(lambda: kafka.committed(names.store_group, names.events), reached)
+    return await stored(copy)
 
 
 async def post(copy: RunningCopy, *events: dict[str, Any]) -> None:

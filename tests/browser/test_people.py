@@ -16,6 +16,7 @@ from web.pages.files import HERE
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 AXE = HERE / "node_modules/axe-core/axe.min.js"  # installed with the charts
+CHARTS = {"#rates": 4, "#url-chart": 5}  # number of series
 WIDTHS = (360, 600, 900, 1440, 2560)
 FAULTS = """async () => {
   const {violations} = await axe.run(document, {resultTypes: ["violations"]});
@@ -90,6 +91,12 @@ async def show(copy: RunningCopy, page: Page) -> None:
         await expect(page.locator(f"#{card}")).to_have_attribute("data-state", "ready")
 
 
+async def drawn(page: Page) -> None:
+    """Wait until the charts have their legends: series, and the time."""
+    for chart, number in CHARTS.items():
+        await expect(page.locator(f"{chart} .u-series")).to_have_count(number + 1)
+
+
 @pytest.fixture(scope="module")
 def axe() -> str:
     """Return the script that knows the rules; policies are not for what a debugger runs."""
@@ -118,8 +125,8 @@ async def test_no_rule_of_accessibility_is_broken(
 
 async def test_series_differ_by_more_than_their_colour(copy: RunningCopy, tab: Tab) -> None:
     await show(copy, tab.page)
-    for chart, number in (("#rates", 4), ("#url-chart", 5)):
-        await expect(tab.page.locator(f"{chart} .u-series")).to_have_count(number + 1)
+    await drawn(tab.page)
+    for chart, number in CHARTS.items():
         marks = await tab.page.evaluate(MARKS, chart)
         assert len(set(marks)) == number, marks
 
@@ -160,9 +167,10 @@ async def test_no_name_in_a_legend_is_cut(copy: RunningCopy, tab: Tab, width: in
 async def test_forced_colours_keep_the_marks_of_the_legends(copy: RunningCopy, tab: Tab) -> None:
     page = tab.page
     await show(copy, page)
-    before = [await page.evaluate(MARKS, chart) for chart in ("#rates", "#url-chart")]
+    await drawn(page)
+    before = [await page.evaluate(MARKS, chart) for chart in CHARTS]
     await page.emulate_media(forced_colors="active")
-    assert [await page.evaluate(MARKS, chart) for chart in ("#rates", "#url-chart")] == before
+    assert [await page.evaluate(MARKS, chart) for chart in CHARTS] == before
     await tab.shoot("forced-colours")
 
 

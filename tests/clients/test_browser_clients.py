@@ -137,6 +137,7 @@ async def test_plausible_in_the_browser(
         return sorted(await stored(kafka, topics), key=lambda event: str(event["type"]))
 
     signed, view = await wait_until(found, lambda events: len(events) == 2)
+    await tab.wait_for_function("window.answered")
     assert await tab.evaluate("window.answered") == 202
     for event in (signed, view):
         assert event["url"] == site.page
