@@ -60,13 +60,14 @@ async def test_a_collector_outlives_its_kafka(
     worker = await start_worker(settings, "collect")
     http = Http(session, worker.url)
     reads = partial(statuses, http)
-    acknowledged = 0
+    acknowledged = unsure = 0
 
     async def put() -> Answer:
-        nonlocal acknowledged
+        nonlocal acknowledged, unsure
         answer = await http.call("PUT", "/event_generate/", EVENT)
         assert answer.status in {200, 503}
         acknowledged += answer.status == 200
+        unsure += b"may or may not be stored" in answer.body
         return answer
 
     assert (await put()).body == b"OK"
@@ -90,4 +91,4 @@ async def test_a_collector_outlives_its_kafka(
     assert worker.child.alive()
     async with KafkaClient(broker.address) as kafka:
         found = len(await kafka.values(Names(settings.namespace).events))
-    assert acknowledged <= found <= acknowledged + 1  # the one on the wire when it froze
+    assert acknowledged <= found <= acknowledged + unsure

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import MakeSettings
 from tests.support.http import Http
+from tests.support.waiting import SOON_S
 from tests.web.conftest import Serve
 from web.pages.files import STATIC
 
@@ -83,7 +84,7 @@ async def stream(http: Http, last_id: str = "") -> AsyncGenerator[tuple[str, str
 
 async def test_the_stream_has_a_point_each_second_and_says_what_cannot_be_had(alone: Http) -> None:
     points, panels = [], {}
-    async with asyncio.timeout(10), aclosing(stream(alone)) as events:
+    async with asyncio.timeout(SOON_S), aclosing(stream(alone)) as events:
         async for number, name, data in events:
             if name == "point":
                 points.append((number, data["at"]))
@@ -96,7 +97,7 @@ async def test_the_stream_has_a_point_each_second_and_says_what_cannot_be_had(al
     assert all(gap >= 0 for gap in gaps), gaps
     assert len({number for number, _ in points}) == len(points)
     assert (panels["totals"]["status"], panels["totals"]["body"]["code"]) == (503, "unavailable")
-    async with asyncio.timeout(5), aclosing(stream(alone, points[-1][0])) as events:
+    async with asyncio.timeout(SOON_S), aclosing(stream(alone, points[-1][0])) as events:
         async for number, name, _ in events:
             if name == "point":
                 assert number > points[-1][0]
@@ -104,5 +105,5 @@ async def test_the_stream_has_a_point_each_second_and_says_what_cannot_be_had(al
 
 
 async def test_head_of_the_stream_does_not_hang(alone: Http) -> None:
-    answer = await asyncio.wait_for(alone.call("HEAD", "/stream"), 2)
+    answer = await asyncio.wait_for(alone.call("HEAD", "/stream"), SOON_S)
     assert answer.status == 200
