@@ -29,10 +29,15 @@ class GrowingLog:
 
     def __init__(self, path: Path, places: dict[str, LogPlace], say: Callable[[str], None]) -> None:
         self.path, self.places, self._say = path, places, say
-        self.at: LogPlace | None = None  # in the file that has the path now
+        self._at = ""  # name of the place in the file that has the path now
         self._open: list[LogFile] = []  # the last one is at path
         self._seen: dict[tuple[int, int], tuple[int, int]] = {}  # files of which all is read
         self._told: set[Path] = set()
+
+    @property
+    def at(self) -> LogPlace | None:
+        """The place in the file that has the path now; None: nobody has looked into it yet."""
+        return self.places.get(self._at)
 
     def pass_older(self) -> dict[str, LogPlace]:
         """Begin for the first time: return the places at the ends of what was rotated long ago."""
@@ -93,6 +98,8 @@ class GrowingLog:
             name = self._place_of(file, growing=not rotated)
             if name is None:
                 return
+            if not rotated and file is self._open[-1]:
+                self._at = name
             while not file.is_read(self.places[name]):
                 if (piece := file.piece(self.places[name])) is None:
                     break
@@ -103,9 +110,6 @@ class GrowingLog:
             if not rotated:
                 raise StartError(f"{self.path} cannot be read: {exc}") from exc
             self._tell(rotated, exc)
-        else:
-            if not rotated and file is self._open[-1]:
-                self.at = self.places[name]
         self._seen[inode] = state
 
     def _place_of(self, file: LogFile, *, growing: bool) -> str | None:

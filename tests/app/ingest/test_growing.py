@@ -78,6 +78,19 @@ def test_whole_lines_come_once_and_a_cut_one_waits(path: Path) -> None:
     assert reader.log.at == next(p for p in reader.log.places.values() if p.offset == 8)
 
 
+def test_where_it_is_follows_each_piece_that_is_stored(path: Path) -> None:
+    """Whoever stops right behind one says how far it came."""
+    write(path, "a", "b")
+    log = Reader(path).log
+    assert log.at is None
+    for read in (4, 6):
+        name, piece = next(log.pieces())
+        log.places[name] = piece.after
+        assert log.at is not None
+        assert log.at.offset == read
+        write(path, "c")
+
+
 def test_numbers_go_on_over_a_death(path: Path) -> None:
     write(path, "a", "b\r", "")
     reader = Reader(path)
