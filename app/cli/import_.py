@@ -160,7 +160,7 @@ def follow_files(
     with LogPlaces(settings, collector.run) as places:
         follower = Follower(importer, places, names, lambda text: click.echo(text, err=True))
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: follower.stopped.set())
+            signal.signal(number, lambda *_: follower.stop())
         click.echo(f"following {', '.join(map(printable, names))}", err=True)
         follower.run()
     for log in follower.logs:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
-from threading import Event as Flag
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import msgspec
@@ -75,16 +76,17 @@ class Follower:
         """names: of the logs, by path; say: told what is wrong. Raises KafkaUnavailableError."""
         self._importer, self._places, self._say = importer, places, say
         self._names = names
-        self.stopped = Flag()
+        self._stopped = False
+        self._woken: SimpleQueue[None] = SimpleQueue()
         self.logs = [GrowingLog(path, places.read(name), say) for path, name in names.items()]
         for log in self.logs:
             if not log.places:
                 places.write(names[log.path], log.pass_older())
 
     def run(self) -> None:
-        """Follow until stopped is set; raise StartError where a log cannot be read."""
+        """Follow until stop() is called; raise StartError where a log cannot be read."""
         away = False
-        while not self.stopped.is_set():
+        while not self._stopped:
             try:
                 for log in self.logs:
                     self._read(log)
@@ -93,16 +95,26 @@ class Follower:
                 if not away:
                     self._say(f"waiting for Kafka, no line is lost: {exc}")
                 away = True
-            self.stopped.wait(AGAIN_S if away else EVERY_S)
+            with suppress(Empty):
+                self._woken.get(timeout=AGAIN_S if away else EVERY_S)
         for log in self.logs:
             log.close()
+
+    def stop(self) -> None:
+        """Let run() return; a signal handler may call it.
+
+        A lock that the thread holds when the signal interrupts it would never be free again:
+        threading.Event has one, the queue has none that is not meant for this.
+        """
+        self._stopped = True
+        self._woken.put(None)
 
     def _read(self, log: GrowingLog) -> None:
         for name, piece in log.pieces():
             self._send(log.path.name, piece)
             self._places.write(self._names[log.path], {name: piece.after})
             log.places[name] = piece.after
-            if self.stopped.is_set():
+            if self._stopped:
                 return
 
     def _send(self, file_name: str, piece: Piece) -> None:
