@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.archive.files import Folders
@@ -118,6 +119,8 @@ async def test_a_frozen_worker_that_comes_back_archives_nothing_twice(
     await wait_until(lambda: users(settings), lambda rows: rows)
     with Folders.of(settings).writing(20):  # who is frozen with the lock stops its successor, too
         frozen.child.signal(signal.SIGSTOP)
+        process = psutil.Process(frozen.child.pid)
+        await wait_until(process.status, psutil.STATUS_STOPPED)
     await start_worker(settings, "archive", ready=False)
     await send(kafka, topics.events, range(4000, 8000))
     await wait_until(lambda: len(users(settings)), 8000, deadline_s=60)

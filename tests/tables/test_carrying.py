@@ -145,15 +145,16 @@ async def test_the_rows_are_the_same_however_events_are_cut_into_batches(
     make_app: Callable[[], Any], counters: Counters
 ) -> None:
     """Which seconds came first is a matter of offsets, also within a batch."""
-    events = some_events(random.Random(3), 400)
+    count = 800  # rows become full, also where midnight parts them
+    events = some_events(random.Random(3), count)
     found = []
-    for size in (1, 7, 400):
+    for size in (1, 7, count):
         partials = new_partials(make_app(), f"cut{size}", counters)
-        fold = fold_of(counters, events, partials if size < 400 else None)
-        for first in range(0, 400, size):
-            partials.absorb(0, first, min(400, first + size) - 1, fold)
+        fold = fold_of(counters, events, partials if size < count else None)
+        for first in range(0, count, size):
+            partials.absorb(0, first, min(count, first + size) - 1, fold)
         found.append({row: partial.cells for row, partial in partials.load(0, ()).items()})
-        assert bool(partials.full[0]) == (size < 400)
+        assert bool(partials.full[0]) == (size < count)
     assert found[0] == found[1] == found[2]
 
 

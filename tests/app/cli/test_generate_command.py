@@ -43,11 +43,13 @@ async def test_what_it_says_was_acknowledged_is_in_the_topic(
     asked = ["--rate", "400", "--seconds", "1", "--shape", "app", "--bots", "1", "--to", way]
     done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(settings))
     assert done.returncode == 0, done.stderr
-    assert numbers(done.stdout) == [400, 400, 0, 0]
+    sent, *others = numbers(done.stdout)
+    assert 50 < sent <= 400, "what a busy machine is a second late with is left out"
+    assert others == [sent, 0, 0]
     records = await kafka.read(topics.events)
-    assert len(records) == 400
+    assert len(records) == sent
     assert all(decode(record.value, record.timestamp).type for record in records)
-    assert len({record.key for record in records}) > 50
+    assert len({record.key for record in records}) > sent / 8
 
 
 async def test_a_write_key_is_sent_and_its_lack_is_told(
@@ -62,9 +64,11 @@ async def test_a_write_key_is_sent_and_its_lack_is_told(
         assert "Set EVENT_COUNTER_WRITE_KEYS as for the collector" in done.stderr
         assert "wrong" not in done.stderr
     done = await asyncio.to_thread(command_line, "generate", *asked, **settings_of(keys))
-    assert numbers(done.stdout) == [50, 50, 0, 0]
+    sent, *others = numbers(done.stdout)
+    assert 0 < sent <= 50
+    assert others == [sent, 0, 0]
     records = await kafka.read(topics.events)
-    assert [decode(r.value, r.timestamp).app_name for r in records] == ["shop"] * 50
+    assert [decode(r.value, r.timestamp).app_name for r in records] == ["shop"] * sent
 
 
 async def test_ctrl_c_ends_it_with_its_summary(

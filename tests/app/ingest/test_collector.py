@@ -89,7 +89,7 @@ async def test_the_order_of_a_key_is_the_order_of_calls(
     collector = await start_collector()
     waiting = []
     for turn in range(50):
-        chunk = [(b"k%d" % n, b"%d" % turn, 1) for n in range(20)]
+        chunk = [(b"k%d" % n, b"%d" % turn, NOW_MS) for n in range(20)]
         waiting.append(asyncio.ensure_future(collector.send_records(chunk)))
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)

@@ -29,6 +29,7 @@ from app.names import Names
 from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
 from tests.support.running_copy import ROOT, environment
+from tests.support.seeds import kill_seed
 from tests.support.waiting import wait_until
 
 CAME_MS = 1_790_000_000_000
@@ -168,9 +169,11 @@ async def test_what_kafka_would_delete_at_once_stays_rejected(
 
 
 async def test_killed_and_called_again_it_sends_each_once(
-    replay: Replay, kafka: KafkaClient, topics: Names
+    replay: Replay, kafka: KafkaClient, topics: Names, request: pytest.FixtureRequest
 ) -> None:
-    rng = random.Random(int(time.time()))
+    seed = kill_seed()
+    request.node.add_report_section("call", "seed", f"KILL_SEED={seed}")  # a failure shows it
+    rng = random.Random(seed)
     count = 12_000  # one process takes about a second
     await reject(
         kafka, topics, [b'{"type":"A","timestamp":"x","url":"/%d"}' % n for n in range(count)]

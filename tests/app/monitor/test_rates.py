@@ -16,6 +16,7 @@ from app.monitor.rates import RateSampler, Sample, rates_between
 from app.names import Names
 from app.settings import Settings
 from tests.support.kafka_client import KafkaClient
+from tests.support.waiting import SOON_S
 
 
 def sample(at: float, received: int, counted: int, stored: int, rejected: int) -> Sample:
@@ -45,9 +46,14 @@ def test_rates_are_what_happened_per_second(
 
 
 @pytest.fixture
-async def make_sampler() -> AsyncIterator[Callable[..., RateSampler]]:
+async def make_sampler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Callable[..., RateSampler]]:
     """Return a factory of samplers whose clock goes on by a second with each sample."""
     made: list[RateSampler] = []
+    for patient in ("app.monitor.rates.ANSWER_S", "app.kafka.offsets.ANSWER_S"):
+        monkeypatch.setattr(patient, SOON_S)  # with a Kafka that others keep busy, too
+    monkeypatch.setattr("app.kafka.offsets.REQUEST_MS", SOON_S * 1000)
 
     def make(settings: Settings, step_s: float = 1.0) -> RateSampler:
         seconds = count(step=step_s)
