@@ -79,7 +79,7 @@ async def test_the_worker_enriches_by_itself(
     for sent in (100, 200):
         await kafka.send(topic, app_events(range(100)))
         await wait_until(enriched, sent, deadline_s=30)
-    assert "enriched 200 rows" in worker.child.log.read_text()
+    await wait_until(worker.child.log.read_text, lambda said: "enriched 200 rows" in said)
     await worker.stop()
     assert worker.child.exit_code() == 0
 

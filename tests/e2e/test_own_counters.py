@@ -11,6 +11,7 @@ import aiohttp
 from app.kafka.topics import ensure_topics
 from app.names import Names
 from app.settings import Settings
+from app.stack.ports import free_port
 from app.stack.workers import WorkerProcess
 from tests.conftest import StartWorker
 from tests.support.kafka_client import KafkaClient
@@ -93,8 +94,8 @@ async def test_the_life_of_a_counter(
     declared = (await ask(worker, "/counters"))[-1]
     assert (declared["name"], declared["measure"]) == ("revenue", "sum:value")
 
-    refuse_another_window(other, settings.worker_port + 1, given)
-    refuse_other_types(settings.worker_port + 1, given)
+    refuse_another_window(other, free_port(), given)
+    refuse_other_types(free_port(), given)
     tell_what_begins(other, given)
     file.write_text(ORDERS, "utf-8")
     await worker.stop()

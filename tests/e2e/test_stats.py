@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -28,12 +28,17 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AT = datetime.now(UTC).replace(microsecond=0)  # all was sent before
 SENT = 1000
 BOTS = {"bot_1": 37, "bot_2": 11}  # page views of one moment each
 BOT_LIMIT = 10
-AGO_S = (0, 37, 3600, 5000, 9000)  # how long before AT the moments lie that are asked about
+AGO_S = (0, 37, 3600, 5000, 9000)  # how long before sent_at() the moments lie that are asked about
 ADS = ("34", "ad/35")
+
+
+@cache
+def sent_at() -> datetime:
+    """Return before which all was sent; seconds are kept for two hours, which others may take."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass
@@ -76,7 +81,7 @@ async def scene(
             one.start()
         for one in (*counting, collector):
             await one.ready()
-        events = analytics(random.Random(1), AT, SENT, BOTS)
+        events = analytics(random.Random(1), sent_at(), SENT, BOTS)
         made = Scene(http, counting, collector, events)
         body = gzip.compress("\n".join(map(json.dumps, events)).encode())
         packed = {"Content-Encoding": "gzip"}
@@ -97,9 +102,9 @@ async def _counted(scene: Scene) -> Any:
 def within(events: list[Event], window_s: int, ago_s: int = 0) -> tuple[list[Event], Counter[str]]:
     """Return the events of a window that count, and how many of each user do not.
 
-    ago_s: how long before AT the window ends.
+    ago_s: how long before sent_at() the window ends.
     """
-    end = AT + timedelta(seconds=1 - ago_s)  # its own second is the last
+    end = sent_at() + timedelta(seconds=1 - ago_s)  # its own second is the last
     begin = end - timedelta(seconds=window_s)
     seen: Counter[tuple[str, str]] = Counter()
     counted, dropped = [], Counter[str]()
@@ -127,8 +132,8 @@ def views(events: list[Event], window_s: int, ago_s: int = 0) -> list[Event]:
 
 
 def query(ago_s: int = 0, **args: object) -> str:
-    """Return arguments, with the moment that is asked about, so long before AT."""
-    given = {"at": (AT - timedelta(seconds=ago_s)).isoformat()} | args
+    """Return arguments, with the moment that is asked about, so long before sent_at()."""
+    given = {"at": (sent_at() - timedelta(seconds=ago_s)).isoformat()} | args
     return "&".join(f"{name}={quote(str(value))}" for name, value in given.items())
 
 
@@ -198,7 +203,7 @@ def short(moment: str) -> str:
 async def test_page_views_equal_a_count_by_hand(
     scene: Scene, website: str, hours_ago: int, limit: int
 ) -> None:
-    at = AT - timedelta(hours=hours_ago)
+    at = sent_at() - timedelta(hours=hours_ago)
     end = at.replace(minute=0, second=0) + timedelta(hours=1)
     seen: Counter[str] = Counter()
     for event in views(scene.events, 86_400):
@@ -215,7 +220,7 @@ async def test_page_views_equal_a_count_by_hand(
 
 @pytest.mark.parametrize("ago", AGO_S)
 async def test_top_keys_of_counters_equal_a_count_by_hand(scene: Scene, ago: int) -> None:
-    at = AT - timedelta(seconds=ago)
+    at = sent_at() - timedelta(seconds=ago)
     end = at.replace(minute=0, second=0) + timedelta(hours=1)
     hours = [e for e in within(scene.events, 86_400)[0] if time_of(e) < end]
     asked = (
@@ -249,7 +254,7 @@ async def test_pages_of_keys_together_are_all_keys(scene: Scene) -> None:
 
 
 async def test_what_nobody_did_is_nothing(scene: Scene) -> None:
-    long_ago = quote((AT - timedelta(days=20)).isoformat())
+    long_ago = quote((sent_at() - timedelta(days=20)).isoformat())
     found = await scene.ask(f"/stats/top_pages?window=60&at={long_ago}")
     assert found == {"window_s": 60, "pages": []}
     found = await scene.ask(f"/stats/users/nobody/sessions?window=2678400&at={long_ago}")
