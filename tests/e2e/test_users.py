@@ -173,21 +173,14 @@ async def test_ads_of_two_months_over_http_and_in_postgres(users: Users) -> None
     both = {"month": this, "impressions": 6, "visitors": 3, "final": False}
     for worker in range(3):
         await wait_until(partial(users.ask, "/stats/ads", worker), both)
-    one = {
-        "month": last,
-        "ad_id": "34",
-        "impressions": 1,
-        "visitors": 1,
-        "clicks": 0,
-    }
+    one = {"month": last, "ad_id": "34", "impressions": 1, "visitors": 1, "clicks": 0}
     path = f"/stats/ads/34?month={last}"
     for worker in range(3):
         await wait_until(
             partial(users.ask, path, worker), {**one, "counted_clicks": [], "final": True}
         )
     then = f"at={last_month():%Y-%m-%dT%H:%M:%SZ}"  # when that month was not over
-    was = await users.ask(f"/stats/ads/34?{then}")
-    assert was == {**one, "counted_clicks": [], "final": False}
+    assert await users.ask(f"/stats/ads/34?{then}") == {**one, "counted_clicks": [], "final": False}
     assert (await users.ask(f"/stats/ads/34?month={this}&{then}"))["final"] is False
     # Each ad is a row of its own, which may be merged later than the sum.
     one = {"month": this, "ad_id": "34", "impressions": 4, "visitors": 2, "clicks": 2}
