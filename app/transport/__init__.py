@@ -17,6 +17,8 @@ Stock Faust loses deliveries around a rebalance, and its commit logic counts sin
   committed and the worker stops. `async before_release()` is awaited before a revocation or a
   stop, so that batches whose acknowledgement waits for a flush get it. `give_up()` is called at a
   revocation, so that what they still do for the last recovery ends.
+* Tables with a changelog define `is_made_anew(tp, topic_id)`. Where it is true, the recovery reads
+  that changelog from its beginning.
 * An exception in an agent of a batch topic stops the worker without a commit.
 
 An agent of a batch topic takes `stream.noack()`, handles the batches of a partition in order,
